@@ -1,0 +1,58 @@
+/**
+ * Where a callback's arguments are when C calls: the platforms' calling conventions, as far as scalars go.
+ *
+ * @module
+ */
+
+import type { Platform } from "./backend.ts";
+
+/** How wide an argument is, and which registers carry it. */
+export interface ArgumentClass {
+  readonly byteLength: 1 | 2 | 4 | 8;
+  readonly float: boolean;
+}
+
+/** Where the arguments of a signature are, in the words that the native core shares (`belay.h`). */
+export interface ArgumentLayout {
+  /** The byte offset of each argument from the first word. */
+  readonly byteOffsets: readonly number[];
+  /** How many 8-byte words arrived on the stack. */
+  readonly stackWords: number;
+}
+
+const wordByteLength = 8;
+const floatRegisters = 8 * wordByteLength;
+const stack = 16 * wordByteLength;
+const maxStackWords = 48;
+
+/** Registers by kind: System V has 6 and 8; AArch64 8 and 8; Windows 4, which floats and integers share by position. */
+function registerCounts({ os, arch }: Platform): { integers: number; floats: number; positional: boolean } {
+  if (arch === "aarch64") return { integers: 8, floats: 8, positional: false };
+  if (os === "windows") return { integers: 4, floats: 4, positional: true };
+  return { integers: 6, floats: 8, positional: false };
+}
+
+/** @throws {RangeError} When more than 48 words of arguments would arrive on the stack. */
+export function argumentLayout(classes: readonly ArgumentClass[], platform: Platform): ArgumentLayout {
+  const { integers, floats, positional } = registerCounts(platform);
+  // Apple packs stack arguments at their natural alignment; everyone else gives each a word.
+  const packed = platform.os === "darwin" && platform.arch === "aarch64";
+  let nextInteger = 0;
+  let nextFloat = 0;
+  let stackBytes = 0;
+  const byteOffsets = classes.map(({ byteLength, float }, position) => {
+    if (positional ? position < integers : float ? nextFloat < floats : nextInteger < integers) {
+      const index = positional ? position : float ? nextFloat++ : nextInteger++;
+      return index * wordByteLength + (float ? floatRegisters : 0);
+    }
+    const slot = packed ? byteLength : wordByteLength;
+    const offset = Math.ceil(stackBytes / slot) * slot;
+    stackBytes = offset + slot;
+    return stack + offset;
+  });
+  const stackWords = Math.ceil(stackBytes / wordByteLength);
+  if (stackWords > maxStackWords) {
+    throw new RangeError(`Cannot define a callback: ${stackWords} words of arguments on the stack, at most 48 work`);
+  }
+  return { byteOffsets, stackWords };
+}

@@ -1,0 +1,74 @@
+/**
+ * What belay needs of a runtime. Everything above this interface is the same on all of them.
+ *
+ * @module
+ */
+
+/** How a runtime spells an address: the one representation that it passes to and from C without making an object. */
+export type Address = number | bigint;
+
+/** The types that a runtime's own calls are declared with. */
+export type NativeType =
+  | "i8"
+  | "u8"
+  | "i16"
+  | "u16"
+  | "i32"
+  | "u32"
+  | "i64"
+  | "u64"
+  | "f32"
+  | "f64"
+  | "bool"
+  | "void"
+  /** An {@linkcode Address}. */
+  | "address"
+  /** A view of memory that JavaScript owns, or `null`. */
+  | "view"
+  /** A string that C owns: as a result only, and already decoded. */
+  | "string";
+
+/** A C function as the runtime is told of it. */
+export interface NativeSignature {
+  readonly name: string;
+  readonly parameters: readonly NativeType[];
+  readonly result: NativeType;
+}
+
+/** A function of a library as the runtime gives it: nothing is checked. */
+export type NativeFunctionObject = (...args: unknown[]) => unknown;
+
+/** A library that the runtime has opened. */
+export interface NativeLibrary {
+  readonly functions: readonly NativeFunctionObject[];
+  /** Gives back the runtime's own hold, where it has one; the functions go on working while the code stays mapped. */
+  release(): void;
+  /** Ends the functions and unloads the library unless somebody else holds it. Calling one afterwards may crash. */
+  close(): void;
+}
+
+/** The machine, as far as calling conventions and file names go. */
+export interface Platform {
+  readonly os: "linux" | "darwin" | "windows";
+  readonly arch: "x86_64" | "aarch64";
+}
+
+/** One runtime's way to C. */
+export interface Backend {
+  readonly runtime: "deno" | "bun";
+  readonly platform: Platform;
+  /** Whether addresses are numbers or bigints here. */
+  readonly addressKind: "number" | "bigint";
+  /** Throws unless the program may load this library. */
+  requirePermission(path: string): void;
+  /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */
+  open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
+  /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */
+  createTrampoline(fn: () => void): Address;
+  /** C's memory as an `ArrayBuffer`; it must stay allocated. */
+  map(address: Address, byteLength: number): ArrayBuffer;
+  /** The zero-terminated UTF-8 string at an address. */
+  readString(address: Address): string;
+  /** Makes sure that a view's memory won't move, and answers the view. */
+  hold<V extends ArrayBufferView>(view: V): V;
+}

@@ -1,0 +1,121 @@
+/**
+ * Bun's way to C: `bun:ffi`.
+ *
+ * Addresses are numbers here, as Bun spells them.
+ *
+ * @module
+ */
+
+import type { Backend, NativeFunctionObject, NativeType } from "./backend.ts";
+
+/** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
+export interface BunFfi {
+  dlopen(path: string, symbols: Record<string, BunDefinition>): {
+    readonly symbols: Record<string, unknown>;
+    close(): void;
+  };
+  readonly JSCallback: new (
+    callback: () => void,
+    definition: { readonly args: []; readonly returns: "void" },
+  ) => { readonly ptr: number | null };
+  readonly CString: new (pointer: number) => { toString(): string };
+  toArrayBuffer(pointer: number, byteOffset: number, byteLength: number): ArrayBuffer;
+}
+
+interface BunDefinition {
+  readonly args: string[];
+  readonly returns: string;
+}
+
+/** The part of the `process` global that is used here. */
+export interface BunProcess {
+  readonly platform: string;
+  readonly arch: string;
+  getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
+}
+
+const types: Record<NativeType, string> = {
+  i8: "i8",
+  u8: "u8",
+  i16: "i16",
+  u16: "u16",
+  i32: "i32",
+  u32: "u32",
+  i64: "i64",
+  u64: "u64",
+  f32: "f32",
+  f64: "f64",
+  bool: "bool",
+  void: "void",
+  address: "ptr",
+  view: "ptr",
+  string: "ptr",
+};
+
+/** The backend for `bun:ffi`. */
+export function bunBackend(process: BunProcess): Backend {
+  const ffi = process.getBuiltinModule("bun:ffi");
+  if (ffi === undefined) throw new TypeError('Cannot use this runtime: it has no "bun:ffi"');
+  const readString = (address: number | bigint): string => new ffi.CString(Number(address)).toString();
+  const trampolines: unknown[] = [];
+  return {
+    runtime: "bun",
+    platform: {
+      os: process.platform === "win32" ? "windows" : process.platform === "darwin" ? "darwin" : "linux",
+      arch: process.arch === "arm64" ? "aarch64" : "x86_64",
+    },
+    addressKind: "number",
+    requirePermission() {},
+    open(path, signatures) {
+      // Bun takes no name beside the key: symbols with two definitions need a library each.
+      const libraries: ReturnType<BunFfi["dlopen"]>[] = [];
+      let rest = signatures.map((signature, index) => ({ ...signature, index }));
+      const functions: NativeFunctionObject[] = [];
+      while (rest.length > 0) {
+        const definitions: Record<string, BunDefinition> = {};
+        const later: typeof rest = [];
+        const now = rest.filter((signature) => {
+          if (Object.hasOwn(definitions, signature.name)) {
+            later.push(signature);
+            return false;
+          }
+          const { name, parameters, result } = signature;
+          definitions[name] = { args: parameters.map((type) => types[type]), returns: types[result] };
+          return true;
+        });
+        const library = ffi.dlopen(path, definitions);
+        libraries.push(library);
+        for (const { name, index, result } of now) {
+          const fn = library.symbols[name] as NativeFunctionObject;
+          functions[index] = result !== "string" ? fn : (...args) => {
+            const address = fn(...args) as number | null;
+            return address === null || address === 0 ? null : readString(address);
+          };
+        }
+        rest = later;
+      }
+      return {
+        functions,
+        // Closing frees the code that Bun compiled for the functions, so there is nothing to give back yet.
+        release: () => {},
+        close: () => {
+          for (const library of libraries) library.close();
+        },
+      };
+    },
+    createTrampoline(fn) {
+      const callback = new ffi.JSCallback(fn, { args: [], returns: "void" });
+      trampolines.push(callback);
+      if (callback.ptr === null) throw new Error("Cannot create a callback: the runtime gave no pointer");
+      return callback.ptr;
+    },
+    map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
+    readString,
+    // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
+    // Asking first gives it the place where it stays.
+    hold(view) {
+      void view.buffer;
+      return view;
+    },
+  };
+}

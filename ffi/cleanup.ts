@@ -1,0 +1,76 @@
+/**
+ * Release what a value owned when the value is gone, after Go's `runtime.AddCleanup`.
+ *
+ * @module
+ */
+
+import { reportUncaught } from "./report.ts";
+
+/** A cleanup that waits for its target; {@linkcode addCleanup} gives it. */
+export class Cleanup {
+  #run: (() => void) | undefined;
+
+  /** Made by {@linkcode addCleanup}. */
+  constructor(run: () => void) {
+    this.#run = run;
+  }
+
+  /** Cancels the cleanup. Does nothing once it has run, or when it was stopped before. */
+  stop(): void {
+    this.#run = undefined;
+    waiting.unregister(this);
+  }
+
+  /** Runs the cleanup, once: the registry's side of the bargain. */
+  static run(cleanup: Cleanup): void {
+    const run = cleanup.#run;
+    cleanup.#run = undefined;
+    try {
+      run?.();
+    } catch (error) {
+      // The other cleanups that became due with this one must still run.
+      reportUncaught(error);
+    }
+  }
+}
+
+const waiting = new FinalizationRegistry<Cleanup>(Cleanup.run);
+
+/**
+ * Runs `cleanup(arg)` some time after `target` has become unreachable, at most once.
+ *
+ * A target may have any number of cleanups; each runs. The target is never brought back: the cleanup gets `arg`, not the
+ * target, and must not reach the target through `arg` or what it closes over, or it will never run. Nothing promises
+ * that it runs before the process ends. A cleanup that throws doesn't keep others from running; its error goes to the
+ * runtime's uncaught-error path.
+ *
+ * *Threads:* it runs on the thread of the isolate that added it, in a turn of its own.
+ *
+ * ```ts
+ * import { addCleanup, Handle } from "@belay/ffi";
+ *
+ * const session = { name: "session" };
+ * const handle = Handle.create("what C holds for the session");
+ * const cleanup = addCleanup(session, Handle.delete, handle.id);
+ *
+ * cleanup.stop(); // when it is released by hand after all
+ * handle.delete();
+ * ```
+ *
+ * @param target The object or function whose end is waited for.
+ * @param cleanup Called with `arg`.
+ * @param arg What `cleanup` needs to release: an id, a pointer.
+ * @throws {TypeError} When `target` is a primitive, or `arg` is `target`.
+ * @see https://pkg.go.dev/runtime#AddCleanup
+ */
+export function addCleanup<A>(target: object, cleanup: (arg: A) => void, arg: A): Cleanup {
+  if ((typeof target !== "object" || target === null) && typeof target !== "function") {
+    throw new TypeError(`Cannot add a cleanup to a ${target === null ? "null" : typeof target}: expected an object`);
+  }
+  if (Object.is(target, arg)) {
+    throw new TypeError("Cannot add a cleanup whose argument is its target: the target could never be collected");
+  }
+  const waiter = new Cleanup(() => cleanup(arg));
+  waiting.register(target, waiter, waiter);
+  return waiter;
+}

@@ -1,0 +1,226 @@
+/**
+ * The native core, opened when it is first needed, and this isolate's place in it. `native/include/belay.h` is the
+ * contract.
+ *
+ * @module
+ */
+
+import type { Address, NativeFunctionObject, NativeSignature, NativeType } from "./backend.ts";
+import { LibraryLoadError } from "./errors.ts";
+import { setHandleTableOptions } from "./handle.ts";
+import { backend } from "./runtime.ts";
+
+const abiVersion = 1;
+/** Offsets of the isolate's words, in bytes: `belay_isolate_words` in `belay.h`. */
+const resultByteOffset = 64 * 8;
+const thunkByteOffset = resultByteOffset + 8;
+const tagByteOffset = thunkByteOffset + 4;
+const generationByteOffset = tagByteOffset + 4;
+const foreignCallsByteOffset = generationByteOffset + 4;
+const wordsByteLength = foreignCallsByteOffset + 4;
+/** `BELAY_THUNK_COUNT`, and the size of a `belay_thunk`. */
+const thunkCount = 4096;
+const slotByteLength = 24;
+
+/** The isolate's words as typed arrays of every width. */
+export interface WordViews {
+  readonly i8: Int8Array<ArrayBuffer>;
+  readonly u8: Uint8Array<ArrayBuffer>;
+  readonly i16: Int16Array<ArrayBuffer>;
+  readonly u16: Uint16Array<ArrayBuffer>;
+  readonly i32: Int32Array<ArrayBuffer>;
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly i64: BigInt64Array<ArrayBuffer>;
+  readonly u64: BigUint64Array<ArrayBuffer>;
+  readonly f32: Float32Array<ArrayBuffer>;
+  readonly f64: Float64Array<ArrayBuffer>;
+}
+
+/** The scalar types that the core reads from memory. */
+export type LoadType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32" | "i64" | "u64" | "f32" | "f64" | "address";
+
+/** The core, attached to this isolate. */
+export interface Core {
+  readonly words: WordViews;
+  /** Where in the words a callback's result goes, in bytes. */
+  readonly resultByteOffset: number;
+  readonly tag: number;
+  /** The highest generation that this isolate's registry issued. */
+  readonly generationWord: Uint32Array<ArrayBuffer>;
+  readonly firstGeneration: number;
+  readonly thunkCount: number;
+  /** The number of the thunk that is being called. */
+  currentThunk(): number;
+  foreignCalls(): number;
+  setTrampoline(address: Address): void;
+  /** Takes a chunk of thunks: their numbers, none when the pool is used up. */
+  claimThunks(): number[];
+  thunkAddress(number: number): Address;
+  /** Tells the dispatcher of a signature: the words on its stack, and the result bits for when nobody can be asked. */
+  describeThunk(number: number, stackWords: number, fallbackLow: number, fallbackHigh: number): void;
+  openLibrary(path: string, pinned: boolean): { library: Address } | { reason: string };
+  librarySymbol(library: Address, name: string): Address | null;
+  closeLibrary(library: Address): void;
+  readonly load: Readonly<Record<LoadType, (base: Address, byteOffset: number) => unknown>>;
+  copy(target: Uint8Array, base: Address, byteOffset: number, byteLength: number): void;
+}
+
+const signatures = {
+  abiVersion: signature("belay_abi_version", [], "u32"),
+  attach: signature("belay_isolate_attach", [], "address"),
+  wordsOf: signature("belay_isolate_words_of", ["address"], "address"),
+  setTrampoline: signature("belay_isolate_set_trampoline", ["address", "address"], "void"),
+  claim: signature("belay_thunks_claim", ["address"], "u32"),
+  thunkAddress: signature("belay_thunk_address", ["u32"], "address"),
+  thunkSlot: signature("belay_thunk_slot", ["u32"], "address"),
+  libraryOpen: signature("belay_library_open", ["view", "bool", "view", "u32"], "address"),
+  librarySymbol: signature("belay_library_symbol", ["address", "view"], "address"),
+  libraryClose: signature("belay_library_close", ["address"], "void"),
+  i8: signature("belay_load_i8", ["address", "f64"], "i8"),
+  u8: signature("belay_load_u8", ["address", "f64"], "u8"),
+  i16: signature("belay_load_i16", ["address", "f64"], "i16"),
+  u16: signature("belay_load_u16", ["address", "f64"], "u16"),
+  i32: signature("belay_load_i32", ["address", "f64"], "i32"),
+  u32: signature("belay_load_u32", ["address", "f64"], "u32"),
+  i64: signature("belay_load_i64", ["address", "f64"], "i64"),
+  u64: signature("belay_load_u64", ["address", "f64"], "u64"),
+  f32: signature("belay_load_f32", ["address", "f64"], "f32"),
+  f64: signature("belay_load_f64", ["address", "f64"], "f64"),
+  address: signature("belay_load_u64", ["address", "f64"], "address"),
+  copy: signature("belay_memory_copy", ["view", "address", "f64", "f64"], "void"),
+} as const;
+
+function signature(name: string, parameters: readonly NativeType[], result: NativeType): NativeSignature {
+  return { name, parameters, result };
+}
+
+let attached: Core | undefined;
+
+/** This isolate's core. @throws {LibraryLoadError} When the native library isn't there or doesn't load. */
+export function core(): Core {
+  return attached ??= attach();
+}
+
+/** Whether the core has been opened; asking does not open it. */
+export function coreIsAttached(): boolean {
+  return attached !== undefined;
+}
+
+setHandleTableOptions(() => {
+  const { tag, firstGeneration, generationWord } = core();
+  return { tag, firstGeneration, generationWord };
+});
+
+/** Where the core is, beside these modules: `native/lib/<os>-<arch>/`. */
+export function corePath(): string {
+  const { os, arch } = backend().platform;
+  const file = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[os];
+  const url = new URL(`../native/lib/${os}-${arch}/${file}`, import.meta.url);
+  return filePath(url, os === "windows");
+}
+
+/** The path of a file URL, as the loader wants it. */
+export function filePath(url: URL, windows: boolean): string {
+  if (url.protocol !== "file:") throw new TypeError(`Cannot open "${url.href}": expected a file: URL`);
+  const path = decodeURIComponent(url.pathname);
+  return windows ? path.replace(/^\/([A-Za-z]:)/, "$1").replaceAll("/", "\\") : path;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A string as C reads it. */
+export function zeroTerminated(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(`${text}\0`);
+}
+
+function attach(): Core {
+  const runtime = backend();
+  const path = corePath();
+  const names = Object.keys(signatures) as (keyof typeof signatures)[];
+  const opened = openCore(path);
+  const native = Object.fromEntries(names.map((name, index) => [name, opened.functions[index]])) as Record<
+    keyof typeof signatures,
+    NativeFunctionObject
+  >;
+  const version = native.abiVersion();
+  if (version !== abiVersion) {
+    opened.close();
+    throw new LibraryLoadError("belay's native core", [
+      { path, reason: `its ABI version is ${version}, expected ${abiVersion}` },
+    ]);
+  }
+  const isolate = native.attach() as Address | null;
+  if (isNull(isolate)) {
+    throw new RangeError("Cannot attach to belay's native core: 255 isolates of this process are live");
+  }
+  // The core keeps itself mapped from here on.
+  opened.release();
+  const buffer = runtime.map(native.wordsOf(isolate) as Address, wordsByteLength);
+  const words: WordViews = {
+    i8: new Int8Array(buffer),
+    u8: new Uint8Array(buffer),
+    i16: new Int16Array(buffer),
+    u16: new Uint16Array(buffer),
+    i32: new Int32Array(buffer),
+    u32: new Uint32Array(buffer),
+    i64: new BigInt64Array(buffer, 0, wordsByteLength >>> 3),
+    u64: new BigUint64Array(buffer, 0, wordsByteLength >>> 3),
+    f32: new Float32Array(buffer),
+    f64: new Float64Array(buffer, 0, wordsByteLength >>> 3),
+  };
+  const slots = new Uint32Array(runtime.map(native.thunkSlot(0) as Address, thunkCount * slotByteLength));
+  const thunkIndex = thunkByteOffset / 4;
+  const generationWord = new Uint32Array(buffer, generationByteOffset, 1);
+  return {
+    words,
+    resultByteOffset,
+    tag: words.u32[tagByteOffset / 4],
+    generationWord,
+    firstGeneration: generationWord[0],
+    thunkCount,
+    currentThunk: () => words.u32[thunkIndex],
+    foreignCalls: () => words.u32[foreignCallsByteOffset / 4],
+    setTrampoline: (address) => void native.setTrampoline(isolate, address),
+    claimThunks() {
+      const first = native.claim(isolate) as number;
+      return first >= thunkCount ? [] : Array.from({ length: 64 }, (_, index) => first + index);
+    },
+    thunkAddress: (number) => native.thunkAddress(number) as Address,
+    describeThunk(number, stackWords, fallbackLow, fallbackHigh) {
+      const index = number * (slotByteLength / 4);
+      slots[index + 2] = fallbackLow;
+      slots[index + 3] = fallbackHigh;
+      slots[index + 4] = stackWords;
+    },
+    openLibrary(libraryPath, pinned) {
+      const reason = runtime.hold(new Uint8Array(1024));
+      const library = native.libraryOpen(zeroTerminated(libraryPath), pinned, reason, reason.length);
+      if (!isNull(library)) return { library: library as Address };
+      return { reason: decoder.decode(reason.subarray(0, reason.indexOf(0))) };
+    },
+    librarySymbol(library, name) {
+      const address = native.librarySymbol(library, zeroTerminated(name));
+      return isNull(address) ? null : address as Address;
+    },
+    closeLibrary: (library) => void native.libraryClose(library),
+    load: native as unknown as Core["load"],
+    copy: (target, base, byteOffset, byteLength) =>
+      void native.copy(runtime.hold(target), base, byteOffset, byteLength),
+  };
+}
+
+function openCore(path: string): ReturnType<ReturnType<typeof backend>["open"]> {
+  try {
+    return backend().open(path, Object.values(signatures));
+  } catch (error) {
+    if (error instanceof Error && error.name === "NotCapable") throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const hint = "In a checkout, `deno task build` makes it.";
+    throw new LibraryLoadError("belay's native core", [{ path, reason }], hint);
+  }
+}
+
+function isNull(address: unknown): address is null {
+  return address === null || address === 0 || address === 0n;
+}

@@ -1,0 +1,92 @@
+/**
+ * The errors that a program may want to catch, or whose fields it may want to read. A mistake in the shape of an
+ * argument is a `TypeError`, one in its range a `RangeError`; everything else that belay throws is here.
+ *
+ * @module
+ */
+
+/** What is wrong with a handle's id; see {@linkcode InvalidHandleError}. */
+export type InvalidHandleReason =
+  /** It is zero, as a NULL `void*` is. */
+  | "null"
+  /** It was issued and has been deleted. */
+  | "stale"
+  /** It has the form of an id of this isolate, but none such was issued yet. */
+  | "unissued"
+  /** It has the form of an id of another isolate (another worker, or the main thread). */
+  | "foreign"
+  /** It can't be an id at all: negative, a fraction, too large, a wrong parity, not a number. */
+  | "malformed";
+
+const handleStates: Record<InvalidHandleReason, string> = {
+  null: "it is the null handle",
+  stale: "it has been deleted",
+  unissued: "no such handle was issued",
+  foreign: "it belongs to another isolate",
+  malformed: "it is not a handle",
+};
+
+/** An id that names no live handle of this isolate. Nothing was changed. */
+export class InvalidHandleError extends Error {
+  override readonly name = "InvalidHandleError";
+  /** What is wrong with the id. */
+  readonly reason: InvalidHandleReason;
+  /** The id as it was given. */
+  readonly id: unknown;
+
+  /** Made by belay. */
+  constructor(verb: string, id: unknown, reason: InvalidHandleReason) {
+    super(`Cannot ${verb} handle ${String(id)}: ${handleStates[reason]}`);
+    this.reason = reason;
+    this.id = id;
+  }
+}
+
+/** One file that was tried for a library, and the loader's own words on why it did not load. */
+export interface LibraryCandidate {
+  /** What the loader was given: a path, or a bare file name that it looks for. */
+  readonly path: string;
+  /** Why it did not load. */
+  readonly reason: string;
+}
+
+/** No candidate for a library could be loaded. Nothing stays open. */
+export class LibraryLoadError extends Error {
+  override readonly name = "LibraryLoadError";
+  /** Everything that was tried, in order. */
+  readonly candidates: readonly LibraryCandidate[];
+
+  /** Made by belay. */
+  constructor(library: string, candidates: readonly LibraryCandidate[], hint = "") {
+    const tried = candidates.map(({ path, reason }) => `\n  ${path}: ${reason}`).join("");
+    super(`Cannot open "${library}": no candidate could be loaded${tried}${hint && `\n${hint}`}`);
+    this.candidates = candidates;
+  }
+}
+
+/** A library lacks symbols that its definitions name. Nothing stays open. */
+export class SymbolNotFoundError extends Error {
+  override readonly name = "SymbolNotFoundError";
+  /** Every missing symbol, in the order of the definitions. */
+  readonly symbols: readonly string[];
+  /** The library as it was asked for. */
+  readonly library: string;
+
+  /** Made by belay. */
+  constructor(library: string, symbols: readonly string[]) {
+    const names = symbols.map((symbol) => `"${symbol}"`).join(", ");
+    super(`Cannot open "${library}": it has no symbol${symbols.length > 1 ? "s" : ""} ${names}`);
+    this.symbols = symbols;
+    this.library = library;
+  }
+}
+
+/** A function or variable of a library was used after the library was closed. C was not entered. */
+export class LibraryClosedError extends Error {
+  override readonly name = "LibraryClosedError";
+
+  /** Made by belay. */
+  constructor(verb: string, symbol: string, library: string) {
+    super(`Cannot ${verb} "${symbol}": library "${library}" is closed`);
+  }
+}

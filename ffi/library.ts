@@ -1,0 +1,278 @@
+/**
+ * Loading a C library.
+ *
+ * @module
+ */
+
+import type { Address, NativeLibrary } from "./backend.ts";
+import { addCleanup, type Cleanup } from "./cleanup.ts";
+import { core, type LoadType } from "./core.ts";
+import { makeDowncall, nativeSignature } from "./downcall.ts";
+import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
+import { generate, nullable } from "./helpers.ts";
+import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
+import { fromResult, isCallbackDefinition, isNamedType, resultNativeType } from "./marshal.ts";
+import { report } from "./report.ts";
+import { backend } from "./runtime.ts";
+import { track, untrack } from "./tracking.ts";
+import type { Definitions, FunctionDefinition, LibrarySymbols, VariableDefinition } from "./types.ts";
+
+/** Options of {@linkcode dlopen}. */
+export interface LibraryOptions {
+  /**
+   * Unmap the library when it is closed, unless somebody else has opened it. Unsafe: a function pointer of the library
+   * that is still held somewhere, a thread that it started, an `atexit` handler or a thread-local destructor then ends the
+   * process. Off by default: a library stays mapped until the process ends.
+   */
+  readonly unload?: boolean;
+}
+
+/** What a library's functions keep alive. */
+interface Owner {
+  readonly name: string;
+  closed: boolean;
+}
+
+/** What is released when the owner is gone; it must not reach the owner. */
+interface Held {
+  readonly native: NativeLibrary | undefined;
+  readonly library: Address;
+  readonly token: number;
+}
+
+/** How many libraries of this isolate are open. */
+export const libraryCounts = { open: 0 };
+
+/** An opened C library; {@linkcode dlopen} gives it. */
+export class Library<S extends Definitions = Definitions> {
+  /** Its functions and variables. The functions may be taken out of it and passed around. */
+  readonly symbols: LibrarySymbols<S>;
+  readonly #owner: Owner;
+  readonly #held: Held;
+  readonly #cleanup: Cleanup;
+  readonly #closers: readonly (() => void)[];
+
+  /** Made by {@linkcode dlopen}. */
+  constructor(symbols: LibrarySymbols<S>, owner: Owner, held: Held, closers: readonly (() => void)[]) {
+    this.symbols = symbols;
+    this.#owner = owner;
+    this.#held = held;
+    this.#closers = closers;
+    this.#cleanup = addCleanup(owner, dropped, { held, name: owner.name });
+    libraryCounts.open += 1;
+  }
+
+  /** Whether it was closed. */
+  get closed(): boolean {
+    return this.#owner.closed;
+  }
+
+  /**
+   * Ends every function of the library: from now on a call throws `LibraryClosedError`, also through a function that was
+   * taken out of it. A call that is running finishes. Closing it again does nothing.
+   */
+  close(): void {
+    if (this.#owner.closed) return;
+    this.#owner.closed = true;
+    this.#cleanup.stop();
+    for (const close of this.#closers) close();
+    untrack(this.#held.token);
+    release(this.#held);
+  }
+
+  /** As {@linkcode Library.close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function release({ native, library }: Held): void {
+  libraryCounts.open -= 1;
+  if (native === undefined) return;
+  native.close();
+  core().closeLibrary(library);
+}
+
+function dropped({ held, name }: { held: Held; name: string }): void {
+  release(held);
+  if (untrack(held.token) === undefined) return;
+  report("leak", `library "${name}" was garbage-collected before it was closed; it has been released`);
+}
+
+/**
+ * Opens a C library.
+ *
+ * Definitions are spelled as Deno spells them, and the types of arguments and results follow from them. Arguments are
+ * checked before C is entered; the error names the function, the argument's position (from 1) and its type. 64-bit
+ * integers take a bigint or a safe integer and give a bigint. A `"cstring"` argument is copied for the time of the call; a
+ * `"cstring"` result is copied and not freed. A `"buffer"` argument stays where it is until the call returns. A parameter
+ * whose type is a callback's definition takes a `Callback`, or a function that C may call until the call returns.
+ *
+ * *Ownership:* the library is open until it is closed, or it and all its functions are garbage-collected. Its code stays
+ * mapped for as long as the process lives, unless `unload` is set.
+ *
+ * *Errors:* what a callback throws during a call is thrown by the call when C has returned.
+ *
+ * *Threads:* functions run on the calling isolate's thread. Each isolate opens the library for itself.
+ *
+ * ```ts
+ * import { dlopen } from "@belay/ffi";
+ *
+ * using zlib = dlopen({ name: "z", versions: ["1"] }, {
+ *   zlibVersion: { parameters: [], result: "cstring" },
+ *   crc32: { parameters: ["usize", "buffer", "u32"], result: "usize" },
+ * });
+ * const bytes = new TextEncoder().encode("belay");
+ * console.assert(zlib.symbols.crc32(0, bytes, bytes.length) > 0n);
+ * ```
+ *
+ * @param path Where it is; see {@linkcode LibraryPath}.
+ * @param definitions Its functions and variables.
+ * @throws {LibraryLoadError} When no candidate loads; it lists each with its reason.
+ * @throws {SymbolNotFoundError} When symbols that are not optional are missing; it lists them all.
+ * @throws {TypeError} When a definition is malformed.
+ */
+export function dlopen<const S extends Definitions>(
+  path: LibraryPath,
+  definitions: S,
+  options: LibraryOptions = {},
+): Library<S> {
+  const name = displayName(path);
+  for (const [key, definition] of Object.entries(definitions)) validate(key, definition);
+  const { unload = false } = options;
+  const opened = openFirst(name, libraryCandidates(path, backend().platform), !unload);
+  const native = core();
+  const addresses = new Map<string, Address | null>();
+  for (const [key, { name: symbol = key }] of Object.entries(definitions)) {
+    addresses.set(key, native.librarySymbol(opened.library, symbol));
+  }
+  const missing = Object.entries(definitions)
+    .filter(([key, { optional }]) => addresses.get(key) === null && optional !== true)
+    .map(([key, { name: symbol = key }]) => symbol);
+  if (missing.length > 0) {
+    native.closeLibrary(opened.library);
+    throw new SymbolNotFoundError(name, missing);
+  }
+  return bindLibrary(name, definitions, opened, addresses, unload);
+}
+
+/** Opens the first candidate that loads. */
+function openFirst(
+  name: string,
+  candidates: readonly string[],
+  pinned: boolean,
+): { path: string; library: Address } {
+  const failures: LibraryCandidate[] = [];
+  for (const path of candidates) {
+    backend().requirePermission(path);
+    const result = core().openLibrary(path, pinned);
+    if ("library" in result) return { path, library: result.library };
+    failures.push({ path, reason: result.reason });
+  }
+  throw new LibraryLoadError(name, failures);
+}
+
+function bindLibrary<S extends Definitions>(
+  name: string,
+  definitions: S,
+  { path, library }: { path: string; library: Address },
+  addresses: ReadonlyMap<string, Address | null>,
+  unload: boolean,
+): Library<S> {
+  const owner: Owner = { name, closed: false };
+  const functions = Object.entries(definitions).filter((entry): entry is [string, FunctionDefinition] =>
+    isFunction(entry[1]) && addresses.get(entry[0]) !== null
+  );
+  const symbols: Record<string, unknown> = {};
+  const closers: (() => void)[] = [];
+  let native: NativeLibrary;
+  try {
+    native = backend().open(
+      path,
+      functions.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
+    );
+    functions.forEach(([key, definition], index) => {
+      const downcall = makeDowncall(key, definition, native.functions[index], owner);
+      symbols[key] = downcall.call;
+      closers.push(downcall.close);
+    });
+  } catch (error) {
+    core().closeLibrary(library);
+    throw error;
+  }
+  for (const [key, definition] of Object.entries(definitions)) {
+    const address = addresses.get(key);
+    if (address === null || address === undefined) symbols[key] = null;
+    else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
+  }
+  if (!unload) {
+    native.release();
+    core().closeLibrary(library);
+  }
+  const held: Held = { native: unload ? native : undefined, library, token: track("library", name) };
+  return new Library(Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
+}
+
+function isFunction(definition: FunctionDefinition | VariableDefinition): definition is FunctionDefinition {
+  return "parameters" in definition;
+}
+
+/** Each read of the property reads the variable. */
+function defineVariable(
+  symbols: Record<string, unknown>,
+  key: string,
+  { type }: VariableDefinition,
+  address: Address,
+  owner: Owner,
+): void {
+  const native = resultNativeType(type);
+  const { load } = core();
+  const convert = generate({}, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
+  const read = (): unknown => {
+    if (type === "bool") return load.u8(address, 0) !== 0;
+    if (type === "cstring") {
+      const text = load.address(address, 0) as Address | null;
+      return nullable(text) === null ? null : backend().readString(text as Address);
+    }
+    return convert(load[native as LoadType](address, 0));
+  };
+  Object.defineProperty(symbols, key, {
+    enumerable: true,
+    get() {
+      if (owner.closed) throw new LibraryClosedError("read", key, owner.name);
+      return read();
+    },
+  });
+}
+
+const variableTypes = ["bool", "pointer", "cstring", "handle"];
+
+/** @throws {TypeError} When a definition is malformed: a misspelled key must not be ignored. */
+function validate(key: string, definition: unknown): void {
+  const refuse = (what: string): never => {
+    throw new TypeError(`Cannot define "${key}": ${what}`);
+  };
+  if (typeof definition !== "object" || definition === null) return refuse("expected an object");
+  const { parameters, result, type, name, optional, ...rest } = definition as Record<string, unknown>;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition`);
+  if (name !== undefined && typeof name !== "string") refuse("name must be a string");
+  if (optional !== undefined && typeof optional !== "boolean") refuse("optional must be a boolean");
+  if (type !== undefined) {
+    if (parameters !== undefined || result !== undefined) refuse("a variable has no parameters and no result");
+    const numeric = isNamedType(type) && /^([iuf]\d+|[iu]size)$/.test(type);
+    if (!numeric && !variableTypes.includes(String(type))) refuse(`unknown type ${String(type)} of a variable`);
+    return;
+  }
+  if (!Array.isArray(parameters)) return refuse("parameters must be an array");
+  parameters.forEach((parameter: unknown, index) => {
+    const callback = typeof parameter === "object" && parameter !== null && !("struct" in parameter);
+    if (callback && isCallbackDefinition(parameter as never)) return;
+    if (!isNamedType(parameter)) refuse(`parameter ${index + 1} has the unknown type ${display(parameter)}`);
+  });
+  if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${display(result)}`);
+}
+
+function display(type: unknown): string {
+  return typeof type === "object" ? JSON.stringify(type) : String(type);
+}

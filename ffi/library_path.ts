@@ -1,0 +1,63 @@
+/**
+ * From what a program calls a library to the files that it may be.
+ *
+ * @module
+ */
+
+import type { Platform } from "./backend.ts";
+import { filePath } from "./core.ts";
+
+/** A library by its name, as it is passed to a linker (`-lsqlite3`); the platform's file names are tried in turn. */
+export interface LibraryName {
+  /** The name without prefix, version and ending: `"sqlite3"`. */
+  readonly name: string;
+  /** The versions of its binary interface that are wanted, best first: `["0"]` for `libsqlite3.so.0`. */
+  readonly versions?: readonly string[];
+}
+
+/** Where a library is: a path, a bare file name that the loader looks for, a `file:` URL, or a {@linkcode LibraryName}. */
+export type LibraryPath = string | URL | LibraryName;
+
+/** What messages call a library. */
+export function displayName(path: LibraryPath): string {
+  return typeof path === "string" ? path : path instanceof URL ? path.href : path.name;
+}
+
+/**
+ * The files to try, in order.
+ *
+ * @throws {TypeError} When the path is none of the kinds above.
+ */
+export function libraryCandidates(path: LibraryPath, { os }: Platform): string[] {
+  if (path instanceof URL) return [filePath(path, os === "windows")];
+  if (typeof path === "object" && path !== null) return namedCandidates(path, os);
+  if (typeof path !== "string" || path === "" || path.includes("\0")) {
+    throw new TypeError("Cannot open a library: its path must be a string without NUL characters, a URL or a name");
+  }
+  return [path.startsWith("file://") ? filePath(new URL(path), os === "windows") : path];
+}
+
+function namedCandidates({ name, versions = [], ...rest }: LibraryName, os: Platform["os"]): string[] {
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) {
+    throw new TypeError(`Cannot open a library: "${unknown}" is not a property of a library's name`);
+  }
+  if (typeof name !== "string" || name === "" || /[/\\\0]/.test(name)) {
+    throw new TypeError("Cannot open a library: its name must be a string without slashes, such as \"sqlite3\"");
+  }
+  switch (os) {
+    case "linux":
+      return [...versions.map((version) => `lib${name}.so.${version}`), `lib${name}.so`];
+    case "darwin": {
+      const files = [...versions.map((version) => `lib${name}.${version}.dylib`), `lib${name}.dylib`];
+      // The loader doesn't look where Homebrew on Apple silicon puts libraries.
+      return [...files, ...files.map((file) => `/opt/homebrew/lib/${file}`)];
+    }
+    case "windows":
+      return [
+        `${name}.dll`,
+        ...versions.flatMap((version) => [`${name}-${version}.dll`, `lib${name}-${version}.dll`]),
+        `lib${name}.dll`,
+      ];
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * How each type crosses: what checks it, what the runtime is told, where it stands in a callback's words. The answers are
+ * source text, from which `downcall.ts` and `upcall.ts` generate one function for each signature: engines can only inline
+ * a native call in a function of its own, and a checked argument costs then less than a nanosecond.
+ *
+ * @module
+ */
+
+import type { ArgumentClass } from "./abi.ts";
+import type { NativeType } from "./backend.ts";
+import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
+
+/** The names that generated code uses, given to it as parameters: see `helpers.ts`. */
+interface Integer {
+  readonly bits: 8 | 16 | 32 | 64;
+  readonly signed: boolean;
+}
+
+const integers: Partial<Record<NamedType, Integer>> = {
+  i8: { bits: 8, signed: true },
+  u8: { bits: 8, signed: false },
+  i16: { bits: 16, signed: true },
+  u16: { bits: 16, signed: false },
+  i32: { bits: 32, signed: true },
+  u32: { bits: 32, signed: false },
+  i64: { bits: 64, signed: true },
+  u64: { bits: 64, signed: false },
+  isize: { bits: 64, signed: true },
+  usize: { bits: 64, signed: false },
+};
+
+const otherTypes = ["f32", "f64", "bool", "pointer", "buffer", "cstring", "handle", "handle*", "function"];
+
+/** Whether a definition's type is one that has a name, `"void"` aside. */
+export function isNamedType(type: unknown): type is NamedType {
+  return typeof type === "string" && (Object.hasOwn(integers, type) || otherTypes.includes(type));
+}
+
+/** Whether a parameter's type is a callback's definition. */
+export function isCallbackDefinition(type: ParameterType): type is CallbackDefinition {
+  return typeof type === "object";
+}
+
+/** A type as error messages spell it. */
+export function typeName(type: ParameterType | ResultType): string {
+  return typeof type === "string" ? type : "function";
+}
+
+/** What the runtime is told of a parameter. */
+export function parameterNativeType(type: ParameterType): NativeType {
+  if (isCallbackDefinition(type)) return "address";
+  if (type === "buffer" || type === "cstring" || type === "handle*") return "view";
+  return resultNativeType(type);
+}
+
+/** What the runtime is told of a result. */
+export function resultNativeType(type: ResultType): NativeType {
+  switch (type) {
+    case "isize":
+      return "i64";
+    case "usize":
+      return "u64";
+    case "cstring":
+      return "string";
+    case "pointer":
+    case "buffer":
+    case "function":
+    case "handle":
+    case "handle*":
+      return "address";
+    default:
+      return type;
+  }
+}
+
+/** How a callback's argument arrives. */
+export function argumentClass(type: NamedType): ArgumentClass {
+  const integer = integers[type];
+  if (integer !== undefined) return { byteLength: integer.bits / 8 as 1 | 2 | 4 | 8, float: false };
+  if (type === "bool") return { byteLength: 1, float: false };
+  if (type === "f32") return { byteLength: 4, float: true };
+  return { byteLength: 8, float: type === "f64" };
+}
+
+/** The condition under which the small integer or float in `variable` is not of its type. */
+function misfit(type: NamedType, variable: string): string {
+  const integer = integers[type];
+  if (integer === undefined) return `typeof ${variable} !== "number"`;
+  const { bits, signed } = integer;
+  if (bits === 32) return signed ? `(${variable} | 0) !== ${variable}` : `(${variable} >>> 0) !== ${variable}`;
+  if (!signed) return `(${variable} & ${2 ** bits - 1}) !== ${variable}`;
+  return `(${variable} << ${32 - bits} >> ${32 - bits}) !== ${variable}`;
+}
+
+/**
+ * A statement that makes `variable` what the runtime takes, or calls `bad`, which throws.
+ *
+ * @param bad Source of a call that throws, with the offending value as `variable`.
+ */
+export function checkArgument(
+  type: ParameterType,
+  variable: string,
+  bad: string,
+  addressKind: "number" | "bigint",
+): string {
+  if (isCallbackDefinition(type)) throw new TypeError("Callbacks have a call of their own");
+  const integer = integers[type];
+  if (integer?.bits === 64) {
+    const wrap = integer.signed ? "BigInt.asIntN" : "BigInt.asUintN";
+    const numeric = integer.signed ? `Number.isSafeInteger(${variable})` : `${variable} >= 0 && Number.isSafeInteger(${variable})`;
+    return `if (typeof ${variable} === "bigint") { if (${wrap}(64, ${variable}) !== ${variable}) ${bad}; }
+      else if (${numeric}) ${variable} = BigInt(${variable}); else ${bad};`;
+  }
+  switch (type) {
+    case "bool":
+      return `if (typeof ${variable} !== "boolean") ${bad};`;
+    case "pointer":
+      return `if (${variable} === null) ${variable} = ${addressKind === "bigint" ? "0n" : "0"};
+      else if (typeof ${variable} !== "${addressKind}") ${bad};`;
+    case "buffer":
+      return `if (${variable} !== null) { ${variable} = asView(${variable}); if (${variable} === undefined) ${bad}; }`;
+    case "cstring":
+      return `if (${variable} !== null) { if (typeof ${variable} !== "string" || ${variable}.includes("\\0")) ${bad};
+      ${variable} = asString(${variable}); }`;
+    case "handle":
+      return `{ const id = handleId(${variable}); if (id === undefined) ${bad}; ${variable} = toAddress(id); }`;
+    case "handle*":
+      return `{ const id = handleId(${variable}); if (id === undefined) ${bad}; ${variable} = asCell(id); }`;
+    case "function":
+      return `{ const address = functionAddress(${variable}); if (address === undefined) ${bad}; ${variable} = address; }`;
+    default:
+      return `if (${misfit(type, variable)}) ${bad};`;
+  }
+}
+
+/** An expression for what the runtime's result in `variable` is in TypeScript. */
+export function fromResult(type: ResultType, variable: string): string {
+  switch (type) {
+    case "pointer":
+    case "buffer":
+    case "function":
+      return `nullable(${variable})`;
+    case "handle":
+      return `handleValue(Number(${variable}))`;
+    case "handle*":
+      return `handleValue(handleIdAt(${variable}))`;
+    case "void":
+      return "undefined";
+    default:
+      return variable;
+  }
+}
+
+/** An expression that reads a callback's argument from the words at a byte offset; handles as their ids. */
+export function readWord(type: NamedType, byteOffset: number, addressKind: "number" | "bigint"): string {
+  const integer = integers[type];
+  if (integer !== undefined) {
+    return `${integer.signed ? "i" : "u"}${integer.bits}[${byteOffset / (integer.bits / 8)}]`;
+  }
+  const low = `u32[${byteOffset / 4}]`;
+  const high = `u32[${byteOffset / 4 + 1}]`;
+  const number = `(${low} + ${high} * 4294967296)`;
+  const address = addressKind === "bigint" ? `u64[${byteOffset / 8}]` : number;
+  switch (type) {
+    case "f32":
+      return `f32[${byteOffset / 4}]`;
+    case "f64":
+      return `f64[${byteOffset / 8}]`;
+    case "bool":
+      return `(u8[${byteOffset}] !== 0)`;
+    case "handle":
+      return number;
+    case "handle*":
+      return `handleIdAt(${address})`;
+    case "cstring":
+      return `stringAt(${address})`;
+    default:
+      return `((${low} | ${high}) === 0 ? null : ${address})`;
+  }
+}
+
+/**
+ * Statements that write a callback's result, in `variable`, to the words; or call `bad`, an expression that throws.
+ */
+export function writeResult(
+  type: NamedType | "void",
+  variable: string,
+  byteOffset: number,
+  bad: string,
+  addressKind: "number" | "bigint",
+): string {
+  const writeAddress = (address: string): string =>
+    addressKind === "bigint"
+      ? `u64[${byteOffset / 8}] = ${address};`
+      : `u32[${byteOffset / 4}] = ${address}; u32[${byteOffset / 4 + 1}] = ${address} / 4294967296;`;
+  if (type === "void") return `if (${variable} !== undefined) refusePromise(${variable});`;
+  const check = checkArgument(type, variable, bad, addressKind);
+  const integer = integers[type];
+  if (integer?.bits === 64) return `${check} ${integer.signed ? "i64" : "u64"}[${byteOffset / 8}] = ${variable};`;
+  if (integer !== undefined) return `${check} ${integer.signed ? "i32" : "u32"}[${byteOffset / 4}] = ${variable};`;
+  switch (type) {
+    case "f32":
+      return `${check} f32[${byteOffset / 4}] = ${variable};`;
+    case "f64":
+      return `${check} f64[${byteOffset / 8}] = ${variable};`;
+    case "bool":
+      return `${check} u32[${byteOffset / 4}] = ${variable} ? 1 : 0;`;
+    default:
+      return `${check} ${writeAddress(variable)}`;
+  }
+}
+
+/** What was expected of a value of a type, and what kind of error it is that it isn't. */
+export function mismatch(type: ParameterType | ResultType, value: unknown, subject: string): TypeError | RangeError {
+  const shown = typeof value === "string"
+    ? JSON.stringify(value)
+    : typeof value === "bigint"
+    ? `${value}n`
+    : typeof value === "object" && value !== null
+    ? `an object of ${value.constructor?.name || "no class"}`
+    : typeof value === "function"
+    ? "a function"
+    : Object.is(value, -0)
+    ? "-0"
+    : String(value);
+  const message = `${subject} must be ${expectation(type)}, got ${shown}`;
+  const number = typeof value === "bigint" || Number.isInteger(value);
+  const integer = typeof type === "string" && type !== "void" && integers[type] !== undefined;
+  return number && integer && !(typeof value === "bigint" && integers[type]?.bits !== 64)
+    ? new RangeError(message)
+    : new TypeError(message);
+}
+
+function expectation(type: ParameterType | ResultType): string {
+  if (isCallbackLike(type)) return "a function, a Callback, a Pointer or null";
+  const integer = type === "void" ? undefined : integers[type];
+  if (integer !== undefined) {
+    const { bits, signed } = integer;
+    const least = signed ? -(2n ** BigInt(bits - 1)) : 0n;
+    const most = 2n ** BigInt(signed ? bits - 1 : bits) - 1n;
+    const kind = bits === 64 ? "a bigint or safe integer" : "an integer";
+    return `${kind} from ${least} to ${most}`;
+  }
+  switch (type) {
+    case "f32":
+    case "f64":
+      return "a number";
+    case "bool":
+      return "a boolean";
+    case "pointer":
+      return "a Pointer or null";
+    case "buffer":
+      return "an ArrayBuffer, a view of one or null";
+    case "cstring":
+      return "a string without NUL characters, or null";
+    case "function":
+      return "a Callback, a Pointer or null";
+    case "void":
+      return "nothing";
+    default:
+      return "a live Handle, its id or null";
+  }
+}
+
+function isCallbackLike(type: ParameterType | ResultType): type is CallbackDefinition {
+  return typeof type === "object";
+}

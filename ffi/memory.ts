@@ -1,0 +1,94 @@
+/**
+ * Memory that C owns.
+ *
+ * @module
+ */
+
+import type { Address } from "./backend.ts";
+import { core, type LoadType } from "./core.ts";
+import { addressOf, nullable } from "./helpers.ts";
+import type { Pointer } from "./types.ts";
+
+const decoder = new TextDecoder();
+
+/**
+ * A piece of C's memory, with bounds. A bare pointer can't be read: its length has to be said first.
+ *
+ * *Ownership:* borrowed memory is C's; nothing here frees it or keeps it valid. Reading it after C has freed it is an
+ * error that can't be seen from here.
+ *
+ * *Threads:* reads are plain reads.
+ *
+ * ```ts
+ * import { dlopen, NativeMemory } from "@belay/ffi";
+ *
+ * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
+ * const version = zlib.symbols.zlibVersion();
+ * if (version !== null) {
+ *   console.assert(NativeMemory.borrow(version, 2).text() === "1.");
+ * }
+ * ```
+ */
+export class NativeMemory {
+  /** Where it begins. */
+  readonly pointer: Pointer;
+  /** Its length in bytes. */
+  readonly byteLength: number;
+
+  private constructor(pointer: Pointer, byteLength: number) {
+    this.pointer = pointer;
+    this.byteLength = byteLength;
+  }
+
+  /**
+   * Says how much memory a pointer of C's points to.
+   *
+   * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
+   */
+  static borrow(pointer: Pointer, byteLength: number): NativeMemory {
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
+      throw new RangeError(`Cannot borrow memory: its length must be a whole number of bytes, got ${byteLength}`);
+    }
+    return new NativeMemory(pointer, byteLength);
+  }
+
+  /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getPointer(byteOffset: number): Pointer | null {
+    return nullable(this.#load("address", 8, byteOffset) as Address | null);
+  }
+
+  /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getI32(byteOffset: number): number {
+    return this.#load("i32", 4, byteOffset) as number;
+  }
+
+  /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
+  getF64(byteOffset: number): number {
+    return this.#load("f64", 8, byteOffset) as number;
+  }
+
+  /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {RangeError} Outside the bounds. */
+  copyTo(target: Uint8Array, byteOffset = 0): void {
+    this.#check(byteOffset, target.byteLength);
+    if (target.byteLength > 0) core().copy(target, addressOf(this.pointer), byteOffset, target.byteLength);
+  }
+
+  /** Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD. */
+  text(): string {
+    const bytes = new Uint8Array(this.byteLength);
+    this.copyTo(bytes);
+    return decoder.decode(bytes);
+  }
+
+  #load(type: LoadType, byteLength: number, byteOffset: number): unknown {
+    this.#check(byteOffset, byteLength);
+    return core().load[type](addressOf(this.pointer), byteOffset);
+  }
+
+  #check(byteOffset: number, byteLength: number): void {
+    if (Number.isSafeInteger(byteOffset) && byteOffset >= 0 && byteOffset + byteLength <= this.byteLength) return;
+    throw new RangeError(
+      `Cannot read ${byteLength} bytes at offset ${byteOffset}: the memory has ${this.byteLength} bytes`,
+    );
+  }
+}

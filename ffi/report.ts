@@ -1,0 +1,68 @@
+/**
+ * What can't be thrown, because no caller of ours is there to catch it, is reported.
+ *
+ * @module
+ */
+
+import { tracking } from "./tracking.ts";
+
+/** Something that went wrong where nothing could be thrown. */
+export interface Report {
+  /**
+   * `stale-callback`: C called a callback that was disposed of or garbage-collected. `invalid-handle`: C passed a handle
+   * that names nothing. Both got the callback's fallback. `leak`: a callback or library was garbage-collected before it
+   * was disposed of; it has been released (only while leaks are tracked).
+   */
+  readonly kind: "stale-callback" | "invalid-handle" | "leak";
+  /** A sentence for a person. */
+  readonly message: string;
+  /** The error that says the same to a program, or the stack of the creation of what leaked. */
+  readonly cause?: unknown;
+}
+
+/** Options of {@linkcode configure}. */
+export interface Configuration {
+  /** Keep the creation stack of each handle, callback and library, for `leaks()`. Off by default. */
+  readonly trackLeaks?: boolean;
+  /** Who is told of reports. `undefined` restores the default, which prints them with `console.warn`. */
+  readonly onReport?: ((report: Report) => void) | undefined;
+}
+
+const print = (report: Report): void => console.warn(`belay: ${report.message}`);
+let listener: (report: Report) => void = print;
+
+/**
+ * Changes belay's settings for this isolate. What is left out stays as it is.
+ *
+ * ```ts
+ * import { configure } from "@belay/ffi";
+ *
+ * configure({ onReport: (report) => console.error(report.kind, report.message) });
+ * configure({ onReport: undefined });
+ * ```
+ */
+export function configure(configuration: Configuration): void {
+  for (const key of Object.keys(configuration)) {
+    if (key !== "trackLeaks" && key !== "onReport") {
+      throw new TypeError(`Cannot configure "${key}": expected "trackLeaks" or "onReport"`);
+    }
+  }
+  if (configuration.trackLeaks !== undefined) tracking.enabled = configuration.trackLeaks;
+  if ("onReport" in configuration) listener = configuration.onReport ?? print;
+}
+
+/** Tells the listener; an error of its own goes to the runtime's uncaught-error path. */
+export function report(kind: Report["kind"], message: string, cause?: unknown): void {
+  try {
+    listener({ kind, message, cause });
+  } catch (error) {
+    reportUncaught(error);
+  }
+}
+
+/** Hands an error to the runtime as one that nobody caught. */
+export function reportUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * Leak tracking: where the live handles, callbacks and libraries were created. Off by default, since a stack costs
+ * microseconds.
+ *
+ * @module
+ */
+
+/** Something that was created while tracking was on and is still alive. */
+export interface Leak {
+  /** What it is. */
+  readonly kind: "handle" | "callback" | "library";
+  /** Its id, its callback's or its library's name. */
+  readonly name: string;
+  /** The stack of its creation. */
+  readonly stack: string;
+}
+
+/** Whether creations are tracked now. Read on hot paths, so a plain field. */
+export const tracking: { enabled: boolean } = { enabled: false };
+
+const alive = new Map<number, Leak>();
+let lastToken = 0;
+
+/** Remembers a creation and answers a token for {@linkcode untrack}; 0 while tracking is off. */
+export function track(kind: Leak["kind"], name: string): number {
+  if (!tracking.enabled) return 0;
+  lastToken += 1;
+  alive.set(lastToken, { kind, name, stack: new Error(`${kind} ${name} was created`).stack ?? "" });
+  return lastToken;
+}
+
+/** Forgets a creation, and answers what was known of it. */
+export function untrack(token: number): Leak | undefined {
+  const leak = alive.get(token);
+  alive.delete(token);
+  return leak;
+}
+
+/**
+ * Everything that was created while leak tracking was on and is still alive, oldest first, with the stack of its
+ * creation. Tracking is off until `configure({ trackLeaks: true })`.
+ *
+ * ```ts
+ * import { configure, Handle, leaks } from "@belay/ffi";
+ *
+ * configure({ trackLeaks: true });
+ * const handle = Handle.create("kept");
+ * console.assert(leaks().length === 1);
+ * handle.delete();
+ * console.assert(leaks().length === 0);
+ * configure({ trackLeaks: false });
+ * ```
+ */
+export function leaks(): Leak[] {
+  return [...alive.values()];
+}

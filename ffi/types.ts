@@ -1,0 +1,206 @@
+/**
+ * Definitions of C functions, variables and callbacks, and the TypeScript types that follow from them.
+ *
+ * @module
+ */
+
+import type { Handle } from "./handle.ts";
+
+declare const brand: unique symbol;
+
+/**
+ * An address in C's memory, or of a C function. Opaque: what it is at run time differs between runtimes, except that two
+ * of the same address are `===`, and that NULL is `null` everywhere. The tag says what it points to; TypeScript refuses
+ * a pointer with another tag, and one without where a tag is asked for.
+ */
+export interface Pointer<Tag extends string = string> {
+  readonly [brand]: Tag;
+}
+
+/** The type `"pointer"` with a tag; {@linkcode pointer} gives it. */
+export type TaggedPointerType<Tag extends string> = "pointer" & { readonly [brand]: Tag };
+
+/** The type `"handle"` or `"handle*"` with the type of its value; {@linkcode handle} gives it. */
+export type TypedHandleType<T, Spelling extends "handle" | "handle*"> = Spelling & { readonly [brand]: [T] };
+
+/**
+ * The type of a pointer to something that has a name.
+ *
+ * ```ts
+ * import { pointer } from "@belay/ffi";
+ *
+ * const database = pointer<"sqlite3">();
+ * const symbols = {
+ *   sqlite3_close_v2: { parameters: [database], result: "i32" },
+ * } as const;
+ * console.assert(symbols.sqlite3_close_v2.parameters[0] === database);
+ * ```
+ */
+export function pointer<Tag extends string>(): TaggedPointerType<Tag> {
+  return "pointer" as TaggedPointerType<Tag>;
+}
+
+/**
+ * The type of a handle whose value has a known type, passed by value: the `void*` is the id.
+ *
+ * ```ts
+ * import { callback, handle } from "@belay/ffi";
+ *
+ * using onRow = callback(
+ *   { parameters: [handle<string[]>(), "i32"], result: "void" },
+ *   (rows, index) => void rows.push(`row ${index}`),
+ * );
+ * console.assert(onRow.pointer !== null);
+ * ```
+ */
+export function handle<T>(): TypedHandleType<T, "handle"> {
+  return "handle" as TypedHandleType<T, "handle">;
+}
+
+/** As {@linkcode handle}, passed by address: the `void*` points to memory that holds the id. */
+export function handleAddress<T>(): TypedHandleType<T, "handle*"> {
+  return "handle*" as TypedHandleType<T, "handle*">;
+}
+
+/** Integers that a JavaScript number holds. */
+export type SmallIntegerType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32";
+/** Integers of 64 bits, or of a pointer's size. They take a number or a bigint, and give a bigint. */
+export type BigIntegerType = "i64" | "u64" | "isize" | "usize";
+/** Numbers. */
+export type NumberType = SmallIntegerType | "f32" | "f64";
+/** Every type that has a name. */
+export type NamedType =
+  | NumberType
+  | BigIntegerType
+  | "bool"
+  | "pointer"
+  | "buffer"
+  | "cstring"
+  | "handle"
+  | "handle*"
+  | "function";
+
+/** A C function that TypeScript implements: the definition of a callback, and the type of a parameter that takes one. */
+export interface CallbackDefinition {
+  /** The types of the parameters. At most 48 of them arrive on the stack. */
+  readonly parameters: readonly NamedType[];
+  /** The type of the result. `"buffer"` and `"cstring"` are refused: C would hold memory that nobody keeps. */
+  readonly result: NamedType | "void";
+}
+
+/** The type of a parameter of a C function. A callback's definition takes a function, a `Callback` or a pointer. */
+export type ParameterType = NamedType | CallbackDefinition;
+/** The type of a C function's result. */
+export type ResultType = NamedType | "void";
+
+/** A C function, spelled as Deno spells it. */
+export interface FunctionDefinition {
+  /** The types of the parameters. */
+  readonly parameters: readonly ParameterType[];
+  /** The type of the result. */
+  readonly result: ResultType;
+  /** The symbol's name in the library, where it differs from the key. */
+  readonly name?: string;
+  /** Whether the library may lack it; it is `null` then. */
+  readonly optional?: boolean;
+}
+
+/** A static variable. Each read of the property reads it anew. */
+export interface VariableDefinition {
+  /** Its type; `"pointer"` reads a pointer that is stored in it. */
+  readonly type: NumberType | BigIntegerType | "bool" | "pointer" | "cstring" | "handle";
+  /** The symbol's name in the library, where it differs from the key. */
+  readonly name?: string;
+  /** Whether the library may lack it; it is `null` then. */
+  readonly optional?: boolean;
+}
+
+/** The functions and variables of a library, by name. */
+export type Definitions = Readonly<Record<string, FunctionDefinition | VariableDefinition>>;
+
+/** Memory that can be passed as a `"buffer"`. */
+export type BufferSource = ArrayBufferView | ArrayBufferLike;
+
+/** Anything but a promise: a function that returns a promise can't answer C. */
+export type NotPromise =
+  // deno-lint-ignore no-invalid-void-type
+  | void
+  | undefined
+  | null
+  | string
+  | number
+  | bigint
+  | boolean
+  | symbol
+  | { readonly then?: never };
+
+/** What C's value of a type is in TypeScript. */
+export type FromNative<T> = T extends { readonly [brand]: infer B }
+  ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
+  : B extends [infer V] ? V
+  : never
+  : T extends NumberType ? number
+  : T extends BigIntegerType ? bigint
+  : T extends "bool" ? boolean
+  : T extends "pointer" | "buffer" | "function" | CallbackDefinition ? Pointer | null
+  : T extends "cstring" ? string | null
+  : T extends "handle" | "handle*" ? unknown
+  : T extends "void" ? void
+  : never;
+
+/** What a C function takes for a parameter of a type. */
+export type ToNative<T> = T extends { readonly [brand]: infer B }
+  ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
+  : B extends [infer V] ? Handle<V> | number | null
+  : never
+  : T extends NumberType ? number
+  : T extends BigIntegerType ? number | bigint
+  : T extends "bool" ? boolean
+  : T extends "pointer" ? Pointer | null
+  : T extends "buffer" ? BufferSource | null
+  : T extends "cstring" ? string | null
+  : T extends "handle" | "handle*" ? Handle | number | null
+  : T extends "function" ? NativeFunction | Pointer | null
+  : T extends CallbackDefinition ? CallbackFunction<T> | NativeFunction<T> | Pointer | null
+  : never;
+
+/** What a callback may answer for a result of a type. */
+export type CallbackResult<T> = T extends "void" ? NotPromise
+  : T extends { readonly [brand]: unknown } ? ToNative<T>
+  : T extends "function" ? NativeFunction | Pointer | null
+  : T extends "handle*" ? never
+  : ToNative<T>;
+
+/** The values that a callback is called with. */
+export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };
+
+/** The arguments that a C function takes. */
+export type FunctionArguments<P extends readonly unknown[]> = { -readonly [K in keyof P]: ToNative<P[K]> };
+
+/** A function that can stand behind a callback of a definition. */
+export type CallbackFunction<D extends CallbackDefinition> = (
+  ...parameters: CallbackParameters<D["parameters"]>
+) => CallbackResult<D["result"]>;
+
+/** Something that has a C function pointer: a `Callback`. */
+export interface NativeFunction<D extends CallbackDefinition = CallbackDefinition> {
+  /** Its definition; a parameter of another definition refuses it. */
+  readonly definition: D;
+  /** What C calls. */
+  readonly pointer: Pointer;
+}
+
+/** A C function as TypeScript calls it. */
+export type LibraryFunction<D extends FunctionDefinition> = (
+  ...args: FunctionArguments<D["parameters"]>
+) => FromNative<D["result"]>;
+
+type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
+  : D extends VariableDefinition ? FromNative<D["type"]>
+  : never;
+
+/** The functions and variables of an opened library. */
+export type LibrarySymbols<S extends Definitions> = {
+  readonly [K in keyof S]: S[K] extends { readonly optional: true } ? LibrarySymbol<S[K]> | null
+    : LibrarySymbol<S[K]>;
+};

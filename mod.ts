@@ -1,0 +1,36 @@
+/**
+ * C and Zig libraries from TypeScript, one API on Deno and Bun, where a callback can't crash the process.
+ *
+ * C holds a number, never a JavaScript object ({@linkcode Handle}); whatever native memory a value owns is released when
+ * the value is gone ({@linkcode addCleanup}). Importing this module opens nothing.
+ *
+ * ```ts
+ * import { dlopen } from "@belay/ffi";
+ *
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   abs: { parameters: ["i32"], result: "i32" },
+ * });
+ * console.assert(libc.symbols.abs(-7) === 7);
+ * ```
+ *
+ * @module
+ */
+
+export { Callback, callback, type CallbackOptions } from "./ffi/callback.ts";
+export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
+export {
+  InvalidHandleError,
+  type InvalidHandleReason,
+  type LibraryCandidate,
+  LibraryClosedError,
+  LibraryLoadError,
+  SymbolNotFoundError,
+} from "./ffi/errors.ts";
+export { Handle } from "./ffi/handle.ts";
+export { dlopen, type Library, type LibraryOptions } from "./ffi/library.ts";
+export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
+export { NativeMemory } from "./ffi/memory.ts";
+export { type Configuration, configure, type Report } from "./ffi/report.ts";
+export { type Stats, stats } from "./ffi/stats.ts";
+export { type Leak, leaks } from "./ffi/tracking.ts";
+export * from "./ffi/types.ts";

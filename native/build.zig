@@ -1,0 +1,38 @@
+const std = @import("std");
+
+/// `zig build` makes the core for one target; `zig build test` runs its tests.
+pub fn build(b: *std.Build) void {
+    const target = b.standardTargetOptions(.{});
+    const optimize = b.standardOptimizeOption(.{});
+
+    const core = b.createModule(.{
+        .root_source_file = b.path("src/root.zig"),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+        .strip = optimize != .Debug,
+        .pic = true,
+    });
+    const library = b.addLibrary(.{
+        .linkage = .dynamic,
+        .name = "belay",
+        .use_llvm = true,
+        .root_module = core,
+    });
+    b.installArtifact(library);
+
+    const test_module = b.createModule(.{
+        .root_source_file = b.path("src/tests.zig"),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+    });
+    const header = b.addTranslateC(.{
+        .root_source_file = b.path("include/belay.h"),
+        .target = target,
+        .optimize = optimize,
+    });
+    test_module.addImport("header", header.createModule());
+    const tests = b.addTest(.{ .root_module = test_module, .use_llvm = true });
+    b.step("test", "Run the native tests").dependOn(&b.addRunArtifact(tests).step);
+}

@@ -1,0 +1,97 @@
+/* belay.h: the C ABI of belay's native core.
+ *
+ * The core stands between C libraries and one or more JavaScript isolates (the main thread and workers). It loads
+ * libraries so that they stay mapped, lends out C function pointers ("thunks") that TypeScript functions stand behind,
+ * and turns a call to one into a call of the isolate's single runtime callback.
+ *
+ * Unless a function says otherwise: pointers must not be NULL; nothing here blocks; every function may be called from
+ * any thread. Strings are UTF-8 and end with a zero byte.
+ */
+#ifndef BELAY_H
+#define BELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes whenever a structure or the meaning of a function changes. */
+#define BELAY_ABI_VERSION 1
+
+/* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
+ * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
+#define BELAY_REGISTER_WORDS 16
+#define BELAY_STACK_WORDS 48
+#define BELAY_ARGUMENT_WORDS (BELAY_REGISTER_WORDS + BELAY_STACK_WORDS)
+
+/* Thunks in the pool, how many are claimed at a time, and what belay_thunks_claim gives when there are none. */
+#define BELAY_THUNK_COUNT 4096
+#define BELAY_CHUNK_LENGTH 64
+#define BELAY_NO_THUNK UINT32_MAX
+
+/* An isolate's record. Lifetime: until the process ends; a call to a thunk may always ask for it. */
+typedef struct belay_isolate belay_isolate;
+
+/* The words that an isolate shares with its JavaScript. Only the isolate's own thread reads and writes them, except
+ * foreign_calls, to which any thread adds. */
+typedef struct belay_isolate_words {
+  uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
+  uint64_t result;                          /* its answer, as the bits of the result register */
+  uint32_t thunk;                           /* the number of its thunk */
+  uint32_t tag;                             /* this isolate's registry tag, 1 to 255; constant */
+  uint32_t generation;    /* at attach: the first generation that the registry may issue; then: the highest issued */
+  uint32_t foreign_calls; /* calls from other threads, or after the isolate was gone: answered with the fallback */
+} belay_isolate_words;
+
+/* What the dispatcher knows of a thunk. The isolate that claimed it writes the last two words, on its thread. */
+typedef struct belay_thunk {
+  belay_isolate *isolate; /* NULL until it is claimed */
+  uint64_t fallback;      /* result bits when the function can't be asked */
+  uint64_t stack_words;   /* how many stack words the signature has, at most BELAY_STACK_WORDS */
+} belay_thunk;
+
+uint32_t belay_abi_version(void);
+
+/* Makes an isolate of the calling thread, and keeps the core mapped until the process ends. An isolate that this thread
+ * had before counts as gone from now on; when the thread ends, this one does. NULL: no memory, or 255 isolates are
+ * live. */
+belay_isolate *belay_isolate_attach(void);
+belay_isolate_words *belay_isolate_words_of(belay_isolate *isolate);
+
+/* The runtime's callback for this isolate. It is called on the isolate's thread only, must not throw or unwind, reads
+ * the words and writes the result. Ownership: it must stay callable as long as the isolate lives. */
+void belay_isolate_set_trampoline(belay_isolate *isolate, void (*trampoline)(void));
+
+/* Takes BELAY_CHUNK_LENGTH thunks for the isolate and gives the first one's number, or BELAY_NO_THUNK. They stay its
+ * own while it lives. Address and slot are valid until the process ends, for numbers below BELAY_THUNK_COUNT. */
+uint32_t belay_thunks_claim(belay_isolate *isolate);
+void *belay_thunk_address(uint32_t number);
+belay_thunk *belay_thunk_slot(uint32_t number);
+
+/* Opens a library. NULL: it could not be loaded, and `reason` (reason_byte_length bytes; 0 is allowed) holds the
+ * loader's words, cut to fit. A pinned library stays mapped until the process ends, whatever closes it. */
+void *belay_library_open(const char *path, bool pinned, char *reason, uint32_t reason_byte_length);
+/* NULL: there is no such symbol. */
+void *belay_library_symbol(void *library, const char *name);
+void belay_library_close(void *library);
+
+/* Reads of C's memory, unaligned, nothing checked. Byte offsets and lengths are whole numbers from 0 to 2^53. */
+int8_t belay_load_i8(const void *base, double byte_offset);
+uint8_t belay_load_u8(const void *base, double byte_offset);
+int16_t belay_load_i16(const void *base, double byte_offset);
+uint16_t belay_load_u16(const void *base, double byte_offset);
+int32_t belay_load_i32(const void *base, double byte_offset);
+uint32_t belay_load_u32(const void *base, double byte_offset);
+int64_t belay_load_i64(const void *base, double byte_offset);
+uint64_t belay_load_u64(const void *base, double byte_offset);
+float belay_load_f32(const void *base, double byte_offset);
+double belay_load_f64(const void *base, double byte_offset);
+void belay_memory_copy(void *target, const void *base, double byte_offset, double byte_length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

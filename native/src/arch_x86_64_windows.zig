@@ -1,0 +1,52 @@
+//! Thunks for x86-64 Windows: four positional registers, no red zone, 32 bytes of home space above the return address.
+//!
+//! A thunk loads its own number into eax and jumps to the common entry, which spills the argument registers into `Frame`
+//! order and calls the dispatcher in `thunk.zig`.
+
+const thunk = @import("thunk.zig");
+
+pub const thunk_byte_length = 16;
+
+comptime {
+    asm (".text\n" ++
+            ".globl belay_thunks\n" ++
+            ".p2align 6\n" ++
+            "belay_thunks:\n" ++
+            ".set belay_index, 0\n" ++
+            ".rept " ++ thunk.capacity_text ++ "\n" ++
+            ".p2align 4\n" ++
+            "movl $belay_index, %eax\n" ++
+            "jmp belay_entry\n" ++
+            ".set belay_index, belay_index + 1\n" ++
+            ".endr\n" ++
+            ".p2align 4\n" ++
+            \\.def belay_entry; .scl 3; .type 32; .endef
+            \\belay_entry:
+            \\.seh_proc belay_entry
+            \\pushq %rbp
+            \\.seh_pushreg %rbp
+            \\movq %rsp, %rbp
+            \\.seh_setframe %rbp, 0
+            \\subq $160, %rsp
+            \\.seh_stackalloc 160
+            \\.seh_endprologue
+            \\movq %rcx, 32(%rsp)
+            \\movq %rdx, 40(%rsp)
+            \\movq %r8, 48(%rsp)
+            \\movq %r9, 56(%rsp)
+            \\movsd %xmm0, 96(%rsp)
+            \\movsd %xmm1, 104(%rsp)
+            \\movsd %xmm2, 112(%rsp)
+            \\movsd %xmm3, 120(%rsp)
+            \\movl %eax, %ecx
+            \\leaq 32(%rsp), %rdx
+            \\leaq 48(%rbp), %r8
+            \\callq belay_dispatch
+            \\movq %rax, %xmm0
+            \\leaq 0(%rbp), %rsp
+            \\popq %rbp
+            \\retq
+            \\.seh_endproc
+            \\
+    );
+}

@@ -1,0 +1,109 @@
+//! Dynamic libraries, opened so that they stay mapped: C may hold a pointer into one for ever.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+const posix = struct {
+    const lazy = 1;
+    const now = 2;
+    const no_load: c_int = if (builtin.os.tag.isDarwin()) 0x10 else 4;
+    const no_delete: c_int = if (builtin.os.tag.isDarwin()) 0x80 else 0x1000;
+    const Info = extern struct {
+        file_name: ?[*:0]const u8,
+        base: ?*anyopaque,
+        symbol_name: ?[*:0]const u8,
+        symbol: ?*anyopaque,
+    };
+    extern "c" fn dlopen(path: ?[*:0]const u8, flags: c_int) ?*anyopaque;
+    extern "c" fn dlsym(library: ?*anyopaque, name: [*:0]const u8) ?*anyopaque;
+    extern "c" fn dlclose(library: ?*anyopaque) c_int;
+    extern "c" fn dlerror() ?[*:0]const u8;
+    extern "c" fn dladdr(address: *const anyopaque, info: *Info) c_int;
+};
+
+const windows = struct {
+    const from_address = 4;
+    const pin_module = 1;
+    extern "kernel32" fn LoadLibraryExW(path: [*:0]const u16, file: ?*anyopaque, flags: u32) callconv(.c) ?*anyopaque;
+    extern "kernel32" fn GetProcAddress(library: ?*anyopaque, name: [*:0]const u8) callconv(.c) ?*anyopaque;
+    extern "kernel32" fn FreeLibrary(library: ?*anyopaque) callconv(.c) c_int;
+    extern "kernel32" fn GetLastError() callconv(.c) u32;
+    extern "kernel32" fn GetModuleHandleExW(flags: u32, address: ?*const anyopaque, module: *?*anyopaque) callconv(.c) c_int;
+};
+
+/// Opens a library, or answers null with the loader's reason in `reason`, cut to its length and ended by a zero.
+/// A pinned one stays mapped until the process ends, whatever closes it.
+pub fn open(path: [*:0]const u8, pinned: bool, reason: []u8) ?*anyopaque {
+    if (builtin.os.tag == .windows) {
+        var wide: [4096:0]u16 = undefined;
+        const text = std.mem.span(path);
+        const length = std.unicode.utf8ToUtf16Le(&wide, text) catch return fail(reason, "the path is not UTF-8", .{});
+        wide[length] = 0;
+        const library = windows.LoadLibraryExW(&wide, null, 0) orelse
+            return fail(reason, "Windows error {d}", .{windows.GetLastError()});
+        var same: ?*anyopaque = null;
+        if (pinned) _ = windows.GetModuleHandleExW(windows.from_address | windows.pin_module, library, &same);
+        return library;
+    }
+    const flags = posix.now | (if (pinned) posix.no_delete else 0);
+    return posix.dlopen(path, flags) orelse
+        fail(reason, "{s}", .{posix.dlerror() orelse "the loader gave no reason"});
+}
+
+fn fail(reason: []u8, comptime format: []const u8, arguments: anytype) ?*anyopaque {
+    if (reason.len == 0) return null;
+    const space = reason[0 .. reason.len - 1];
+    const text = std.fmt.bufPrint(space, format, arguments) catch space;
+    reason[text.len] = 0;
+    return null;
+}
+
+pub fn symbol(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
+    return if (builtin.os.tag == .windows) windows.GetProcAddress(library, name) else posix.dlsym(library, name);
+}
+
+pub fn close(library: *anyopaque) void {
+    if (builtin.os.tag == .windows) {
+        _ = windows.FreeLibrary(library);
+    } else {
+        _ = posix.dlclose(library);
+    }
+}
+
+/// Keeps the library that `address` belongs to mapped until the process ends.
+pub fn pin(address: *const anyopaque) bool {
+    if (builtin.os.tag == .windows) {
+        var module: ?*anyopaque = null;
+        return windows.GetModuleHandleExW(windows.from_address | windows.pin_module, address, &module) != 0;
+    }
+    var info: posix.Info = undefined;
+    if (posix.dladdr(address, &info) == 0) return false;
+    return posix.dlopen(info.file_name, posix.now | posix.no_delete | posix.no_load) != null;
+}
+
+test "a library that isn't there gives the loader's reason, cut to the space there is" {
+    var reason: [256]u8 = undefined;
+    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, &reason));
+    try std.testing.expect(std.mem.indexOfScalar(u8, &reason, 0).? > 0);
+    var short: [8]u8 = undefined;
+    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, &short));
+    try std.testing.expect(std.mem.indexOfScalar(u8, &short, 0) != null);
+    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, short[0..0]));
+}
+
+test "a library gives its symbols, and null for one that it lacks" {
+    const path = if (builtin.os.tag == .windows)
+        "kernel32.dll"
+    else if (builtin.os.tag.isDarwin())
+        "/usr/lib/libSystem.B.dylib"
+    else if (builtin.abi.isMusl())
+        return error.SkipZigTest
+    else
+        "libc.so.6";
+    var reason: [256]u8 = undefined;
+    const library = open(path, false, &reason).?;
+    defer close(library);
+    const name = if (builtin.os.tag == .windows) "GetLastError" else "getpid";
+    try std.testing.expect(symbol(library, name) != null);
+    try std.testing.expectEqual(@as(?*anyopaque, null), symbol(library, "belay_no_such_symbol"));
+}

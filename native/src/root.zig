@@ -1,0 +1,70 @@
+//! The core's C ABI, all of it: `include/belay.h` says what each function promises.
+
+const std = @import("std");
+const isolates = @import("isolate.zig");
+const libraries = @import("library.zig");
+const memory = @import("memory.zig");
+const thunks = @import("thunk.zig");
+
+pub const abi_version = 1;
+
+pub export fn belay_abi_version() u32 {
+    return abi_version;
+}
+
+pub export fn belay_isolate_attach() ?*isolates.Isolate {
+    if (!libraries.pin(&belay_isolate_attach)) return null;
+    return isolates.attach(std.heap.c_allocator);
+}
+
+pub export fn belay_isolate_words_of(isolate: *isolates.Isolate) *isolates.Words {
+    return &isolate.words;
+}
+
+pub export fn belay_isolate_set_trampoline(isolate: *isolates.Isolate, trampoline: *const fn () callconv(.c) void) void {
+    isolate.trampoline = trampoline;
+}
+
+pub export fn belay_thunks_claim(isolate: *isolates.Isolate) u32 {
+    return thunks.claim(isolate) orelse std.math.maxInt(u32);
+}
+
+pub export fn belay_thunk_address(number: u32) *const anyopaque {
+    return thunks.address(number);
+}
+
+pub export fn belay_thunk_slot(number: u32) *thunks.Slot {
+    return &thunks.slots[number];
+}
+
+pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u8, reason_byte_length: u32) ?*anyopaque {
+    return libraries.open(path, pinned, reason[0..reason_byte_length]);
+}
+
+pub export fn belay_library_symbol(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
+    return libraries.symbol(library, name);
+}
+
+pub export fn belay_library_close(library: *anyopaque) void {
+    libraries.close(library);
+}
+
+pub const belay_load_i8 = memory.load(i8);
+pub const belay_load_u8 = memory.load(u8);
+pub const belay_load_i16 = memory.load(i16);
+pub const belay_load_u16 = memory.load(u16);
+pub const belay_load_i32 = memory.load(i32);
+pub const belay_load_u32 = memory.load(u32);
+pub const belay_load_i64 = memory.load(i64);
+pub const belay_load_u64 = memory.load(u64);
+pub const belay_load_f32 = memory.load(f32);
+pub const belay_load_f64 = memory.load(f64);
+pub const belay_memory_copy = memory.copy;
+
+comptime {
+    for (@typeInfo(@This()).@"struct".decls) |declaration| {
+        const generated = std.mem.startsWith(u8, declaration.name, "belay_load_") or
+            std.mem.startsWith(u8, declaration.name, "belay_memory_");
+        if (generated) @export(&@field(@This(), declaration.name), .{ .name = declaration.name });
+    }
+}

@@ -1,0 +1,69 @@
+//! Every native test: `zig build test`. What `belay.h` says is held against the Zig here.
+
+const std = @import("std");
+const isolates = @import("isolate.zig");
+const thunks = @import("thunk.zig");
+const root = @import("root.zig");
+const header = @import("header");
+
+test {
+    _ = isolates;
+    _ = thunks;
+    _ = root;
+    _ = @import("library.zig");
+    _ = @import("memory.zig");
+}
+
+fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
+    try std.testing.expectEqual(@sizeOf(Theirs), @sizeOf(Ours));
+    const fields = @typeInfo(Ours).@"struct".fields;
+    try std.testing.expectEqual(@typeInfo(Theirs).@"struct".fields.len, fields.len);
+    inline for (fields) |field| {
+        try std.testing.expectEqual(@offsetOf(Theirs, field.name), @offsetOf(Ours, field.name));
+        try std.testing.expectEqual(@sizeOf(@FieldType(Theirs, field.name)), @sizeOf(field.type));
+    }
+}
+
+test "belay.h and Zig agree on every structure and constant" {
+    try expectSameLayout(isolates.Words, header.belay_isolate_words);
+    try expectSameLayout(thunks.Slot, header.belay_thunk);
+    try std.testing.expectEqual(header.BELAY_ABI_VERSION, root.abi_version);
+    try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
+    try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
+    try std.testing.expectEqual(header.BELAY_ARGUMENT_WORDS, isolates.argument_words);
+    try std.testing.expectEqual(header.BELAY_THUNK_COUNT, thunks.capacity);
+    try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);
+    try std.testing.expectEqual(header.BELAY_NO_THUNK, std.math.maxInt(u32));
+}
+
+/// A parameter or result as the ABI sees it: kind and width.
+fn abiClass(comptime T: type) []const u8 {
+    return switch (@typeInfo(T)) {
+        .pointer, .optional => "pointer",
+        .int => |int| std.fmt.comptimePrint("{s}{d}", .{ if (int.signedness == .signed) "i" else "u", int.bits }),
+        .float => |float| std.fmt.comptimePrint("f{d}", .{float.bits}),
+        .bool => "bool",
+        .void => "void",
+        else => @compileError("belay.h has no such type: " ++ @typeName(T)),
+    };
+}
+
+test "belay.h and Zig agree on every function's parameters and result" {
+    @setEvalBranchQuota(1_000_000);
+    comptime var count = 0;
+    inline for (@typeInfo(header).@"struct".decls) |declaration| {
+        const is_function = comptime std.mem.startsWith(u8, declaration.name, "belay_") and
+            @typeInfo(@TypeOf(@field(header, declaration.name))) == .@"fn";
+        if (is_function) {
+            count += 1;
+            const theirs = @typeInfo(@TypeOf(@field(header, declaration.name))).@"fn";
+            const ours = @typeInfo(@TypeOf(@field(root, declaration.name))).@"fn";
+            try std.testing.expectEqualStrings(abiClass(theirs.return_type.?), abiClass(ours.return_type.?));
+            try std.testing.expectEqual(theirs.params.len, ours.params.len);
+            inline for (theirs.params, ours.params) |their, our| {
+                try std.testing.expectEqualStrings(abiClass(their.type.?), abiClass(our.type.?));
+            }
+        }
+    }
+    try std.testing.expectEqual(21, count);
+}
