@@ -7,13 +7,7 @@
 import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { report } from "./report.ts";
 import { track, untrack } from "./tracking.ts";
-import type {
-  CallbackDefinition,
-  CallbackFunction,
-  CallbackResult,
-  NativeFunction,
-  Pointer,
-} from "./types.ts";
+import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
 import { bind, type BoundUpcall, signatureOf, unbind } from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */

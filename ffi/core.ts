@@ -62,6 +62,7 @@ export interface Core {
   librarySymbol(library: Address, name: string): Address | null;
   closeLibrary(library: Address): void;
   readonly load: Readonly<Record<LoadType, (base: Address, byteOffset: number) => unknown>>;
+  storeU64(base: Address, byteOffset: number, value: bigint): void;
   copy(target: Uint8Array, base: Address, byteOffset: number, byteLength: number): void;
 }
 
@@ -87,6 +88,7 @@ const signatures = {
   f32: signature("belay_load_f32", ["address", "f64"], "f32"),
   f64: signature("belay_load_f64", ["address", "f64"], "f64"),
   address: signature("belay_load_u64", ["address", "f64"], "address"),
+  storeU64: signature("belay_store_u64", ["address", "f64", "u64"], "void"),
   copy: signature("belay_memory_copy", ["view", "address", "f64", "f64"], "void"),
 } as const;
 
@@ -205,6 +207,7 @@ function attach(): Core {
     },
     closeLibrary: (library) => void native.libraryClose(library),
     load: native as unknown as Core["load"],
+    storeU64: (base, byteOffset, value) => void native.storeU64(base, byteOffset, value),
     copy: (target, base, byteOffset, byteLength) =>
       void native.copy(runtime.hold(target), base, byteOffset, byteLength),
   };

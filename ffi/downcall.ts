@@ -65,7 +65,9 @@ export function makeDowncall(
       const r = native(${names.join(", ")});
       if (calls.pending !== none) throw takePending(owner);
       return ${fromResult(result, "r")};`;
-  const before = lent.map((name) => `let ${name} = null;`).concat(kept.length > 0 ? "const keptOutside = calls.kept;" : []);
+  const before = lent.map((name) => `let ${name} = null;`).concat(
+    kept.length > 0 ? "const keptOutside = calls.kept;" : [],
+  );
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`)
     .concat(kept.length > 0 ? "calls.kept = keptOutside;" : []);
   const source = `

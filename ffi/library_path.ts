@@ -43,7 +43,7 @@ function namedCandidates({ name, versions = [], ...rest }: LibraryName, os: Plat
     throw new TypeError(`Cannot open a library: "${unknown}" is not a property of a library's name`);
   }
   if (typeof name !== "string" || name === "" || /[/\\\0]/.test(name)) {
-    throw new TypeError("Cannot open a library: its name must be a string without slashes, such as \"sqlite3\"");
+    throw new TypeError('Cannot open a library: its name must be a string without slashes, such as "sqlite3"');
   }
   switch (os) {
     case "linux":

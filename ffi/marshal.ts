@@ -107,7 +107,9 @@ export function checkArgument(
   const integer = integers[type];
   if (integer?.bits === 64) {
     const wrap = integer.signed ? "BigInt.asIntN" : "BigInt.asUintN";
-    const numeric = integer.signed ? `Number.isSafeInteger(${variable})` : `${variable} >= 0 && Number.isSafeInteger(${variable})`;
+    const numeric = integer.signed
+      ? `Number.isSafeInteger(${variable})`
+      : `${variable} >= 0 && Number.isSafeInteger(${variable})`;
     return `if (typeof ${variable} === "bigint") { if (${wrap}(64, ${variable}) !== ${variable}) ${bad}; }
       else if (${numeric}) ${variable} = BigInt(${variable}); else ${bad};`;
   }

@@ -17,7 +17,7 @@ const decoder = new TextDecoder();
  * *Ownership:* borrowed memory is C's; nothing here frees it or keeps it valid. Reading it after C has freed it is an
  * error that can't be seen from here.
  *
- * *Threads:* reads are plain reads.
+ * *Threads:* reads and writes are plain ones.
  *
  * ```ts
  * import { dlopen, NativeMemory } from "@belay/ffi";
@@ -62,6 +62,18 @@ export class NativeMemory {
     return this.#load("i32", 4, byteOffset) as number;
   }
 
+  /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
+  getU64(byteOffset: number): bigint {
+    return this.#load("u64", 8, byteOffset) as bigint;
+  }
+
+  /** Writes an unsigned 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setU64(byteOffset: number, value: bigint): void {
+    this.#check(byteOffset, 8);
+    if (BigInt.asUintN(64, value) !== value) throw new RangeError(`Cannot write ${value}: it does not fit into a u64`);
+    core().storeU64(addressOf(this.pointer), byteOffset, value);
+  }
+
   /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
   getF64(byteOffset: number): number {
     return this.#load("f64", 8, byteOffset) as number;
@@ -88,7 +100,7 @@ export class NativeMemory {
   #check(byteOffset: number, byteLength: number): void {
     if (Number.isSafeInteger(byteOffset) && byteOffset >= 0 && byteOffset + byteLength <= this.byteLength) return;
     throw new RangeError(
-      `Cannot read ${byteLength} bytes at offset ${byteOffset}: the memory has ${this.byteLength} bytes`,
+      `Cannot reach ${byteLength} bytes at offset ${byteOffset}: the memory has ${this.byteLength} bytes`,
     );
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Backend } from "./backend.ts";
-import { type BunProcess, bunBackend } from "./backend_bun.ts";
+import { bunBackend, type BunProcess } from "./backend_bun.ts";
 import { denoBackend, type DenoNamespace } from "./backend_deno.ts";
 
 let chosen: Backend | undefined;

@@ -156,9 +156,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
         ${
       handles.map((name) =>
         `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
-         if (${name} === none) { invalidHandle(upcall, ${name}id, ${
-          names.indexOf(name)
-        }); ${fallback} }`
+         if (${name} === none) { invalidHandle(upcall, ${name}id, ${names.indexOf(name)}); ${fallback} }`
       ).join("\n")
     }
         try {
@@ -264,4 +262,3 @@ function tombstone(name: string, fallbackLow: number, fallbackHigh: number): () 
     report("stale-callback", `C called callback "${name}" after it was disposed of or collected, and got its fallback`);
   };
 }
-

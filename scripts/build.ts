@@ -30,7 +30,9 @@ export const testLibrary: string = join(root, "tests", "native", "build", platfo
 /** Every file below a folder, caches and outputs aside. */
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(zig|zon|h|c)$/.test(entry.name) && !entry.parentPath.includes(".zig-cache"))
+    .filter((entry) =>
+      entry.isFile() && /\.(zig|zon|h|c)$/.test(entry.name) && !entry.parentPath.includes(".zig-cache")
+    )
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 }

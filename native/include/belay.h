@@ -77,7 +77,7 @@ void *belay_library_open(const char *path, bool pinned, char *reason, uint32_t r
 void *belay_library_symbol(void *library, const char *name);
 void belay_library_close(void *library);
 
-/* Reads of C's memory, unaligned, nothing checked. Byte offsets and lengths are whole numbers from 0 to 2^53. */
+/* Reads and writes of C's memory, unaligned, nothing checked. Byte offsets and lengths are whole numbers from 0 to 2^53. */
 int8_t belay_load_i8(const void *base, double byte_offset);
 uint8_t belay_load_u8(const void *base, double byte_offset);
 int16_t belay_load_i16(const void *base, double byte_offset);
@@ -88,6 +88,7 @@ int64_t belay_load_i64(const void *base, double byte_offset);
 uint64_t belay_load_u64(const void *base, double byte_offset);
 float belay_load_f32(const void *base, double byte_offset);
 double belay_load_f64(const void *base, double byte_offset);
+void belay_store_u64(void *base, double byte_offset, uint64_t value);
 void belay_memory_copy(void *target, const void *base, double byte_offset, double byte_length);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-//! Reads of memory that C owns, for JavaScript. A byte offset is a double: it is exact below 2^53 on both sides, and the
+//! Reads and writes of memory that C owns, for JavaScript. A byte offset is a double: it is exact below 2^53 on both sides, and the
 //! one 64-bit number that every runtime passes without making an object of it.
 
 const std = @import("std");
@@ -18,6 +18,21 @@ pub fn copy(target: [*]u8, base: [*]const u8, byte_offset: f64, byte_length: f64
     const offset: usize = @intFromFloat(byte_offset);
     const length: usize = @intFromFloat(byte_length);
     @memcpy(target[0..length], base[offset..][0..length]);
+}
+
+pub fn store(comptime T: type) fn (base: [*]u8, byte_offset: f64, value: T) callconv(.c) void {
+    return struct {
+        fn write(base: [*]u8, byte_offset: f64, value: T) callconv(.c) void {
+            const offset: usize = @intFromFloat(byte_offset);
+            @memcpy(base[offset..][0..@sizeOf(T)], std.mem.asBytes(&value));
+        }
+    }.write;
+}
+
+test "store writes at any byte offset, just its own width" {
+    var bytes: [10]u8 = @splat(0xff);
+    store(u64)(&bytes, 1, 0x0807060504030201);
+    try std.testing.expectEqualSlices(u8, &.{ 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 0xff }, &bytes);
 }
 
 test "load reads at any byte offset, at its own width" {

@@ -59,11 +59,13 @@ pub const belay_load_i64 = memory.load(i64);
 pub const belay_load_u64 = memory.load(u64);
 pub const belay_load_f32 = memory.load(f32);
 pub const belay_load_f64 = memory.load(f64);
+pub const belay_store_u64 = memory.store(u64);
 pub const belay_memory_copy = memory.copy;
 
 comptime {
     for (@typeInfo(@This()).@"struct".decls) |declaration| {
         const generated = std.mem.startsWith(u8, declaration.name, "belay_load_") or
+            std.mem.startsWith(u8, declaration.name, "belay_store_") or
             std.mem.startsWith(u8, declaration.name, "belay_memory_");
         if (generated) @export(&@field(@This(), declaration.name), .{ .name = declaration.name });
     }

@@ -37,7 +37,10 @@ export function assertNotStrictEquals<T>(actual: T, expected: T, message?: strin
 }
 
 export function assertInstanceOf<T>(actual: unknown, expected: Class<T>, message?: string): asserts actual is T {
-  nodeAssert.ok(actual instanceof expected, message ?? `expected an instance of ${expected.name}, got ${String(actual)}`);
+  nodeAssert.ok(
+    actual instanceof expected,
+    message ?? `expected an instance of ${expected.name}, got ${String(actual)}`,
+  );
 }
 
 export function assertMatch(actual: string, expected: RegExp, message?: string): void {

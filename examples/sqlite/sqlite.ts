@@ -1,0 +1,425 @@
+/**
+ * A small binding to SQLite, the system's own: TypeScript functions inside SQL.
+ *
+ * What SQLite is given as user data is a handle, so one C callback of each kind serves every function of every database,
+ * and SQLite's own destructor (`xDestroy`) releases the handle when SQLite no longer needs it.
+ *
+ * @module
+ */
+
+import { callback, dlopen, Handle, handle, LibraryLoadError, NativeMemory, pointer, pointerFrom } from "@belay/ffi";
+import type { Library, Pointer } from "@belay/ffi";
+
+/** A value of SQLite. Integers beyond 2^53 are bigints. */
+export type Value = null | number | bigint | string | Uint8Array;
+
+const database = pointer<"sqlite3">();
+const statement = pointer<"sqlite3_stmt">();
+const context = pointer<"sqlite3_context">();
+const value = pointer<"sqlite3_value">();
+
+type Context = Pointer<"sqlite3_context"> | null;
+
+interface Aggregate {
+  start(): unknown;
+  step(state: unknown, ...values: Value[]): unknown;
+  finish(state: unknown): Value;
+}
+type Scalar = (...values: Value[]) => Value;
+type Collation = (left: string, right: string) => number;
+type UpdateHook = (operation: "insert" | "update" | "delete", table: string, rowid: bigint) => void;
+type Progress = () => boolean | void;
+
+const functionCallback = { parameters: [context, "i32", "pointer"], result: "void" } as const;
+const finalCallback = { parameters: [context], result: "void" } as const;
+const destroyCallback = { parameters: ["usize"], result: "void" } as const;
+const collationCallback = {
+  parameters: [handle<Collation>(), "i32", "pointer", "i32", "pointer"],
+  result: "i32",
+} as const;
+const updateCallback = {
+  parameters: [handle<UpdateHook>(), "i32", "cstring", "cstring", "i64"],
+  result: "void",
+} as const;
+const progressCallback = { parameters: [handle<Progress>()], result: "i32" } as const;
+
+const definitions = {
+  sqlite3_open_v2: { parameters: ["cstring", "buffer", "i32", "cstring"], result: "i32" },
+  sqlite3_close_v2: { parameters: [database], result: "i32" },
+  sqlite3_errmsg: { parameters: [database], result: "cstring" },
+  sqlite3_libversion: { parameters: [], result: "cstring" },
+  sqlite3_prepare_v2: { parameters: [database, "cstring", "i32", "buffer", "buffer"], result: "i32" },
+  sqlite3_step: { parameters: [statement], result: "i32" },
+  sqlite3_finalize: { parameters: [statement], result: "i32" },
+  sqlite3_bind_parameter_count: { parameters: [statement], result: "i32" },
+  sqlite3_bind_null: { parameters: [statement, "i32"], result: "i32" },
+  sqlite3_bind_int64: { parameters: [statement, "i32", "i64"], result: "i32" },
+  sqlite3_bind_double: { parameters: [statement, "i32", "f64"], result: "i32" },
+  sqlite3_bind_text: { parameters: [statement, "i32", "buffer", "i32", "isize"], result: "i32" },
+  sqlite3_bind_blob: { parameters: [statement, "i32", "buffer", "i32", "isize"], result: "i32" },
+  sqlite3_column_count: { parameters: [statement], result: "i32" },
+  sqlite3_column_name: { parameters: [statement, "i32"], result: "cstring" },
+  sqlite3_column_value: { parameters: [statement, "i32"], result: value },
+  sqlite3_value_type: { parameters: [value], result: "i32" },
+  sqlite3_value_double: { parameters: [value], result: "f64" },
+  sqlite3_value_int64: { parameters: [value], result: "i64" },
+  sqlite3_value_bytes: { parameters: [value], result: "i32" },
+  sqlite3_value_text: { parameters: [value], result: "pointer" },
+  sqlite3_value_blob: { parameters: [value], result: "pointer" },
+  sqlite3_result_null: { parameters: [context], result: "void" },
+  sqlite3_result_int: { parameters: [context, "i32"], result: "void" },
+  sqlite3_result_int64: { parameters: [context, "i64"], result: "void" },
+  sqlite3_result_double: { parameters: [context, "f64"], result: "void" },
+  sqlite3_result_text: { parameters: [context, "buffer", "i32", "isize"], result: "void" },
+  sqlite3_result_blob: { parameters: [context, "buffer", "i32", "isize"], result: "void" },
+  sqlite3_result_error: { parameters: [context, "cstring", "i32"], result: "void" },
+  sqlite3_create_function_v2: {
+    parameters: [
+      database,
+      "cstring",
+      "i32",
+      "i32",
+      "handle",
+      functionCallback,
+      functionCallback,
+      finalCallback,
+      destroyCallback,
+    ],
+    result: "i32",
+  },
+  scalar_user_data: { name: "sqlite3_user_data", parameters: [context], result: handle<Scalar>() },
+  aggregate_user_data: { name: "sqlite3_user_data", parameters: [context], result: handle<Aggregate>() },
+  sqlite3_aggregate_context: { parameters: [context, "i32"], result: "pointer" },
+  sqlite3_create_collation_v2: {
+    parameters: [database, "cstring", "i32", "handle", collationCallback, destroyCallback],
+    result: "i32",
+  },
+  sqlite3_update_hook: { parameters: [database, updateCallback, "handle"], result: "usize" },
+  sqlite3_progress_handler: { parameters: [database, "i32", progressCallback, "handle"], result: "void" },
+} as const;
+
+const ok = 0;
+const row = 100;
+const done = 101;
+const utf8 = 1;
+const openReadWriteCreate = 6;
+/** Tells SQLite to copy text and blobs: they are ours only for the time of the call. */
+const transient = -1;
+const types = { integer: 1, double: 2, text: 3, blob: 4 } as const;
+
+const encoder = new TextEncoder();
+
+/** What SQLite said when a call failed. */
+export class SqliteError extends Error {
+  override readonly name = "SqliteError";
+}
+
+function openLibrary(): Library<typeof definitions> {
+  try {
+    return dlopen({ name: "sqlite3", versions: ["0"] }, definitions);
+  } catch (error) {
+    if (!(error instanceof LibraryLoadError)) throw error;
+    throw new Error("SQLite's library is missing; install it (Debian: apt-get install libsqlite3-0)", { cause: error });
+  }
+}
+
+/** The library, and the C callbacks that all databases share. */
+class Sqlite {
+  readonly #library = openLibrary();
+  readonly symbols = this.#library.symbols;
+
+  readonly scalar = callback(functionCallback, (context, count, values) => {
+    const fn = this.symbols.scalar_user_data(context);
+    try {
+      this.answer(context, count === 1 ? fn(this.#argument(values, 0)) : fn(...this.#arguments(count, values)));
+    } catch (error) {
+      this.#fail(context, error);
+    }
+  }, { name: "SQL function" });
+
+  readonly step = callback(functionCallback, (context, count, values) => {
+    const aggregate = this.symbols.aggregate_user_data(context);
+    try {
+      const state = this.#state(context, aggregate);
+      state.value = aggregate.step(state.value, ...this.#arguments(count, values));
+    } catch (error) {
+      this.#fail(context, error);
+    }
+  }, { name: "SQL aggregate step" });
+
+  readonly final = callback(finalCallback, (context) => {
+    const aggregate = this.symbols.aggregate_user_data(context);
+    try {
+      const state = this.#state(context, aggregate);
+      // After an error there may be a state, which nobody asks for again.
+      Handle.delete(state.id);
+      this.answer(context, aggregate.finish(state.value));
+    } catch (error) {
+      this.#fail(context, error);
+    }
+  }, { name: "SQL aggregate result" });
+
+  readonly collate = callback(
+    collationCallback,
+    (compare, leftLength, left, rightLength, right) =>
+      Math.sign(compare(text(left, leftLength), text(right, rightLength))),
+    { name: "SQL collation" },
+  );
+
+  readonly update = callback(updateCallback, (hook, operation, _database, table, rowid) => {
+    hook(operation === 18 ? "insert" : operation === 23 ? "update" : "delete", table ?? "", rowid);
+  }, { name: "SQL update hook" });
+
+  readonly progress = callback(progressCallback, (progress) => progress() === false ? 1 : 0, {
+    name: "SQL progress handler",
+    fallback: 1,
+  });
+
+  /** SQLite's `xDestroy`: called when a function is replaced or its database closed. */
+  readonly destroy = callback(destroyCallback, (id) => Handle.delete(Number(id)), { name: "xDestroy" });
+
+  close(): void {
+    const { scalar, step, final, collate, update, progress, destroy } = this;
+    for (const callback of [scalar, step, final, collate, update, progress, destroy]) callback.dispose();
+    this.#library.close();
+  }
+
+  read(pointer: Pointer<"sqlite3_value"> | null): Value {
+    switch (this.symbols.sqlite3_value_type(pointer)) {
+      case types.integer: {
+        const double = this.symbols.sqlite3_value_double(pointer);
+        return Number.isSafeInteger(double) ? double : this.symbols.sqlite3_value_int64(pointer);
+      }
+      case types.double:
+        return this.symbols.sqlite3_value_double(pointer);
+      case types.text:
+        return text(this.symbols.sqlite3_value_text(pointer), this.symbols.sqlite3_value_bytes(pointer));
+      case types.blob: {
+        const blob = this.symbols.sqlite3_value_blob(pointer);
+        const bytes = new Uint8Array(this.symbols.sqlite3_value_bytes(pointer));
+        if (blob !== null) NativeMemory.borrow(blob, bytes.length).copyTo(bytes);
+        return bytes;
+      }
+      default:
+        return null;
+    }
+  }
+
+  answer(context: Context, value: Value): void {
+    if (typeof value === "number") {
+      if ((value | 0) === value) this.symbols.sqlite3_result_int(context, value);
+      else if (Number.isSafeInteger(value)) this.symbols.sqlite3_result_int64(context, value);
+      else this.symbols.sqlite3_result_double(context, value);
+    } else if (typeof value === "string") {
+      const bytes = encoder.encode(value);
+      this.symbols.sqlite3_result_text(context, bytes, bytes.length, transient);
+    } else if (typeof value === "bigint") {
+      this.symbols.sqlite3_result_int64(context, value);
+    } else if (value === null) {
+      this.symbols.sqlite3_result_null(context);
+    } else {
+      this.symbols.sqlite3_result_blob(context, value, value.length, transient);
+    }
+  }
+
+  /** Makes SQLite stop at once. The error itself comes out of the native call that the function ran in. */
+  #fail(context: Context, error: unknown): never {
+    this.symbols.sqlite3_result_error(context, String(error).replaceAll("\0", ""), -1);
+    throw error;
+  }
+
+  #argument(values: Pointer | null, index: number): Value {
+    if (values === null) return null;
+    return this.read(NativeMemory.borrow(values, 8 * (index + 1)).getPointer(8 * index) as Pointer<"sqlite3_value">);
+  }
+
+  #arguments(count: number, values: Pointer | null): Value[] {
+    return Array.from({ length: count }, (_, index) => this.#argument(values, index));
+  }
+
+  /** An aggregate's state is a handle too: SQLite keeps eight zeroed bytes for each group, which get its id. */
+  #state(context: Context, aggregate: Aggregate): { id: number; value: unknown } {
+    const address = this.symbols.sqlite3_aggregate_context(context, 8);
+    if (address === null) throw new SqliteError("out of memory");
+    const cell = NativeMemory.borrow(address, 8);
+    const id = Number(cell.getU64(0));
+    if (id !== 0) return Handle.value(id) as { id: number; value: unknown };
+    const state = { id: 0, value: aggregate.start() };
+    state.id = Handle.create(state).id;
+    cell.setU64(0, BigInt(state.id));
+    return state;
+  }
+}
+
+function text(pointer: Pointer | null, byteLength: number): string {
+  return pointer === null ? "" : NativeMemory.borrow(pointer, byteLength).text();
+}
+
+let shared: { sqlite: Sqlite; users: number } | undefined;
+
+/** A database file. Close it, or let `using` do so: SQLite then gives back every function. */
+export class Database {
+  readonly #sqlite: Sqlite;
+  readonly #pointer: Pointer<"sqlite3"> | null;
+  #hooks: Handle[] = [];
+  #closed = false;
+
+  /** Opens a database file, which is created if it isn't there; `":memory:"` for none. */
+  constructor(path: string) {
+    shared ??= { sqlite: new Sqlite(), users: 0 };
+    shared.users += 1;
+    this.#sqlite = shared.sqlite;
+    const out = new BigUint64Array(1);
+    const code = this.#symbols.sqlite3_open_v2(path, out, openReadWriteCreate, null);
+    this.#pointer = pointerFrom<"sqlite3">(out[0]);
+    if (code === ok) return;
+    const message = this.#message();
+    this.close();
+    throw new SqliteError(`${path}: ${message}`);
+  }
+
+  /** The version of the library. */
+  get version(): string {
+    return this.#symbols.sqlite3_libversion() ?? "";
+  }
+
+  /** Defines an SQL function. Its value can be an error: what it throws comes out of the query. */
+  function(name: string, fn: Scalar): void {
+    const { scalar, destroy } = this.#sqlite;
+    const user = Handle.create(fn);
+    this.#check(this.#symbols.sqlite3_create_function_v2(
+      this.#pointer,
+      name,
+      fn.length || -1,
+      utf8,
+      user,
+      scalar,
+      null,
+      null,
+      destroy,
+    ));
+  }
+
+  /** Defines an SQL aggregate. */
+  aggregate<S>(name: string, aggregate: {
+    start(): S;
+    step(state: S, ...values: Value[]): S;
+    finish(state: S): Value;
+  }): void {
+    const { step, final, destroy } = this.#sqlite;
+    const user = Handle.create(aggregate);
+    this.#check(this.#symbols.sqlite3_create_function_v2(
+      this.#pointer,
+      name,
+      aggregate.step.length - 1,
+      utf8,
+      user,
+      null,
+      step,
+      final,
+      destroy,
+    ));
+  }
+
+  /** Defines an order of texts. */
+  collation(name: string, compare: Collation): void {
+    const { collate, destroy } = this.#sqlite;
+    const user = Handle.create(compare);
+    const code = this.#symbols.sqlite3_create_collation_v2(this.#pointer, name, utf8, user, collate, destroy);
+    // The one function of SQLite's that does not call xDestroy when it fails.
+    if (code !== ok) user.delete();
+    this.#check(code);
+  }
+
+  /** Has a function called for each row that is inserted, updated or deleted. */
+  onUpdate(hook: UpdateHook): void {
+    const user = Handle.create(hook);
+    const previous = Number(this.#symbols.sqlite3_update_hook(this.#pointer, this.#sqlite.update, user));
+    this.#hooks = this.#hooks.filter((handle) => handle.id !== previous);
+    if (previous !== 0) Handle.delete(previous);
+    this.#hooks.push(user);
+  }
+
+  /** Has a function called every `steps` steps of SQLite's machine; `false` interrupts the query. */
+  onProgress(steps: number, progress: Progress): void {
+    const user = Handle.create(progress);
+    this.#symbols.sqlite3_progress_handler(this.#pointer, steps, this.#sqlite.progress, user);
+    this.#hooks.push(user);
+  }
+
+  /** Runs one statement and gives its rows. */
+  query(sql: string, ...parameters: Value[]): Record<string, Value>[] {
+    const out = new BigUint64Array(1);
+    this.#check(this.#symbols.sqlite3_prepare_v2(this.#pointer, sql, -1, out, null));
+    const statement = pointerFrom<"sqlite3_stmt">(out[0]);
+    if (statement === null) return [];
+    try {
+      parameters.forEach((parameter, index) => this.#check(this.#bind(statement, index + 1, parameter)));
+      return this.#rows(statement);
+    } finally {
+      this.#symbols.sqlite3_finalize(statement);
+    }
+  }
+
+  /** Closes the database. The last one closes the library, too. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#symbols.sqlite3_close_v2(this.#pointer);
+    for (const hook of this.#hooks) hook.delete();
+    if (shared === undefined || --shared.users > 0) return;
+    shared = undefined;
+    this.#sqlite.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  get #symbols(): Sqlite["symbols"] {
+    return this.#sqlite.symbols;
+  }
+
+  #rows(statement: Pointer<"sqlite3_stmt">): Record<string, Value>[] {
+    const symbols = this.#symbols;
+    const columns = Array.from(
+      { length: symbols.sqlite3_column_count(statement) },
+      (_, index) => symbols.sqlite3_column_name(statement, index) ?? "",
+    );
+    const rows: Record<string, Value>[] = [];
+    let code: number;
+    while ((code = symbols.sqlite3_step(statement)) === row) {
+      const entries = columns.map((name, index): [string, Value] => [
+        name,
+        this.#sqlite.read(symbols.sqlite3_column_value(statement, index)),
+      ]);
+      rows.push(Object.fromEntries(entries));
+    }
+    if (code !== done) this.#check(code);
+    return rows;
+  }
+
+  #bind(statement: Pointer<"sqlite3_stmt">, index: number, parameter: Value): number {
+    const symbols = this.#symbols;
+    if (parameter === null) return symbols.sqlite3_bind_null(statement, index);
+    if (typeof parameter === "bigint") return symbols.sqlite3_bind_int64(statement, index, parameter);
+    if (typeof parameter === "number") {
+      return Number.isSafeInteger(parameter)
+        ? symbols.sqlite3_bind_int64(statement, index, parameter)
+        : symbols.sqlite3_bind_double(statement, index, parameter);
+    }
+    if (typeof parameter === "string") {
+      const bytes = encoder.encode(parameter);
+      return symbols.sqlite3_bind_text(statement, index, bytes, bytes.length, transient);
+    }
+    return symbols.sqlite3_bind_blob(statement, index, parameter, parameter.length, transient);
+  }
+
+  #check(code: number): void {
+    if (code !== ok) throw new SqliteError(this.#message());
+  }
+
+  #message(): string {
+    return this.#symbols.sqlite3_errmsg(this.#pointer) ?? "unknown error";
+  }
+}
