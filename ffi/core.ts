@@ -7,7 +7,7 @@
 
 import type { Address, NativeFunctionObject, NativeSignature, NativeType } from "./backend.ts";
 import { LibraryLoadError } from "./errors.ts";
-import { setHandleTableOptions } from "./handle.ts";
+import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 
 const abiVersion = 1;
@@ -15,8 +15,8 @@ const abiVersion = 1;
 const resultByteOffset = 64 * 8;
 const thunkByteOffset = resultByteOffset + 8;
 const tagByteOffset = thunkByteOffset + 4;
-const generationByteOffset = tagByteOffset + 4;
-const foreignCallsByteOffset = generationByteOffset + 4;
+const slotsByteOffset = tagByteOffset + 4;
+const foreignCallsByteOffset = slotsByteOffset + 4;
 const wordsByteLength = foreignCallsByteOffset + 4;
 /** `BELAY_THUNK_COUNT`, and the size of a `belay_thunk`. */
 const thunkCount = 4096;
@@ -45,9 +45,8 @@ export interface Core {
   /** Where in the words a callback's result goes, in bytes. */
   readonly resultByteOffset: number;
   readonly tag: number;
-  /** The highest generation that this isolate's registry issued. */
-  readonly generationWord: Uint32Array<ArrayBuffer>;
-  readonly firstGeneration: number;
+  /** Where the ids of this isolate's registry are kept. */
+  readonly idStore: IdStore;
   readonly thunkCount: number;
   /** The number of the thunk that is being called. */
   currentThunk(): number;
@@ -71,6 +70,7 @@ const signatures = {
   attach: signature("belay_isolate_attach", [], "address"),
   wordsOf: signature("belay_isolate_words_of", ["address"], "address"),
   setTrampoline: signature("belay_isolate_set_trampoline", ["address", "address"], "void"),
+  registryIds: signature("belay_registry_ids", ["address", "u32"], "address"),
   claim: signature("belay_thunks_claim", ["address"], "u32"),
   thunkAddress: signature("belay_thunk_address", ["u32"], "address"),
   thunkSlot: signature("belay_thunk_slot", ["u32"], "address"),
@@ -109,8 +109,8 @@ export function coreIsAttached(): boolean {
 }
 
 setHandleTableOptions(() => {
-  const { tag, firstGeneration, generationWord } = core();
-  return { tag, firstGeneration, generationWord };
+  const { tag, idStore } = core();
+  return { tag, store: idStore };
 });
 
 /** Where the core is, beside these modules: `native/lib/<os>-<arch>/`. */
@@ -173,13 +173,18 @@ function attach(): Core {
   };
   const slots = new Uint32Array(runtime.map(native.thunkSlot(0) as Address, thunkCount * slotByteLength));
   const thunkIndex = thunkByteOffset / 4;
-  const generationWord = new Uint32Array(buffer, generationByteOffset, 1);
   return {
     words,
     resultByteOffset,
     tag: words.u32[tagByteOffset / 4],
-    generationWord,
-    firstGeneration: generationWord[0],
+    idStore: {
+      used: new Uint32Array(buffer, slotsByteOffset, 1),
+      grow(length) {
+        const ids = native.registryIds(isolate, length) as Address | null;
+        if (isNull(ids)) throw new RangeError(`Cannot create a handle: no memory for ${length} ids`);
+        return new Float64Array(runtime.map(ids, length * 8));
+      },
+    },
     thunkCount,
     currentThunk: () => words.u32[thunkIndex],
     foreignCalls: () => words.u32[foreignCallsByteOffset / 4],

@@ -24,28 +24,51 @@
  */
 
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
-import { track, tracking, untrack } from "./tracking.ts";
+import { onTrackingChange, track, untrack } from "./tracking.ts";
 
-/**
- * How a table's ids are made up, from the top: generation, tag, slot, one parity bit. The default is 22 + 8 + 22 + 1 =
- * 53 bits, which a JavaScript number, a `uintptr_t` and a `void*` all hold exactly.
- */
+/** Where a table's ids are kept: an isolate that gets the tag of one that is gone goes on with them. */
+export interface IdStore {
+  /** How many slots have been used; kept up to date. */
+  readonly used: Uint32Array<ArrayBuffer>;
+  /** An array of `length` ids that begins with those that there are already. The array before must not be used again. */
+  grow(length: number): Float64Array<ArrayBuffer>;
+}
+
+/** What a table is made of. */
 export interface HandleTableOptions {
   /** Tells the isolates of a process apart: 1 to 255, so that zero is never an id. */
   readonly tag: number;
-  /** The first generation to issue: above all that an earlier isolate issued under this tag. 0 by default. */
-  readonly firstGeneration?: number;
-  /** One word that is kept at the highest generation issued, for whoever gets the tag next. */
-  readonly generationWord?: Uint32Array<ArrayBuffer>;
-  /** 22 by default. */
-  readonly slotBits?: number;
-  /** 22 by default. */
-  readonly generationBits?: number;
-  /** How far a slot's generation may run ahead while fresh slots are left. 4,096 by default. */
-  readonly generationsAhead?: number;
+  /** Memory of the table's own by default. */
+  readonly store?: IdStore;
+  /** How many slots there are: 2^22, unless a test wants few. */
+  readonly slotCount?: number;
+  /** How many ids a slot issues: 2^22, unless a test wants few. */
+  readonly generationCount?: number;
 }
 
-const tagBits = 8;
+/** A store that nobody inherits. */
+function ownStore(): IdStore {
+  let ids = new Float64Array(0);
+  return {
+    used: new Uint32Array(1),
+    grow(length) {
+      const larger = new Float64Array(length);
+      larger.set(ids);
+      return ids = larger;
+    },
+  };
+}
+
+// An id, from the top: 22 bits of generation, 8 of tag, 22 of slot, one of parity. 53 bits, which a JavaScript number, a
+// `uintptr_t` and a `void*` all hold exactly. Constants, since engines know how to calculate with them.
+const maxSlots = 2 ** 22;
+const maxGenerations = 2 ** 22;
+const slotMask = maxSlots - 1;
+const tagUnit = 2 * maxSlots;
+const generationUnit = 256 * tagUnit;
+
+/** Stands in the place of a value where there is none. */
+const free = Object.freeze({ free: true });
 
 /** The number of bits that are set in a 32-bit word, modulo 2. */
 function parity(word: number): number {
@@ -58,177 +81,208 @@ function parity(word: number): number {
 /**
  * A slab of values, reached by ids that are never issued twice: parallel arrays, and nothing allocated for a handle.
  *
- * `#ids[slot]` is the live id, or minus the id that the slot will issue next, or NaN when its generations are used up. So
- * one comparison tells whether an id is live. The parity bit makes every id that differs from a live one in a single bit
- * an id that is never issued.
+ * For each slot there is its value, or {@linkcode free}; its id, the live one or the one that comes next; and the next slot
+ * of the free list. So an id is live if it is its slot's and the slot is not free.
+ *
+ * The parity bit is that of the slot's number. An id that differs from a live one in a single bit is then never live: with
+ * another generation or tag it is not its slot's, and with another slot it has the wrong parity.
  */
 export class HandleTable {
-  readonly #tag: number;
-  readonly #slotMask: number;
-  readonly #generationUnit: number;
-  readonly #perGeneration: number;
-  readonly #generationEnd: number;
-  readonly #firstGeneration: number;
-  readonly #generationsAhead: number;
-  readonly #generationWord: Uint32Array<ArrayBuffer>;
-  #generationLimit: number;
-  #ids = new Float64Array(64);
-  // An object keeps the engines from choosing an array of small integers first.
-  #values: unknown[] = [this];
-  #free = new Uint32Array(64);
-  #freeCount = 0;
-  #aged: number[] = [];
+  #options: (() => HandleTableOptions) | undefined;
+  /** 0 until the first handle is created. */
+  #tag = 0;
+  #slotCount = 0;
+  #store = ownStore();
+  #values: unknown[] = [free];
+  #ids = new Float64Array(1).fill(NaN);
+  #nextFree = new Int32Array(0);
+  #firstFree = -1;
   #used = 0;
-  #live = 0;
-  #tokens: number[] = [];
+  /** Ids from this one on are the last of their slots. 0 once handles were tracked, which needs more care, too. */
+  #usualIdEnd = 0;
+  #lastGenerationId = 0;
+  #tracking = false;
+  #firstTrackedFree = -1;
+  /** Of tracked handles, by slot. */
+  #tokens: number[] | undefined;
 
-  constructor(options: HandleTableOptions) {
-    const { tag, firstGeneration = 0, slotBits = 22, generationBits = 22, generationsAhead = 4096 } = options;
-    this.#tag = tag;
-    this.#slotMask = 2 ** slotBits - 1;
-    this.#generationUnit = 2 ** (1 + slotBits + tagBits);
-    this.#perGeneration = 1 / this.#generationUnit;
-    this.#generationEnd = 2 ** generationBits;
-    this.#firstGeneration = firstGeneration;
-    this.#generationsAhead = generationsAhead;
-    this.#generationLimit = Math.min(firstGeneration + generationsAhead, this.#generationEnd);
-    this.#generationWord = options.generationWord ?? new Uint32Array(1);
-    this.#generationWord[0] = firstGeneration;
+  /** @param options Asked for when the first handle is created. */
+  constructor(options: () => HandleTableOptions) {
+    this.#options = options;
     this.#values.length = 0;
+    onTrackingChange((on) => this.#setTracking(on));
   }
 
-  /** How many handles are live. */
+  /** How many handles are live. They are counted when asked for, since handles are created more often than that. */
   get live(): number {
-    return this.#live;
+    let count = 0;
+    for (const value of this.#values) if (value !== free) count += 1;
+    return count;
   }
 
   /** Stores a value and answers its id. @throws {RangeError} When every slot is taken. */
   create(value: unknown): number {
-    let slot: number;
-    let id: number;
-    if (this.#freeCount !== 0) {
-      slot = this.#free[--this.#freeCount];
-      id = -this.#ids[slot];
-      this.#values[slot] = value;
-    } else if (this.#used <= this.#slotMask) {
-      slot = this.#used++;
-      if (slot === this.#ids.length) this.#grow();
-      id = this.#firstId(slot);
-      this.#values.push(value);
-    } else {
-      this.#refill();
-      return this.create(value);
-    }
-    this.#ids[slot] = id;
-    this.#live += 1;
-    if (tracking.enabled) this.#tokens[slot] = track("handle", String(id));
-    return id;
+    const slot = this.#firstFree;
+    if (slot < 0) return this.#createUnusual(value);
+    this.#firstFree = this.#nextFree[slot];
+    this.#values[slot] = value;
+    return this.#ids[slot];
   }
 
   /** The value of a live handle. @throws {InvalidHandleError} */
   value(id: number): unknown {
-    const slot = (id >>> 1) & this.#slotMask;
-    if (this.#ids[slot] === id) return this.#values[slot];
+    const slot = (id >> 1) & slotMask;
+    if (this.#ids[slot] === id) {
+      const value = this.#values[slot];
+      if (value !== free) return value;
+    }
     throw new InvalidHandleError("read", id, this.invalidReason(id));
   }
 
   /** The value of a live handle, or `otherwise`. */
-  valueOr<T>(id: number, otherwise: T): unknown {
-    const slot = (id >>> 1) & this.#slotMask;
-    return this.#ids[slot] === id ? this.#values[slot] : otherwise;
+  valueOr(id: number, otherwise: unknown): unknown {
+    const slot = (id >> 1) & slotMask;
+    if (this.#ids[slot] !== id) return otherwise;
+    const value = this.#values[slot];
+    return value === free ? otherwise : value;
   }
 
   /** Whether an id names a live handle. */
   has(id: number): boolean {
-    return this.#ids[(id >>> 1) & this.#slotMask] === id;
+    return this.valueOr(id, free) !== free;
   }
 
   /** Ends a handle: its id is stale from now on, its value no longer held. @throws {InvalidHandleError} */
   delete(id: number): void {
-    const slot = (id >>> 1) & this.#slotMask;
-    if (this.#ids[slot] !== id) throw new InvalidHandleError("delete", id, this.invalidReason(id));
-    this.#values[slot] = undefined;
-    this.#live -= 1;
-    if (this.#tokens.length !== 0) this.#untrack(slot);
-    const generation = (id * this.#perGeneration) | 0;
-    const next = generation + 1;
-    if (next < this.#generationLimit) {
-      this.#setNext(slot, id, generation);
-      this.#free[this.#freeCount++] = slot;
-    } else if (next < this.#generationEnd) {
-      this.#setNext(slot, id, generation);
-      this.#aged.push(slot);
-    } else {
-      this.#ids[slot] = NaN;
+    const slot = (id >> 1) & slotMask;
+    if (this.#ids[slot] !== id || this.#values[slot] === free) {
+      throw new InvalidHandleError("delete", id, this.invalidReason(id));
     }
+    this.#values[slot] = free;
+    if (id >= this.#usualIdEnd) return this.#deleteUnusual(slot, id);
+    this.#ids[slot] = id + generationUnit;
+    this.#nextFree[slot] = this.#firstFree;
+    this.#firstFree = slot;
   }
 
   /** What is wrong with an id that names no live handle. */
   invalidReason(id: unknown): InvalidHandleReason {
     if (id === 0) return "null";
     if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return "malformed";
-    const generation = Math.floor(id * this.#perGeneration);
-    if (parity((id | 0) ^ Math.floor(id / 2 ** 32)) !== 0 || generation >= this.#generationEnd) return "malformed";
-    const low = id % this.#generationUnit;
-    if (Math.floor(low / (2 * (this.#slotMask + 1))) !== this.#tag) return "foreign";
-    const slot = (id >>> 1) & this.#slotMask;
-    if (generation < this.#firstGeneration) return "stale";
+    if (this.#tag === 0) return "unissued";
+    const slot = (id >> 1) & slotMask;
+    if ((id & 1) !== parity(slot) || id >= this.#lastGenerationId + generationUnit) return "malformed";
+    if (Math.floor((id % generationUnit) / tagUnit) !== this.#tag) return "foreign";
     if (slot >= this.#used) return "unissued";
-    const known = this.#ids[slot];
-    // Retired, or a generation below the one that is live or comes next.
-    return Number.isNaN(known) || id < Math.abs(known) ? "stale" : "unissued";
+    // NaN, when the slot is retired, is not above any id.
+    return id >= this.#ids[slot] ? "unissued" : "stale";
   }
 
-  #firstId(slot: number): number {
-    const id = this.#firstGeneration * this.#generationUnit + (this.#tag * (this.#slotMask + 1) + slot) * 2;
-    return id + parity((id | 0) ^ Math.floor(id / 2 ** 32));
+  #createUnusual(value: unknown): number {
+    if (this.#options !== undefined) this.#begin(this.#options());
+    let slot = this.#firstTrackedFree;
+    if (slot < 0) slot = this.#freshSlot();
+    else this.#firstTrackedFree = this.#nextFree[slot];
+    this.#values[slot] = value;
+    const id = this.#ids[slot];
+    if (this.#tracking) (this.#tokens ??= [])[slot] = track("handle", String(id));
+    return id;
   }
 
-  /** Prepares a slot's next id: one generation on, with the parity that the changed bits ask for. */
-  #setNext(slot: number, id: number, generation: number): void {
-    const changedBits = 32 - Math.clz32(generation ^ (generation + 1));
-    const oldParity = id & 1;
-    const newParity = (oldParity ^ changedBits) & 1;
-    this.#ids[slot] = -(id + this.#generationUnit + newParity - oldParity);
-    if (generation >= this.#generationWord[0]) this.#generationWord[0] = generation + 1;
-  }
-
-  #grow(): void {
-    const ids = new Float64Array(this.#ids.length * 2);
-    ids.set(this.#ids);
-    this.#ids = ids;
-    const free = new Uint32Array(this.#free.length * 2);
-    free.set(this.#free);
-    this.#free = free;
-  }
-
-  /** Takes the slots back into use that had run ahead of the others. */
-  #refill(): void {
-    if (this.#aged.length === 0) {
-      throw new RangeError(`Cannot create a handle: the table is full (${this.#live} handles are live)`);
+  #begin({ tag, store, slotCount = maxSlots, generationCount = maxGenerations }: HandleTableOptions): void {
+    this.#options = undefined;
+    this.#tag = tag;
+    this.#slotCount = slotCount;
+    this.#lastGenerationId = (generationCount - 1) * generationUnit;
+    this.#usualIdEnd = this.#tracking ? 0 : this.#lastGenerationId;
+    if (store !== undefined) this.#store = store;
+    const inherited = this.#store.used[0];
+    this.#grow(Math.max(64, 2 ** Math.ceil(Math.log2(inherited + 1))));
+    // What a slot holds may be an id that the isolate before issued, or one that it didn't: nobody can say any more.
+    for (let slot = 0; slot < inherited; slot++) {
+      this.#values.push(free);
+      this.#issueNext(slot, this.#ids[slot]);
     }
-    this.#generationLimit = Math.min(this.#generationLimit + this.#generationsAhead, this.#generationEnd);
-    for (const slot of this.#aged) this.#free[this.#freeCount++] = slot;
-    this.#aged = [];
+    this.#used = inherited;
   }
 
-  #untrack(slot: number): void {
-    untrack(this.#tokens[slot] ?? 0);
-    this.#tokens[slot] = 0;
+  #freshSlot(): number {
+    const slot = this.#used;
+    if (slot === this.#slotCount) {
+      throw new RangeError(`Cannot create a handle: the table is full (${this.live} handles are live)`);
+    }
+    if (slot === this.#ids.length) this.#grow(this.#ids.length * 2);
+    this.#used = slot + 1;
+    this.#store.used[0] = this.#used;
+    this.#ids[slot] = this.#tag * tagUnit + slot * 2 + parity(slot);
+    this.#values.push(free);
+    return slot;
+  }
+
+  #free(slot: number): void {
+    if (this.#tracking) {
+      this.#nextFree[slot] = this.#firstTrackedFree;
+      this.#firstTrackedFree = slot;
+    } else {
+      this.#nextFree[slot] = this.#firstFree;
+      this.#firstFree = slot;
+    }
+  }
+
+  /** While creations are tracked, the usual free list stays empty, so that every `create` comes by. */
+  #setTracking(on: boolean): void {
+    if (on === this.#tracking) return;
+    this.#tracking = on;
+    if (on) {
+      this.#firstTrackedFree = this.#firstFree;
+      this.#firstFree = -1;
+      this.#usualIdEnd = 0;
+    } else {
+      this.#firstFree = this.#firstTrackedFree;
+      this.#firstTrackedFree = -1;
+    }
+  }
+
+  #grow(length: number): void {
+    this.#ids = this.#store.grow(length);
+    this.#ids.fill(NaN, Math.max(this.#used, this.#store.used[0]));
+    const nextFree = new Int32Array(length);
+    nextFree.set(this.#nextFree);
+    this.#nextFree = nextFree;
+  }
+
+  #deleteUnusual(slot: number, id: number): void {
+    if (this.#tokens !== undefined) {
+      untrack(this.#tokens[slot] ?? 0);
+      this.#tokens[slot] = 0;
+    }
+    this.#issueNext(slot, id);
+  }
+
+  /** Prepares a slot for the id after `id`, or retires it when that was its last. */
+  #issueNext(slot: number, id: number): void {
+    if (id < this.#lastGenerationId) {
+      this.#ids[slot] = id + generationUnit;
+      this.#free(slot);
+    } else {
+      this.#ids[slot] = NaN;
+    }
   }
 }
 
 let tableOptions: () => HandleTableOptions = () => ({ tag: 1 });
-let isolateTable: HandleTable | undefined;
 
-/** Says where this isolate's tag comes from. Asked once, when the first handle is created or looked up. */
+/** Says where this isolate's tag comes from. Asked once, when the first handle is created. */
 export function setHandleTableOptions(options: () => HandleTableOptions): void {
   tableOptions = options;
 }
 
+// Neither exported nor a variable: engines take it for a constant then, and compile its methods into their callers.
+const table = new HandleTable(() => tableOptions());
+
 /** This isolate's table. */
 export function handleTable(): HandleTable {
-  return isolateTable ??= new HandleTable(tableOptions());
+  return table;
 }
 
 /**
@@ -262,7 +316,7 @@ export class Handle<T = unknown> {
 
   /** How many handles of this isolate are live. */
   static get live(): number {
-    return handleTable().live;
+    return table.live;
   }
 
   /**
@@ -271,7 +325,7 @@ export class Handle<T = unknown> {
    * @throws {RangeError} When all 4,194,304 slots hold live handles.
    */
   static create<T>(value: T): Handle<T> {
-    return new Handle<T>((isolateTable ?? handleTable()).create(value));
+    return new Handle<T>(table.create(value));
   }
 
   /**
@@ -280,7 +334,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id.
    */
   static value(id: number): unknown {
-    return (isolateTable ?? handleTable()).value(id);
+    return table.value(id);
   }
 
   /**
@@ -289,7 +343,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id; nothing is changed.
    */
   static delete(id: number): void {
-    (isolateTable ?? handleTable()).delete(id);
+    table.delete(id);
   }
 
   /**
@@ -298,7 +352,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When the handle has been deleted.
    */
   get value(): T {
-    return (isolateTable ?? handleTable()).value(this.id) as T;
+    return table.value(this.id) as T;
   }
 
   /**
@@ -307,11 +361,11 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When it has been deleted before.
    */
   delete(): void {
-    (isolateTable ?? handleTable()).delete(this.id);
+    table.delete(this.id);
   }
 
   /** Deletes the handle, unless that was done before. */
   [Symbol.dispose](): void {
-    if (handleTable().has(this.id)) this.delete();
+    if (table.has(this.id)) this.delete();
   }
 }

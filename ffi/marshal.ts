@@ -143,7 +143,7 @@ export function fromResult(type: ResultType, variable: string): string {
     case "function":
       return `nullable(${variable})`;
     case "handle":
-      return `handleValue(Number(${variable}))`;
+      return `handleValue(toNumber(${variable}))`;
     case "handle*":
       return `handleValue(handleIdAt(${variable}))`;
     case "void":

@@ -5,7 +5,7 @@
  */
 
 import type { Address } from "./backend.ts";
-import { core, type LoadType } from "./core.ts";
+import { core } from "./core.ts";
 import { addressOf, nullable } from "./helpers.ts";
 import type { Pointer } from "./types.ts";
 
@@ -54,17 +54,20 @@ export class NativeMemory {
 
   /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
   getPointer(byteOffset: number): Pointer | null {
-    return nullable(this.#load("address", 8, byteOffset) as Address | null);
+    this.#check(byteOffset, 8);
+    return nullable(core().load.address(addressOf(this.pointer), byteOffset) as Address | null);
   }
 
   /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI32(byteOffset: number): number {
-    return this.#load("i32", 4, byteOffset) as number;
+    this.#check(byteOffset, 4);
+    return core().load.i32(addressOf(this.pointer), byteOffset) as number;
   }
 
   /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
   getU64(byteOffset: number): bigint {
-    return this.#load("u64", 8, byteOffset) as bigint;
+    this.#check(byteOffset, 8);
+    return core().load.u64(addressOf(this.pointer), byteOffset) as bigint;
   }
 
   /** Writes an unsigned 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
@@ -76,7 +79,8 @@ export class NativeMemory {
 
   /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
   getF64(byteOffset: number): number {
-    return this.#load("f64", 8, byteOffset) as number;
+    this.#check(byteOffset, 8);
+    return core().load.f64(addressOf(this.pointer), byteOffset) as number;
   }
 
   /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {RangeError} Outside the bounds. */
@@ -90,11 +94,6 @@ export class NativeMemory {
     const bytes = new Uint8Array(this.byteLength);
     this.copyTo(bytes);
     return decoder.decode(bytes);
-  }
-
-  #load(type: LoadType, byteLength: number, byteOffset: number): unknown {
-    this.#check(byteOffset, byteLength);
-    return core().load[type](addressOf(this.pointer), byteOffset);
   }
 
   #check(byteOffset: number, byteLength: number): void {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { tracking } from "./tracking.ts";
+import { setTracking } from "./tracking.ts";
 
 /** Something that went wrong where nothing could be thrown. */
 export interface Report {
@@ -47,7 +47,7 @@ export function configure(configuration: Configuration): void {
       throw new TypeError(`Cannot configure "${key}": expected "trackLeaks" or "onReport"`);
     }
   }
-  if (configuration.trackLeaks !== undefined) tracking.enabled = configuration.trackLeaks;
+  if (configuration.trackLeaks !== undefined) setTracking(configuration.trackLeaks);
   if ("onReport" in configuration) listener = configuration.onReport ?? print;
 }
 

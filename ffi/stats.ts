@@ -49,7 +49,7 @@ export interface Stats {
 export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
   return {
-    handles: native === undefined ? 0 : Handle.live,
+    handles: Handle.live,
     callbacks: upcallCounts.live,
     libraries: libraryCounts.open,
     trampolines: upcallCounts.trampolines,

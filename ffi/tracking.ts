@@ -15,15 +15,26 @@ export interface Leak {
   readonly stack: string;
 }
 
-/** Whether creations are tracked now. Read on hot paths, so a plain field. */
-export const tracking: { enabled: boolean } = { enabled: false };
+let enabled = false;
+const listeners: ((enabled: boolean) => void)[] = [];
+
+/** Turns tracking on or off. */
+export function setTracking(on: boolean): void {
+  enabled = on;
+  for (const listener of listeners) listener(on);
+}
+
+/** Has a function told of each change: for a hot path that can't afford to ask. */
+export function onTrackingChange(listener: (enabled: boolean) => void): void {
+  listeners.push(listener);
+}
 
 const alive = new Map<number, Leak>();
 let lastToken = 0;
 
 /** Remembers a creation and answers a token for {@linkcode untrack}; 0 while tracking is off. */
 export function track(kind: Leak["kind"], name: string): number {
-  if (!tracking.enabled) return 0;
+  if (!enabled) return 0;
   lastToken += 1;
   alive.set(lastToken, { kind, name, stack: new Error(`${kind} ${name} was created`).stack ?? "" });
   return lastToken;

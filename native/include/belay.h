@@ -41,7 +41,7 @@ typedef struct belay_isolate_words {
   uint64_t result;                          /* its answer, as the bits of the result register */
   uint32_t thunk;                           /* the number of its thunk */
   uint32_t tag;                             /* this isolate's registry tag, 1 to 255; constant */
-  uint32_t generation;    /* at attach: the first generation that the registry may issue; then: the highest issued */
+  uint32_t slots;         /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t foreign_calls; /* calls from other threads, or after the isolate was gone: answered with the fallback */
 } belay_isolate_words;
 
@@ -63,6 +63,12 @@ belay_isolate_words *belay_isolate_words_of(belay_isolate *isolate);
 /* The runtime's callback for this isolate. It is called on the isolate's thread only, must not throw or unwind, reads
  * the words and writes the result. Ownership: it must stay callable as long as the isolate lives. */
 void belay_isolate_set_trampoline(belay_isolate *isolate, void (*trampoline)(void));
+
+/* Memory for the ids of `count` slots of the isolate's handle registry: those it has already, the rest uninitialized. An id
+ * of zero or NaN is none. Called on the isolate's thread. Ownership: the core's; it outlives the isolate, since the next
+ * one with its tag goes on with its ids, so that none is issued twice; asking for more frees what was given before.
+ * NULL: no memory, or count > 2^22. */
+double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
 
 /* Takes BELAY_CHUNK_LENGTH thunks for the isolate and gives the first one's number, or BELAY_NO_THUNK. They stay its
  * own while it lives. Address and slot are valid until the process ends, for numbers below BELAY_THUNK_COUNT. */

@@ -15,8 +15,8 @@ pub const Words = extern struct {
     thunk: u32 = 0,
     /// This isolate's registry tag, 1 to 255.
     tag: u32 = 0,
-    /// The first generation that its registry may issue; written back by it: the highest that it issued.
-    generation: u32 = 0,
+    /// How many slots the registry of this tag has used, ever. Written by JavaScript.
+    slots: u32 = 0,
     /// Calls to this isolate's thunks that did not come from its thread, or came when it was gone.
     foreign_calls: u32 = 0,
 };
@@ -25,8 +25,8 @@ pub const register_words = 16;
 pub const stack_words = 48;
 pub const argument_words = register_words + stack_words;
 pub const tag_count = 256;
-/// Ids have 22 bits for the generation (`ffi/handle.ts`).
-pub const generation_count = 1 << 22;
+/// Ids have 22 bits for the slot (`ffi/handle.ts`).
+pub const max_slots = 1 << 22;
 
 pub const Isolate = struct {
     words: Words = .{},
@@ -39,7 +39,16 @@ pub const Isolate = struct {
 pub threadlocal var current: ?*Isolate = null;
 
 var lock: Lock = .{};
-var tags: [tag_count]struct { used: bool = false, generation: u32 = 0 } = @splat(.{});
+
+/// What outlives the isolates that have a tag one after another.
+const Tag = struct {
+    used: bool = false,
+    /// How many slots have been used, and the id that each holds or issues next: the next isolate goes on from there,
+    /// so that no id is issued twice.
+    slots: u32 = 0,
+    ids: []f64 = &.{},
+};
+var tags: [tag_count]Tag = @splat(.{});
 
 /// Gives this thread a new isolate. One that it still had is gone by now: runtimes start a new isolate on the thread of
 /// an old one (test files, watch modes) without a word to native code.
@@ -57,14 +66,25 @@ pub fn attach(allocator: std.mem.Allocator) ?*Isolate {
     return isolate;
 }
 
-/// Marks an isolate as gone: its tag may be used again, with generations that it has not issued.
+/// Memory for the ids of at least `count` slots of the isolate's registry, with those that it has already. What was given
+/// before is freed. Only the isolate's own thread asks.
+pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
+    const tag = &tags[isolate.words.tag];
+    if (count > max_slots) return null;
+    if (tag.ids.len < count) {
+        tag.ids = std.heap.c_allocator.realloc(tag.ids, count) catch return null;
+    }
+    return tag.ids.ptr;
+}
+
+/// Marks an isolate as gone: its tag may be used again, and goes on with its ids.
 pub fn leave(isolate: *Isolate) void {
     lock.acquire();
     defer lock.release();
     if (!isolate.live.load(.acquire)) return;
     isolate.live.store(false, .release);
     const tag = &tags[isolate.words.tag];
-    tag.generation = isolate.words.generation + 1;
+    tag.slots = @min(isolate.words.slots, tag.ids.len);
     tag.used = false;
 }
 
@@ -72,10 +92,10 @@ fn claimTag(words: *Words) bool {
     lock.acquire();
     defer lock.release();
     for (tags[1..], 1..) |*tag, number| {
-        if (tag.used or tag.generation >= generation_count) continue;
+        if (tag.used) continue;
         tag.used = true;
         words.tag = @intCast(number);
-        words.generation = tag.generation;
+        words.slots = tag.slots;
         return true;
     }
     return false;
@@ -115,24 +135,30 @@ fn onThreadExit(isolate: *Isolate) void {
     }
 }
 
-test "attach gives tags from 1, and a tag that is used again goes on with its generations" {
+test "attach gives tags from 1, and a tag that is used again goes on with its ids" {
     const gpa = std.testing.allocator;
     const first = attach(gpa).?;
     defer gpa.destroy(first);
     try std.testing.expectEqual(@as(u32, 1), first.words.tag);
     try std.testing.expectEqual(first, current.?);
-    first.words.generation = 41;
+    registryIds(first, 64).?[41] = 42;
+    first.words.slots = 42;
+    try std.testing.expectEqual(@as(f64, 42), registryIds(first, 4096).?[41]);
+    try std.testing.expectEqual(@as(?[*]f64, null), registryIds(first, max_slots + 1));
 
     const second = attach(gpa).?;
     defer gpa.destroy(second);
     try std.testing.expect(!first.live.load(.acquire));
     try std.testing.expectEqual(@as(u32, 1), second.words.tag);
-    try std.testing.expectEqual(@as(u32, 42), second.words.generation);
+    try std.testing.expectEqual(@as(u32, 42), second.words.slots);
+    try std.testing.expectEqual(@as(f64, 42), registryIds(second, 42).?[41]);
 
     leave(second);
     leave(second);
     current = null;
     try std.testing.expect(!tags[1].used);
+    std.heap.c_allocator.free(tags[1].ids);
+    tags[1] = .{};
 }
 
 test "isolates of different threads have different tags, and a thread that ends gives its tag back" {
@@ -155,19 +181,9 @@ test "isolates of different threads have different tags, and a thread that ends 
     current = null;
 }
 
-test "a tag whose generations are used up is not given again" {
-    const gpa = std.testing.allocator;
+test "attach gives null when 255 isolates are live" {
     const saved = tags;
     defer tags = saved;
-    const isolate = attach(gpa).?;
-    defer gpa.destroy(isolate);
-    const tag = isolate.words.tag;
-    isolate.words.generation = generation_count - 1;
-    leave(isolate);
-    current = null;
-    const next = attach(gpa).?;
-    defer gpa.destroy(next);
-    try std.testing.expect(next.words.tag != tag);
-    leave(next);
-    current = null;
+    for (tags[1..]) |*tag| tag.used = true;
+    try std.testing.expectEqual(@as(?*Isolate, null), attach(std.testing.allocator));
 }

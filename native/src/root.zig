@@ -25,6 +25,10 @@ pub export fn belay_isolate_set_trampoline(isolate: *isolates.Isolate, trampolin
     isolate.trampoline = trampoline;
 }
 
+pub export fn belay_registry_ids(isolate: *isolates.Isolate, count: u32) ?[*]f64 {
+    return isolates.registryIds(isolate, count);
+}
+
 pub export fn belay_thunks_claim(isolate: *isolates.Isolate) u32 {
     return thunks.claim(isolate) orelse std.math.maxInt(u32);
 }

@@ -1,0 +1,52 @@
+/** The bare runtimes' own APIs, with just the types that the benchmarks use. */
+
+import type { DenoNamespace } from "../ffi/backend_deno.ts";
+import type { BunFfi, BunProcess } from "../ffi/backend_bun.ts";
+import process from "node:process";
+import { runtime } from "./harness.ts";
+
+/** A call's types in the words that both runtimes understand: `"i32"`, `"u64"`. */
+export interface RawDefinition {
+  readonly parameters: readonly string[];
+  readonly result: string;
+}
+
+type RawFunction = (...args: unknown[]) => unknown;
+
+const deno = (): DenoNamespace => (globalThis as unknown as { Deno: DenoNamespace }).Deno;
+const bun = (): BunFfi => (process as unknown as BunProcess).getBuiltinModule("bun:ffi") as BunFfi;
+
+/** `dlopen` of the runtime. */
+export function rawOpen(path: string, definitions: Record<string, RawDefinition>): Record<string, RawFunction> {
+  const entries = Object.entries(definitions);
+  if (runtime === "deno") {
+    const spelled = entries.map(([name, definition]) => [name, { name, ...definition }]);
+    return deno().dlopen(path, Object.fromEntries(spelled)).symbols as Record<string, RawFunction>;
+  }
+  const pointer = (type: string): string => type === "function" || type === "pointer" ? "ptr" : type;
+  const spelled = entries.map(([name, { parameters, result }]) => [
+    name,
+    { args: parameters.map(pointer), returns: pointer(result) },
+  ]);
+  return bun().dlopen(path, Object.fromEntries(spelled)).symbols as Record<string, RawFunction>;
+}
+
+/** The runtime's own callback; its pointer as the runtime spells it. */
+export function rawCallback(definition: RawDefinition, fn: (...args: never[]) => unknown): unknown {
+  if (runtime === "deno") {
+    const { UnsafeCallback } = deno() as unknown as {
+      UnsafeCallback: new (definition: RawDefinition, fn: unknown) => { pointer: unknown };
+    };
+    const callback = new UnsafeCallback(definition, fn);
+    kept.push(callback);
+    return callback.pointer;
+  }
+  const { JSCallback } = bun() as unknown as {
+    JSCallback: new (fn: unknown, definition: { args: readonly string[]; returns: string }) => { ptr: unknown };
+  };
+  const callback = new JSCallback(fn, { args: definition.parameters, returns: definition.result });
+  kept.push(callback);
+  return callback.ptr;
+}
+
+const kept: unknown[] = [];

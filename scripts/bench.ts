@@ -1,0 +1,102 @@
+/**
+ * Runs every benchmark on Deno and Bun, and Go's where `go` is on the PATH, and holds the figures against what README
+ * claims. `--json` prints one array of figures instead of the table; `--small` only shows that everything runs.
+ *
+ * @module
+ */
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import type { Figure, Outcome } from "../bench/harness.ts";
+import { build } from "./build.ts";
+import { bun, deno, main, output, root, StepError } from "./tools.ts";
+
+/** How much of another subject's time belay may take, by case, runtime and subject. */
+const limits: Readonly<Record<string, number>> = {
+  "handle/create-value-delete deno map": 1 / 3,
+  "handle/create-value-delete bun map": 1 / 3,
+  "handle/create-value-delete-500k-live deno map": 1 / 3,
+  "handle/create-value-delete-500k-live bun map": 1 / 3,
+  "handle/create-value-delete deno go": 1 / 15,
+  "handle/create-value-delete bun go": 1 / 15,
+  "handle/create-value-delete-500k-live deno go": 1 / 15,
+  "handle/create-value-delete-500k-live bun go": 1 / 15,
+  "call/add-i32 deno raw": 2.2,
+  "call/add-i32 bun raw": 1.6,
+  "callback/user-data deno raw": 1.25,
+  "callback/user-data bun raw": 1.25,
+  "sqlite/udf-1M-rows deno raw": 0.75,
+  "sqlite/udf-1M-rows deno node:sqlite": 1.2,
+};
+
+interface Row {
+  readonly key: string;
+  readonly figure: Figure;
+  readonly other: Figure;
+  readonly ratio: number;
+}
+
+function capture(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): string {
+  const result = spawnSync(command, [...args], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (result.status !== 0) throw new StepError(`Cannot run ${[command, ...args].join(" ")}: ${result.status}`);
+  return result.stdout;
+}
+
+/** Go's figures; none where Go isn't. */
+function goFigures(small: boolean): Figure[] {
+  if (output("go", ["version"]) === undefined) return [];
+  const binary = join(root, ".tools", "handle_bench");
+  mkdirSync(join(root, ".tools"), { recursive: true });
+  const env = { GOCACHE: join(root, ".tools", "go-cache"), GOFLAGS: "-mod=mod" };
+  capture("go", ["build", "-o", binary, "bench/handle_bench.go"], env);
+  return JSON.parse(capture(binary, small ? ["--small"] : [])) as Figure[];
+}
+
+await main(() => {
+  build();
+  const small = process.argv.includes("--small");
+  const files = readdirSync(join(root, "bench")).filter((name) => name.endsWith("_bench.ts")).sort();
+  const go = goFigures(small);
+  const figures: Figure[] = [...go];
+  const rows: Row[] = [];
+  for (const file of files) {
+    for (const [command, args] of [[deno(), ["run", "-A", "--no-check"]], [bun(), ["run"]]] as const) {
+      const text = capture(command, [...args, `./bench/${file}`, ...(small ? ["--small"] : [])]);
+      for (const { figures: measured, ratios } of JSON.parse(text) as Outcome[]) {
+        figures.push(...measured);
+        const ours = measured.find(({ subject }) => subject === "belay");
+        if (ours === undefined) throw new StepError(`Cannot compare ${file}: it has no subject "belay"`);
+        const others = measured.filter((figure) => figure !== ours);
+        const foreign = go.filter((figure) => figure.case === ours.case);
+        for (const other of [...others, ...foreign]) {
+          const ratio = ratios[other.subject] ?? ours.nsPerOp / other.nsPerOp;
+          rows.push({ key: `${ours.case} ${ours.runtime} ${other.subject}`, figure: ours, other, ratio });
+        }
+      }
+    }
+  }
+  if (process.argv.includes("--json")) return console.log(JSON.stringify(figures, null, 2));
+  console.log("| case | runtime | belay, ns | against | its ns | ratio | limit | |");
+  console.log("| --- | --- | ---: | --- | ---: | ---: | ---: | --- |");
+  for (const { key, figure, other, ratio } of rows) {
+    const limit = limits[key];
+    const verdict = limit === undefined ? "" : ratio <= limit ? "met" : "**not met**";
+    const cells = [figure.nsPerOp, other.subject, other.nsPerOp].map((cell) =>
+      typeof cell === "number" ? cell.toFixed(cell < 100 ? 1 : 0) : cell
+    );
+    const limitText = limit === undefined ? "" : limit.toFixed(limit < 1 ? 3 : 2);
+    console.log(`| ${[figure.case, figure.runtime, ...cells, ratio.toFixed(3), limitText, verdict].join(" | ")} |`);
+  }
+  const wanted = Object.keys(limits).filter((key) => go.length > 0 || !key.endsWith(" go"));
+  const unmeasured = wanted.filter((key) => !rows.some((row) => row.key === key));
+  if (unmeasured.length > 0) {
+    throw new StepError(`Cannot compare, since nothing was measured: ${unmeasured.join("; ")}`);
+  }
+});
