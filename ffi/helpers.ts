@@ -11,7 +11,8 @@ import { Handle, handleTable } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import type { NativeFunction, Pointer } from "./types.ts";
 
-const isAddress = (value: unknown): value is Address => typeof value === backend().addressKind;
+const isAddress = (value: unknown): value is Address =>
+  backend().addressKind === "bigint" ? typeof value === "bigint" : typeof value === "number";
 
 /** A number as this runtime's address. */
 export function toAddress(number: number): Address {

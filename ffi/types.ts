@@ -123,7 +123,6 @@ export type BufferSource = ArrayBufferView | ArrayBufferLike;
 
 /** Anything but a promise: a function that returns a promise can't answer C. */
 export type NotPromise =
-  // deno-lint-ignore no-invalid-void-type
   | void
   | undefined
   | null

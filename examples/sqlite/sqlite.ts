@@ -127,6 +127,8 @@ function openLibrary(): Library<typeof definitions> {
 class Sqlite {
   readonly #library = openLibrary();
   readonly symbols = this.#library.symbols;
+  /** The aggregate states of the statement that is running. */
+  #states = new Set<number>();
 
   readonly scalar = callback(functionCallback, (context, count, values) => {
     const fn = this.symbols.scalar_user_data(context);
@@ -151,8 +153,7 @@ class Sqlite {
     const aggregate = this.symbols.aggregate_user_data(context);
     try {
       const state = this.#state(context, aggregate);
-      // After an error there may be a state, which nobody asks for again.
-      Handle.delete(state.id);
+      this.#endState(state.id);
       this.answer(context, aggregate.finish(state.value));
     } catch (error) {
       this.#fail(context, error);
@@ -246,8 +247,26 @@ class Sqlite {
     if (id !== 0) return Handle.value(id) as { id: number; value: unknown };
     const state = { id: 0, value: aggregate.start() };
     state.id = Handle.create(state).id;
+    this.#states.add(state.id);
     cell.setU64(0, BigInt(state.id));
     return state;
+  }
+
+  #endState(id: number): void {
+    this.#states.delete(id);
+    Handle.delete(id);
+  }
+
+  /** Runs a statement. After an error SQLite's last calls answer with their fallback: states that are left end here. */
+  run<T>(statement: () => T): T {
+    const outer = this.#states;
+    this.#states = new Set();
+    try {
+      return statement();
+    } finally {
+      for (const id of this.#states) this.#endState(id);
+      this.#states = outer;
+    }
   }
 }
 
@@ -355,7 +374,7 @@ export class Database {
     if (statement === null) return [];
     try {
       parameters.forEach((parameter, index) => this.#check(this.#bind(statement, index + 1, parameter)));
-      return this.#rows(statement);
+      return this.#sqlite.run(() => this.#rows(statement));
     } finally {
       this.#symbols.sqlite3_finalize(statement);
     }

@@ -21,19 +21,19 @@ export function assertFalse(condition: unknown, message?: string): void {
 }
 
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.deepStrictEqual(actual, expected, message);
+  nodeAssert.deepStrictEqual(actual, expected, message as string);
 }
 
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.notDeepStrictEqual(actual, expected, message);
+  nodeAssert.notDeepStrictEqual(actual, expected, message as string);
 }
 
 export function assertStrictEquals<T>(actual: unknown, expected: T, message?: string): asserts actual is T {
-  nodeAssert.strictEqual(actual, expected, message);
+  nodeAssert.strictEqual(actual, expected, message as string);
 }
 
 export function assertNotStrictEquals<T>(actual: T, expected: T, message?: string): void {
-  nodeAssert.notStrictEqual(actual, expected, message);
+  nodeAssert.notStrictEqual(actual, expected, message as string);
 }
 
 export function assertInstanceOf<T>(actual: unknown, expected: Class<T>, message?: string): asserts actual is T {
@@ -44,7 +44,7 @@ export function assertInstanceOf<T>(actual: unknown, expected: Class<T>, message
 }
 
 export function assertMatch(actual: string, expected: RegExp, message?: string): void {
-  nodeAssert.match(actual, expected, message);
+  nodeAssert.match(actual, expected, message as string);
 }
 
 export function assertStringIncludes(actual: string, expected: string, message?: string): void {

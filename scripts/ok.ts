@@ -1,0 +1,82 @@
+/**
+ * The one gate: everything that has to hold before a change lands. Names are the steps to run; all by default.
+ *
+ * @module
+ */
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { build } from "./build.ts";
+import { checkLayers } from "./layers.ts";
+import { test, testFiles } from "./test.ts";
+import { bun, deno, main, output, root, run, runZig, StepError, tsc } from "./tools.ts";
+
+const sourceFolders = ["ffi", "tests", "tests/types", "examples", "examples/sqlite", "bench", "scripts"];
+
+function typeScriptFiles(): string[] {
+  const files = sourceFolders.flatMap((folder) =>
+    readdirSync(join(root, folder)).filter((file) => file.endsWith(".ts")).map((file) => `./${folder}/${file}`)
+  );
+  return ["./mod.ts", ...files.filter((file) => !file.endsWith("bun_types.ts"))];
+}
+
+/** What a step does: here rather than as shell commands, so that it is the same on every system. */
+const steps: Readonly<Record<string, () => void>> = {
+  format() {
+    run(deno(), ["fmt", "--check", "--quiet"]);
+    runZig(["fmt", "--check", "native/build.zig", "native/src"]);
+  },
+  lint: () => run(deno(), ["lint", "--quiet"]),
+  types() {
+    run(deno(), ["check", "--quiet", ...typeScriptFiles()]);
+    run(process.platform === "win32" ? "node.exe" : "node", [tsc(), "--project", "."]);
+  },
+  layers: checkLayers,
+  /** Every example in a doc comment and in README, type-checked and run. */
+  docs() {
+    const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts")).map((file) =>
+      `./ffi/${file}`
+    );
+    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...modules]);
+  },
+  native() {
+    for (const mode of ["Debug", "ReleaseSafe"]) {
+      runZig(["build", "test", `-Doptimize=${mode}`, "--summary", "all"], { cwd: join(root, "native") });
+    }
+  },
+  tests: () => test(testFiles()),
+  examples() {
+    const examples = readdirSync(join(root, "examples")).filter((file) => /^\d\d_.*\.ts$/.test(file)).sort();
+    const paths = [...examples.map((file) => `examples/${file}`), "examples/sqlite/demo.ts"];
+    for (const path of paths) {
+      run(deno(), ["run", "-A", "--quiet", "--no-check", "--v8-flags=--expose-gc", path]);
+      run(bun(), ["run", path]);
+    }
+  },
+  bench: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/bench.ts", "--small"]),
+  publish: () => run(deno(), ["publish", "--quiet", "--dry-run", "--allow-dirty"]),
+  /** No machine's name or path gets in. */
+  hygiene() {
+    const tracked = output("git", ["ls-files", "-z"])?.split("\0").filter((file) => file !== "") ?? [];
+    const named = tracked.filter((file) => {
+      const path = join(root, file);
+      const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+      return file.endsWith("lock.json") ? /"resolved": "http/.test(text) : text.includes(root);
+    });
+    if (named.length > 0) throw new StepError(`Cannot pass: a registry's host or this folder's path is in ${named}`);
+  },
+};
+
+await main(() => {
+  const chosen = process.argv.slice(2);
+  const unknown = chosen.filter((name) => !(name in steps));
+  if (unknown.length > 0) throw new StepError(`No such step: ${unknown}; there are ${Object.keys(steps).join(", ")}`);
+  build();
+  const names = chosen.length > 0 ? chosen : Object.keys(steps);
+  for (const name of names) {
+    console.log(`\n--- ${name}`);
+    steps[name]();
+  }
+  console.log(`\nok: ${names.join(", ")}`);
+});

@@ -1,0 +1,141 @@
+/** The main job, `examples/sqlite`: TypeScript functions inside the system's SQLite. */
+
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { stats } from "@belay/ffi";
+import { Database, SqliteError } from "../examples/sqlite/sqlite.ts";
+
+function canOpen(): boolean {
+  try {
+    new Database(":memory:").close();
+    return true;
+  } catch (error) {
+    if (!String(error).includes("apt-get install libsqlite3-0")) throw error;
+    return false;
+  }
+}
+
+const installed = canOpen();
+if (!installed) console.log("left out: the tests of examples/sqlite, since SQLite's library is not installed");
+
+/** A test after which nothing is alive. Not an `afterEach`: Deno's `node:test` ignores what one throws. */
+function test(name: string, body: () => void): void {
+  (installed ? it : it.skip)(name, () => {
+    body();
+    const { handles, callbacks, libraries, thunksInUse, pendingErrors } = stats();
+    assertEquals([handles, callbacks, libraries, thunksInUse, pendingErrors], [0, 0, 0, 0, 0]);
+    const { staleCalls, foreignCalls, invalidHandles } = stats();
+    assertEquals([staleCalls, foreignCalls, invalidHandles], [0, 0, 0]);
+  });
+}
+
+const thousand = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)";
+
+describe("examples/sqlite", () => {
+  test("values of every kind go through a function and come back", () => {
+    using database = new Database(":memory:");
+    database.function("same", (value) => value);
+    const values = [null, 0, -1, 2 ** 31, 2 ** 53 - 1, 2n ** 62n, 0.5, "grüß", "", new Uint8Array([0, 1, 255])];
+    for (const value of values) {
+      assertEquals(database.query("SELECT same(?) AS value", value), [{ value }]);
+    }
+  });
+
+  test("an error that a function throws comes out of the query, the same object, and the database works on", () => {
+    using database = new Database(":memory:");
+    const error = new Error("not this row");
+    let calls = 0;
+    database.function("picky", (value) => {
+      calls += 1;
+      if (value === 10) throw error;
+      return value;
+    });
+    const sql = `${thousand} SELECT sum(picky(i)) AS sum FROM n`;
+    const thrown = assertThrows(() => database.query(sql));
+    assertStrictEquals(thrown, error);
+    assertEquals(calls, 11);
+    assertEquals(database.query("SELECT picky(3) AS value"), [{ value: 3 }]);
+  });
+
+  test("an aggregate has a state for each group, and an error in a step comes out of the query", () => {
+    using database = new Database(":memory:");
+    database.aggregate("longest", {
+      start: () => "",
+      step: (longest: string, value) => {
+        if (value === "bad") throw new RangeError("bad value");
+        return String(value).length > longest.length ? String(value) : longest;
+      },
+      finish: (longest) => longest,
+    });
+    database.query("CREATE TABLE words (kind, word)");
+    for (const [kind, word] of [[1, "a"], [2, "bbb"], [1, "aa"], [2, "b"], [3, "bad"]] as const) {
+      database.query("INSERT INTO words VALUES (?, ?)", kind, word);
+    }
+    const groups = "SELECT kind, longest(word) AS word FROM words WHERE kind < ? GROUP BY kind";
+    assertEquals(database.query(groups, 3), [{ kind: 1, word: "aa" }, { kind: 2, word: "bbb" }]);
+    assertEquals(database.query("SELECT longest(word) AS word FROM words WHERE kind > 9"), [{ word: "" }]);
+    assertThrows(() => database.query(groups, 4), RangeError, "bad value");
+  });
+
+  test("a collation orders, and its error comes out of the query", () => {
+    using database = new Database(":memory:");
+    database.collation("by_length", (left, right) => left.length - right.length);
+    database.collation("broken", () => {
+      throw new Error("no order");
+    });
+    const words = "WITH w(word) AS (VALUES ('ccc'), ('a'), ('bb')) SELECT word FROM w ORDER BY word COLLATE";
+    assertEquals(database.query(`${words} by_length`).map(({ word }) => word), ["a", "bb", "ccc"]);
+    assertThrows(() => database.query(`${words} broken`), Error, "no order");
+  });
+
+  test("a function that is defined again releases the one before, through SQLite's xDestroy", () => {
+    using database = new Database(":memory:");
+    for (let i = 0; i < 10; i++) database.function("f", () => i);
+    assertEquals(stats().handles, 1);
+    assertEquals(database.query("SELECT f() AS value"), [{ value: 9 }]);
+  });
+
+  test("an update hook sees each row, and a hook that is replaced is released", () => {
+    using database = new Database(":memory:");
+    const seen: string[] = [];
+    database.onUpdate(() => seen.push("replaced"));
+    database.onUpdate((operation, table, rowid) => seen.push(`${operation} ${table} ${rowid}`));
+    assertEquals(stats().handles, 1);
+    database.query("CREATE TABLE t (x)");
+    database.query("INSERT INTO t VALUES (1)");
+    database.query("UPDATE t SET x = 2");
+    database.query("DELETE FROM t WHERE x = 2");
+    assertEquals(seen, ["insert t 1", "update t 1", "delete t 1"]);
+  });
+
+  test("a progress handler is called, can interrupt, and its error comes out of the query", () => {
+    using database = new Database(":memory:");
+    const sql = `${thousand} SELECT sum(i) AS sum FROM n`;
+    let calls = 0;
+    database.onProgress(100, () => void (calls += 1));
+    assertEquals(database.query(sql), [{ sum: 499_500 }]);
+    assert(calls > 10);
+    database.onProgress(100, () => false);
+    assertThrows(() => database.query(sql), SqliteError, "interrupted");
+    database.onProgress(100, () => {
+      throw new Error("stop");
+    });
+    assertThrows(() => database.query(sql), Error, "stop");
+  });
+
+  test("two databases share the native callbacks", () => {
+    using first = new Database(":memory:");
+    using second = new Database(":memory:");
+    first.function("which", () => 1);
+    second.function("which", () => 2);
+    assertEquals(stats().callbacks, 7);
+    assertEquals(stats().trampolines, 1);
+    assertEquals([...first.query("SELECT which() AS n"), ...second.query("SELECT which() AS n")], [{ n: 1 }, { n: 2 }]);
+  });
+
+  test("a bad statement and a file that can't be opened are errors in SQLite's words", () => {
+    using database = new Database(":memory:");
+    assertThrows(() => database.query("SELEKT"), SqliteError, "syntax error");
+    assertThrows(() => new Database("/nowhere/to/be/found.sqlite"), SqliteError, "unable to open");
+  });
+});
