@@ -6,11 +6,12 @@
  *
  * ```ts
  * import { dlopen } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * using libc = dlopen({ name: "c", versions: ["6"] }, {
  *   abs: { parameters: ["i32"], result: "i32" },
  * });
- * console.assert(libc.symbols.abs(-7) === 7);
+ * assert(libc.symbols.abs(-7) === 7);
  * ```
  *
  * @module

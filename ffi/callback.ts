@@ -96,13 +96,14 @@ function collected({ bound, token }: Registered): void {
  *
  * ```ts
  * import { callback, handle } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * using onRow = callback(
  *   { parameters: [handle<string[]>(), "i32"], result: "i32" },
  *   (rows, index) => rows.push(`row ${index}`),
  *   { fallback: -1 },
  * );
- * console.assert(!onRow.disposed);
+ * assert(!onRow.disposed);
  * ```
  *
  * @throws {TypeError} When the definition uses a type that a callback can't have.

@@ -5,9 +5,10 @@
  *
  * ```ts
  * import { Handle } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * const handle = Handle.create({ name: "what C will give back" });
- * console.assert(Handle.value(handle.id) === handle.value);
+ * assert(Handle.value(handle.id) === handle.value);
  * handle.delete();
  * ```
  *
@@ -300,10 +301,11 @@ export function handleTable(): HandleTable {
  *
  * ```ts
  * import { Handle } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * using handle = Handle.create(new Map([["answer", 42]]));
- * console.assert(handle.value.get("answer") === 42);
- * console.assert(Handle.value(handle.id) === handle.value);
+ * assert(handle.value.get("answer") === 42);
+ * assert(Handle.value(handle.id) === handle.value);
  * ```
  */
 export class Handle<T = unknown> {

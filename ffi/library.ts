@@ -117,13 +117,14 @@ function dropped({ held, name }: { held: Held; name: string }): void {
  *
  * ```ts
  * import { dlopen } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * using zlib = dlopen({ name: "z", versions: ["1"] }, {
  *   zlibVersion: { parameters: [], result: "cstring" },
  *   crc32: { parameters: ["usize", "buffer", "u32"], result: "usize" },
  * });
  * const bytes = new TextEncoder().encode("belay");
- * console.assert(zlib.symbols.crc32(0, bytes, bytes.length) > 0n);
+ * assert(zlib.symbols.crc32(0, bytes, bytes.length) > 0n);
  * ```
  *
  * @param path Where it is; see {@linkcode LibraryPath}.

@@ -21,11 +21,12 @@ const decoder = new TextDecoder();
  *
  * ```ts
  * import { dlopen, NativeMemory } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
  * const version = zlib.symbols.zlibVersion();
  * if (version !== null) {
- *   console.assert(NativeMemory.borrow(version, 2).text() === "1.");
+ *   assert(NativeMemory.borrow(version, 2).text() === "1.");
  * }
  * ```
  */

@@ -13,11 +13,12 @@ import type { Pointer } from "./types.ts";
  *
  * ```ts
  * import { pointerFrom, pointerValue } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * const out = new BigUint64Array(1); // what a C function gets as its out-parameter
- * console.assert(pointerFrom(out[0]) === null);
+ * assert(pointerFrom(out[0]) === null);
  * const pointer = pointerFrom<"sqlite3">(0x1000n);
- * console.assert(pointerValue(pointer) === 0x1000n);
+ * assert(pointerValue(pointer) === 0x1000n);
  * ```
  *
  * @throws {RangeError} When it is no address: negative, a fraction, or too large for the runtime.

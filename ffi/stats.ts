@@ -39,11 +39,12 @@ export interface Stats {
  *
  * ```ts
  * import { Handle, stats } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * const handle = Handle.create("kept");
- * console.assert(stats().handles === 1);
+ * assert(stats().handles === 1);
  * handle.delete();
- * console.assert(stats().handles === 0);
+ * assert(stats().handles === 0);
  * ```
  */
 export function stats(): Stats {

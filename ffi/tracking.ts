@@ -53,12 +53,13 @@ export function untrack(token: number): Leak | undefined {
  *
  * ```ts
  * import { configure, Handle, leaks } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * configure({ trackLeaks: true });
  * const handle = Handle.create("kept");
- * console.assert(leaks().length === 1);
+ * assert(leaks().length === 1);
  * handle.delete();
- * console.assert(leaks().length === 0);
+ * assert(leaks().length === 0);
  * configure({ trackLeaks: false });
  * ```
  */

@@ -28,12 +28,13 @@ export type TypedHandleType<T, Spelling extends "handle" | "handle*"> = Spelling
  *
  * ```ts
  * import { pointer } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * const database = pointer<"sqlite3">();
  * const symbols = {
  *   sqlite3_close_v2: { parameters: [database], result: "i32" },
  * } as const;
- * console.assert(symbols.sqlite3_close_v2.parameters[0] === database);
+ * assert(symbols.sqlite3_close_v2.parameters[0] === database);
  * ```
  */
 export function pointer<Tag extends string>(): TaggedPointerType<Tag> {
@@ -45,12 +46,13 @@ export function pointer<Tag extends string>(): TaggedPointerType<Tag> {
  *
  * ```ts
  * import { callback, handle } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * using onRow = callback(
  *   { parameters: [handle<string[]>(), "i32"], result: "void" },
  *   (rows, index) => void rows.push(`row ${index}`),
  * );
- * console.assert(onRow.pointer !== null);
+ * assert(onRow.pointer !== null);
  * ```
  */
 export function handle<T>(): TypedHandleType<T, "handle"> {

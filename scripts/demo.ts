@@ -4,13 +4,15 @@
  * @module
  */
 
+import process from "node:process";
 import { build } from "./build.ts";
-import { bun, deno, main, run } from "./tools.ts";
+import { bun, deno, main, run, runtimes } from "./tools.ts";
 
 await main(() => {
   build();
-  for (const [name, command, args] of [["Deno", deno(), ["run", "-A"]], ["Bun", bun(), ["run"]]] as const) {
-    console.log(`\n=== ${name} ===\n`);
+  for (const runtime of runtimes(process.argv.slice(2))) {
+    console.log(`\n=== ${runtime} ===\n`);
+    const [command, args] = runtime === "deno" ? [deno(), ["run", "-A"]] : [bun(), ["run"]];
     run(command, [...args, "examples/sqlite/demo.ts"]);
   }
 });

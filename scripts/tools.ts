@@ -114,6 +114,14 @@ export function bun(): string {
   return remembered("bun", () => platformBinary("@oven", "bun-", join("bin", "bun")));
 }
 
+/** The runtimes to run on: both, or that of `--only=deno` or `--only=bun`. */
+export function runtimes(args: readonly string[]): readonly ("deno" | "bun")[] {
+  const only = args.find((arg) => arg.startsWith("--only="))?.slice("--only=".length);
+  if (only === undefined) return ["deno", "bun"];
+  if (only === "deno" || only === "bun") return [only];
+  throw new StepError(`Cannot run only on "${only}": expected "deno" or "bun"`);
+}
+
 /** The pinned TypeScript's `tsc.js`. */
 export function tsc(): string {
   installPackages();
