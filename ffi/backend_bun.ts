@@ -34,23 +34,8 @@ export interface BunProcess {
   getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
 }
 
-const types: Record<NativeType, string> = {
-  i8: "i8",
-  u8: "u8",
-  i16: "i16",
-  u16: "u16",
-  i32: "i32",
-  u32: "u32",
-  i64: "i64",
-  u64: "u64",
-  f32: "f32",
-  f64: "f64",
-  bool: "bool",
-  void: "void",
-  address: "ptr",
-  view: "ptr",
-  string: "ptr",
-};
+/** What Bun calls the types that it doesn't call by their own names. */
+const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
 /** The backend for `bun:ffi`. */
 export function bunBackend(process: BunProcess): Backend {
@@ -80,7 +65,7 @@ export function bunBackend(process: BunProcess): Backend {
             return false;
           }
           const { name, parameters, result } = signature;
-          definitions[name] = { args: parameters.map((type) => types[type]), returns: types[result] };
+          definitions[name] = { args: parameters.map((type) => types[type] ?? type), returns: types[result] ?? result };
           return true;
         });
         const library = ffi.dlopen(path, definitions);

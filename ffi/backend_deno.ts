@@ -39,23 +39,8 @@ interface DenoDefinition {
   readonly result: string;
 }
 
-const parameterTypes: Record<NativeType, string> = {
-  i8: "i8",
-  u8: "u8",
-  i16: "i16",
-  u16: "u16",
-  i32: "i32",
-  u32: "u32",
-  i64: "i64",
-  u64: "u64",
-  f32: "f32",
-  f64: "f64",
-  bool: "bool",
-  void: "void",
-  address: "usize",
-  view: "buffer",
-  string: "pointer",
-};
+/** What Deno calls the types that it doesn't call by their own names. */
+const types: Partial<Record<NativeType, string>> = { address: "usize", view: "buffer", string: "pointer" };
 
 /** The backend for a Deno namespace. */
 export function denoBackend(deno: DenoNamespace): Backend {
@@ -88,8 +73,8 @@ export function denoBackend(deno: DenoNamespace): Backend {
       signatures.forEach(({ name, parameters, result }, index) => {
         definitions[`f${index}`] = {
           name,
-          parameters: parameters.map((type) => parameterTypes[type]),
-          result: parameterTypes[result],
+          parameters: parameters.map((type) => types[type] ?? type),
+          result: types[result] ?? result,
         };
       });
       const library = deno.dlopen(path, definitions);

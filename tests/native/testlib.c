@@ -43,6 +43,30 @@ EXPORT int32_t enter_u64(uint64_t value) {
   return (int32_t)value;
 }
 
+/* Takes any arguments: a caller's registers and stack are its own to clean up. */
+EXPORT void enter_any(void) { entered++; }
+/* A C function's address, for whoever wants to keep it. */
+EXPORT int32_t (*enter_pointer(void))(int32_t) { return enter; }
+
+#define VARIABLE(name, type)                                                                                           \
+  EXPORT type variable_##name = 0;                                                                                     \
+  EXPORT void variable_##name##_set(type value) { variable_##name = value; }
+
+VARIABLE(i8, int8_t)
+VARIABLE(u8, uint8_t)
+VARIABLE(i16, int16_t)
+VARIABLE(u16, uint16_t)
+VARIABLE(i32, int32_t)
+VARIABLE(u32, uint32_t)
+VARIABLE(i64, int64_t)
+VARIABLE(u64, uint64_t)
+VARIABLE(isize, intptr_t)
+VARIABLE(usize, uintptr_t)
+VARIABLE(f32, float)
+VARIABLE(f64, double)
+VARIABLE(bool, bool)
+VARIABLE(pointer, void *)
+
 EXPORT int64_t static_i64 = -1234567890123456789;
 EXPORT uint8_t static_u8 = 200;
 EXPORT double static_f64 = 0.5;
@@ -53,6 +77,8 @@ EXPORT int32_t *static_pointer = &static_value;
 EXPORT void static_value_set(int32_t value) { static_value = value; }
 
 EXPORT const char *greeting(void) { return "gr\xc3\xbc\xc3\x9f dich"; }
+/* Latin-1, as old libraries speak it. */
+EXPORT const char *not_utf8(void) { return "gr\xfc\xdf"; }
 EXPORT const char *no_text(void) { return NULL; }
 EXPORT uint32_t text_length(const char *text) { return text == NULL ? 0xffffffff : (uint32_t)strlen(text); }
 
@@ -111,6 +137,8 @@ EXPORT void call_text(void (*callback)(const char *text)) {
   callback("text");
   callback(NULL);
 }
+
+EXPORT int32_t call_latin1(int32_t (*callback)(const char *text)) { return callback("gr\xfc\xdf"); }
 
 /* Twelve arguments of either kind: some arrive on the stack everywhere. */
 typedef double (*many_callback)(int8_t, float, uint16_t, double, int32_t, float, int64_t, double, uint8_t, float,
