@@ -134,12 +134,12 @@ export function zig(): string {
   for (const candidate of [process.env["ZIG"], "zig", installed]) {
     if (candidate !== undefined && candidate !== "" && output(candidate, ["version"]) === zigVersion) return candidate;
   }
-  console.error(`Installing Zig ${zigVersion} from PyPI …`);
   const target = join(toolsFolder, "zig");
-  rmSync(target, { recursive: true, force: true });
   const args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"];
   for (const python of ["python3", "python"]) {
     if (output(python, ["-m", "pip", "--version"]) === undefined) continue;
+    console.error(`Installing Zig ${zigVersion} from PyPI …`);
+    rmSync(target, { recursive: true, force: true });
     run(python, [...args, "--target", target, `ziglang==${zigVersion}`], { quiet: true });
     return installed;
   }
