@@ -25,7 +25,7 @@
  */
 
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
-import { onTrackingChange, track, untrack } from "./tracking.ts";
+import { onTrackingChange, track } from "./tracking.ts";
 
 /** Where a table's ids are kept: an isolate that gets the tag of one that is gone goes on with them. */
 export interface IdStore {
@@ -68,6 +68,11 @@ const slotMask = maxSlots - 1;
 const tagUnit = 2 * maxSlots;
 const generationUnit = 256 * tagUnit;
 
+let tracking = false;
+onTrackingChange((on) => {
+  tracking = on;
+});
+
 /** Stands in the place of a value where there is none. */
 const free = Object.freeze({ free: true });
 
@@ -99,19 +104,13 @@ export class HandleTable {
   #nextFree = new Int32Array(0);
   #firstFree = -1;
   #used = 0;
-  /** Ids from this one on are the last of their slots. 0 once handles were tracked, which needs more care, too. */
-  #usualIdEnd = 0;
+  /** Ids from this one on are the last of their slots. */
   #lastGenerationId = 0;
-  #tracking = false;
-  #firstTrackedFree = -1;
-  /** Of tracked handles, by slot. */
-  #tokens: number[] | undefined;
 
   /** @param options Asked for when the first handle is created. */
   constructor(options: () => HandleTableOptions) {
     this.#options = options;
     this.#values.length = 0;
-    onTrackingChange((on) => this.#setTracking(on));
   }
 
   /** How many handles are live. They are counted when asked for, since handles are created more often than that. */
@@ -124,7 +123,7 @@ export class HandleTable {
   /** Stores a value and answers its id. @throws {RangeError} When every slot is taken. */
   create(value: unknown): number {
     const slot = this.#firstFree;
-    if (slot < 0) return this.#createUnusual(value);
+    if (slot < 0 || tracking) return this.#createUnusual(value);
     this.#firstFree = this.#nextFree[slot];
     this.#values[slot] = value;
     return this.#ids[slot];
@@ -160,7 +159,11 @@ export class HandleTable {
       throw new InvalidHandleError("delete", id, this.invalidReason(id));
     }
     this.#values[slot] = free;
-    if (id >= this.#usualIdEnd) return this.#deleteUnusual(slot, id);
+    // No call here, however rare: one would keep the engines from holding the table's fields in registers.
+    if (id >= this.#lastGenerationId) {
+      this.#ids[slot] = NaN;
+      return;
+    }
     this.#ids[slot] = id + generationUnit;
     this.#nextFree[slot] = this.#firstFree;
     this.#firstFree = slot;
@@ -179,14 +182,15 @@ export class HandleTable {
     return id >= this.#ids[slot] ? "unissued" : "stale";
   }
 
+  /** Takes a fresh slot when no other is free, and tracks. */
   #createUnusual(value: unknown): number {
     if (this.#options !== undefined) this.#begin(this.#options());
-    let slot = this.#firstTrackedFree;
-    if (slot < 0) slot = this.#freshSlot();
-    else this.#firstTrackedFree = this.#nextFree[slot];
+    if (this.#firstFree < 0) this.#addSlot();
+    const slot = this.#firstFree;
+    this.#firstFree = this.#nextFree[slot];
     this.#values[slot] = value;
     const id = this.#ids[slot];
-    if (this.#tracking) (this.#tokens ??= [])[slot] = track("handle", String(id));
+    track("handle", String(id), () => this.has(id));
     return id;
   }
 
@@ -195,19 +199,21 @@ export class HandleTable {
     this.#tag = tag;
     this.#slotCount = slotCount;
     this.#lastGenerationId = (generationCount - 1) * generationUnit;
-    this.#usualIdEnd = this.#tracking ? 0 : this.#lastGenerationId;
     if (store !== undefined) this.#store = store;
     const inherited = this.#store.used[0];
     this.#grow(Math.max(64, 2 ** Math.ceil(Math.log2(inherited + 1))));
     // What a slot holds may be an id that the isolate before issued, or one that it didn't: nobody can say any more.
     for (let slot = 0; slot < inherited; slot++) {
       this.#values.push(free);
-      this.#issueNext(slot, this.#ids[slot]);
+      if (this.#ids[slot] >= this.#lastGenerationId) this.#ids[slot] = NaN;
+      if (Number.isNaN(this.#ids[slot])) continue;
+      this.#ids[slot] += generationUnit;
+      this.#free(slot);
     }
     this.#used = inherited;
   }
 
-  #freshSlot(): number {
+  #addSlot(): void {
     const slot = this.#used;
     if (slot === this.#slotCount) {
       throw new RangeError(`Cannot create a handle: the table is full (${this.live} handles are live)`);
@@ -217,31 +223,12 @@ export class HandleTable {
     this.#store.used[0] = this.#used;
     this.#ids[slot] = this.#tag * tagUnit + slot * 2 + parity(slot);
     this.#values.push(free);
-    return slot;
+    this.#free(slot);
   }
 
   #free(slot: number): void {
-    if (this.#tracking) {
-      this.#nextFree[slot] = this.#firstTrackedFree;
-      this.#firstTrackedFree = slot;
-    } else {
-      this.#nextFree[slot] = this.#firstFree;
-      this.#firstFree = slot;
-    }
-  }
-
-  /** While creations are tracked, the usual free list stays empty, so that every `create` comes by. */
-  #setTracking(on: boolean): void {
-    if (on === this.#tracking) return;
-    this.#tracking = on;
-    if (on) {
-      this.#firstTrackedFree = this.#firstFree;
-      this.#firstFree = -1;
-      this.#usualIdEnd = 0;
-    } else {
-      this.#firstFree = this.#firstTrackedFree;
-      this.#firstTrackedFree = -1;
-    }
+    this.#nextFree[slot] = this.#firstFree;
+    this.#firstFree = slot;
   }
 
   #grow(length: number): void {
@@ -250,24 +237,6 @@ export class HandleTable {
     const nextFree = new Int32Array(length);
     nextFree.set(this.#nextFree);
     this.#nextFree = nextFree;
-  }
-
-  #deleteUnusual(slot: number, id: number): void {
-    if (this.#tokens !== undefined) {
-      untrack(this.#tokens[slot] ?? 0);
-      this.#tokens[slot] = 0;
-    }
-    this.#issueNext(slot, id);
-  }
-
-  /** Prepares a slot for the id after `id`, or retires it when that was its last. */
-  #issueNext(slot: number, id: number): void {
-    if (id < this.#lastGenerationId) {
-      this.#ids[slot] = id + generationUnit;
-      this.#free(slot);
-    } else {
-      this.#ids[slot] = NaN;
-    }
   }
 }
 

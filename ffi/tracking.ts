@@ -29,22 +29,40 @@ export function onTrackingChange(listener: (enabled: boolean) => void): void {
   listeners.push(listener);
 }
 
-const alive = new Map<number, Leak>();
-let lastToken = 0;
+interface Entry {
+  readonly leak: Leak;
+  /** Asked where the end of a thing isn't told. */
+  readonly isAlive: () => boolean;
+}
 
-/** Remembers a creation and answers a token for {@linkcode untrack}; 0 while tracking is off. */
-export function track(kind: Leak["kind"], name: string): number {
+const entries = new Map<number, Entry>();
+let lastToken = 0;
+let purgeAt = 1024;
+
+/**
+ * Remembers a creation and answers a token for {@linkcode untrack}; 0 while tracking is off.
+ *
+ * @param isAlive Tells whether the thing is still alive, for a thing whose end is too frequent to be told.
+ */
+export function track(kind: Leak["kind"], name: string, isAlive: () => boolean = () => true): number {
   if (!enabled) return 0;
+  if (entries.size >= purgeAt) purge();
   lastToken += 1;
-  alive.set(lastToken, { kind, name, stack: new Error(`${kind} ${name} was created`).stack ?? "" });
+  const stack = new Error(`${kind} ${name} was created`).stack ?? "";
+  entries.set(lastToken, { leak: { kind, name, stack }, isAlive });
   return lastToken;
 }
 
 /** Forgets a creation, and answers what was known of it. */
 export function untrack(token: number): Leak | undefined {
-  const leak = alive.get(token);
-  alive.delete(token);
-  return leak;
+  const entry = entries.get(token);
+  entries.delete(token);
+  return entry?.leak;
+}
+
+function purge(): void {
+  for (const [token, { isAlive }] of entries) if (!isAlive()) entries.delete(token);
+  purgeAt = Math.max(1024, entries.size * 2);
 }
 
 /**
@@ -64,5 +82,6 @@ export function untrack(token: number): Leak | undefined {
  * ```
  */
 export function leaks(): Leak[] {
-  return [...alive.values()];
+  purge();
+  return Array.from(entries.values(), ({ leak }) => leak);
 }

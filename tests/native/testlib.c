@@ -13,7 +13,10 @@
 
 #define IDENTITY(name, type)                                                                                           \
   EXPORT type identity_##name(type value) { return value; }                                                            \
-  EXPORT type relay_##name(type (*callback)(type), type value) { return callback(value); }
+  EXPORT type relay_##name(type (*callback)(type), type value) { return callback(value); }                             \
+  EXPORT void collect_##name(type (*callback)(int32_t), type *results, int32_t count) {                                \
+    for (int32_t i = 0; i < count; i++) results[i] = callback(i);                                                      \
+  }
 
 IDENTITY(i8, int8_t)
 IDENTITY(u8, uint8_t)

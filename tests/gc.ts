@@ -1,0 +1,52 @@
+/**
+ * Garbage collections on demand, on both runtimes.
+ *
+ * @module
+ */
+
+import { stats } from "@belay/ffi";
+
+const scope = globalThis as { readonly gc?: () => void; readonly Bun?: { gc(force: boolean): void } };
+
+/** Lets a turn of the event loop pass, and with it the finalization callbacks that are due. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+/** Collects all garbage now. What is still on the stack, or was seen in this turn, may stay. */
+export function collect(): void {
+  if (scope.Bun !== undefined) return scope.Bun.gc(true);
+  if (scope.gc === undefined) throw new Error("Cannot collect garbage: run with --v8-flags=--expose-gc");
+  scope.gc();
+}
+
+/** Collects garbage, turn by turn, until a condition holds; answers whether it came to hold. */
+export async function collectUntil(condition: () => boolean, tries = 100): Promise<boolean> {
+  for (let i = 0; i < tries; i++) {
+    await turn();
+    collect();
+    await turn();
+    if (condition()) return true;
+  }
+  return false;
+}
+
+let controlsCollected = 0;
+const controls = new FinalizationRegistry<undefined>(() => void (controlsCollected += 1));
+
+/** Collects garbage for so many turns that what can be collected is, and its finalization callbacks have run. */
+export async function collectFully(): Promise<void> {
+  // A control: objects that are garbage from the start. A collector that scans stacks may miss some of them.
+  controlsCollected = 0;
+  for (let i = 0; i < 100; i++) controls.register({}, undefined);
+  if (!await collectUntil(() => controlsCollected >= 90)) {
+    throw new Error(`Cannot collect garbage: ${controlsCollected} of 100 objects were collected`);
+  }
+  for (let i = 0; i < 5; i++) await collectUntil(() => true);
+}
+
+/** What is alive in this isolate: the counts of `stats()` that a test file leaves as it found them. */
+export function alive(): { handles: number; callbacks: number; libraries: number; thunksInUse: number } {
+  const { handles, callbacks, libraries, thunksInUse } = stats();
+  return { handles, callbacks, libraries, thunksInUse };
+}

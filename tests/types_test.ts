@@ -1,0 +1,450 @@
+/**
+ * What TypeScript makes of definitions. `deno check` is the test: each line below a `@ts-expect-error` must be an error,
+ * and each `holds<Equals<…>>()` must be true. Run, the cases that are refused at compile time are refused, too.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  type BufferSource,
+  type Callback,
+  callback,
+  type CallbackFunction,
+  type CallbackOptions,
+  dlopen,
+  Handle,
+  handle,
+  handleAddress,
+  type Library,
+  type NativeFunction,
+  type Pointer,
+  pointer,
+  pointerFrom,
+} from "@belay/ffi";
+import { testLibrary } from "../scripts/build.ts";
+import { alive } from "./gc.ts";
+
+const aliveBefore = alive();
+
+/** Whether two types are the same; `any` is the same as nothing but itself. */
+type Equals<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+
+/** Compiles only for a type that is `true`. */
+function holds<T extends true>(...answer: T extends true ? [] : [T]): void {
+  assertStrictEquals(answer.length, 0);
+}
+
+/** For what is only compiled. Answers the functions, so that nobody takes them for unused. */
+function compiles(...cases: readonly (() => unknown)[]): void {
+  for (const each of cases) assertStrictEquals(typeof each, "function");
+}
+
+const i32ToI32 = { parameters: ["i32"], result: "i32" } as const;
+
+describe("Equals", () => {
+  it("tells any from every other type", () => {
+    // deno-lint-ignore no-explicit-any
+    type Any = any;
+    holds<Equals<Equals<Any, unknown>, false>>();
+    holds<Equals<Equals<Any, number>, false>>();
+    holds<Equals<Equals<number, Any>, false>>();
+    holds<Equals<Equals<number, number | null>, false>>();
+    holds<Equals<Any, Any>>();
+    // @ts-expect-error: the types differ
+    compiles(() => holds<Equals<number, string>>());
+  });
+});
+
+describe("dlopen's symbols", () => {
+  const definitions = {
+    small: { parameters: ["i8", "u8", "i16", "u16", "i32", "u32"], result: "i32", name: "enter_any" },
+    floats: { parameters: ["f32", "f64"], result: "f64", name: "enter_any" },
+    big: { parameters: ["i64", "u64", "isize", "usize"], result: "u64", name: "enter_any" },
+    bool: { parameters: ["bool"], result: "bool", name: "identity_bool" },
+    pointer: { parameters: ["pointer"], result: "pointer", name: "identity_pointer" },
+    buffer: { parameters: ["buffer"], result: "buffer", name: "pass" },
+    text: { parameters: ["cstring"], result: "cstring", name: "pass" },
+    handle: { parameters: ["handle", "handle*"], result: "handle", name: "pass" },
+    fn: { parameters: ["function"], result: "function", name: "pass" },
+    relay: { parameters: [i32ToI32, "i32"], result: "i32", name: "relay_i32" },
+    nothing: { parameters: [], result: "void", name: "enter_any" },
+    maybe: { parameters: ["i32"], result: "i32", name: "no_such_symbol", optional: true },
+    surely: { parameters: ["i32"], result: "i32", name: "enter", optional: false },
+    small_variable: { type: "u8", name: "static_u8" },
+    big_variable: { type: "i64", name: "static_i64" },
+    bool_variable: { type: "bool", name: "static_bool" },
+    text_variable: { type: "cstring", name: "static_text" },
+    pointer_variable: { type: "pointer", name: "static_pointer" },
+    handle_variable: { type: "handle", name: "variable_pointer" },
+    maybe_variable: { type: "f64", name: "no_such_variable", optional: true },
+  } as const;
+  type Symbols = Library<typeof definitions>["symbols"];
+  type HandleArgument = Handle | number | null;
+
+  it("have the types that follow from the definitions, and none of them is any", () => {
+    using library = dlopen(testLibrary, definitions);
+    holds<Equals<typeof library, Library<typeof definitions>>>();
+    holds<
+      Equals<Symbols["small"], (...args: [number, number, number, number, number, number]) => number>
+    >();
+    holds<Equals<Symbols["floats"], (...args: [number, number]) => number>>();
+    type Big = number | bigint;
+    holds<Equals<Symbols["big"], (...args: [Big, Big, Big, Big]) => bigint>>();
+    holds<Equals<Symbols["bool"], (...args: [boolean]) => boolean>>();
+    holds<Equals<Symbols["pointer"], (...args: [Pointer | null]) => Pointer | null>>();
+    holds<Equals<Symbols["buffer"], (...args: [BufferSource | null]) => Pointer | null>>();
+    holds<Equals<Symbols["text"], (...args: [string | null]) => string | null>>();
+    holds<Equals<Symbols["handle"], (...args: [HandleArgument, HandleArgument]) => unknown>>();
+    holds<Equals<Symbols["fn"], (...args: [NativeFunction | Pointer | null]) => Pointer | null>>();
+    type Relayed = CallbackFunction<typeof i32ToI32> | NativeFunction<typeof i32ToI32> | Pointer | null;
+    holds<Equals<Symbols["relay"], (...args: [Relayed, number]) => number>>();
+    holds<Equals<Symbols["nothing"], (...args: []) => void>>();
+    holds<Equals<Symbols["maybe"], ((...args: [number]) => number) | null>>();
+    holds<Equals<Symbols["surely"], (...args: [number]) => number>>();
+    holds<Equals<Symbols["small_variable"], number>>();
+    holds<Equals<Symbols["big_variable"], bigint>>();
+    holds<Equals<Symbols["bool_variable"], boolean>>();
+    holds<Equals<Symbols["text_variable"], string | null>>();
+    holds<Equals<Symbols["pointer_variable"], Pointer | null>>();
+    holds<Equals<Symbols["handle_variable"], unknown>>();
+    holds<Equals<Symbols["maybe_variable"], number | null>>();
+    const { symbols } = library;
+    assertEquals([symbols.maybe, symbols.maybe_variable, symbols.surely(3)], [null, null, 3]);
+  });
+
+  it("are inferred without as const", () => {
+    using library = dlopen(testLibrary, {
+      add_i32: { parameters: ["i32", "i32"], result: "i32" },
+      relay_i64: { parameters: [{ parameters: ["i64"], result: "i64" }, "i64"], result: "i64" },
+      optional: { parameters: [], result: "void", optional: true },
+    });
+    const { symbols } = library;
+    holds<Equals<typeof symbols.add_i32, (...args: [number, number]) => number>>();
+    holds<Equals<typeof symbols.optional, ((...args: []) => void) | null>>();
+    const result = symbols.relay_i64((value) => {
+      holds<Equals<typeof value, bigint>>();
+      return value + 1n;
+    }, 1);
+    holds<Equals<typeof result, bigint>>();
+    assertStrictEquals(result, 2n);
+  });
+
+  it("refuse a wrong argument, a wrong count of them, what may be null, and names that there are not", () => {
+    using library = dlopen(testLibrary, definitions);
+    const { symbols } = library;
+    compiles(
+      // @ts-expect-error: an argument is missing
+      () => symbols.floats(1),
+      // @ts-expect-error: there is one argument too many
+      () => symbols.floats(1, 2, 3),
+      // @ts-expect-error: there are no arguments
+      () => symbols.nothing(1),
+      // @ts-expect-error: a bigint is no i8
+      () => symbols.small(1n, 1, 1, 1, 1, 1),
+      // @ts-expect-error: a string is no f64
+      () => symbols.floats(1, "2"),
+      // @ts-expect-error: a number is no bool
+      () => symbols.bool(1),
+      // @ts-expect-error: a number is no pointer
+      () => symbols.pointer(4096),
+      // @ts-expect-error: a bigint is no pointer
+      () => symbols.pointer(4096n),
+      // @ts-expect-error: a buffer is no pointer
+      () => symbols.pointer(new Uint8Array(1)),
+      // @ts-expect-error: a string is no buffer
+      () => symbols.buffer("text"),
+      // @ts-expect-error: an array is no buffer
+      () => symbols.buffer([1, 2]),
+      // @ts-expect-error: undefined is not null
+      () => symbols.text(undefined),
+      // @ts-expect-error: a string is no handle
+      () => symbols.handle("handle", null),
+      // @ts-expect-error: a function has to have a definition
+      () => symbols.fn(() => {}),
+      // @ts-expect-error: an optional function may be null
+      () => symbols.maybe(1),
+      // @ts-expect-error: there is no such symbol
+      () => symbols.other,
+      () => {
+        // @ts-expect-error: variables can't be assigned
+        symbols.small_variable = 1;
+      },
+      () => {
+        // @ts-expect-error: a result of void is no number
+        const result: number = symbols.nothing();
+        return result;
+      },
+    );
+    assertThrows(() => symbols.bool(1 as unknown as boolean), TypeError);
+  });
+
+  it("refuse malformed definitions", () => {
+    compiles(
+      // @ts-expect-error: a misspelled key
+      () => dlopen(testLibrary, { enter: { paramaters: ["i32"], result: "i32" } }),
+      // @ts-expect-error: an unknown type
+      () => dlopen(testLibrary, { enter: { parameters: ["int"], result: "i32" } }),
+      // @ts-expect-error: void is no parameter's type
+      () => dlopen(testLibrary, { enter: { parameters: ["void"], result: "i32" } }),
+      // @ts-expect-error: structures are not supported
+      () => dlopen(testLibrary, { enter: { parameters: [{ struct: ["i32"] }], result: "i32" } }),
+      // @ts-expect-error: the result is missing
+      () => dlopen(testLibrary, { enter: { parameters: ["i32"] } }),
+      // @ts-expect-error: no variable is a buffer
+      () => dlopen(testLibrary, { entered: { type: "buffer" } }),
+      // @ts-expect-error: an unknown option
+      () => dlopen(testLibrary, {}, { unlod: true }),
+      // @ts-expect-error: a name is an object
+      () => dlopen(1, {}),
+      // @ts-expect-error: the versions are strings
+      () => dlopen({ name: "c", versions: [6] }, {}),
+    );
+    const misspelled = { enter: { paramaters: ["i32"], result: "i32" } };
+    // @ts-expect-error: a misspelled key
+    assertThrows(() => dlopen(testLibrary, misspelled), TypeError, '"paramaters"');
+  });
+});
+
+describe("a tagged pointer", () => {
+  const database = pointer<"sqlite3">();
+  const statement = pointer<"sqlite3_stmt">();
+
+  it("is accepted where its tag or a plain pointer is asked for, and refused elsewhere", () => {
+    using library = dlopen(testLibrary, {
+      open: { parameters: [], result: database, name: "enter_pointer" },
+      untagged: { parameters: [], result: "pointer", name: "enter_pointer" },
+      close: { parameters: [database], result: database, name: "identity_pointer" },
+      finalize: { parameters: [statement], result: "void", name: "enter_any" },
+      plain: { parameters: ["pointer"], result: "void", name: "enter_any" },
+      variable: { type: database, name: "static_pointer" },
+    });
+    const { symbols } = library;
+    const opened = symbols.open();
+    holds<Equals<typeof opened, Pointer<"sqlite3"> | null>>();
+    holds<Equals<typeof symbols.close, (...args: [Pointer<"sqlite3"> | null]) => Pointer<"sqlite3"> | null>>();
+    holds<Equals<typeof symbols.variable, Pointer<"sqlite3"> | null>>();
+    assert(opened !== null);
+    assertStrictEquals(symbols.close(opened), opened);
+    assertStrictEquals(symbols.close(null), null);
+    symbols.plain(opened);
+    symbols.finalize(null);
+    compiles(
+      // @ts-expect-error: a database is no statement
+      () => symbols.finalize(opened),
+      // @ts-expect-error: a pointer without a tag may be of anything
+      () => symbols.close(symbols.untagged()),
+      () => symbols.finalize(pointerFrom<"sqlite3_stmt">(1)),
+      // @ts-expect-error: the tag is another one
+      () => symbols.finalize(pointerFrom<"sqlite3">(1)),
+    );
+  });
+
+  it("is what a callback gets for a tagged parameter, and has to give for a tagged result", () => {
+    const definition = { parameters: [database], result: statement } as const;
+    holds<
+      Equals<
+        Parameters<CallbackFunction<typeof definition>>,
+        [Pointer<"sqlite3"> | null]
+      >
+    >();
+    const right = (_: Pointer<"sqlite3"> | null): Pointer<"sqlite3_stmt"> | null => null;
+    callback(definition, right).dispose();
+    compiles(
+      // @ts-expect-error: a database is no statement
+      () => callback(definition, (given) => given),
+      // @ts-expect-error: a statement is no database
+      () => callback(definition, (given: Pointer<"sqlite3_stmt"> | null) => given),
+    );
+  });
+});
+
+describe("handle<T>() and handleAddress<T>()", () => {
+  interface Session {
+    readonly user: string;
+  }
+
+  it("type the values that functions, variables and callbacks have", () => {
+    const definition = { parameters: [handle<Session>(), handleAddress<Session>()], result: "i32" } as const;
+    holds<Equals<Parameters<CallbackFunction<typeof definition>>, [Session, Session]>>();
+    using library = dlopen(testLibrary, {
+      pass: { parameters: [handle<Session>()], result: handle<Session>() },
+      variable: { type: handle<Session>(), name: "variable_pointer", optional: true },
+    });
+    const { symbols } = library;
+    holds<Equals<typeof symbols.pass, (...args: [Handle<Session> | number | null]) => Session>>();
+    holds<Equals<(typeof library)["symbols"]["variable"], Session | null>>();
+    using session = Handle.create<Session>({ user: "user" });
+    assertStrictEquals(symbols.pass(session).user, "user");
+    assertStrictEquals(symbols.pass(session.id), session.value);
+    compiles(
+      // @ts-expect-error: the handle of another value
+      () => symbols.pass(Handle.create(1)),
+      // @ts-expect-error: the value itself
+      () => symbols.pass({ user: "user" }),
+      // @ts-expect-error: the value has no such property
+      () => callback(definition, (session) => session.name.length),
+    );
+  });
+
+  it("give unknown without them", () => {
+    holds<
+      Equals<Parameters<CallbackFunction<{ parameters: ["handle", "handle*"]; result: "void" }>>, [
+        unknown,
+        unknown,
+      ]>
+    >();
+    // @ts-expect-error: nobody knows what the value is
+    compiles(() => callback({ parameters: ["handle"], result: "i32" }, (value) => value.length));
+    assert(true, "compiled");
+  });
+});
+
+describe("callback", () => {
+  it("types parameters and result by its definition", () => {
+    using made = callback(
+      { parameters: ["i8", "u64", "f32", "bool", "pointer", "buffer", "function", "cstring"], result: "i64" },
+      (...parameters) => {
+        holds<
+          Equals<
+            typeof parameters,
+            [number, bigint, number, boolean, Pointer | null, Pointer | null, Pointer | null, string | null]
+          >
+        >();
+        return 1;
+      },
+    );
+    type Made = {
+      readonly parameters: readonly ["i8", "u64", "f32", "bool", "pointer", "buffer", "function", "cstring"];
+      readonly result: "i64";
+    };
+    holds<Equals<typeof made, Callback<Made>>>();
+    holds<Equals<ReturnType<CallbackFunction<Made>>, number | bigint>>();
+    assertStrictEquals(made.definition.result, "i64");
+    compiles(
+      // @ts-expect-error: an i64 is no string
+      () => callback({ parameters: [], result: "i64" }, () => "1"),
+      // @ts-expect-error: a bool is no number
+      () => callback({ parameters: [], result: "bool" }, () => 1),
+      // @ts-expect-error: an i32 must be returned
+      () => callback({ parameters: [], result: "i32" }, () => {}),
+      // @ts-expect-error: an i32 is no bigint
+      () => callback(i32ToI32, (value: bigint) => Number(value)),
+      // @ts-expect-error: C gives one argument only
+      () => callback(i32ToI32, (value: number, other: number) => value + other),
+      // @ts-expect-error: a misspelled key
+      () => callback({ paramaters: [], result: "void" }, () => {}),
+      // @ts-expect-error: a callback's definition is no type of a callback's parameter
+      () => callback({ parameters: [i32ToI32], result: "void" }, () => {}),
+    );
+  });
+
+  it("refuses a function that returns a promise, for every result", () => {
+    // In plain TypeScript, such a function is one that returns nothing.
+    const plain: () => void = async () => {};
+    assertStrictEquals(typeof plain, "function");
+    const nothing = { parameters: [], result: "void" } as const;
+    compiles(
+      // @ts-expect-error: a promise for void
+      () => callback(nothing, async () => {}),
+      // @ts-expect-error: a promise for void
+      () => callback(nothing, () => Promise.resolve()),
+      // @ts-expect-error: a promise of a value for void
+      () => callback(nothing, () => Promise.resolve(1)),
+      // @ts-expect-error: perhaps a promise for void
+      () => callback(nothing, (): Promise<void> | undefined => undefined),
+      // @ts-expect-error: a thenable for void
+      () => callback(nothing, () => ({ then() {} })),
+      // @ts-expect-error: a promise for i32
+      () => callback(i32ToI32, (value) => Promise.resolve(value)),
+      // @ts-expect-error: a promise for a pointer
+      () => callback({ parameters: [], result: "pointer" }, () => Promise.resolve(null)),
+      // @ts-expect-error: a promise for a handle
+      () => callback({ parameters: [], result: "handle" }, () => Promise.resolve(null)),
+    );
+    // What is none is accepted for void, whatever it is.
+    callback(nothing, () => 1).dispose();
+    callback(nothing, () => "text").dispose();
+    callback(nothing, () => undefined).dispose();
+    callback(nothing, () => {}).dispose();
+    callback(nothing, () => [1].push(2)).dispose();
+  });
+
+  it("takes a function that returns any object but a promise for void, as TypeScript does", () => {
+    const nothing = { parameters: [], result: "void" } as const;
+    const seen = new Map<string, number>();
+    callback(nothing, () => seen.set("called", 1)).dispose();
+    callback(nothing, () => ({ text: "no promise" })).dispose();
+    callback(nothing, () => [1, 2]).dispose();
+    callback(nothing, () => () => {}).dispose();
+    assertEquals(seen.size, 0);
+  });
+
+  it("checks the fallback against the result", () => {
+    holds<Equals<CallbackOptions<typeof i32ToI32>["fallback"], number | undefined>>();
+    holds<Equals<CallbackOptions<{ parameters: []; result: "void" }>["fallback"], undefined>>();
+    holds<Equals<CallbackOptions<{ parameters: []; result: "pointer" }>["fallback"], Pointer | null | undefined>>();
+    using made = callback(i32ToI32, (value) => value, { fallback: -1 });
+    assertStrictEquals(made.disposed, false);
+    compiles(
+      // @ts-expect-error: an i32 is no string
+      () => callback(i32ToI32, (value) => value, { fallback: "-1" }),
+      // @ts-expect-error: an i32 is no bigint
+      () => callback(i32ToI32, (value) => value, { fallback: 1n }),
+      // @ts-expect-error: void has none
+      () => callback({ parameters: [], result: "void" }, () => {}, { fallback: 1 }),
+      // @ts-expect-error: an i32 is no boolean
+      () => callback(i32ToI32, (value) => value, { fallback: false }),
+      // @ts-expect-error: an unknown option
+      () => callback(i32ToI32, (value) => value, { fallbak: 1 }),
+    );
+    assertThrows(() => callback(i32ToI32, (value) => value, { fallback: "-1" as unknown as number }), TypeError);
+  });
+});
+
+describe("a function as an argument", () => {
+  it("is refused when it returns a promise, has other types, or is a Callback of another definition", () => {
+    using library = dlopen(testLibrary, {
+      call_void: { parameters: [{ parameters: [], result: "void" }], result: "void" },
+      relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" },
+      relay_i64: { parameters: [{ parameters: ["i64"], result: "i64" }, "i64"], result: "i64" },
+    });
+    const { symbols } = library;
+    using right = callback(i32ToI32, (value) => value + 1);
+    using other = callback({ parameters: ["i64"], result: "i64" }, (value) => value);
+    using longer = callback({ parameters: ["i32", "i32"], result: "i32" }, (a, b) => a + b);
+    using unsigned = callback({ parameters: ["u32"], result: "u32" }, (value) => value);
+    assertStrictEquals(symbols.relay_i32(right, 1), 2);
+    assertStrictEquals(symbols.relay_i32(right.pointer, 1), 2);
+    assertStrictEquals(symbols.relay_i32(() => 3, 1), 3);
+    assertStrictEquals(symbols.relay_i64(other, 1), 1n);
+    compiles(
+      // @ts-expect-error: a Callback of other types
+      () => symbols.relay_i32(other, 1),
+      // @ts-expect-error: a Callback of more parameters
+      () => symbols.relay_i32(longer, 1),
+      // @ts-expect-error: a Callback of other types, which in TypeScript are the same
+      () => symbols.relay_i32(unsigned, 1),
+      // @ts-expect-error: a promise for void
+      () => symbols.call_void(async () => {}),
+      // @ts-expect-error: a promise for void
+      () => symbols.call_void(() => Promise.resolve(1)),
+      // @ts-expect-error: a promise for i32
+      () => symbols.relay_i32((value) => Promise.resolve(value), 1),
+      // @ts-expect-error: a result of another type
+      () => symbols.relay_i32(() => 1n, 1),
+      // @ts-expect-error: no result
+      () => symbols.relay_i32(() => {}, 1),
+      // @ts-expect-error: a parameter of another type
+      () => symbols.relay_i32((value: string) => value.length, 1),
+      // @ts-expect-error: a parameter that C doesn't give
+      () => symbols.relay_i32((value: number, more: number) => value + more, 1),
+    );
+    assertThrows(() => symbols.call_void((async () => {}) as unknown as () => void), TypeError, "returned a promise");
+  });
+});
+
+it("nothing of these tests is left alive", () => {
+  assertEquals(alive(), aliveBefore);
+});
