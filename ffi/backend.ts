@@ -69,6 +69,8 @@ export interface Backend {
   map(address: Address, byteLength: number): ArrayBuffer;
   /** The zero-terminated UTF-8 string at an address. */
   readString(address: Address): string;
+  /** Has a function called when this isolate's world ends in good order. */
+  onExit(fn: () => void): void;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
 }

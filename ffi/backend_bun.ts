@@ -32,10 +32,18 @@ export interface BunProcess {
   readonly platform: string;
   readonly arch: string;
   getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
+  on(event: "exit", listener: () => void): unknown;
 }
 
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
+
+/** The getter of `buffer` as the engine has it. */
+function bufferGetter(prototype: object): () => unknown {
+  return Object.getOwnPropertyDescriptor(prototype, "buffer")?.get ?? (() => undefined);
+}
+const dataViewBuffer = bufferGetter(DataView.prototype);
+const typedArrayBuffer = bufferGetter(Object.getPrototypeOf(Uint8Array.prototype));
 
 /** The backend for `bun:ffi`. */
 export function bunBackend(process: BunProcess): Backend {
@@ -98,8 +106,10 @@ export function bunBackend(process: BunProcess): Backend {
     readString,
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
+    onExit: (fn) => void process.on("exit", fn),
     hold(view) {
-      void view.buffer;
+      // The engine's own getter: a subclass may have another.
+      (view instanceof DataView ? dataViewBuffer : typedArrayBuffer).call(view);
       return view;
     },
   };

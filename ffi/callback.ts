@@ -5,6 +5,7 @@
  */
 
 import { addCleanup, type Cleanup } from "./cleanup.ts";
+import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
 import { report } from "./report.ts";
 import { track, untrack } from "./tracking.ts";
 import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
@@ -34,21 +35,28 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   readonly definition: D;
   /** What C calls. It stays callable after the callback is gone, and answers with the fallback then. */
   readonly pointer: Pointer;
-  readonly #registered: Registered;
+  readonly #shape: string;
   readonly #cleanup: Cleanup;
-  #disposed = false;
+  /** Until it is disposed of: it holds the function. */
+  #registered: Registered | undefined;
 
   /** Made by {@linkcode callback}. */
   constructor(definition: D, bound: BoundUpcall) {
     this.definition = definition;
     this.pointer = bound.pointer;
+    this.#shape = bound.signature.shape;
     this.#registered = { bound, token: track("callback", bound.upcall.name) };
     this.#cleanup = addCleanup(this, collected, this.#registered);
   }
 
   /** Whether it was disposed of. */
   get disposed(): boolean {
-    return this.#disposed;
+    return this.#registered === undefined;
+  }
+
+  /** What a native call that gets it as an argument has to know. */
+  get [nativeFunction](): NativeFunctionState {
+    return { address: addressOf(this.pointer), shape: this.#shape, disposed: this.disposed };
   }
 
   /**
@@ -56,11 +64,12 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
    * shape after a while. A call that is running finishes. Doing it again does nothing.
    */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (this.#registered === undefined) return;
+    const { bound, token } = this.#registered;
+    this.#registered = undefined;
     this.#cleanup.stop();
-    untrack(this.#registered.token);
-    unbind(this.#registered.bound);
+    untrack(token);
+    unbind(bound);
   }
 
   /** As {@linkcode Callback.dispose}. */
@@ -83,7 +92,8 @@ function collected({ bound, token }: Registered): void {
  * A parameter of type `"handle"` turns C's `void*` back into the value that its `Handle` was created with. However many
  * callbacks there are, the runtime has one native callback.
  *
- * *Ownership:* the callback lives until it is disposed of; one that is dropped is released after a garbage collection.
+ * *Ownership:* the callback lives until it is disposed of; one that is dropped is released after a garbage collection,
+ * unless its own function can reach it, since the function is held for C's sake.
  * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
  * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
  *
@@ -115,6 +125,12 @@ export function callback<const D extends CallbackDefinition>(
   options: CallbackOptions<D> = {},
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
+  const { name: _name, fallback: _fallback, onError, ...rest } = options;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw new TypeError(`Cannot create a callback: "${unknown}" is not an option`);
+  if (onError !== undefined && typeof onError !== "function") {
+    throw new TypeError(`Cannot create a callback: onError must be a function, got ${typeof onError}`);
+  }
   return new Callback(definition, bindFunction(definition, fn, options, fn.name || "anonymous"));
 }
 
@@ -127,7 +143,7 @@ export function bindFunction(
 ): BoundUpcall {
   const signature = signatureOf(definition);
   const { name = defaultName, fallback, onError } = options;
-  const { low, high } = signature.resultBits(fallback, name);
+  const { low, high } = signature.fallbackBits(fallback, name);
   return bind(signature, {
     name,
     fn,

@@ -29,23 +29,50 @@ export interface CallState {
 /** The one state of this isolate. */
 export const calls: CallState = { pending: none, kept: null };
 
+/** In the source URL of each generated native call, so that a stack shows whether one is running. */
+export const nativeCallMark = "belay-native-call";
+
+/**
+ * Whether a native call of belay's is on the stack. Asked only when an error has to go somewhere: a count kept by each
+ * call would cost it up to half its time.
+ */
+function inNativeCall(): boolean {
+  const { stackTraceLimit } = Error;
+  try {
+    Error.stackTraceLimit = Infinity;
+    const { stack } = new Error();
+    // A program may format stacks its own way; the error is then thrown by the next native call that returns.
+    return typeof stack !== "string" || stack.includes(nativeCallMark);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 /**
  * Keeps an error until the native call around the callback returns. When no call of belay's is there to throw it, because
- * another binding or the event loop called C, it goes to `onError`, or to the runtime's uncaught-error path, as soon as
- * the turn's own code is done.
+ * another binding or the event loop called C, it goes to `onError`, or to the runtime's uncaught-error path.
  */
 export function postpone(error: unknown, onError: ((error: unknown) => void) | undefined): void {
-  calls.pending = error;
-  queueMicrotask(() => {
-    if (calls.pending !== error) return;
-    calls.pending = none;
-    if (onError === undefined) return reportUncaught(error);
-    try {
-      onError(error);
-    } catch (second) {
-      reportUncaught(second);
-    }
-  });
+  if (inNativeCall()) {
+    calls.pending = error;
+  } else if (onError === undefined) {
+    reportUncaught(error);
+  } else {
+    aside(() => onError(error));
+  }
+}
+
+/** Runs a function of the program's, whose own calls must not take the error that is waiting. */
+export function aside(fn: () => void): void {
+  const waiting = calls.pending;
+  calls.pending = none;
+  try {
+    fn();
+  } catch (error) {
+    reportUncaught(error);
+  } finally {
+    calls.pending = waiting;
+  }
 }
 
 /** Takes the waiting error: what a native call throws when it has returned. */

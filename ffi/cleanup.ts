@@ -60,12 +60,15 @@ const waiting = new FinalizationRegistry<Cleanup>(Cleanup.run);
  * @param target The object or function whose end is waited for.
  * @param cleanup Called with `arg`.
  * @param arg What `cleanup` needs to release: an id, a pointer.
- * @throws {TypeError} When `target` is a primitive, or `arg` is `target`.
+ * @throws {TypeError} When `target` is a primitive, `cleanup` is no function, or `arg` is `target`.
  * @see https://pkg.go.dev/runtime#AddCleanup
  */
 export function addCleanup<A>(target: object, cleanup: (arg: A) => void, arg: A): Cleanup {
   if ((typeof target !== "object" || target === null) && typeof target !== "function") {
     throw new TypeError(`Cannot add a cleanup to a ${target === null ? "null" : typeof target}: expected an object`);
+  }
+  if (typeof cleanup !== "function") {
+    throw new TypeError(`Cannot add a cleanup: expected a function, got ${typeof cleanup}`);
   }
   if (Object.is(target, arg)) {
     throw new TypeError("Cannot add a cleanup whose argument is its target: the target could never be collected");

@@ -18,8 +18,9 @@ const tagByteOffset = thunkByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const foreignCallsByteOffset = slotsByteOffset + 4;
 const wordsByteLength = foreignCallsByteOffset + 4;
-/** `BELAY_THUNK_COUNT`, and the size of a `belay_thunk`. */
+/** `BELAY_THUNK_COUNT`, `BELAY_CHUNK_LENGTH` and the size of a `belay_thunk`. */
 const thunkCount = 4096;
+const chunkLength = 64;
 const slotByteLength = 24;
 
 /** The isolate's words as typed arrays of every width. */
@@ -48,8 +49,8 @@ export interface Core {
   /** Where the ids of this isolate's registry are kept. */
   readonly idStore: IdStore;
   readonly thunkCount: number;
-  /** The number of the thunk that is being called. */
-  currentThunk(): number;
+  /** Where in the words the number of the thunk stands that is being called, in bytes. */
+  readonly thunkByteOffset: number;
   foreignCalls(): number;
   setTrampoline(address: Address): void;
   /** Takes a chunk of thunks: their numbers, none when the pool is used up. */
@@ -67,7 +68,8 @@ export interface Core {
 
 const signatures = {
   abiVersion: signature("belay_abi_version", [], "u32"),
-  attach: signature("belay_isolate_attach", [], "address"),
+  attach: signature("belay_isolate_attach", ["bool"], "address"),
+  leave: signature("belay_isolate_leave", ["address"], "void"),
   wordsOf: signature("belay_isolate_words_of", ["address"], "address"),
   setTrampoline: signature("belay_isolate_set_trampoline", ["address", "address"], "void"),
   registryIds: signature("belay_registry_ids", ["address", "u32"], "address"),
@@ -96,6 +98,8 @@ function signature(name: string, parameters: readonly NativeType[], result: Nati
   return { name, parameters, result };
 }
 
+/** Counts the copies of this package in one JavaScript world. */
+const copies = Symbol.for("@belay/ffi copies");
 let attached: Core | undefined;
 
 /** This isolate's core. @throws {LibraryLoadError} When the native library isn't there or doesn't load. */
@@ -125,14 +129,16 @@ export function corePath(): string {
 export function filePath(url: URL, windows: boolean): string {
   if (url.protocol !== "file:") throw new TypeError(`Cannot open "${url.href}": expected a file: URL`);
   const path = decodeURIComponent(url.pathname);
+  if (path.includes("\0")) throw new TypeError(`Cannot open "${url.href}": the path contains a NUL character`);
   return windows ? path.replace(/^\/([A-Za-z]:)/, "$1").replaceAll("/", "\\") : path;
 }
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A string as C reads it. */
+/** A string as C reads it. @throws {TypeError} When C would read only a part of it. */
 export function zeroTerminated(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it contains a NUL character`);
   return encoder.encode(`${text}\0`);
 }
 
@@ -152,10 +158,17 @@ function attach(): Core {
       { path, reason: `its ABI version is ${version}, expected ${abiVersion}` },
     ]);
   }
-  const isolate = native.attach() as Address | null;
+  // Another copy of this package may be at work in the same world, on an isolate of its own.
+  const world = globalThis as { [copies]?: number };
+  const isolate = native.attach(world[copies] !== undefined) as Address | null;
   if (isNull(isolate)) {
-    throw new RangeError("Cannot attach to belay's native core: 255 isolates of this process are live");
+    throw new RangeError(
+      "Cannot attach to belay's native core: 255 isolates of this process are live, or no memory is left",
+    );
   }
+  world[copies] = (world[copies] ?? 0) + 1;
+  // C may call back even while the process exits, when nothing can run here any more.
+  runtime.onExit(() => void native.leave(isolate));
   // The core keeps itself mapped from here on.
   opened.release();
   const buffer = runtime.map(native.wordsOf(isolate) as Address, wordsByteLength);
@@ -172,7 +185,6 @@ function attach(): Core {
     f64: new Float64Array(buffer, 0, wordsByteLength >>> 3),
   };
   const slots = new Uint32Array(runtime.map(native.thunkSlot(0) as Address, thunkCount * slotByteLength));
-  const thunkIndex = thunkByteOffset / 4;
   return {
     words,
     resultByteOffset,
@@ -186,12 +198,12 @@ function attach(): Core {
       },
     },
     thunkCount,
-    currentThunk: () => words.u32[thunkIndex],
+    thunkByteOffset,
     foreignCalls: () => words.u32[foreignCallsByteOffset / 4],
     setTrampoline: (address) => void native.setTrampoline(isolate, address),
     claimThunks() {
       const first = native.claim(isolate) as number;
-      return first >= thunkCount ? [] : Array.from({ length: 64 }, (_, index) => first + index);
+      return first >= thunkCount ? [] : Array.from({ length: chunkLength }, (_, index) => first + index);
     },
     thunkAddress: (number) => native.thunkAddress(number) as Address,
     describeThunk(number, stackWords, fallbackLow, fallbackHigh) {

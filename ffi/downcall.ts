@@ -6,7 +6,7 @@
  */
 
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
-import { takePending } from "./calls.ts";
+import { nativeCallMark, takePending } from "./calls.ts";
 import { bindFunction } from "./callback.ts";
 import { LibraryClosedError } from "./errors.ts";
 import { addressOf, generate } from "./helpers.ts";
@@ -22,6 +22,17 @@ import {
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition, ParameterType } from "./types.ts";
 import { type BoundUpcall, signatureOf, unbind } from "./upcall.ts";
+
+/** What a library's functions share and keep alive. */
+export interface LibraryOwner {
+  readonly name: string;
+  closed: boolean;
+  /** Whether running calls are counted: only where closing unloads the code that they return to. */
+  readonly counted: boolean;
+  running: number;
+  /** Called when the last running call has ended. */
+  whenIdle: (() => void) | undefined;
+}
 
 /** A function of a library, and the way to end it. */
 export interface Downcall {
@@ -43,39 +54,49 @@ export function makeDowncall(
   key: string,
   definition: FunctionDefinition,
   native: NativeFunctionObject,
-  owner: { readonly name: string },
+  owner: LibraryOwner,
 ): Downcall {
   const { parameters, result } = definition;
   const names = parameters.map((_, index) => `a${index}`);
   const { addressKind } = backend();
-  for (const type of parameters) if (isCallbackDefinition(type)) signatureOf(type);
+  const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
   const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
   const kept = names.filter((_, index) => ownsMemory(parameters[index]));
   const checks = names.map((name, index) => {
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
     if (!isCallbackDefinition(type)) return checkArgument(type, name, bad, addressKind);
-    const otherwise = checkArgument("function", name, bad, addressKind);
     return `if (typeof ${name} === "function") { lent_${name} = lend(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
-      else ${otherwise}`;
+      else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   });
+  // Handles, memory and functions are looked at before the callee is: a closed library must not be the last to be named.
+  const guard = parameters.some((type) => isCallbackDefinition(type) || ownsMemory(type) || type === "handle");
   const body = `
+      ${guard ? "if (owner.closed) closed();" : ""}
       ${checks.join("\n")}
       ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
       const r = native(${names.join(", ")});
-      if (calls.pending !== none) throw takePending(owner);
+      if (calls.pending !== none) throw takePending();
       return ${fromResult(result, "r")};`;
-  const before = lent.map((name) => `let ${name} = null;`).concat(
-    kept.length > 0 ? "const keptOutside = calls.kept;" : [],
-  );
-  const after = lent.map((name) => `if (${name} !== null) unbind(${name});`)
-    .concat(kept.length > 0 ? "calls.kept = keptOutside;" : []);
+  const before = lent.map((name) => `let ${name} = null;`);
+  const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
+  if (kept.length > 0) {
+    before.push("const keptOutside = calls.kept;");
+    after.push("calls.kept = keptOutside;");
+  }
+  if (owner.counted) {
+    before.push("owner.running += 1;");
+    after.push("callEnds();");
+  }
   const source = `
     let native = open;
     const call = function (${names.join(", ")}) {
       ${after.length === 0 ? body : `${before.join(" ")} try { ${body} } finally { ${after.join(" ")} }`}
     };
     return { call, close() { native = closed; } };`;
+  const closed = (): never => {
+    throw new LibraryClosedError("call", key, owner.name);
+  };
   const made = generate(
     {
       open: native,
@@ -85,15 +106,23 @@ export function makeDowncall(
       lend: (index: number, fn: (...parameters: never[]) => unknown): BoundUpcall =>
         bindFunction(parameters[index] as Exclude<ParameterType, string>, fn, {}, `argument ${index + 1} of ${key}`),
       lentAddress: (bound: BoundUpcall) => addressOf(bound.pointer),
+      shapes,
       bad(index: number, value: unknown): never {
+        if (owner.closed) closed();
         const type = parameters[index];
         throw mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
       },
-      closed(): never {
-        throw new LibraryClosedError("call", key, owner.name);
+      // Together with this one, every function keeps its library's owner alive.
+      closed,
+      callEnds(): void {
+        owner.running -= 1;
+        if (owner.running > 0) return;
+        owner.whenIdle?.();
+        owner.whenIdle = undefined;
       },
     },
     source,
+    nativeCallMark,
   ) as Downcall;
   Object.defineProperty(made.call, "name", { value: key });
   return made;

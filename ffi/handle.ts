@@ -195,13 +195,14 @@ export class HandleTable {
   }
 
   #begin({ tag, store, slotCount = maxSlots, generationCount = maxGenerations }: HandleTableOptions): void {
+    if (store !== undefined) this.#store = store;
+    const inherited = this.#store.used[0];
+    // This may throw: nothing else of the table may have changed then.
+    this.#grow(Math.min(maxSlots, Math.max(64, 2 ** Math.ceil(Math.log2(inherited + 1)))));
     this.#options = undefined;
     this.#tag = tag;
     this.#slotCount = slotCount;
     this.#lastGenerationId = (generationCount - 1) * generationUnit;
-    if (store !== undefined) this.#store = store;
-    const inherited = this.#store.used[0];
-    this.#grow(Math.max(64, 2 ** Math.ceil(Math.log2(inherited + 1))));
     // What a slot holds may be an id that the isolate before issued, or one that it didn't: nobody can say any more.
     for (let slot = 0; slot < inherited; slot++) {
       this.#values.push(free);
@@ -305,6 +306,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id.
    */
   static value(id: number): unknown {
+    if (typeof id !== "number") throw new InvalidHandleError("read", id, "malformed");
     return table.value(id);
   }
 
@@ -314,6 +316,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id; nothing is changed.
    */
   static delete(id: number): void {
+    if (typeof id !== "number") throw new InvalidHandleError("delete", id, "malformed");
     table.delete(id);
   }
 

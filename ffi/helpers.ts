@@ -9,10 +9,13 @@ import { calls, none } from "./calls.ts";
 import { core, zeroTerminated } from "./core.ts";
 import { Handle, handleTable } from "./handle.ts";
 import { backend } from "./runtime.ts";
-import type { NativeFunction, Pointer } from "./types.ts";
+import type { Pointer } from "./types.ts";
 
-const isAddress = (value: unknown): value is Address =>
-  backend().addressKind === "bigint" ? typeof value === "bigint" : typeof value === "number";
+/** Whether a value is an address of this runtime, as far as can be seen. */
+export function isAddress(value: unknown): value is Address {
+  if (typeof value === "bigint") return BigInt.asUintN(64, value) === value;
+  return backend().addressKind === "number" && typeof value === "number" && value >= 0 && Number.isSafeInteger(value);
+}
 
 /** A number as this runtime's address. */
 export function toAddress(number: number): Address {
@@ -39,15 +42,30 @@ export function addressOf(pointer: Pointer): Address {
   return pointer as unknown as Address;
 }
 
-/** A buffer argument as a view whose memory stays where it is, or `undefined` when it is no memory. */
+/** What C gets for memory of no bytes: some runtimes would pass NULL. */
+const noBytes = new Uint8Array(1);
+
+/**
+ * A buffer argument as a view whose memory stays where it is, or `undefined` when it is no memory that can stay: it may
+ * be detached, or resizable, which gives pages back to the system when it shrinks.
+ */
 function asView(value: unknown): ArrayBufferView | undefined {
-  if (ArrayBuffer.isView(value)) {
-    // Runtimes take typed arrays; a DataView is one of its bytes.
-    if (!(value instanceof DataView)) return backend().hold(value);
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const isView = ArrayBuffer.isView(value);
+  const buffer = isView ? value.buffer : value;
+  const tag = Object.prototype.toString.call(buffer);
+  // By name, since a buffer may come from another realm.
+  if (tag === "[object ArrayBuffer]") {
+    const { detached, resizable } = buffer as ArrayBuffer;
+    if (detached || resizable) return undefined;
+  } else if (tag !== "[object SharedArrayBuffer]") {
+    return undefined;
   }
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
-  return undefined;
+  if ((value as ArrayBufferView | ArrayBuffer).byteLength === 0) return backend().hold(noBytes);
+  if (!isView) return new Uint8Array(buffer as ArrayBuffer);
+  // Runtimes take typed arrays; a DataView is one of its bytes.
+  return value instanceof DataView
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : backend().hold(value);
 }
 
 function asString(text: string): Uint8Array<ArrayBuffer> {
@@ -77,16 +95,30 @@ function stringAt(address: Address): string | null {
   return address === 0 || address === 0n ? null : backend().readString(address);
 }
 
-/** Whether a value has a C function pointer. */
-export function isNativeFunction(value: unknown): value is NativeFunction {
-  return typeof value === "object" && value !== null && "definition" in value && "pointer" in value;
+/** What `Callback` has behind a key that nobody else can use. */
+export interface NativeFunctionState {
+  readonly address: Address;
+  /** Of its signature; see `shapeOf` in `upcall.ts`. */
+  readonly shape: string;
+  readonly disposed: boolean;
 }
 
-/** The address of a function argument that is not a function: `undefined` when it is nothing that C can call. */
-export function functionAddress(value: unknown): Address | undefined {
+/** The key: an object that merely looks like a callback must not reach C. */
+export const nativeFunction: unique symbol = Symbol("native function");
+
+/**
+ * The address of a function argument that is not a function: `undefined` when it is nothing that C can call.
+ *
+ * @param shape What a callback's shape has to be, where the parameter's definition says so.
+ */
+function functionAddress(value: unknown, shape?: string): Address | undefined {
   if (value === null) return toAddress(0);
   if (isAddress(value)) return value;
-  return isNativeFunction(value) ? addressOf(value.pointer) : undefined;
+  const state = typeof value === "object"
+    ? (value as { [nativeFunction]?: NativeFunctionState })[nativeFunction]
+    : undefined;
+  if (state === undefined || state.disposed) return undefined;
+  return shape === undefined || state.shape === shape ? state.address : undefined;
 }
 
 /** What generated code may name. */
@@ -103,6 +135,7 @@ export const helpers = {
   handleIdAt,
   handleValue: (id: number): unknown => handleTable().value(id),
   stringAt,
+  isAddress,
   functionAddress,
 } as const;
 
@@ -114,12 +147,14 @@ let generated = 0;
  * same source would be the same function to V8's cache, so each gets a number.
  *
  * @param source The body of a function whose parameters are the names; it returns what is wanted.
+ * @param sourceUrl What stacks call it.
  */
-export function generate(names: Readonly<Record<string, unknown>>, source: string): unknown {
+export function generate(names: Readonly<Record<string, unknown>>, source: string, sourceUrl = "belay"): unknown {
   const scope = { ...helpers, ...names };
   generated += 1;
   try {
-    return new Function(...Object.keys(scope), `"use strict"; // ${generated}\n${source}`)(...Object.values(scope));
+    const body = `"use strict"; // ${generated}\n${source}\n//# sourceURL=${sourceUrl}`;
+    return new Function(...Object.keys(scope), body)(...Object.values(scope));
   } catch (error) {
     if (!(error instanceof EvalError)) throw error;
     throw new EvalError("Cannot bind C functions: belay generates code, and this program forbids it", { cause: error });

@@ -7,14 +7,15 @@
 import type { Address, NativeLibrary } from "./backend.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { core, type LoadType } from "./core.ts";
-import { makeDowncall, nativeSignature } from "./downcall.ts";
+import { type LibraryOwner, makeDowncall, nativeSignature } from "./downcall.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
 import { generate, nullable } from "./helpers.ts";
 import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
-import { fromResult, isCallbackDefinition, isNamedType, resultNativeType } from "./marshal.ts";
+import { fromResult, isNamedType, resultNativeType } from "./marshal.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { track, untrack } from "./tracking.ts";
+import { validateCallback } from "./upcall.ts";
 import type { Definitions, FunctionDefinition, LibrarySymbols, VariableDefinition } from "./types.ts";
 
 /** Options of {@linkcode dlopen}. */
@@ -25,12 +26,6 @@ export interface LibraryOptions {
    * process. Off by default: a library stays mapped until the process ends.
    */
   readonly unload?: boolean;
-}
-
-/** What a library's functions keep alive. */
-interface Owner {
-  readonly name: string;
-  closed: boolean;
 }
 
 /** What is released when the owner is gone; it must not reach the owner. */
@@ -47,13 +42,13 @@ export const libraryCounts = { open: 0 };
 export class Library<S extends Definitions = Definitions> {
   /** Its functions and variables. The functions may be taken out of it and passed around. */
   readonly symbols: LibrarySymbols<S>;
-  readonly #owner: Owner;
+  readonly #owner: LibraryOwner;
   readonly #held: Held;
   readonly #cleanup: Cleanup;
   readonly #closers: readonly (() => void)[];
 
   /** Made by {@linkcode dlopen}. */
-  constructor(symbols: LibrarySymbols<S>, owner: Owner, held: Held, closers: readonly (() => void)[]) {
+  constructor(symbols: LibrarySymbols<S>, owner: LibraryOwner, held: Held, closers: readonly (() => void)[]) {
     this.symbols = symbols;
     this.#owner = owner;
     this.#held = held;
@@ -77,7 +72,8 @@ export class Library<S extends Definitions = Definitions> {
     this.#cleanup.stop();
     for (const close of this.#closers) close();
     untrack(this.#held.token);
-    release(this.#held);
+    if (this.#owner.running === 0) release(this.#held);
+    else this.#owner.whenIdle = () => release(this.#held);
   }
 
   /** As {@linkcode Library.close}. */
@@ -95,8 +91,9 @@ function release({ native, library }: Held): void {
 
 function dropped({ held, name }: { held: Held; name: string }): void {
   release(held);
-  if (untrack(held.token) === undefined) return;
-  report("leak", `library "${name}" was garbage-collected before it was closed; it has been released`);
+  const leak = untrack(held.token);
+  if (leak === undefined) return;
+  report("leak", `library "${name}" was garbage-collected before it was closed; it has been released`, leak.stack);
 }
 
 /**
@@ -138,10 +135,13 @@ export function dlopen<const S extends Definitions>(
   definitions: S,
   options: LibraryOptions = {},
 ): Library<S> {
+  const candidates = libraryCandidates(path, backend().platform);
   const name = displayName(path);
   for (const [key, definition] of Object.entries(definitions)) validate(key, definition);
-  const { unload = false } = options;
-  const opened = openFirst(name, libraryCandidates(path, backend().platform), !unload);
+  const { unload = false, ...rest } = options;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw new TypeError(`Cannot open "${name}": "${unknown}" is not an option`);
+  const opened = openFirst(name, candidates, !unload);
   const native = core();
   const addresses = new Map<string, Address | null>();
   for (const [key, { name: symbol = key }] of Object.entries(definitions)) {
@@ -180,24 +180,25 @@ function bindLibrary<S extends Definitions>(
   addresses: ReadonlyMap<string, Address | null>,
   unload: boolean,
 ): Library<S> {
-  const owner: Owner = { name, closed: false };
+  const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined };
   const functions = Object.entries(definitions).filter((entry): entry is [string, FunctionDefinition] =>
     isFunction(entry[1]) && addresses.get(entry[0]) !== null
   );
-  const symbols: Record<string, unknown> = {};
+  const symbols: Record<string, unknown> = Object.create(null);
   const closers: (() => void)[] = [];
-  let native: NativeLibrary;
+  let native: NativeLibrary | undefined;
   try {
-    native = backend().open(
+    const bound = native = backend().open(
       path,
       functions.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
     );
     functions.forEach(([key, definition], index) => {
-      const downcall = makeDowncall(key, definition, native.functions[index], owner);
+      const downcall = makeDowncall(key, definition, bound.functions[index], owner);
       symbols[key] = downcall.call;
       closers.push(downcall.close);
     });
   } catch (error) {
+    native?.close();
     core().closeLibrary(library);
     throw error;
   }
@@ -224,7 +225,7 @@ function defineVariable(
   key: string,
   { type }: VariableDefinition,
   address: Address,
-  owner: Owner,
+  owner: LibraryOwner,
 ): void {
   const native = resultNativeType(type);
   const { load } = core();
@@ -257,7 +258,9 @@ function validate(key: string, definition: unknown): void {
   const { parameters, result, type, name, optional, ...rest } = definition as Record<string, unknown>;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition`);
-  if (name !== undefined && typeof name !== "string") refuse("name must be a string");
+  if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
+    refuse("name must be a string without NUL characters");
+  }
   if (optional !== undefined && typeof optional !== "boolean") refuse("optional must be a boolean");
   if (type !== undefined) {
     if (parameters !== undefined || result !== undefined) refuse("a variable has no parameters and no result");
@@ -267,8 +270,14 @@ function validate(key: string, definition: unknown): void {
   }
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
   parameters.forEach((parameter: unknown, index) => {
-    const callback = typeof parameter === "object" && parameter !== null && !("struct" in parameter);
-    if (callback && isCallbackDefinition(parameter as never)) return;
+    if (typeof parameter === "object" && parameter !== null && !("struct" in parameter)) {
+      try {
+        validateCallback(parameter);
+      } catch (error) {
+        refuse(`parameter ${index + 1}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      return;
+    }
     if (!isNamedType(parameter)) refuse(`parameter ${index + 1} has the unknown type ${display(parameter)}`);
   });
   if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${display(result)}`);

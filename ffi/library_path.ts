@@ -42,8 +42,11 @@ function namedCandidates({ name, versions = [], ...rest }: LibraryName, os: Plat
   if (unknown !== undefined) {
     throw new TypeError(`Cannot open a library: "${unknown}" is not a property of a library's name`);
   }
-  if (typeof name !== "string" || name === "" || /[/\\\0]/.test(name)) {
-    throw new TypeError('Cannot open a library: its name must be a string without slashes, such as "sqlite3"');
+  const isPart = (part: unknown): boolean => typeof part === "string" && part !== "" && !/[/\\\0]/.test(part);
+  if (!isPart(name) || !Array.isArray(versions) || !versions.every(isPart)) {
+    throw new TypeError(
+      'Cannot open a library: its name and versions must be strings without slashes, such as "sqlite3"',
+    );
   }
   switch (os) {
     case "linux":

@@ -10,7 +10,7 @@ import type { ArgumentClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
-/** The names that generated code uses, given to it as parameters: see `helpers.ts`. */
+/** How wide an integer type is. */
 interface Integer {
   readonly bits: 8 | 16 | 32 | 64;
   readonly signed: boolean;
@@ -84,12 +84,22 @@ export function argumentClass(type: NamedType): ArgumentClass {
 
 /** The condition under which the small integer or float in `variable` is not of its type. */
 function misfit(type: NamedType, variable: string): string {
-  const integer = integers[type];
-  if (integer === undefined) return `typeof ${variable} !== "number"`;
-  const { bits, signed } = integer;
-  if (bits === 32) return signed ? `(${variable} | 0) !== ${variable}` : `(${variable} >>> 0) !== ${variable}`;
-  if (!signed) return `(${variable} & ${2 ** bits - 1}) !== ${variable}`;
-  return `(${variable} << ${32 - bits} >> ${32 - bits}) !== ${variable}`;
+  const notNumber = `typeof ${variable} !== "number"`;
+  return integers[type] === undefined ? notNumber : `${notNumber} || ${wrapped(type, variable)} !== ${variable}`;
+}
+
+/** The number in `variable`, wrapped around to a small integer type; -0 becomes 0. */
+function wrapped(type: NamedType, variable: string): string {
+  const { bits = 32, signed = true } = integers[type] ?? {};
+  if (bits === 32) return signed ? `(${variable} | 0)` : `(${variable} >>> 0)`;
+  return signed ? `(${variable} << ${32 - bits} >> ${32 - bits})` : `(${variable} & ${2 ** bits - 1})`;
+}
+
+/** The condition under which what is in `variable` is no address. */
+function misaddress(variable: string, addressKind: "number" | "bigint"): string {
+  return addressKind === "bigint"
+    ? `typeof ${variable} !== "bigint" || BigInt.asUintN(64, ${variable}) !== ${variable}`
+    : `!isAddress(${variable})`;
 }
 
 /**
@@ -107,9 +117,8 @@ export function checkArgument(
   const integer = integers[type];
   if (integer?.bits === 64) {
     const wrap = integer.signed ? "BigInt.asIntN" : "BigInt.asUintN";
-    const numeric = integer.signed
-      ? `Number.isSafeInteger(${variable})`
-      : `${variable} >= 0 && Number.isSafeInteger(${variable})`;
+    const safe = `Number.isSafeInteger(${variable})`;
+    const numeric = integer.signed ? safe : `${safe} && ${variable} >= 0`;
     return `if (typeof ${variable} === "bigint") { if (${wrap}(64, ${variable}) !== ${variable}) ${bad}; }
       else if (${numeric}) ${variable} = BigInt(${variable}); else ${bad};`;
   }
@@ -118,9 +127,9 @@ export function checkArgument(
       return `if (typeof ${variable} !== "boolean") ${bad};`;
     case "pointer":
       return `if (${variable} === null) ${variable} = ${addressKind === "bigint" ? "0n" : "0"};
-      else if (typeof ${variable} !== "${addressKind}") ${bad};`;
+      else if (${misaddress(variable, addressKind)}) ${bad};`;
     case "buffer":
-      return `if (${variable} !== null) { ${variable} = asView(${variable}); if (${variable} === undefined) ${bad}; }`;
+      return `if (${variable} !== null) { const view = asView(${variable}); if (view === undefined) ${bad}; ${variable} = view; }`;
     case "cstring":
       return `if (${variable} !== null) { if (typeof ${variable} !== "string" || ${variable}.includes("\\0")) ${bad};
       ${variable} = asString(${variable}); }`;
@@ -130,8 +139,11 @@ export function checkArgument(
       return `{ const id = handleId(${variable}); if (id === undefined) ${bad}; ${variable} = asCell(id); }`;
     case "function":
       return `{ const address = functionAddress(${variable}); if (address === undefined) ${bad}; ${variable} = address; }`;
-    default:
+    case "f32":
+    case "f64":
       return `if (${misfit(type, variable)}) ${bad};`;
+    default:
+      return `if (${misfit(type, variable)}) ${bad}; ${variable} = ${wrapped(type, variable)};`;
   }
 }
 
@@ -162,7 +174,9 @@ export function readWord(type: NamedType, byteOffset: number, addressKind: "numb
   const low = `u32[${byteOffset / 4}]`;
   const high = `u32[${byteOffset / 4 + 1}]`;
   const number = `(${low} + ${high} * 4294967296)`;
-  const address = addressKind === "bigint" ? `u64[${byteOffset / 8}]` : number;
+  const word = `u64[${byteOffset / 8}]`;
+  // An address beyond 2^53 is a bigint everywhere.
+  const address = addressKind === "bigint" ? word : `(${high} < 2097152 ? ${number} : ${word})`;
   switch (type) {
     case "f32":
       return `f32[${byteOffset / 4}]`;
@@ -194,7 +208,8 @@ export function writeResult(
   const writeAddress = (address: string): string =>
     addressKind === "bigint"
       ? `u64[${byteOffset / 8}] = ${address};`
-      : `u32[${byteOffset / 4}] = ${address}; u32[${byteOffset / 4 + 1}] = ${address} / 4294967296;`;
+      : `if (typeof ${address} === "bigint") u64[${byteOffset / 8}] = ${address};
+      else { u32[${byteOffset / 4}] = ${address}; u32[${byteOffset / 4 + 1}] = ${address} / 4294967296; }`;
   if (type === "void") return `if (${variable} !== undefined) refusePromise(${variable});`;
   const check = checkArgument(type, variable, bad, addressKind);
   const integer = integers[type];
@@ -234,7 +249,7 @@ export function mismatch(type: ParameterType | ResultType, value: unknown, subje
 }
 
 function expectation(type: ParameterType | ResultType): string {
-  if (isCallbackLike(type)) return "a function, a Callback, a Pointer or null";
+  if (typeof type === "object") return "a function, a live Callback of this shape, a Pointer or null";
   const integer = type === "void" ? undefined : integers[type];
   if (integer !== undefined) {
     const { bits, signed } = integer;
@@ -252,18 +267,14 @@ function expectation(type: ParameterType | ResultType): string {
     case "pointer":
       return "a Pointer or null";
     case "buffer":
-      return "an ArrayBuffer, a view of one or null";
+      return "an ArrayBuffer of fixed length that is not detached, a view of one, or null";
     case "cstring":
       return "a string without NUL characters, or null";
     case "function":
-      return "a Callback, a Pointer or null";
+      return "a live Callback, a Pointer or null";
     case "void":
       return "nothing";
     default:
       return "a live Handle, its id or null";
   }
-}
-
-function isCallbackLike(type: ParameterType | ResultType): type is CallbackDefinition {
-  return typeof type === "object";
 }

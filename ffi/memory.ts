@@ -6,10 +6,11 @@
 
 import type { Address } from "./backend.ts";
 import { core } from "./core.ts";
-import { addressOf, nullable } from "./helpers.ts";
+import { addressOf, isAddress, nullable } from "./helpers.ts";
 import type { Pointer } from "./types.ts";
 
-const decoder = new TextDecoder();
+// A byte order mark is text like any other to C.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * A piece of C's memory, with bounds. A bare pointer can't be read: its length has to be said first.
@@ -44,9 +45,11 @@ export class NativeMemory {
   /**
    * Says how much memory a pointer of C's points to.
    *
+   * @throws {TypeError} When `pointer` is null.
    * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
    */
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
+    if (!isAddress(pointer)) throw new TypeError("Cannot borrow memory: expected a Pointer that is not null");
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw new RangeError(`Cannot borrow memory: its length must be a whole number of bytes, got ${byteLength}`);
     }

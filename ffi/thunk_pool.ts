@@ -1,14 +1,16 @@
 /**
  * Which thunk stands behind which callback. The pool's policy is here; its memory is in the native core.
  *
- * A freed thunk rests: it is used again only for the same shape, first freed first, after 256 younger frees, or when no
- * fresh one is left. So a pointer that C kept too long reaches a closed callback for a while, and never a function of
- * another shape.
+ * A freed thunk rests: it is used again only for the same shape, first freed first, after 256 younger frees, or sooner
+ * when many thunks are taken. So a pointer that C kept too long reaches a closed callback for a while, and no function of
+ * another shape while its isolate lives.
  *
  * @module
  */
 
 const restingFrees = 256;
+/** An isolate that has taken so many thunks lets the rest be, for other shapes and isolates, while it has rested ones. */
+const plenty = 1024;
 
 /** The freed thunks of one shape, in the order in which they were freed. */
 export interface RestingThunks {
@@ -23,6 +25,7 @@ export class ThunkPool {
   #fresh: number[] = [];
   #frees = 0;
   #inUse = 0;
+  #taken = 0;
 
   /** @param claim Gives a chunk of fresh numbers, none when there are no more. */
   constructor(claim: () => number[]) {
@@ -36,9 +39,12 @@ export class ThunkPool {
 
   /** A thunk for a shape. @throws {RangeError} When all are in use. */
   acquire(resting: RestingThunks): number {
-    const number = this.#rested(resting, restingFrees) ?? this.#nextFresh() ?? this.#rested(resting, 0);
+    const patience = this.#taken < plenty ? restingFrees : 0;
+    const number = this.#rested(resting, patience) ?? this.#nextFresh() ?? this.#rested(resting, 0);
     if (number === undefined) {
-      throw new RangeError(`Cannot create a callback: every thunk is in use (${this.#inUse} of this isolate's)`);
+      throw new RangeError(
+        `Cannot create a callback: no thunk is left for its shape (${this.#inUse} are in use by this isolate)`,
+      );
     }
     this.#inUse += 1;
     return number;
@@ -53,7 +59,9 @@ export class ThunkPool {
 
   #nextFresh(): number | undefined {
     if (this.#fresh.length === 0) this.#fresh = this.#claim().reverse();
-    return this.#fresh.pop();
+    const number = this.#fresh.pop();
+    if (number !== undefined) this.#taken += 1;
+    return number;
   }
 
   #rested(resting: RestingThunks, youngerFrees: number): number | undefined {

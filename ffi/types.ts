@@ -86,8 +86,8 @@ export type NamedType =
 export interface CallbackDefinition {
   /** The types of the parameters. At most 48 of them arrive on the stack. */
   readonly parameters: readonly NamedType[];
-  /** The type of the result. `"buffer"` and `"cstring"` are refused: C would hold memory that nobody keeps. */
-  readonly result: NamedType | "void";
+  /** The type of the result: none whose memory C would hold and nobody keep. */
+  readonly result: Exclude<NamedType, "buffer" | "cstring" | "handle*"> | "void";
 }
 
 /** The type of a parameter of a C function. A callback's definition takes a function, a `Callback` or a pointer. */
@@ -133,7 +133,7 @@ export type NotPromise =
   | bigint
   | boolean
   | symbol
-  | { readonly then?: never };
+  | (object & { readonly then?: never });
 
 /** What C's value of a type is in TypeScript. */
 export type FromNative<T> = T extends { readonly [brand]: infer B }
@@ -168,8 +168,6 @@ export type ToNative<T> = T extends { readonly [brand]: infer B }
 /** What a callback may answer for a result of a type. */
 export type CallbackResult<T> = T extends "void" ? NotPromise
   : T extends { readonly [brand]: unknown } ? ToNative<T>
-  : T extends "function" ? NativeFunction | Pointer | null
-  : T extends "handle*" ? never
   : ToNative<T>;
 
 /** The values that a callback is called with. */
@@ -202,6 +200,7 @@ type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
 
 /** The functions and variables of an opened library. */
 export type LibrarySymbols<S extends Definitions> = {
-  readonly [K in keyof S]: S[K] extends { readonly optional: true } ? LibrarySymbol<S[K]> | null
+  readonly [K in keyof S]: S[K] extends { readonly optional: infer O }
+    ? LibrarySymbol<S[K]> | (true extends O ? null : never)
     : LibrarySymbol<S[K]>;
 };

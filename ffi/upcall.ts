@@ -9,7 +9,7 @@
  */
 
 import { argumentLayout } from "./abi.ts";
-import { postpone } from "./calls.ts";
+import { aside, postpone } from "./calls.ts";
 import { type Core, core } from "./core.ts";
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
@@ -23,13 +23,15 @@ import type { CallbackDefinition, Pointer } from "./types.ts";
 /** A definition, worked out: what every callback of it shares. */
 export interface Signature {
   readonly definition: CallbackDefinition;
+  /** What tells functions apart that C may not confuse. */
+  readonly shape: string;
   readonly stackWords: number;
   /** Freed thunks that functions of this shape may use again. */
   readonly resting: RestingThunks;
   /** Makes what the trampoline calls for a function. */
   readonly makeInvoker: (upcall: Upcall) => () => void;
-  /** Writes a value to the result word, and answers it as two 32-bit words. */
-  readonly resultBits: (value: unknown, name: string) => { low: number; high: number };
+  /** What a fallback is as two 32-bit words. @throws {TypeError | RangeError} When it is not of the result's type. */
+  readonly fallbackBits: (value: unknown, name: string) => { low: number; high: number };
 }
 
 /** One function behind one thunk. */
@@ -47,6 +49,7 @@ export interface Upcall {
 export const upcallCounts = { staleCalls: 0, invalidHandles: 0, trampolines: 0, live: 0 };
 
 const signatures = new Map<string, Signature>();
+const byDefinition = new WeakMap<CallbackDefinition, Signature>();
 const restingByShape = new Map<string, RestingThunks>();
 const invokers: (() => void)[] = [];
 let pool: ThunkPool | undefined;
@@ -56,7 +59,7 @@ function upcalls(): { core: Core; pool: ThunkPool } {
   const native = core();
   if (pool === undefined) {
     const { u32 } = native.words;
-    const thunk = native.resultByteOffset / 4 + 2;
+    const thunk = native.thunkByteOffset / 4;
     native.setTrampoline(backend().createTrampoline(() => invokers[u32[thunk]]()));
     upcallCounts.trampolines += 1;
     pool = new ThunkPool(() => native.claimThunks());
@@ -75,18 +78,26 @@ export function thunksInUse(): number {
  * @throws {TypeError} When the definition is none, or uses a type that can't cross this way.
  */
 export function signatureOf(definition: CallbackDefinition): Signature {
-  const { parameters, result } = definition;
-  const key = `${parameters.join()}:${result}`;
-  const known = signatures.get(key);
+  const known = byDefinition.get(definition);
   if (known !== undefined) return known;
-  validate(definition);
-  const signature = makeSignature(definition);
-  signatures.set(key, signature);
+  validateCallback(definition);
+  const key = `${definition.parameters.join()}:${definition.result}`;
+  let signature = signatures.get(key);
+  if (signature === undefined) signatures.set(key, signature = makeSignature(definition));
+  byDefinition.set(definition, signature);
   return signature;
 }
 
-function validate(definition: CallbackDefinition): void {
-  const { parameters, result, ...rest } = definition;
+/**
+ * Refuses what is no callback's definition.
+ *
+ * @throws {TypeError} That says what is wrong.
+ */
+export function validateCallback(definition: unknown): asserts definition is CallbackDefinition {
+  if (typeof definition !== "object" || definition === null) {
+    throw new TypeError(`Cannot define a callback: expected an object, got ${String(definition)}`);
+  }
+  const { parameters, result, ...rest } = definition as Record<string, unknown>;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) {
     throw new TypeError(`Cannot define a callback: "${unknown}" is not a property of a callback's definition`);
@@ -169,8 +180,11 @@ function makeSignature(definition: CallbackDefinition): Signature {
       };
     };`,
   ) as Signature["makeInvoker"];
+  const badFallback = (upcall: { name: string }, value: unknown): never => {
+    throw mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`);
+  };
   const writeFallback = generate(
-    { ...scope, badResult: scope.badResult },
+    { ...scope, badResult: badFallback },
     `return function writeFallback(result, upcall) {
       ${writeResult(result, "result", resultByteOffset, "badResult(upcall, result)", addressKind)}
     };`,
@@ -181,10 +195,11 @@ function makeSignature(definition: CallbackDefinition): Signature {
   const resultWord = new Uint32Array(words.u32.buffer, resultByteOffset, 2);
   return {
     definition,
+    shape,
     stackWords,
     resting,
     makeInvoker,
-    resultBits(value, name) {
+    fallbackBits(value, name) {
       // A callback may be running: its result word is put back.
       const [oldLow, oldHigh] = resultWord;
       resultWord.fill(0);
@@ -213,12 +228,10 @@ function invalidHandle(upcall: Upcall, id: number, index: number): void {
   if (upcall.handleReported) return;
   upcall.handleReported = true;
   const error = new InvalidHandleError("use", id, handleTable().invalidReason(id));
-  report(
-    "invalid-handle",
-    `C called callback "${upcall.name}" with an invalid handle as parameter ${index + 1}, and got its fallback: ` +
-      error.message,
-    error,
-  );
+  const what = `C called callback "${upcall.name}" with an invalid handle as parameter ${
+    index + 1
+  }, and got its fallback`;
+  aside(() => report("invalid-handle", `${what}: ${error.message}`, error));
 }
 
 /** A function that C can call, until it is unbound. */
@@ -259,6 +272,7 @@ function tombstone(name: string, fallbackLow: number, fallbackHigh: number): () 
     upcallCounts.staleCalls += 1;
     if (reported) return;
     reported = true;
-    report("stale-callback", `C called callback "${name}" after it was disposed of or collected, and got its fallback`);
+    const what = `C called callback "${name}" after it was disposed of or collected, and got its fallback`;
+    aside(() => report("stale-callback", what));
   };
 }

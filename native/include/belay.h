@@ -54,10 +54,13 @@ typedef struct belay_thunk {
 
 uint32_t belay_abi_version(void);
 
-/* Makes an isolate of the calling thread, and keeps the core mapped until the process ends. An isolate that this thread
- * had before counts as gone from now on; when the thread ends, this one does. NULL: no memory, or 255 isolates are
- * live. */
-belay_isolate *belay_isolate_attach(void);
+/* Makes an isolate of the calling thread, and keeps the core mapped until the process ends. Isolates that this thread had
+ * before count as gone from now on, unless `beside` says that they are still there (a second copy of the package in one
+ * JavaScript world); when the thread ends, all of its isolates do. NULL: no memory, 255 isolates are live, or the core
+ * could not be kept mapped. */
+belay_isolate *belay_isolate_attach(bool beside);
+/* Marks an isolate as gone: its thunks answer with their fallbacks from now on. For when its world is about to end. */
+void belay_isolate_leave(belay_isolate *isolate);
 belay_isolate_words *belay_isolate_words_of(belay_isolate *isolate);
 
 /* The runtime's callback for this isolate. It is called on the isolate's thread only, must not throw or unwind, reads

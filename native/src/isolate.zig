@@ -33,10 +33,17 @@ pub const Isolate = struct {
     /// The runtime's one callback of this isolate, without parameters or result.
     trampoline: ?*const fn () callconv(.c) void = null,
     live: std.atomic.Value(bool) = .init(true),
+    /// The thread that it lives on.
+    thread: u64 = 0,
+    /// Another isolate of the same thread, attached before: a second copy of the package makes one.
+    previous: ?*Isolate = null,
 };
 
-/// The isolate that lives on this thread now, or null. Zero on every new thread, whatever its thread pointer.
-pub threadlocal var current: ?*Isolate = null;
+/// The number of this thread, from 1; 0 on every thread that has attached nothing, whatever its thread pointer.
+pub threadlocal var current_thread: u64 = 0;
+/// The isolates of this thread, the last one first.
+threadlocal var newest: ?*Isolate = null;
+var last_thread: u64 = 0;
 
 var lock: Lock = .{};
 
@@ -50,20 +57,32 @@ const Tag = struct {
 };
 var tags: [tag_count]Tag = @splat(.{});
 
-/// Gives this thread a new isolate. One that it still had is gone by now: runtimes start a new isolate on the thread of
-/// an old one (test files, watch modes) without a word to native code.
-pub fn attach(allocator: std.mem.Allocator) ?*Isolate {
-    if (current) |previous| leave(previous);
-    current = null;
+/// Gives this thread a new isolate. Those that it had before are gone by now, unless `beside` says that they are copies
+/// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
+/// without a word to native code.
+pub fn attach(allocator: std.mem.Allocator, beside: bool) ?*Isolate {
+    if (!beside) leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
     isolate.* = .{};
     if (!claimTag(&isolate.words)) {
         allocator.destroy(isolate);
         return null;
     }
-    current = isolate;
+    if (current_thread == 0) current_thread = @atomicRmw(u64, &last_thread, .Add, 1, .monotonic) + 1;
+    isolate.thread = current_thread;
+    isolate.previous = newest;
+    newest = isolate;
     onThreadExit(isolate);
     return isolate;
+}
+
+/// Marks every isolate of this thread as gone.
+pub fn leaveThread() void {
+    while (newest) |isolate| {
+        leave(isolate);
+        newest = isolate.previous;
+        isolate.previous = null;
+    }
 }
 
 /// Memory for the ids of at least `count` slots of the isolate's registry, with those that it has already. What was given
@@ -102,9 +121,12 @@ fn claimTag(words: *Words) bool {
 }
 
 fn threadExit(pointer: ?*anyopaque) callconv(.c) void {
-    const isolate: *Isolate = @ptrCast(@alignCast(pointer orelse return));
-    leave(isolate);
-    if (current == isolate) current = null;
+    // The thread-local list may be gone already: the value is its newest isolate.
+    var next: ?*Isolate = @ptrCast(@alignCast(pointer));
+    while (next) |isolate| {
+        leave(isolate);
+        next = isolate.previous;
+    }
 }
 
 const windows = struct {
@@ -137,16 +159,16 @@ fn onThreadExit(isolate: *Isolate) void {
 
 test "attach gives tags from 1, and a tag that is used again goes on with its ids" {
     const gpa = std.testing.allocator;
-    const first = attach(gpa).?;
+    const first = attach(gpa, false).?;
     defer gpa.destroy(first);
     try std.testing.expectEqual(@as(u32, 1), first.words.tag);
-    try std.testing.expectEqual(first, current.?);
+    try std.testing.expectEqual(current_thread, first.thread);
     registryIds(first, 64).?[41] = 42;
     first.words.slots = 42;
     try std.testing.expectEqual(@as(f64, 42), registryIds(first, 4096).?[41]);
     try std.testing.expectEqual(@as(?[*]f64, null), registryIds(first, max_slots + 1));
 
-    const second = attach(gpa).?;
+    const second = attach(gpa, false).?;
     defer gpa.destroy(second);
     try std.testing.expect(!first.live.load(.acquire));
     try std.testing.expectEqual(@as(u32, 1), second.words.tag);
@@ -155,7 +177,7 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
 
     leave(second);
     leave(second);
-    current = null;
+    leaveThread();
     try std.testing.expect(!tags[1].used);
     std.heap.c_allocator.free(tags[1].ids);
     tags[1] = .{};
@@ -163,12 +185,12 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
 
 test "isolates of different threads have different tags, and a thread that ends gives its tag back" {
     const gpa = std.testing.allocator;
-    const mine = attach(gpa).?;
+    const mine = attach(gpa, false).?;
     defer gpa.destroy(mine);
     const Other = struct {
         var isolate: ?*Isolate = null;
         fn run() void {
-            isolate = attach(std.testing.allocator);
+            isolate = attach(std.testing.allocator, false);
         }
     };
     const thread = try std.Thread.spawn(.{}, Other.run, .{});
@@ -178,12 +200,26 @@ test "isolates of different threads have different tags, and a thread that ends 
     try std.testing.expect(!Other.isolate.?.live.load(.acquire));
     try std.testing.expect(mine.live.load(.acquire));
     leave(mine);
-    current = null;
+    leaveThread();
+}
+
+test "a copy of the package attaches beside the isolate that is there, and both leave with their thread" {
+    const gpa = std.testing.allocator;
+    const first = attach(gpa, false).?;
+    defer gpa.destroy(first);
+    const copy = attach(gpa, true).?;
+    defer gpa.destroy(copy);
+    try std.testing.expect(first.live.load(.acquire));
+    try std.testing.expect(first.words.tag != copy.words.tag);
+    try std.testing.expectEqual(first.thread, copy.thread);
+    leaveThread();
+    try std.testing.expect(!first.live.load(.acquire));
+    try std.testing.expect(!copy.live.load(.acquire));
 }
 
 test "attach gives null when 255 isolates are live" {
     const saved = tags;
     defer tags = saved;
     for (tags[1..]) |*tag| tag.used = true;
-    try std.testing.expectEqual(@as(?*Isolate, null), attach(std.testing.allocator));
+    try std.testing.expectEqual(@as(?*Isolate, null), attach(std.testing.allocator, false));
 }

@@ -1,4 +1,4 @@
-//! A spin lock for the few moments when isolates attach, leave or take thunks. Nothing is called while it is held.
+//! A spin lock for the few moments when isolates attach, leave or take thunks. Nothing that could wait for it is called while it is held.
 
 const std = @import("std");
 

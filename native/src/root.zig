@@ -12,9 +12,13 @@ pub export fn belay_abi_version() u32 {
     return abi_version;
 }
 
-pub export fn belay_isolate_attach() ?*isolates.Isolate {
+pub export fn belay_isolate_attach(beside: bool) ?*isolates.Isolate {
     if (!libraries.pin(&belay_isolate_attach)) return null;
-    return isolates.attach(std.heap.c_allocator);
+    return isolates.attach(std.heap.c_allocator, beside);
+}
+
+pub export fn belay_isolate_leave(isolate: *isolates.Isolate) void {
+    isolates.leave(isolate);
 }
 
 pub export fn belay_isolate_words_of(isolate: *isolates.Isolate) *isolates.Words {

@@ -65,5 +65,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(23, count);
+    try std.testing.expectEqual(24, count);
 }

@@ -58,7 +58,7 @@ pub fn claim(isolate: *Isolate) ?u32 {
 fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) u64 {
     const slot = &slots[number];
     const isolate = slot.isolate orelse return 0;
-    if (isolates.current != isolate) {
+    if (isolates.current_thread != isolate.thread or !isolate.live.load(.monotonic)) {
         _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
         return slot.fallback;
     }
@@ -114,7 +114,7 @@ const Probe = struct {
 
 /// An isolate on this thread whose trampoline is the probe's, for the tests below.
 fn probe() !*Isolate {
-    const isolate = isolates.attach(std.testing.allocator).?;
+    const isolate = isolates.attach(std.testing.allocator, false).?;
     isolate.trampoline = Probe.run;
     Probe.words = &isolate.words;
     Probe.calls = 0;
@@ -123,8 +123,7 @@ fn probe() !*Isolate {
 }
 
 fn dismiss(isolate: *Isolate) void {
-    isolates.leave(isolate);
-    isolates.current = null;
+    isolates.leaveThread();
     for (&chunks) |*owner| {
         if (owner.* == isolate) owner.* = null;
     }
@@ -195,13 +194,11 @@ test "a thunk answers its fallback on another thread and when its isolate is gon
     const thread = try std.Thread.spawn(.{}, Caller.run, .{number});
     thread.join();
     try std.testing.expectEqual(@as(u64, 9), Caller.answer);
-    isolates.leave(isolate);
-    isolates.current = null;
+    isolates.leaveThread();
     Caller.run(number);
     try std.testing.expectEqual(@as(u64, 9), Caller.answer);
     try std.testing.expectEqual(@as(u32, 2), isolate.words.foreign_calls);
     try std.testing.expectEqual(@as(u32, 0), Probe.calls);
-    isolates.current = isolate;
 }
 
 test "a thunk that was never claimed answers zero" {
@@ -216,12 +213,11 @@ test "chunks run out, and come back only from an isolate that is gone" {
     while (claim(isolate)) |_| count += 1;
     try std.testing.expectEqual(@as(usize, capacity / chunk_length), count);
     isolates.leave(isolate);
-    const next = isolates.attach(std.testing.allocator).?;
+    const next = isolates.attach(std.testing.allocator, false).?;
     defer std.testing.allocator.destroy(next);
     const first = claim(next).?;
     try std.testing.expectEqual(@as(?*Isolate, next), slots[first].isolate);
-    isolates.leave(next);
-    isolates.current = null;
+    isolates.leaveThread();
     for (&slots) |*slot| {
         if (slot.isolate == next) slot.* = .{};
     }
