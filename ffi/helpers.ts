@@ -13,8 +13,10 @@ import type { Pointer } from "./types.ts";
 
 /** Whether a value is an address of this runtime, as far as can be seen. */
 export function isAddress(value: unknown): value is Address {
-  if (typeof value === "bigint") return BigInt.asUintN(64, value) === value;
-  return backend().addressKind === "number" && typeof value === "number" && value >= 0 && Number.isSafeInteger(value);
+  const numbers = backend().addressKind === "number";
+  // One address has one spelling, so that pointers can be compared.
+  if (typeof value === "bigint") return BigInt.asUintN(64, value) === value && !(numbers && value < 2n ** 53n);
+  return numbers && typeof value === "number" && value >= 0 && Number.isSafeInteger(value);
 }
 
 /** A number as this runtime's address. */
@@ -106,6 +108,12 @@ export interface NativeFunctionState {
 /** The key: an object that merely looks like a callback must not reach C. */
 export const nativeFunction: unique symbol = Symbol("native function");
 
+/** What a callback says of itself; `undefined` for anything else. */
+export function nativeFunctionState(value: unknown): NativeFunctionState | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  return (value as { [nativeFunction]?: NativeFunctionState })[nativeFunction];
+}
+
 /**
  * The address of a function argument that is not a function: `undefined` when it is nothing that C can call.
  *
@@ -114,9 +122,7 @@ export const nativeFunction: unique symbol = Symbol("native function");
 function functionAddress(value: unknown, shape?: string): Address | undefined {
   if (value === null) return toAddress(0);
   if (isAddress(value)) return value;
-  const state = typeof value === "object"
-    ? (value as { [nativeFunction]?: NativeFunctionState })[nativeFunction]
-    : undefined;
+  const state = nativeFunctionState(value);
   if (state === undefined || state.disposed) return undefined;
   return shape === undefined || state.shape === shape ? state.address : undefined;
 }

@@ -8,6 +8,7 @@
 
 import type { ArgumentClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
+import { nativeFunctionState } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
 /** How wide an integer type is. */
@@ -229,10 +230,13 @@ export function writeResult(
 
 /** What was expected of a value of a type, and what kind of error it is that it isn't. */
 export function mismatch(type: ParameterType | ResultType, value: unknown, subject: string): TypeError | RangeError {
+  const callback = nativeFunctionState(value);
   const shown = typeof value === "string"
     ? JSON.stringify(value)
     : typeof value === "bigint"
     ? `${value}n`
+    : callback !== undefined
+    ? `a Callback ${callback.disposed ? "that was disposed of" : "of another shape"}`
     : typeof value === "object" && value !== null
     ? `an object of ${value.constructor?.name || "no class"}`
     : typeof value === "function"

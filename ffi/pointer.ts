@@ -21,19 +21,15 @@ import type { Pointer } from "./types.ts";
  * assert(pointerValue(pointer) === 0x1000n);
  * ```
  *
- * @throws {RangeError} When it is no address: negative, a fraction, or too large for the runtime.
+ * @throws {RangeError} When it is no address: negative, a fraction, a number that isn't safe, or 2^64 and more.
  */
 export function pointerFrom<Tag extends string>(address: bigint | number): Pointer<Tag> | null {
-  const value = typeof address === "bigint" || !Number.isSafeInteger(address) ? address : BigInt(address);
-  // Runtimes with numbers as addresses have no others; no system hands out such.
-  if (typeof value !== "bigint" || value < 0n || value >= 2n ** 64n) {
-    throw new RangeError(`Cannot make a pointer of ${address}: expected an address`);
+  const value = typeof address === "number" && Number.isSafeInteger(address) ? BigInt(address) : address;
+  if (typeof value !== "bigint" || BigInt.asUintN(64, value) !== value) {
+    throw new RangeError(`Cannot make a pointer of ${address}: expected an address from 0 to 2^64 - 1`);
   }
-  const represented: Address = typeof toAddress(0) === "bigint" ? value : Number(value);
-  if (typeof represented === "number" && !Number.isSafeInteger(represented)) {
-    throw new RangeError(`Cannot make a pointer of ${address}: expected an address below 2^53`);
-  }
-  return nullable(represented) as Pointer<Tag> | null;
+  const asNumber = typeof toAddress(0) === "number" && value < 2n ** 53n;
+  return nullable(asNumber ? Number(value) : value) as Pointer<Tag> | null;
 }
 
 /** The address of a pointer; 0 for `null`. */

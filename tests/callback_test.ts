@@ -454,10 +454,22 @@ describe("callback", () => {
     for (const [name, made] of names) {
       assertStrictEquals(made.definition, i32ToI32);
       made.dispose();
-      const reports = reportsOf(() => assertStrictEquals(library.symbols.relay_i32(made, 1), 0));
+      const reports = reportsOf(() => assertStrictEquals(library.symbols.relay_i32(made.pointer, 1), 0));
       assertEquals(reports.length, 1);
       assertStringIncludes(reports[0].message, `callback "${name}"`);
     }
+  });
+
+  it("that was disposed of is refused as an argument, and so is one of another shape", () => {
+    using library = open();
+    const disposed = callback(i32ToI32, (value) => value);
+    disposed.dispose();
+    assertThrows(() => library.symbols.relay_i32(disposed, 1), TypeError, "got a Callback that was disposed of");
+    using other = callback({ parameters: ["f64"], result: "f64" }, (value) => value);
+    const asked = other as unknown as typeof disposed;
+    assertThrows(() => library.symbols.relay_i32(asked, 1), TypeError, "got a Callback of another shape");
+    const forged = { definition: i32ToI32, pointer: pointerFrom(77) } as unknown as typeof disposed;
+    assertThrows(() => library.symbols.relay_i32(forged, 1), TypeError, "must be a function");
   });
 
   it("is passed on by a pointer that stays === over its life", () => {
@@ -478,7 +490,7 @@ describe("Callback.dispose", () => {
     const before = stats().staleCalls;
     const results = new Int32Array(4);
     const reports = reportsOf(() => {
-      library.symbols.collect_i32(made, results, 4);
+      library.symbols.collect_i32(made.pointer, results, 4);
       assertStrictEquals(library.symbols.relay_i32(made.pointer, 0), -3);
     });
     assertEquals([...results], [-3, -3, -3, -3]);
@@ -900,13 +912,13 @@ describe("a result that a callback can't have", () => {
 describe("an error with no native call of belay's around it", () => {
   const callRaw = (made: Callback<typeof i32ToI32>): unknown => raw["relay_i32"](pointerValue(made.pointer), 1);
 
-  it("goes to onError when the turn's code is done; C gets the fallback", async () => {
+  it("goes to onError at once; C gets the fallback", async () => {
     for (const thrown of [new Error("thrown"), undefined, null, "text", 0, Object.freeze({})]) {
       const errors: unknown[] = [];
       const onError = (error: unknown): void => void errors.push(error);
       using made = callback(i32ToI32, () => raise(thrown), { fallback: -4, onError });
       assertStrictEquals(callRaw(made), -4);
-      assertEquals([errors.length, stats().pendingErrors], [0, 1]);
+      assertEquals([errors.length, stats().pendingErrors], [1, 0]);
       await turn();
       assertEquals([errors.length, stats().pendingErrors], [1, 0]);
       assertStrictEquals(errors[0], thrown);

@@ -838,6 +838,7 @@ describe("HandleTable against a model", () => {
     const deleted: number[] = [];
     const issuedBySlot = new Map<number, number>();
     let tracking = false;
+    configure({ trackLeaks: tracking });
     let refusals = 0;
     const liveId = () => [...model.keys()][random(model.size)];
     const mayCreate = () => {

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { dlopen, Handle, stats } from "@belay/ffi";
+import { dlopen, Handle } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
+import { alive } from "./gc.ts";
 import type { Answer, Question } from "./fixtures/worker.ts";
 
 /** Asks a new worker, and terminates it when it has answered. */
@@ -23,6 +24,7 @@ async function ask(question: Question): Promise<Answer> {
   }
 }
 
+const before = alive();
 const maps = "/proc/self/maps";
 const hasMaps = existsSync(maps);
 
@@ -69,7 +71,6 @@ describe("isolates", () => {
   );
 
   it("nothing is left alive here", () => {
-    const { handles, callbacks, libraries } = stats();
-    assertEquals({ handles, callbacks, libraries }, { handles: 0, callbacks: 0, libraries: 0 });
+    assertEquals(alive(), before);
   });
 });
