@@ -273,13 +273,17 @@ describe("pointerFrom and pointerValue", () => {
     }
   });
 
-  it("pointerFrom takes an address of 2^53 and more exactly, or throws a RangeError", () => {
-    for (const address of [2n ** 53n, 2n ** 53n + 1n, 2n ** 64n - 1n]) {
-      if ("Bun" in globalThis) {
-        assertThrows(() => pointerFrom(address), RangeError, "expected an address below 2^53");
-      } else {
-        assertStrictEquals(pointerValue(pointerFrom(address)), address);
-      }
+  it("pointerFrom takes an address of 2^53 and more exactly, and C gives it back", () => {
+    using library = dlopen(testLibrary, {
+      identity_pointer: { parameters: ["pointer"], result: "pointer" },
+      relay_pointer: { parameters: [{ parameters: ["pointer"], result: "pointer" }, "pointer"], result: "pointer" },
+    });
+    const { identity_pointer, relay_pointer } = library.symbols;
+    for (const address of [2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 0xb400000012345671n, 2n ** 64n - 1n]) {
+      const pointer = pointerFrom(address);
+      assertStrictEquals(pointerValue(pointer), address);
+      assertStrictEquals(identity_pointer(pointer), pointer);
+      assertStrictEquals(relay_pointer((value) => value, pointer), pointer);
     }
   });
 

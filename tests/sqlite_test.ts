@@ -124,6 +124,26 @@ describe("examples/sqlite", () => {
     assertThrows(() => database.query(sql), Error, "stop");
   });
 
+  test("functions take what they are called with: defaults, rest parameters, the wrong count", () => {
+    using database = new Database(":memory:");
+    database.function("twice", (value, factor = 2) => Number(value) * Number(factor));
+    database.function("count", (...values) => values.length);
+    const sql = "SELECT twice(4) AS a, twice(4, 3) AS b, count() AS c, count(1, 2, 3) AS d, count(x'') AS e";
+    assertEquals(database.query(sql), [{ a: 8, b: 12, c: 0, d: 3, e: 1 }]);
+  });
+
+  test("a function can run another statement, but not close its database; a closed one refuses everything", () => {
+    const database = new Database(":memory:");
+    database.function("nested", () => database.query("SELECT 5 AS n")[0].n);
+    database.function("close", () => (database.close(), null));
+    assertEquals(database.query("SELECT nested() AS n"), [{ n: 5 }]);
+    assertThrows(() => database.query("SELECT close()"), SqliteError, "can't close");
+    database.close();
+    using _other = new Database(":memory:");
+    assertThrows(() => database.query("SELECT 1"), SqliteError, "is closed");
+    database.close();
+  });
+
   test("two databases share the native callbacks", () => {
     const { callbacks } = stats();
     using first = new Database(":memory:");

@@ -1,12 +1,14 @@
 /** Isolates: workers beside the main thread, and what is left of them. */
 
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { dlopen, Handle } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
+import { root } from "../scripts/tools.ts";
+import { runChild } from "./child.ts";
 import { alive } from "./gc.ts";
 import type { Answer, Question } from "./fixtures/worker.ts";
 
@@ -69,6 +71,38 @@ describe("isolates", () => {
       }
     },
   );
+
+  it("two copies of the package in one world have an isolate each (in a child process)", () => {
+    const folder = mkdtempSync(join(tmpdir(), "belay-"));
+    try {
+      cpSync(join(root, "ffi"), join(folder, "ffi"), { recursive: true });
+      copyFileSync(join(root, "mod.ts"), join(folder, "mod.ts"));
+      mkdirSync(join(folder, "native"));
+      // The same core, as the loader sees it.
+      symlinkSync(join(root, "native", "lib"), join(folder, "native", "lib"));
+      const { code, stdout, stderr } = runChild("two_copies.ts", [folder]);
+      assertEquals([code, stderr], [0, ""]);
+      assertEquals(JSON.parse(stdout), {
+        ids: 5060,
+        mine: 2,
+        theirs: 3,
+        crossed: 3,
+        values: true,
+        theirValues: true,
+        foreignCalls: 0,
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  for (const kind of ["live", "disposed", "exit"]) {
+    it(`C calls a callback while the process exits: it answers with its fallback (${kind}, in a child process)`, () => {
+      const { code, signal, stdout } = runChild("at_exit.ts", [kind]);
+      assertEquals([code, signal], [0, null]);
+      assertEquals(stdout.trim().split("\n"), ["end", "at exit: -5"]);
+    });
+  }
 
   it("nothing is left alive here", () => {
     assertEquals(alive(), before);

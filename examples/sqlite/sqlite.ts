@@ -94,7 +94,7 @@ const definitions = {
     parameters: [database, "cstring", "i32", "handle", collationCallback, destroyCallback],
     result: "i32",
   },
-  sqlite3_update_hook: { parameters: [database, updateCallback, "handle"], result: "usize" },
+  sqlite3_update_hook: { parameters: [database, updateCallback, "handle"], result: "pointer" },
   sqlite3_progress_handler: { parameters: [database, "i32", progressCallback, "handle"], result: "void" },
 } as const;
 
@@ -102,6 +102,8 @@ const ok = 0;
 const row = 100;
 const done = 101;
 const utf8 = 1;
+/** A function takes any number of arguments: its `length` doesn't tell, with defaults or a rest parameter. */
+const anyCount = -1;
 const openReadWriteCreate = 6;
 /** Tells SQLite to copy text and blobs: they are ours only for the time of the call. */
 const transient = -1;
@@ -280,8 +282,11 @@ let shared: { sqlite: Sqlite; users: number } | undefined;
 export class Database {
   readonly #sqlite: Sqlite;
   readonly #pointer: Pointer<"sqlite3"> | null;
-  #hooks: Handle[] = [];
+  #updateHook: Handle | undefined;
+  #progressHandler: Handle | undefined;
   #closed = false;
+  /** Statements that are running: a function of one may run another. */
+  #running = 0;
 
   /** Opens a database file, which is created if it isn't there; `":memory:"` for none. */
   constructor(path: string) {
@@ -309,7 +314,7 @@ export class Database {
     this.#check(this.#symbols.sqlite3_create_function_v2(
       this.#pointer,
       name,
-      fn.length || -1,
+      anyCount,
       utf8,
       user,
       scalar,
@@ -330,7 +335,7 @@ export class Database {
     this.#check(this.#symbols.sqlite3_create_function_v2(
       this.#pointer,
       name,
-      aggregate.step.length - 1,
+      anyCount,
       utf8,
       user,
       null,
@@ -353,17 +358,17 @@ export class Database {
   /** Has a function called for each row that is inserted, updated or deleted. */
   onUpdate(hook: UpdateHook): void {
     const user = Handle.create(hook);
-    const previous = Number(this.#symbols.sqlite3_update_hook(this.#pointer, this.#sqlite.update, user));
-    this.#hooks = this.#hooks.filter((handle) => handle.id !== previous);
-    if (previous !== 0) Handle.delete(previous);
-    this.#hooks.push(user);
+    this.#symbols.sqlite3_update_hook(this.#pointer, this.#sqlite.update, user);
+    this.#updateHook?.delete();
+    this.#updateHook = user;
   }
 
   /** Has a function called every `steps` steps of SQLite's machine; `false` interrupts the query. */
   onProgress(steps: number, progress: Progress): void {
     const user = Handle.create(progress);
     this.#symbols.sqlite3_progress_handler(this.#pointer, steps, this.#sqlite.progress, user);
-    this.#hooks.push(user);
+    this.#progressHandler?.delete();
+    this.#progressHandler = user;
   }
 
   /** Runs one statement and gives its rows. */
@@ -372,10 +377,12 @@ export class Database {
     this.#check(this.#symbols.sqlite3_prepare_v2(this.#pointer, sql, -1, out, null));
     const statement = pointerFrom<"sqlite3_stmt">(out[0]);
     if (statement === null) return [];
+    this.#running += 1;
     try {
       parameters.forEach((parameter, index) => this.#check(this.#bind(statement, index + 1, parameter)));
       return this.#sqlite.run(() => this.#rows(statement));
     } finally {
+      this.#running -= 1;
       this.#symbols.sqlite3_finalize(statement);
     }
   }
@@ -383,9 +390,11 @@ export class Database {
   /** Closes the database. The last one closes the library, too. */
   close(): void {
     if (this.#closed) return;
+    if (this.#running > 0) throw new SqliteError("a function of a statement can't close its database");
+    this.#sqlite.symbols.sqlite3_close_v2(this.#pointer);
     this.#closed = true;
-    this.#symbols.sqlite3_close_v2(this.#pointer);
-    for (const hook of this.#hooks) hook.delete();
+    this.#updateHook?.delete();
+    this.#progressHandler?.delete();
     if (shared === undefined || --shared.users > 0) return;
     shared = undefined;
     this.#sqlite.close();
@@ -396,6 +405,7 @@ export class Database {
   }
 
   get #symbols(): Sqlite["symbols"] {
+    if (this.#closed) throw new SqliteError("the database is closed");
     return this.#sqlite.symbols;
   }
 

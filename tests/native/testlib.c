@@ -154,3 +154,15 @@ EXPORT int32_t call_many_integers(int32_t (*callback)(int8_t, uint8_t, int16_t, 
                                                       int16_t, bool, int32_t)) {
   return callback(-1, 2, -3, 4, -5, -6, 7, -8, true, -10);
 }
+
+/* A callback that C calls when the process exits; it tells what it got. */
+#include <stdio.h>
+static int32_t (*at_exit)(int32_t) = NULL;
+static void call_at_exit(void) {
+  printf("at exit: %d\n", at_exit(1));
+  fflush(stdout);
+}
+EXPORT void keep_until_exit(int32_t (*callback)(int32_t)) {
+  at_exit = callback;
+  atexit(call_at_exit);
+}
