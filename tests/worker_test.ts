@@ -100,7 +100,9 @@ describe("isolates", () => {
     it(`C calls a callback while the process exits: it answers with its fallback (${kind}, in a child process)`, () => {
       const { code, signal, stdout } = runChild("at_exit.ts", [kind]);
       assertEquals([code, signal], [0, null]);
-      assertEquals(stdout.trim().split("\n"), ["end", "at exit: -5"]);
+      // Bun ends without running `atexit` handlers.
+      const called = "Bun" in globalThis ? [] : ["at exit: -5"];
+      assertEquals(stdout.trim().split("\n"), ["end", ...called]);
     });
   }
 
