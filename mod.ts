@@ -31,7 +31,7 @@ export { Handle } from "./ffi/handle.ts";
 export { dlopen, type Library, type LibraryOptions } from "./ffi/library.ts";
 export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
 export { NativeMemory } from "./ffi/memory.ts";
-export { pointerFrom, pointerValue } from "./ffi/pointer.ts";
+export { cstringAt, pointerFrom, pointerValue } from "./ffi/pointer.ts";
 export { type Configuration, configure, type Report } from "./ffi/report.ts";
 export { type Stats, stats } from "./ffi/stats.ts";
 export { type Leak, leaks } from "./ffi/tracking.ts";

@@ -117,7 +117,8 @@ function collected({ bound, token }: Registered): void {
  * ```
  *
  * @throws {TypeError} When the definition uses a type that a callback can't have.
- * @throws {RangeError} When all 4,096 thunks are in use, or too many arguments would arrive on the stack.
+ * @throws {RangeError} When no thunk is left for its shape, of the 4,096 that the process has, or too many arguments would
+ * arrive on the stack.
  */
 export function callback<const D extends CallbackDefinition>(
   definition: D,

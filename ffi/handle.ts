@@ -176,7 +176,8 @@ export class HandleTable {
     if (this.#tag === 0) return "unissued";
     const slot = (id >> 1) & slotMask;
     if ((id & 1) !== parity(slot) || id >= this.#lastGenerationId + generationUnit) return "malformed";
-    if (Math.floor((id % generationUnit) / tagUnit) !== this.#tag) return "foreign";
+    const tag = Math.floor((id % generationUnit) / tagUnit);
+    if (tag !== this.#tag) return tag === 0 ? "malformed" : "foreign";
     if (slot >= this.#used) return "unissued";
     // NaN, when the slot is retired, is not above any id.
     return id >= this.#ids[slot] ? "unissued" : "stale";

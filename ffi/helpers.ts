@@ -139,7 +139,7 @@ export const helpers = {
   handleId,
   asCell,
   handleIdAt,
-  handleValue: (id: number): unknown => handleTable().value(id),
+  handles: handleTable(),
   stringAt,
   isAddress,
   functionAddress,

@@ -184,7 +184,10 @@ function bindLibrary<S extends Definitions>(
   const functions = Object.entries(definitions).filter((entry): entry is [string, FunctionDefinition] =>
     isFunction(entry[1]) && addresses.get(entry[0]) !== null
   );
-  const symbols: Record<string, unknown> = Object.create(null);
+  // With a prototype: V8 looks up the properties of an object without one in a hash table.
+  const symbols: Record<string, unknown> = {};
+  const define = (key: string, value: unknown): void =>
+    void Object.defineProperty(symbols, key, { value, enumerable: true });
   const closers: (() => void)[] = [];
   let native: NativeLibrary | undefined;
   try {
@@ -194,7 +197,7 @@ function bindLibrary<S extends Definitions>(
     );
     functions.forEach(([key, definition], index) => {
       const downcall = makeDowncall(key, definition, bound.functions[index], owner);
-      symbols[key] = downcall.call;
+      define(key, downcall.call);
       closers.push(downcall.close);
     });
   } catch (error) {
@@ -204,7 +207,7 @@ function bindLibrary<S extends Definitions>(
   }
   for (const [key, definition] of Object.entries(definitions)) {
     const address = addresses.get(key);
-    if (address === null || address === undefined) symbols[key] = null;
+    if (address === null || address === undefined) define(key, null);
     else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
   }
   if (!unload) {

@@ -156,9 +156,9 @@ export function fromResult(type: ResultType, variable: string): string {
     case "function":
       return `nullable(${variable})`;
     case "handle":
-      return `handleValue(toNumber(${variable}))`;
+      return `handles.value(toNumber(${variable}))`;
     case "handle*":
-      return `handleValue(handleIdAt(${variable}))`;
+      return `handles.value(handleIdAt(${variable}))`;
     case "void":
       return "undefined";
     default:
@@ -211,7 +211,7 @@ export function writeResult(
       ? `u64[${byteOffset / 8}] = ${address};`
       : `if (typeof ${address} === "bigint") u64[${byteOffset / 8}] = ${address};
       else { u32[${byteOffset / 4}] = ${address}; u32[${byteOffset / 4 + 1}] = ${address} / 4294967296; }`;
-  if (type === "void") return `if (${variable} !== undefined) refusePromise(${variable});`;
+  if (type === "void") return `if (${variable} !== undefined) refusePromise(upcall, ${variable});`;
   const check = checkArgument(type, variable, bad, addressKind);
   const integer = integers[type];
   if (integer?.bits === 64) return `${check} ${integer.signed ? "i64" : "u64"}[${byteOffset / 8}] = ${variable};`;

@@ -6,7 +6,7 @@
 
 import type { Address } from "./backend.ts";
 import { core } from "./core.ts";
-import { addressOf, isAddress, nullable } from "./helpers.ts";
+import { addressOf, nullable } from "./helpers.ts";
 import type { Pointer } from "./types.ts";
 
 // A byte order mark is text like any other to C.
@@ -49,7 +49,9 @@ export class NativeMemory {
    * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
    */
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
-    if (!isAddress(pointer)) throw new TypeError("Cannot borrow memory: expected a Pointer that is not null");
+    if (typeof pointer !== "bigint" && typeof pointer !== "number") {
+      throw new TypeError("Cannot borrow memory: expected a Pointer that is not null");
+    }
     if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
       throw new RangeError(`Cannot borrow memory: its length must be a whole number of bytes, got ${byteLength}`);
     }

@@ -1,11 +1,12 @@
 /**
- * Between pointers and the numbers that they are.
+ * Between pointers and the numbers and strings that they stand for.
  *
  * @module
  */
 
 import type { Address } from "./backend.ts";
 import { nullable, toAddress } from "./helpers.ts";
+import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -35,4 +36,20 @@ export function pointerFrom<Tag extends string>(address: bigint | number): Point
 /** The address of a pointer; 0 for `null`. */
 export function pointerValue(pointer: Pointer | null): bigint {
   return pointer === null ? 0n : BigInt(pointer as unknown as Address);
+}
+
+/**
+ * The zero-terminated UTF-8 string that C has at a pointer, copied; `null` for `null`. For strings that a `"cstring"`
+ * result doesn't give: those in a `char **`, or in an out-parameter. Nothing is freed.
+ *
+ * ```ts
+ * import { cstringAt, dlopen } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
+ * assert(cstringAt(zlib.symbols.zlibVersion())?.startsWith("1."));
+ * ```
+ */
+export function cstringAt(pointer: Pointer | null): string | null {
+  return pointer === null ? null : backend().readString(pointer as unknown as Address);
 }

@@ -43,7 +43,8 @@ export class ThunkPool {
     const number = this.#rested(resting, patience) ?? this.#nextFresh() ?? this.#rested(resting, 0);
     if (number === undefined) {
       throw new RangeError(
-        `Cannot create a callback: no thunk is left for its shape (${this.#inUse} are in use by this isolate)`,
+        `Cannot create a callback: no thunk is left for its shape (${this.#inUse} are in use by this isolate, the others ` +
+          "have served other shapes or other isolates)",
       );
     }
     this.#inUse += 1;

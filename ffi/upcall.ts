@@ -146,9 +146,8 @@ function makeSignature(definition: CallbackDefinition): Signature {
   const fallback = `u32[${low}] = upcall.fallbackLow; u32[${low + 1}] = upcall.fallbackHigh; return;`;
   const scope = {
     ...words,
-    handles: handleTable(),
     badResult(upcall: Upcall, value: unknown): never {
-      refusePromise(value);
+      refusePromise(upcall, value);
       throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
     },
     refusePromise,
@@ -214,13 +213,13 @@ function makeSignature(definition: CallbackDefinition): Signature {
   };
 }
 
-function refusePromise(value: unknown): void {
+function refusePromise({ name }: Upcall, value: unknown): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
   // Its rejection has been answered for: the error below says all there is to say.
   then.call(value, undefined, () => {});
-  throw new TypeError("Cannot return from a callback: it returned a promise, and C can't wait for it");
+  throw new TypeError(`Cannot return from callback "${name}": the result is a promise, and C can't wait for it`);
 }
 
 function invalidHandle(upcall: Upcall, id: number, index: number): void {

@@ -6,13 +6,10 @@
 
 import process from "node:process";
 import { build } from "./build.ts";
-import { bun, deno, main, run, runtimes } from "./tools.ts";
+import { runExample } from "./example.ts";
+import { main, runtimes } from "./tools.ts";
 
 await main(() => {
   build();
-  for (const runtime of runtimes(process.argv.slice(2))) {
-    console.log(`\n=== ${runtime} ===\n`);
-    const [command, args] = runtime === "deno" ? [deno(), ["run", "-A"]] : [bun(), ["run"]];
-    run(command, [...args, "examples/sqlite/demo.ts"]);
-  }
+  runExample("examples/sqlite/demo.ts", runtimes(process.argv.slice(2)));
 });

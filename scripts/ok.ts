@@ -8,9 +8,10 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { build } from "./build.ts";
+import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
 import { test, testFiles } from "./test.ts";
-import { bun, deno, main, output, root, run, runZig, StepError, tsc } from "./tools.ts";
+import { deno, main, output, root, run, runZig, StepError, tsc } from "./tools.ts";
 
 const sourceFolders = ["ffi", "tests", "tests/types", "examples", "examples/sqlite", "bench", "scripts"];
 
@@ -49,10 +50,7 @@ const steps: Readonly<Record<string, () => void>> = {
   examples() {
     const examples = readdirSync(join(root, "examples")).filter((file) => /^\d\d_.*\.ts$/.test(file)).sort();
     const paths = [...examples.map((file) => `examples/${file}`), "examples/sqlite/demo.ts"];
-    for (const path of paths) {
-      run(deno(), ["run", "-A", "--quiet", "--no-check", "--v8-flags=--expose-gc", path]);
-      run(bun(), ["run", path]);
-    }
+    for (const path of paths) runExample(path);
   },
   bench: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/bench.ts", "--small"]),
   publish: () => run(deno(), ["publish", "--quiet", "--dry-run", "--allow-dirty"]),

@@ -885,7 +885,7 @@ describe("a result that a callback can't have", () => {
     for (const type of scalarTypes) {
       const { results, error } = collectResults(type, () => Promise.resolve(0));
       assertInstanceOf(error, TypeError, type);
-      assertStringIncludes(error.message, "returned a promise", type);
+      assertStringIncludes(error.message, "the result is a promise", type);
       assertStrictEquals(results.filter((result) => Number(result) !== 0).length, 0);
     }
   });
@@ -895,16 +895,16 @@ describe("a result that a callback can't have", () => {
     const then = (): void => {};
     for (const value of [Promise.resolve(), { then }, Object.assign(() => {}, { then })]) {
       const error = assertThrows(() => library.symbols["call_void"](() => value), TypeError);
-      assertStringIncludes(error.message, "returned a promise");
+      assertStringIncludes(error.message, "the result is a promise");
     }
-    assertThrows(() => library.symbols["call_void"](async () => {}), TypeError, "returned a promise");
+    assertThrows(() => library.symbols["call_void"](async () => {}), TypeError, "the result is a promise");
   });
 
   for (const name of ["rejected promise", "async function that throws"]) {
     it(`is a ${name}, whose rejection is handled (in a child process)`, () => {
       const { code, stdout, stderr } = runChild("callback_errors.ts", [name]);
       assertEquals({ code, stderr }, { code: 0, stderr: "" });
-      assertMatch(stdout, /^TypeError: .*returned a promise.*\nend\n$/);
+      assertMatch(stdout, /^TypeError: .*the result is a promise.*\nend\n$/);
     });
   }
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
-import { dlopen, NativeMemory, type Pointer, pointerFrom, pointerValue } from "@belay/ffi";
+import { cstringAt, dlopen, NativeMemory, type Pointer, pointerFrom, pointerValue } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
 import { alive } from "./gc.ts";
 
@@ -271,6 +271,12 @@ describe("pointerFrom and pointerValue", () => {
     for (const wrong of ["4096", null, undefined, true, {}]) {
       assertThrows(() => pointerFrom(wrong as unknown as number), RangeError, "Cannot make a pointer of");
     }
+  });
+
+  it("cstringAt reads a string of C's, and null for null", () => {
+    using other = dlopen(testLibrary, { greeting: { parameters: [], result: "pointer" } });
+    assertStrictEquals(cstringAt(other.symbols.greeting()), "grüß dich");
+    assertStrictEquals(cstringAt(null), null);
   });
 
   it("pointerFrom takes an address of 2^53 and more exactly, and C gives it back", () => {

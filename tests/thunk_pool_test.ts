@@ -104,7 +104,7 @@ describe("ThunkPool", () => {
       assertThrows(
         () => pool.acquire(resting),
         RangeError,
-        "no thunk is left for its shape (100 are in use by this isolate)",
+        "no thunk is left for its shape (100 are in use by this isolate,",
       );
     }
     assertEquals(pool.inUse, 100);

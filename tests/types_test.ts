@@ -441,7 +441,11 @@ describe("a function as an argument", () => {
       // @ts-expect-error: a parameter that C doesn't give
       () => symbols.relay_i32((value: number, more: number) => value + more, 1),
     );
-    assertThrows(() => symbols.call_void((async () => {}) as unknown as () => void), TypeError, "returned a promise");
+    assertThrows(
+      () => symbols.call_void((async () => {}) as unknown as () => void),
+      TypeError,
+      "the result is a promise",
+    );
   });
 });
 
