@@ -22,6 +22,7 @@ import {
 import type { Platform } from "../ffi/backend.ts";
 import { displayName, libraryCandidates } from "../ffi/library_path.ts";
 import { backend } from "../ffi/runtime.ts";
+import { leftOut } from "./left_out.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil } from "./gc.ts";
@@ -33,6 +34,7 @@ const aliveBefore = alive();
 type Unchecked = (...args: unknown[]) => unknown;
 
 const itOnLinux = process.platform === "linux" ? it : it.skip;
+if (process.platform !== "linux") leftOut("what is mapped after a library was closed, which only Linux tells");
 const unchecked = (fn: unknown): Unchecked => fn as Unchecked;
 
 /** Opens the test library with definitions that are made up at run time. */

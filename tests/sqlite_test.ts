@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { stats } from "@belay/ffi";
+import { leftOut } from "./left_out.ts";
 import { Database, SqliteError } from "../examples/sqlite/sqlite.ts";
 
 function canOpen(): boolean {
@@ -16,7 +17,7 @@ function canOpen(): boolean {
 }
 
 const installed = canOpen();
-if (!installed) console.log("left out: the tests of examples/sqlite, since SQLite's library is not installed");
+if (!installed) leftOut("the tests of examples/sqlite, since SQLite's library is not installed");
 
 /** A test after which nothing more is alive than before. Not an `afterEach`: Deno's `node:test` ignores what one throws. */
 function test(name: string, body: () => void): void {
