@@ -22,15 +22,20 @@ function typeScriptFiles(): string[] {
   return ["./mod.ts", ...files.filter((file) => !file.endsWith("bun_types.ts"))];
 }
 
+/** Runs a tool of Deno's that runs none of our code. */
+function tool(args: readonly string[]): void {
+  run(deno(), args, { retryAfterSignal: true });
+}
+
 /** What a step does: here rather than as shell commands, so that it is the same on every system. */
 const steps: Readonly<Record<string, () => void>> = {
   format() {
-    run(deno(), ["fmt", "--check", "--quiet"]);
+    tool(["fmt", "--check", "--quiet"]);
     runZig(["fmt", "--check", "native/build.zig", "native/src"]);
   },
-  lint: () => run(deno(), ["lint", "--quiet"]),
+  lint: () => tool(["lint", "--quiet"]),
   types() {
-    run(deno(), ["check", "--quiet", ...typeScriptFiles()]);
+    tool(["check", "--quiet", ...typeScriptFiles()]);
     run(process.platform === "win32" ? "node.exe" : "node", [tsc(), "--project", "."]);
   },
   layers: checkLayers,
@@ -53,7 +58,7 @@ const steps: Readonly<Record<string, () => void>> = {
     for (const path of paths) runExample(path);
   },
   bench: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/bench.ts", "--small"]),
-  publish: () => run(deno(), ["publish", "--quiet", "--dry-run", "--allow-dirty"]),
+  publish: () => tool(["publish", "--quiet", "--dry-run", "--allow-dirty"]),
   /** No machine's name or path gets in. */
   hygiene() {
     const tracked = output("git", ["ls-files", "-z"])?.split("\0").filter((file) => file !== "") ?? [];
