@@ -241,6 +241,7 @@ function openCore(path: string): ReturnType<ReturnType<typeof backend>["open"]> 
   }
 }
 
-function isNull(address: unknown): address is null {
+/** Whether an address is NULL, as any runtime gives it. */
+export function isNull(address: unknown): address is null | 0 | 0n {
   return address === null || address === 0 || address === 0n;
 }

@@ -6,7 +6,7 @@
 
 import type { Address } from "./backend.ts";
 import { calls, none } from "./calls.ts";
-import { core, zeroTerminated } from "./core.ts";
+import { core, isNull, zeroTerminated } from "./core.ts";
 import { Handle, handleTable } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
@@ -36,7 +36,7 @@ export function toNumber(address: Address | null): number {
 
 /** An address as TypeScript's pointer. */
 export function nullable(address: Address | null): Pointer | null {
-  return address === null || address === 0 || address === 0n ? null : address as unknown as Pointer;
+  return isNull(address) ? null : address as unknown as Pointer;
 }
 
 /** A pointer as this runtime's address. */
@@ -90,11 +90,12 @@ function asCell(id: number): ArrayBufferView {
 }
 
 function handleIdAt(address: Address | null): number {
-  return address === null || address === 0 || address === 0n ? 0 : Number(core().load.u64(address, 0));
+  return isNull(address) ? 0 : Number(core().load.u64(address, 0));
 }
 
-function stringAt(address: Address): string | null {
-  return address === 0 || address === 0n ? null : backend().readString(address);
+/** The string at an address, copied. */
+export function stringAt(address: Address | null): string | null {
+  return isNull(address) ? null : backend().readString(address);
 }
 
 /** What `Callback` has behind a key that nobody else can use. */

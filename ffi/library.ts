@@ -9,7 +9,7 @@ import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { core, type LoadType } from "./core.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature } from "./downcall.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
-import { generate, nullable } from "./helpers.ts";
+import { generate, stringAt } from "./helpers.ts";
 import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
 import { fromResult, isNamedType, resultNativeType } from "./marshal.ts";
 import { report } from "./report.ts";
@@ -235,10 +235,7 @@ function defineVariable(
   const convert = generate({}, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
   const read = (): unknown => {
     if (type === "bool") return load.u8(address, 0) !== 0;
-    if (type === "cstring") {
-      const text = load.address(address, 0) as Address | null;
-      return nullable(text) === null ? null : backend().readString(text as Address);
-    }
+    if (type === "cstring") return stringAt(load.address(address, 0) as Address | null);
     return convert(load[native as LoadType](address, 0));
   };
   Object.defineProperty(symbols, key, {

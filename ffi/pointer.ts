@@ -5,8 +5,7 @@
  */
 
 import type { Address } from "./backend.ts";
-import { nullable, toAddress } from "./helpers.ts";
-import { backend } from "./runtime.ts";
+import { nullable, stringAt, toAddress } from "./helpers.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -51,5 +50,5 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * ```
  */
 export function cstringAt(pointer: Pointer | null): string | null {
-  return pointer === null ? null : backend().readString(pointer as unknown as Address);
+  return stringAt(pointer as unknown as Address | null);
 }

@@ -22,7 +22,6 @@ import type { CallbackDefinition, Pointer } from "./types.ts";
 
 /** A definition, worked out: what every callback of it shares. */
 export interface Signature {
-  readonly definition: CallbackDefinition;
   /** What tells functions apart that C may not confuse. */
   readonly shape: string;
   readonly stackWords: number;
@@ -153,7 +152,6 @@ function makeSignature(definition: CallbackDefinition): Signature {
     refusePromise,
     failed: (upcall: Upcall, error: unknown) => postpone(error, upcall.onError),
     invalidHandle,
-    mismatch,
   };
   // All arguments are read before anything else runs: a callback inside this one uses the same words.
   const makeInvoker = generate(
@@ -193,7 +191,6 @@ function makeSignature(definition: CallbackDefinition): Signature {
   if (resting === undefined) restingByShape.set(shape, resting = { entries: [], taken: 0 });
   const resultWord = new Uint32Array(words.u32.buffer, resultByteOffset, 2);
   return {
-    definition,
     shape,
     stackWords,
     resting,

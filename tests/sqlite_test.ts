@@ -141,7 +141,15 @@ describe("examples/sqlite", () => {
     assertThrows(() => database.query("SELECT close()"), SqliteError, "can't close");
     database.close();
     using _other = new Database(":memory:");
-    assertThrows(() => database.query("SELECT 1"), SqliteError, "is closed");
+    const refused: (() => void)[] = [
+      () => database.query("SELECT 1"),
+      () => database.function("f", () => 1),
+      () => database.aggregate("a", { start: () => 0, step: (n) => n, finish: (n) => n }),
+      () => database.collation("c", () => 0),
+      () => database.onUpdate(() => {}),
+      () => database.onProgress(1, () => {}),
+    ];
+    for (const use of refused) assertThrows(use, SqliteError, "is closed");
     database.close();
   });
 

@@ -309,19 +309,8 @@ export class Database {
 
   /** Defines an SQL function. Its value can be an error: what it throws comes out of the query. */
   function(name: string, fn: Scalar): void {
-    const { scalar, destroy } = this.#sqlite;
-    const user = Handle.create(fn);
-    this.#check(this.#symbols.sqlite3_create_function_v2(
-      this.#pointer,
-      name,
-      anyCount,
-      utf8,
-      user,
-      scalar,
-      null,
-      null,
-      destroy,
-    ));
+    const { scalar } = this.#sqlite;
+    this.#define(name, fn, { scalar });
   }
 
   /** Defines an SQL aggregate. */
@@ -330,26 +319,16 @@ export class Database {
     step(state: S, ...values: Value[]): S;
     finish(state: S): Value;
   }): void {
-    const { step, final, destroy } = this.#sqlite;
-    const user = Handle.create(aggregate);
-    this.#check(this.#symbols.sqlite3_create_function_v2(
-      this.#pointer,
-      name,
-      anyCount,
-      utf8,
-      user,
-      null,
-      step,
-      final,
-      destroy,
-    ));
+    const { step, final } = this.#sqlite;
+    this.#define(name, aggregate, { step, final });
   }
 
   /** Defines an order of texts. */
   collation(name: string, compare: Collation): void {
     const { collate, destroy } = this.#sqlite;
+    const symbols = this.#symbols;
     const user = Handle.create(compare);
-    const code = this.#symbols.sqlite3_create_collation_v2(this.#pointer, name, utf8, user, collate, destroy);
+    const code = symbols.sqlite3_create_collation_v2(this.#pointer, name, utf8, user, collate, destroy);
     // The one function of SQLite's that does not call xDestroy when it fails.
     if (code !== ok) user.delete();
     this.#check(code);
@@ -357,16 +336,18 @@ export class Database {
 
   /** Has a function called for each row that is inserted, updated or deleted. */
   onUpdate(hook: UpdateHook): void {
+    const symbols = this.#symbols;
     const user = Handle.create(hook);
-    this.#symbols.sqlite3_update_hook(this.#pointer, this.#sqlite.update, user);
+    symbols.sqlite3_update_hook(this.#pointer, this.#sqlite.update, user);
     this.#updateHook?.delete();
     this.#updateHook = user;
   }
 
   /** Has a function called every `steps` steps of SQLite's machine; `false` interrupts the query. */
   onProgress(steps: number, progress: Progress): void {
+    const symbols = this.#symbols;
     const user = Handle.create(progress);
-    this.#symbols.sqlite3_progress_handler(this.#pointer, steps, this.#sqlite.progress, user);
+    symbols.sqlite3_progress_handler(this.#pointer, steps, this.#sqlite.progress, user);
     this.#progressHandler?.delete();
     this.#progressHandler = user;
   }
@@ -407,6 +388,27 @@ export class Database {
   get #symbols(): Sqlite["symbols"] {
     if (this.#closed) throw new SqliteError("the database is closed");
     return this.#sqlite.symbols;
+  }
+
+  #define(name: string, userData: unknown, callbacks: Partial<Pick<Sqlite, "scalar" | "step" | "final">>): void {
+    const { scalar = null, step = null, final = null } = callbacks;
+    const { destroy } = this.#sqlite;
+    const symbols = this.#symbols;
+    // SQLite's from here on, whatever comes of it: it calls xDestroy when it fails, too.
+    const user = Handle.create(userData);
+    this.#check(
+      symbols.sqlite3_create_function_v2(
+        this.#pointer,
+        name,
+        anyCount,
+        utf8,
+        user,
+        scalar,
+        step,
+        final,
+        destroy,
+      ),
+    );
   }
 
   #rows(statement: Pointer<"sqlite3_stmt">): Record<string, Value>[] {

@@ -4,7 +4,6 @@ const std = @import("std");
 const builtin = @import("builtin");
 
 const posix = struct {
-    const lazy = 1;
     const now = 2;
     const no_load: c_int = if (builtin.os.tag.isDarwin()) 0x10 else 4;
     const no_delete: c_int = if (builtin.os.tag.isDarwin()) 0x80 else 0x1000;
