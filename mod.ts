@@ -33,6 +33,7 @@ export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
 export { NativeMemory } from "./ffi/memory.ts";
 export { cstringAt, pointerFrom, pointerValue } from "./ffi/pointer.ts";
 export { type Configuration, configure, type Report } from "./ffi/report.ts";
+export { Scope } from "./ffi/scope.ts";
 export { type Stats, stats } from "./ffi/stats.ts";
 export { type Leak, leaks } from "./ffi/tracking.ts";
 export * from "./ffi/types.ts";

@@ -25,7 +25,7 @@ const { each } = dlopen(testLibrary, {
 const rawEach = rawOpen(testLibrary, { each: { parameters: ["i32", "function", "u32"], result: "i32" } })["each"];
 
 const belay = (count: number): void => void each(count, onRow, user);
-const raw = (count: number): void => void rawEach(count, rawOnRow, 1);
+const raw = (count: number): void => void rawEach(count, rawOnRow.pointer, 1);
 
 compare("callback/user-data", { belay, raw }, { count: 300_000 });
 finish();

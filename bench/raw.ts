@@ -31,22 +31,25 @@ export function rawOpen(path: string, definitions: Record<string, RawDefinition>
   return bun().dlopen(path, Object.fromEntries(spelled)).symbols as Record<string, RawFunction>;
 }
 
-/** The runtime's own callback; its pointer as the runtime spells it. */
-export function rawCallback(definition: RawDefinition, fn: (...args: never[]) => unknown): unknown {
-  if (runtime === "deno") {
-    const { UnsafeCallback } = deno() as unknown as {
-      UnsafeCallback: new (definition: RawDefinition, fn: unknown) => { pointer: unknown };
-    };
-    const callback = new UnsafeCallback(definition, fn);
-    kept.push(callback);
-    return callback.pointer;
-  }
-  const { JSCallback } = bun() as unknown as {
-    JSCallback: new (fn: unknown, definition: { args: readonly string[]; returns: string }) => { ptr: unknown };
-  };
-  const callback = new JSCallback(fn, { args: definition.parameters, returns: definition.result });
-  kept.push(callback);
-  return callback.ptr;
+/** A callback of the runtime's own. */
+export interface RawCallback {
+  /** As the runtime spells it. */
+  readonly pointer: unknown;
+  close(): void;
 }
 
-const kept: unknown[] = [];
+/** Makes a callback of the runtime's own. */
+export function rawCallback(definition: RawDefinition, fn: (...args: never[]) => unknown): RawCallback {
+  if (runtime === "deno") {
+    return new (deno() as unknown as { UnsafeCallback: DenoCallback }).UnsafeCallback(definition, fn);
+  }
+  const { JSCallback } = bun() as unknown as { JSCallback: BunCallback };
+  const callback = new JSCallback(fn, { args: definition.parameters, returns: definition.result });
+  return { pointer: callback.ptr, close: () => callback.close() };
+}
+
+type DenoCallback = new (definition: RawDefinition, fn: unknown) => RawCallback;
+type BunCallback = new (
+  fn: unknown,
+  definition: { args: readonly string[]; returns: string },
+) => { readonly ptr: unknown; close(): void };

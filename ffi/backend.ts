@@ -59,6 +59,8 @@ export interface Backend {
   readonly platform: Platform;
   /** Whether addresses are numbers or bigints here. */
   readonly addressKind: "number" | "bigint";
+  /** How much of a thread's stack callbacks may start in, from where the core is attached: the engine's limit less a reserve. */
+  readonly stackByteLength: number;
   /** Throws unless the program may load this library. */
   requirePermission(path: string): void;
   /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */

@@ -58,6 +58,7 @@ export function bunBackend(process: BunProcess): Backend {
       arch: process.arch === "arm64" ? "aarch64" : "x86_64",
     },
     addressKind: "number",
+    stackByteLength: 600 * 1024,
     requirePermission() {},
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.

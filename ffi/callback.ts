@@ -4,12 +4,13 @@
  * @module
  */
 
-import { addCleanup, type Cleanup } from "./cleanup.ts";
+import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
+import { keepAlive, letGo } from "./keep_alive.ts";
 import { report } from "./report.ts";
 import { track, untrack } from "./tracking.ts";
 import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
-import { bind, type BoundUpcall, signatureOf, unbind } from "./upcall.ts";
+import { bind, type FallbackBits, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */
 export interface CallbackOptions<D extends CallbackDefinition> {
@@ -19,14 +20,14 @@ export interface CallbackOptions<D extends CallbackDefinition> {
   readonly fallback?: D["result"] extends "void" ? undefined : CallbackResult<D["result"]>;
   /**
    * Called with an error that no native call of belay's is there to throw, because another binding or the event loop
-   * entered C. Without it, such an error goes to the runtime's uncaught-error path.
+   * entered C. C gets what it returns, or the fallback where that is `undefined`. Without it, and when it throws, the
+   * error goes to the runtime's uncaught-error path.
    */
-  readonly onError?: (error: unknown) => void;
-}
-
-interface Registered {
-  readonly bound: BoundUpcall;
-  readonly token: number;
+  readonly onError?: (error: unknown) => CallbackResult<D["result"]> | undefined | void;
+  /** Whether it disposes of itself when it is first called: that call runs, the next is stale. */
+  readonly once?: boolean;
+  /** Who may call it. `"same"`, the default: the isolate's own thread; a call from elsewhere gets the fallback. */
+  readonly thread?: "same";
 }
 
 /** A TypeScript function that C can call; {@linkcode callback} makes it. */
@@ -35,28 +36,27 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   readonly definition: D;
   /** What C calls. It stays callable after the callback is gone, and answers with the fallback then. */
   readonly pointer: Pointer;
-  readonly #shape: string;
+  readonly #upcall: Upcall;
+  readonly #token: number;
   readonly #cleanup: Cleanup;
-  /** Until it is disposed of: it holds the function. */
-  #registered: Registered | undefined;
 
   /** Made by {@linkcode callback}. */
-  constructor(definition: D, bound: BoundUpcall) {
+  constructor(definition: D, upcall: Upcall) {
     this.definition = definition;
-    this.pointer = bound.pointer;
-    this.#shape = bound.signature.shape;
-    this.#registered = { bound, token: track("callback", bound.upcall.name) };
-    this.#cleanup = addCleanup(this, collected, this.#registered);
+    this.pointer = upcall.pointer;
+    this.#upcall = upcall;
+    this.#token = track("callback", upcall.name);
+    this.#cleanup = addCheckedCleanup(this, collected, this.#token === 0 ? upcall : { upcall, token: this.#token });
   }
 
   /** Whether it was disposed of. */
   get disposed(): boolean {
-    return this.#registered === undefined;
+    return this.#upcall.fn === null;
   }
 
   /** What a native call that gets it as an argument has to know. */
   get [nativeFunction](): NativeFunctionState {
-    return { address: addressOf(this.pointer), shape: this.#shape, disposed: this.disposed };
+    return { address: addressOf(this.pointer), shape: this.#upcall.signature.shape, disposed: this.disposed };
   }
 
   /**
@@ -64,26 +64,31 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
    * shape after a while. A call that is running finishes. Doing it again does nothing.
    */
   dispose(): void {
-    if (this.#registered === undefined) return;
-    const { bound, token } = this.#registered;
-    this.#registered = undefined;
+    if (this.disposed) return;
     this.#cleanup.stop();
-    untrack(token);
-    unbind(bound);
+    if (this.#token !== 0) untrack(this.#token);
+    letGo(this.#upcall);
+    unbind(this.#upcall);
   }
 
   /** As {@linkcode Callback.dispose}. */
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
 
-function collected({ bound, token }: Registered): void {
-  unbind(bound);
-  const leak = untrack(token);
-  if (leak === undefined) return;
-  const message = `callback "${leak.name}" was garbage-collected before it was disposed of; it has been released`;
-  report("leak", message, leak.stack);
+  /**
+   * Keeps the event loop alive, and the callback from being collected, until {@linkcode Callback.unref} or
+   * {@linkcode Callback.dispose}: for a callback that the program waits for. A callback doesn't by itself. Doing it again,
+   * or on a disposed callback, does nothing.
+   */
+  ref(): void {
+    if (!this.disposed) keepAlive(this.#upcall, this);
+  }
+
+  /** Ends what {@linkcode Callback.ref} began. */
+  unref(): void {
+    letGo(this.#upcall);
+  }
 }
 
 /**
@@ -123,34 +128,57 @@ function collected({ bound, token }: Registered): void {
 export function callback<const D extends CallbackDefinition>(
   definition: D,
   fn: CallbackFunction<D>,
-  options: CallbackOptions<D> = {},
+  options?: CallbackOptions<D>,
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
-  const { name: _name, fallback: _fallback, onError, ...rest } = options;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) throw new TypeError(`Cannot create a callback: "${unknown}" is not an option`);
-  if (onError !== undefined && typeof onError !== "function") {
-    throw new TypeError(`Cannot create a callback: onError must be a function, got ${typeof onError}`);
+  if (options === undefined) {
+    return new Callback(definition, bind(signatureOf(definition), fn.name || "anonymous", fn, zero));
   }
-  return new Callback(definition, bindFunction(definition, fn, options, fn.name || "anonymous"));
+  const { name = fn.name || "anonymous", fallback, onError, once = false } = checkedOptions(options);
+  const signature = signatureOf(definition);
+  const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, name);
+  const upcall = bind(signature, name, fn, bits);
+  upcall.onError = onError;
+  const made = new Callback(definition, upcall);
+  if (once) {
+    upcall.fn = (...parameters) => {
+      made.dispose();
+      return (fn as UpcallFunction)(...parameters);
+    };
+  }
+  return made;
 }
 
-/** Puts a function behind a thunk, for a `Callback` or for the time of one native call. */
-export function bindFunction(
-  definition: CallbackDefinition,
-  fn: (...parameters: never[]) => unknown,
-  options: CallbackOptions<CallbackDefinition>,
-  defaultName: string,
-): BoundUpcall {
-  const signature = signatureOf(definition);
-  const { name = defaultName, fallback, onError } = options;
-  const { low, high } = signature.fallbackBits(fallback, name);
-  return bind(signature, {
-    name,
-    fn,
-    fallbackLow: low,
-    fallbackHigh: high,
-    onError,
-    handleReported: false,
-  });
+const zero: FallbackBits = { low: 0, high: 0 };
+const optionNames = ["name", "fallback", "onError", "once", "thread"];
+
+/** @throws {TypeError} When an option is misspelled or of the wrong type. */
+function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D>): CallbackOptions<D> {
+  const refuse = (what: string): never => {
+    throw new TypeError(`Cannot create a callback: ${what}`);
+  };
+  for (const key of Object.keys(options)) if (!optionNames.includes(key)) refuse(`"${key}" is not an option`);
+  const { name, onError, once, thread } = options as Record<string, unknown>;
+  if (name !== undefined && typeof name !== "string") refuse(`name must be a string, got ${typeof name}`);
+  if (onError !== undefined && typeof onError !== "function") {
+    refuse(`onError must be a function, got ${typeof onError}`);
+  }
+  if (once !== undefined && typeof once !== "boolean") refuse(`once must be a boolean, got ${typeof once}`);
+  if (thread !== undefined && thread !== "same") refuse(`thread must be "same", got ${String(thread)}`);
+  return options;
+}
+
+/** Lends a function to one native call. */
+export function lend(definition: CallbackDefinition, fn: UpcallFunction, name: string): Upcall {
+  return bind(signatureOf(definition), name, fn, zero);
+}
+
+/** A callback that was dropped. What leaks are tracked for comes with the token of its creation. */
+function collected(dropped: Upcall | { readonly upcall: Upcall; readonly token: number }): void {
+  if (!("token" in dropped)) return unbind(dropped);
+  unbind(dropped.upcall);
+  const leak = untrack(dropped.token);
+  if (leak === undefined) return;
+  const message = `callback "${leak.name}" was garbage-collected before it was disposed of; it has been released`;
+  report("leak", message, leak.stack);
 }

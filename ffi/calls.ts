@@ -1,10 +1,11 @@
 /**
- * What the two directions of calls share: the error that waits for the native call that it belongs to, and the memory
- * that running native calls use.
+ * What the two directions of calls share: the error that waits for the native call that it belongs to, what else waits to
+ * be looked at, and the memory that running native calls use.
  *
  * @module
  */
 
+import { core } from "./core.ts";
 import { reportUncaught } from "./report.ts";
 
 /** Stands for "no error is waiting"; any value can be thrown. */
@@ -32,6 +33,29 @@ export const calls: CallState = { pending: none, kept: null };
 /** In the source URL of each generated native call, so that a stack shows whether one is running. */
 export const nativeCallMark = "belay-native-call";
 
+/** Sets the word that is looked at after each native call and before each callback. */
+function wantAttention(): void {
+  const { words, attentionWord } = core();
+  words.u32[attentionWord] = 1;
+}
+
+const observers: (() => void)[] = [];
+
+/** Has a function called when the core says that something happened meanwhile. */
+export function onAttention(observer: () => void): void {
+  observers.push(observer);
+}
+
+/** Looks what waits, and answers whether it is an error. Called when the attention word isn't zero. */
+export function errorWaits(): boolean {
+  const { words, attentionWord } = core();
+  words.u32[attentionWord] = 0;
+  for (const observer of observers) observer();
+  if (calls.pending === none) return false;
+  wantAttention();
+  return true;
+}
+
 /**
  * Whether a native call of belay's is on the stack. Asked only when an error has to go somewhere: a count kept by each
  * call would cost it up to half its time.
@@ -55,6 +79,7 @@ function inNativeCall(): boolean {
 export function postpone(error: unknown, onError: ((error: unknown) => void) | undefined): void {
   if (inNativeCall()) {
     calls.pending = error;
+    wantAttention();
   } else if (onError === undefined) {
     reportUncaught(error);
   } else {
@@ -72,6 +97,7 @@ export function aside(fn: () => void): void {
     reportUncaught(error);
   } finally {
     calls.pending = waiting;
+    if (waiting !== none) wantAttention();
   }
 }
 

@@ -8,33 +8,65 @@ import { reportUncaught } from "./report.ts";
 
 /** A cleanup that waits for its target; {@linkcode addCleanup} gives it. */
 export class Cleanup {
-  #run: (() => void) | undefined;
+  /** Until it is registered. */
+  #target: object | undefined;
+  #cleanup: ((arg: unknown) => void) | undefined;
+  #arg: unknown;
 
   /** Made by {@linkcode addCleanup}. */
-  constructor(run: () => void) {
-    this.#run = run;
+  constructor(target: object, cleanup: (arg: unknown) => void, arg: unknown) {
+    this.#target = target;
+    this.#cleanup = cleanup;
+    this.#arg = arg;
   }
 
   /** Cancels the cleanup. Does nothing once it has run, or when it was stopped before. */
   stop(): void {
-    this.#run = undefined;
-    waiting.unregister(this);
+    if (this.#cleanup === undefined) return;
+    if (this.#target === undefined) waiting.unregister(this);
+    this.#target = undefined;
+    this.#cleanup = undefined;
+    this.#arg = undefined;
   }
 
   /** Runs the cleanup, once: the registry's side of the bargain. */
-  static run(cleanup: Cleanup): void {
-    const run = cleanup.#run;
-    cleanup.#run = undefined;
+  static run(waiter: Cleanup): void {
+    const cleanup = waiter.#cleanup;
+    const arg = waiter.#arg;
+    waiter.#cleanup = undefined;
+    waiter.#arg = undefined;
     try {
-      run?.();
+      cleanup?.(arg);
     } catch (error) {
       // The other cleanups that became due with this one must still run.
       reportUncaught(error);
     }
   }
+
+  /** Registers those that were not stopped meanwhile. */
+  static register(waiters: readonly Cleanup[]): void {
+    for (const waiter of waiters) {
+      const target = waiter.#target;
+      if (target === undefined) continue;
+      waiter.#target = undefined;
+      waiting.register(target, waiter, waiter);
+    }
+  }
 }
 
 const waiting = new FinalizationRegistry<Cleanup>(Cleanup.run);
+
+/**
+ * Registering and unregistering costs more than making and closing a callback. So what is new waits here, held, for the
+ * end of the turn, and only what is still there then is registered.
+ */
+const fresh: Cleanup[] = [];
+const mostFresh = 1024;
+
+function registerFresh(): void {
+  Cleanup.register(fresh);
+  fresh.length = 0;
+}
 
 /**
  * Runs `cleanup(arg)` some time after `target` has become unreachable, at most once.
@@ -73,7 +105,14 @@ export function addCleanup<A>(target: object, cleanup: (arg: A) => void, arg: A)
   if (Object.is(target, arg)) {
     throw new TypeError("Cannot add a cleanup whose argument is its target: the target could never be collected");
   }
-  const waiter = new Cleanup(() => cleanup(arg));
-  waiting.register(target, waiter, waiter);
+  return addCheckedCleanup(target, cleanup as (arg: unknown) => void, arg);
+}
+
+/** As {@linkcode addCleanup}, for arguments that need no check. */
+export function addCheckedCleanup(target: object, cleanup: (arg: never) => void, arg: unknown): Cleanup {
+  const waiter = new Cleanup(target, cleanup as (arg: unknown) => void, arg);
+  if (fresh.length === 0) queueMicrotask(registerFresh);
+  else if (fresh.length >= mostFresh) registerFresh();
+  fresh.push(waiter);
   return waiter;
 }

@@ -9,19 +9,28 @@ import type { Address, NativeFunctionObject, NativeSignature, NativeType } from 
 import { LibraryLoadError } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
+import type { Pointer } from "./types.ts";
 
-const abiVersion = 1;
+const abiVersion = 2;
 /** Offsets of the isolate's words, in bytes: `belay_isolate_words` in `belay.h`. */
 const resultByteOffset = 64 * 8;
-const thunkByteOffset = resultByteOffset + 8;
-const tagByteOffset = thunkByteOffset + 4;
+const callbackByteOffset = resultByteOffset + 8;
+const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const foreignCallsByteOffset = slotsByteOffset + 4;
-const wordsByteLength = foreignCallsByteOffset + 4;
-/** `BELAY_THUNK_COUNT`, `BELAY_CHUNK_LENGTH` and the size of a `belay_thunk`. */
-const thunkCount = 4096;
-const chunkLength = 64;
-const slotByteLength = 24;
+const attentionByteOffset = foreignCallsByteOffset + 4;
+const overflowByteOffset = attentionByteOffset + 4;
+const wordsByteLength = overflowByteOffset + 4;
+/** `BELAY_BLOCK_LENGTH`, `BELAY_CHUNK_LENGTH`, `BELAY_NO_THUNK`. */
+const blockLength = 4096;
+const chunkLength = 16;
+const noThunk = 2 ** 32 - 1;
+/** A `belay_thunk` in 32-bit words, and the places of its fields. */
+const slotWords = 8;
+const fallbackWord = 2;
+const stackWordsWord = 4;
+const foreignCallsWord = 5;
+const indexWord = 6;
 
 /** The isolate's words as typed arrays of every width. */
 export interface WordViews {
@@ -45,19 +54,31 @@ export interface Core {
   readonly words: WordViews;
   /** Where in the words a callback's result goes, in bytes. */
   readonly resultByteOffset: number;
+  /** Which of `words.u32` is the index of the thunk that is being called. */
+  readonly callbackWord: number;
+  /** Which of `words.u32` is not zero when something waits to be looked at. */
+  readonly attentionWord: number;
+  /** Which of `words.u32` is 1 when this call has too little stack left. */
+  readonly overflowWord: number;
   readonly tag: number;
   /** Where the ids of this isolate's registry are kept. */
   readonly idStore: IdStore;
-  readonly thunkCount: number;
-  /** Where in the words the number of the thunk stands that is being called, in bytes. */
-  readonly thunkByteOffset: number;
   foreignCalls(): number;
+  /** How many isolates of the process are live. */
+  isolateCount(): number;
   setTrampoline(address: Address): void;
-  /** Takes a chunk of thunks: their numbers, none when the pool is used up. */
-  claimThunks(): number[];
-  thunkAddress(number: number): Address;
-  /** Tells the dispatcher of a signature: the words on its stack, and the result bits for when nobody can be asked. */
-  describeThunk(number: number, stackWords: number, fallbackLow: number, fallbackHigh: number): void;
+  /** The number of a shape. */
+  shape(name: string): number;
+  /** How many thunks the process has by now. */
+  thunkCount(): number;
+  /** Makes a chunk of thunks for a shape, and answers how many it made; their indices follow those made before. */
+  claimThunks(shape: number): number;
+  /** What C calls, by a thunk's index. */
+  readonly thunkPointers: readonly Pointer[];
+  /** Puts a signature behind a thunk: the words on its stack, and the result bits for when nobody can be asked. */
+  describeThunk(index: number, stackWords: number, fallbackLow: number, fallbackHigh: number): void;
+  /** How many calls of a thunk came from elsewhere since it was described. */
+  foreignCallsOf(index: number): number;
   openLibrary(path: string, pinned: boolean): { library: Address } | { reason: string };
   librarySymbol(library: Address, name: string): Address | null;
   closeLibrary(library: Address): void;
@@ -68,12 +89,15 @@ export interface Core {
 
 const signatures = {
   abiVersion: signature("belay_abi_version", [], "u32"),
-  attach: signature("belay_isolate_attach", ["bool"], "address"),
+  attach: signature("belay_isolate_attach", ["bool", "u32"], "address"),
   leave: signature("belay_isolate_leave", ["address"], "void"),
   wordsOf: signature("belay_isolate_words_of", ["address"], "address"),
   setTrampoline: signature("belay_isolate_set_trampoline", ["address", "address"], "void"),
   registryIds: signature("belay_registry_ids", ["address", "u32"], "address"),
-  claim: signature("belay_thunks_claim", ["address"], "u32"),
+  isolateCount: signature("belay_isolate_count", [], "u32"),
+  shape: signature("belay_shape", ["view"], "u32"),
+  thunkCount: signature("belay_thunk_count", [], "u32"),
+  claim: signature("belay_thunks_claim", ["address", "u32"], "u32"),
   thunkAddress: signature("belay_thunk_address", ["u32"], "address"),
   thunkSlot: signature("belay_thunk_slot", ["u32"], "address"),
   libraryOpen: signature("belay_library_open", ["view", "bool", "view", "u32"], "address"),
@@ -147,10 +171,7 @@ function attach(): Core {
   const path = corePath();
   const names = Object.keys(signatures) as (keyof typeof signatures)[];
   const opened = openCore(path);
-  const native = Object.fromEntries(names.map((name, index) => [name, opened.functions[index]])) as Record<
-    keyof typeof signatures,
-    NativeFunctionObject
-  >;
+  const native = Object.fromEntries(names.map((name, index) => [name, opened.functions[index]])) as Natives;
   const version = native.abiVersion();
   if (version !== abiVersion) {
     opened.close();
@@ -160,7 +181,7 @@ function attach(): Core {
   }
   // Another copy of this package may be at work in the same world, on an isolate of its own.
   const world = globalThis as { [copies]?: number };
-  const isolate = native.attach(world[copies] !== undefined) as Address | null;
+  const isolate = native.attach(world[copies] !== undefined, runtime.stackByteLength) as Address | null;
   if (isNull(isolate)) {
     throw new RangeError(
       "Cannot attach to belay's native core: 255 isolates of this process are live, or no memory is left",
@@ -184,8 +205,9 @@ function attach(): Core {
     f32: new Float32Array(buffer),
     f64: new Float64Array(buffer, 0, wordsByteLength >>> 3),
   };
-  const slots = new Uint32Array(runtime.map(native.thunkSlot(0) as Address, thunkCount * slotByteLength));
+  const thunks = thunkTable(native, isolate);
   return {
+    ...thunks,
     words,
     resultByteOffset,
     tag: words.u32[tagByteOffset / 4],
@@ -197,21 +219,12 @@ function attach(): Core {
         return new Float64Array(runtime.map(ids, length * 8));
       },
     },
-    thunkCount,
-    thunkByteOffset,
+    callbackWord: callbackByteOffset / 4,
+    attentionWord: attentionByteOffset / 4,
+    overflowWord: overflowByteOffset / 4,
     foreignCalls: () => words.u32[foreignCallsByteOffset / 4],
+    isolateCount: () => native.isolateCount() as number,
     setTrampoline: (address) => void native.setTrampoline(isolate, address),
-    claimThunks() {
-      const first = native.claim(isolate) as number;
-      return first >= thunkCount ? [] : Array.from({ length: chunkLength }, (_, index) => first + index);
-    },
-    thunkAddress: (number) => native.thunkAddress(number) as Address,
-    describeThunk(number, stackWords, fallbackLow, fallbackHigh) {
-      const index = number * (slotByteLength / 4);
-      slots[index + 2] = fallbackLow;
-      slots[index + 3] = fallbackHigh;
-      slots[index + 4] = stackWords;
-    },
     openLibrary(libraryPath, pinned) {
       const reason = runtime.hold(new Uint8Array(1024));
       const library = native.libraryOpen(zeroTerminated(libraryPath), pinned, reason, reason.length);
@@ -227,6 +240,57 @@ function attach(): Core {
     storeU64: (base, byteOffset, value) => void native.storeU64(base, byteOffset, value),
     copy: (target, base, byteOffset, byteLength) =>
       void native.copy(runtime.hold(target), base, byteOffset, byteLength),
+  };
+}
+
+type Natives = Readonly<Record<keyof typeof signatures, NativeFunctionObject>>;
+
+type ThunkTable = Pick<
+  Core,
+  "shape" | "thunkCount" | "claimThunks" | "thunkPointers" | "describeThunk" | "foreignCallsOf"
+>;
+
+/** The thunks of this isolate, by their indices. */
+function thunkTable(native: Natives, isolate: Address): ThunkTable {
+  const runtime = backend();
+  const thunkPointers: Pointer[] = [];
+  /** The slots of each block that the isolate has thunks in, by the block's number. */
+  const blocks = new Map<number, Uint32Array<ArrayBuffer>>();
+  /** By index: the slots of its block, and where in them its own is. */
+  const slots: Uint32Array<ArrayBuffer>[] = [];
+  const places: number[] = [];
+  return {
+    thunkPointers,
+    shape: (name) => native.shape(zeroTerminated(name)) as number,
+    thunkCount: () => native.thunkCount() as number,
+    claimThunks(shape) {
+      const first = native.claim(isolate, shape) as number;
+      if (first === noThunk) return 0;
+      const block = Math.floor(first / blockLength);
+      let blockSlots = blocks.get(block);
+      if (blockSlots === undefined) {
+        const address = native.thunkSlot(block * blockLength) as Address;
+        blockSlots = new Uint32Array(runtime.map(address, blockLength * slotWords * 4));
+        blocks.set(block, blockSlots);
+      }
+      for (let number = first; number < first + chunkLength; number++) {
+        const place = (number % blockLength) * slotWords;
+        blockSlots[place + indexWord] = slots.length;
+        slots.push(blockSlots);
+        places.push(place);
+        thunkPointers.push(native.thunkAddress(number) as unknown as Pointer);
+      }
+      return chunkLength;
+    },
+    describeThunk(index, stackWords, fallbackLow, fallbackHigh) {
+      const blockSlots = slots[index];
+      const place = places[index];
+      blockSlots[place + fallbackWord] = fallbackLow;
+      blockSlots[place + fallbackWord + 1] = fallbackHigh;
+      blockSlots[place + stackWordsWord] = stackWords;
+      blockSlots[place + foreignCallsWord] = 0;
+    },
+    foreignCallsOf: (index) => slots[index][places[index] + foreignCallsWord],
   };
 }
 

@@ -6,8 +6,9 @@
  */
 
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
-import { nativeCallMark, takePending } from "./calls.ts";
-import { bindFunction } from "./callback.ts";
+import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
+import { core } from "./core.ts";
+import { lend } from "./callback.ts";
 import { LibraryClosedError } from "./errors.ts";
 import { addressOf, generate } from "./helpers.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "./marshal.ts";
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition, ParameterType } from "./types.ts";
-import { type BoundUpcall, signatureOf, unbind } from "./upcall.ts";
+import { signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** What a library's functions share and keep alive. */
 export interface LibraryOwner {
@@ -59,6 +60,7 @@ export function makeDowncall(
   const { parameters, result } = definition;
   const names = parameters.map((_, index) => `a${index}`);
   const { addressKind } = backend();
+  const { words: { u32 }, attentionWord } = core();
   const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
   const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
   const kept = names.filter((_, index) => ownsMemory(parameters[index]));
@@ -66,7 +68,7 @@ export function makeDowncall(
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
     if (!isCallbackDefinition(type)) return checkArgument(type, name, bad, addressKind);
-    return `if (typeof ${name} === "function") { lent_${name} = lend(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
+    return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   });
   // Handles, memory and functions are looked at before the callee is: a closed library must not be the last to be named.
@@ -76,7 +78,7 @@ export function makeDowncall(
       ${checks.join("\n")}
       ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
       const r = native(${names.join(", ")});
-      if (calls.pending !== none) throw takePending();
+      if (u32[${attentionWord}] !== 0 && errorWaits()) throw takePending();
       return ${fromResult(result, "r")};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
@@ -101,11 +103,13 @@ export function makeDowncall(
     {
       open: native,
       owner,
+      u32,
+      errorWaits,
       takePending,
       unbind,
-      lend: (index: number, fn: (...parameters: never[]) => unknown): BoundUpcall =>
-        bindFunction(parameters[index] as Exclude<ParameterType, string>, fn, {}, `argument ${index + 1} of ${key}`),
-      lentAddress: (bound: BoundUpcall) => addressOf(bound.pointer),
+      lendFunction: (index: number, fn: UpcallFunction): Upcall =>
+        lend(parameters[index] as Exclude<ParameterType, string>, fn, `argument ${index + 1} of ${key}`),
+      lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
       shapes,
       bad(index: number, value: unknown): never {
         if (owner.closed) closed();

@@ -10,10 +10,12 @@ import { setTracking } from "./tracking.ts";
 export interface Report {
   /**
    * `stale-callback`: C called a callback that was disposed of or garbage-collected. `invalid-handle`: C passed a handle
-   * that names nothing. Both got the callback's fallback. `leak`: a callback or library was garbage-collected before it
+   * that names nothing. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
+   * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
+   * or with `stats()`. `leak`: a callback or library was garbage-collected before it
    * was disposed of; it has been released (only while leaks are tracked).
    */
-  readonly kind: "stale-callback" | "invalid-handle" | "leak";
+  readonly kind: "stale-callback" | "invalid-handle" | "foreign-call" | "leak";
   /** A sentence for a person. */
   readonly message: string;
   /** The error that says the same to a program, or the stack of the creation of what leaked. */

@@ -4,14 +4,18 @@
  * @module
  */
 
-import { calls, none } from "./calls.ts";
+import { calls, errorWaits, none } from "./calls.ts";
 import { core, coreIsAttached } from "./core.ts";
 import { Handle } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
 
-/** Counts of this isolate. */
+/** Counts of this isolate; those of the process say so. */
 export interface Stats {
+  /** This isolate's registry tag, 1 to 255; 0 before it has opened anything. */
+  readonly isolate: number;
+  /** Isolates of the process that have opened something and live. */
+  readonly isolates: number;
   /** Live handles. */
   readonly handles: number;
   /** Live callbacks, functions that are lent to a running native call among them. */
@@ -22,11 +26,11 @@ export interface Stats {
   readonly trampolines: number;
   /** Thunks that callbacks stand behind. */
   readonly thunksInUse: number;
-  /** Thunks of the process. */
+  /** Thunks of the process, in use or not: 4,096, and as many more whenever these are used up. */
   readonly thunks: number;
   /** Calls of callbacks that were disposed of or collected. */
   readonly staleCalls: number;
-  /** Calls that did not come from the isolate's thread. */
+  /** Calls that did not come from the isolate's own thread and stack. */
   readonly foreignCalls: number;
   /** Callbacks that did not run, because C passed a null or stale handle. */
   readonly invalidHandles: number;
@@ -49,13 +53,17 @@ export interface Stats {
  */
 export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
+  // What waits to be reported is.
+  if (native !== undefined) errorWaits();
   return {
+    isolate: native?.tag ?? 0,
+    isolates: native?.isolateCount() ?? 0,
     handles: Handle.live,
     callbacks: upcallCounts.live,
     libraries: libraryCounts.open,
     trampolines: upcallCounts.trampolines,
     thunksInUse: thunksInUse(),
-    thunks: native?.thunkCount ?? 0,
+    thunks: native?.thunkCount() ?? 0,
     staleCalls: upcallCounts.staleCalls,
     foreignCalls: native?.foreignCalls() ?? 0,
     invalidHandles: upcallCounts.invalidHandles,

@@ -1,79 +1,97 @@
 /**
  * Which thunk stands behind which callback. The pool's policy is here; its memory is in the native core.
  *
- * A freed thunk rests: it is used again only for the same shape, first freed first, after 256 younger frees, or sooner
- * when many thunks are taken. So a pointer that C kept too long reaches a closed callback for a while, and no function of
- * another shape while its isolate lives.
+ * A freed thunk rests: it is used again only for the same shape, first freed first, and after 256 younger frees, or
+ * sooner when the core has no more thunks. So a pointer that C kept too long reaches a closed callback for a while, and
+ * never a function of another shape. At most 256 thunks rest that way at any time: what the pool takes from the core is
+ * bounded by the largest number ever in use.
  *
  * @module
  */
 
 const restingFrees = 256;
-/** An isolate that has taken so many thunks lets the rest be, for other shapes and isolates, while it has rested ones. */
-const plenty = 1024;
+const nobody = -1;
 
-/** The freed thunks of one shape, in the order in which they were freed. */
-export interface RestingThunks {
-  readonly entries: { readonly number: number; readonly freedAt: number }[];
-  /** How many at the front were taken. */
-  taken: number;
+/** The thunks of one shape. */
+export interface ShapeThunks {
+  /** The core's number for the shape. */
+  readonly number: number;
+  /** The next one to be used for the first time, and the end of these. */
+  fresh: number;
+  freshEnd: number;
+  /** The freed ones, first freed first: a list through the pool's `#next`. */
+  firstFreed: number;
+  lastFreed: number;
 }
 
-/** Hands out thunk numbers. */
+/** A shape that has no thunks yet. */
+export function shapeThunks(number: number): ShapeThunks {
+  return { number, fresh: 0, freshEnd: 0, firstFreed: nobody, lastFreed: nobody };
+}
+
+/** Hands out indices of thunks: dense numbers from 0, in the order in which the isolate claimed them. */
 export class ThunkPool {
-  readonly #claim: () => number[];
-  #fresh: number[] = [];
+  readonly #claim: (shape: number) => number;
+  /** By index: which of the same shape was freed next, and after how many frees it was freed itself. */
+  readonly #next: number[] = [];
+  readonly #freedAt: number[] = [];
+  /** Modulo 2^32, so that it stays a small integer. */
   #frees = 0;
   #inUse = 0;
-  #taken = 0;
 
-  /** @param claim Gives a chunk of fresh numbers, none when there are no more. */
-  constructor(claim: () => number[]) {
+  /** @param claim Makes a chunk of fresh thunks for a shape, and answers how many it made: 0 when there are no more. */
+  constructor(claim: (shape: number) => number) {
     this.#claim = claim;
   }
 
-  /** How many thunks are taken. */
+  /** How many thunks are in use. */
   get inUse(): number {
     return this.#inUse;
   }
 
-  /** A thunk for a shape. @throws {RangeError} When all are in use. */
-  acquire(resting: RestingThunks): number {
-    const patience = this.#taken < plenty ? restingFrees : 0;
-    const number = this.#rested(resting, patience) ?? this.#nextFresh() ?? this.#rested(resting, 0);
-    if (number === undefined) {
+  /** A thunk for a shape. @throws {RangeError} When none is left. */
+  acquire(shape: ShapeThunks): number {
+    const index = this.#freed(shape, restingFrees) ?? this.#fresh(shape) ?? this.#freed(shape, 0);
+    if (index === undefined) {
       throw new RangeError(
-        `Cannot create a callback: no thunk is left for its shape (${this.#inUse} are in use by this isolate, the others ` +
-          "have served other shapes or other isolates)",
+        `Cannot create a callback: no thunk is left and no more can be mapped (${this.#inUse} are in use by this isolate)`,
       );
     }
     this.#inUse += 1;
-    return number;
+    return index;
   }
 
   /** Gives a thunk back to rest. */
-  release(number: number, resting: RestingThunks): void {
-    this.#frees += 1;
+  release(index: number, shape: ShapeThunks): void {
+    this.#frees = (this.#frees + 1) | 0;
     this.#inUse -= 1;
-    resting.entries.push({ number, freedAt: this.#frees });
+    this.#freedAt[index] = this.#frees;
+    this.#next[index] = nobody;
+    if (shape.firstFreed === nobody) shape.firstFreed = index;
+    else this.#next[shape.lastFreed] = index;
+    shape.lastFreed = index;
   }
 
-  #nextFresh(): number | undefined {
-    if (this.#fresh.length === 0) this.#fresh = this.#claim().reverse();
-    const number = this.#fresh.pop();
-    if (number !== undefined) this.#taken += 1;
-    return number;
+  /** The shape's first freed thunk, unless fewer than `youngerFrees` came after it. */
+  #freed(shape: ShapeThunks, youngerFrees: number): number | undefined {
+    const index = shape.firstFreed;
+    if (index === nobody || ((this.#frees - this.#freedAt[index]) | 0) < youngerFrees) return undefined;
+    shape.firstFreed = this.#next[index];
+    return index;
   }
 
-  #rested(resting: RestingThunks, youngerFrees: number): number | undefined {
-    const first = resting.entries[resting.taken];
-    if (first === undefined || this.#frees - first.freedAt < youngerFrees) return undefined;
-    resting.taken += 1;
-    // The entries that were taken leave in bulk, so that taking one is cheap on average.
-    if (resting.taken === 1024) {
-      resting.entries.splice(0, resting.taken);
-      resting.taken = 0;
+  #fresh(shape: ShapeThunks): number | undefined {
+    if (shape.fresh === shape.freshEnd) {
+      const start = this.#next.length;
+      const count = this.#claim(shape.number);
+      for (let i = 0; i < count; i++) {
+        this.#next.push(nobody);
+        this.#freedAt.push(0);
+      }
+      shape.fresh = start;
+      shape.freshEnd = start + count;
+      if (count === 0) return undefined;
     }
-    return first.number;
+    return shape.fresh++;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * C calls TypeScript. Every thunk ends in the isolate's one trampoline, the runtime's only native callback; the thunk's
- * number says which invoker it is for, and the invoker reads the arguments from the words that the core shares.
+ * index says which function it is for, whose signature's invoker reads the arguments from the words that the core shares.
  *
  * A runtime's own callback converts each argument in native code, which costs more than the call; reading them from a
  * typed array here costs a nanosecond each. It also makes one native callback enough for every signature.
@@ -9,39 +9,67 @@
  */
 
 import { argumentLayout } from "./abi.ts";
-import { aside, postpone } from "./calls.ts";
+import { aside, errorWaits, onAttention, postpone } from "./calls.ts";
 import { type Core, core } from "./core.ts";
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
-import { generate, nullable } from "./helpers.ts";
+import { generate } from "./helpers.ts";
 import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { type RestingThunks, ThunkPool } from "./thunk_pool.ts";
+import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
 import type { CallbackDefinition, Pointer } from "./types.ts";
+
+/** Any function that can stand behind a callback. */
+export type UpcallFunction = (...parameters: never[]) => unknown;
 
 /** A definition, worked out: what every callback of it shares. */
 export interface Signature {
   /** What tells functions apart that C may not confuse. */
   readonly shape: string;
+  readonly thunks: ShapeThunks;
   readonly stackWords: number;
-  /** Freed thunks that functions of this shape may use again. */
-  readonly resting: RestingThunks;
-  /** Makes what the trampoline calls for a function. */
-  readonly makeInvoker: (upcall: Upcall) => () => void;
+  /** What the trampoline calls: reads the arguments, calls the function, writes the result. */
+  readonly invoke: (upcall: Upcall) => void;
+  /** Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type. */
+  readonly writeAnswer: (value: unknown, upcall: Upcall) => void;
   /** What a fallback is as two 32-bit words. @throws {TypeError | RangeError} When it is not of the result's type. */
-  readonly fallbackBits: (value: unknown, name: string) => { low: number; high: number };
+  readonly fallbackBits: (value: unknown, name: string) => FallbackBits;
 }
 
-/** One function behind one thunk. */
-export interface Upcall {
+/** The bits of a result register. */
+export interface FallbackBits {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
+export class Upcall {
+  readonly signature: Signature;
+  readonly invoke: (upcall: Upcall) => void;
+  /** The index of its thunk. */
+  readonly thunk: number;
   readonly name: string;
-  readonly fn: (...parameters: never[]) => unknown;
-  readonly fallbackLow: number;
-  readonly fallbackHigh: number;
-  readonly onError: ((error: unknown) => void) | undefined;
-  /** Whether an invalid handle was reported; one report is enough. */
-  handleReported: boolean;
+  /** `null` from when it was unbound. */
+  fn: UpcallFunction | null;
+  onError: ((error: unknown) => unknown) | undefined;
+  /** One report of a kind is enough. */
+  readonly reported = { stale: false, handle: false, foreign: false };
+
+  /** Made by {@linkcode bind}. */
+  constructor(signature: Signature, thunk: number, name: string, fn: UpcallFunction) {
+    this.signature = signature;
+    this.invoke = signature.invoke;
+    this.thunk = thunk;
+    this.name = name;
+    this.fn = fn;
+    this.onError = undefined;
+  }
+
+  /** What C calls. It stays callable for ever. */
+  get pointer(): Pointer {
+    return core().thunkPointers[this.thunk];
+  }
 }
 
 /** Counts that `stats()` gives. */
@@ -49,21 +77,31 @@ export const upcallCounts = { staleCalls: 0, invalidHandles: 0, trampolines: 0, 
 
 const signatures = new Map<string, Signature>();
 const byDefinition = new WeakMap<CallbackDefinition, Signature>();
-const restingByShape = new Map<string, RestingThunks>();
-const invokers: (() => void)[] = [];
+const thunksByShape = new Map<string, ShapeThunks>();
+/** By the index of the thunk: who is behind it, or was last. */
+const upcalls: (Upcall | undefined)[] = [];
 let pool: ThunkPool | undefined;
 
 /** The pool and the trampoline, made with the first callback. */
-function upcalls(): { core: Core; pool: ThunkPool } {
-  const native = core();
-  if (pool === undefined) {
-    const { u32 } = native.words;
-    const thunk = native.thunkByteOffset / 4;
-    native.setTrampoline(backend().createTrampoline(() => invokers[u32[thunk]]()));
-    upcallCounts.trampolines += 1;
-    pool = new ThunkPool(() => native.claimThunks());
-  }
-  return { core: native, pool };
+function thunkPool(): ThunkPool {
+  return pool ??= makeThunkPool(core());
+}
+
+function makeThunkPool(native: Core): ThunkPool {
+  const { words: { u32 }, callbackWord } = native;
+  const trampoline = backend().createTrampoline(() => {
+    const upcall = upcalls[u32[callbackWord]];
+    if (upcall !== undefined) upcall.invoke(upcall);
+  });
+  native.setTrampoline(trampoline);
+  upcallCounts.trampolines += 1;
+  onAttention(reportForeignCalls);
+  return new ThunkPool((shape) => {
+    const count = native.claimThunks(shape);
+    // Without holes, which engines look up more slowly.
+    for (let i = 0; i < count; i++) upcalls.push(undefined);
+    return count;
+  });
 }
 
 /** Thunks that callbacks of this isolate stand behind. */
@@ -134,73 +172,77 @@ function shapeOf({ parameters, result }: CallbackDefinition): string {
 }
 
 function makeSignature(definition: CallbackDefinition): Signature {
-  const { words, resultByteOffset } = core();
+  const { words, resultByteOffset, attentionWord } = core();
   const { addressKind, platform } = backend();
   const { parameters, result } = definition;
   const { byteOffsets, stackWords } = argumentLayout(parameters.map(argumentClass), platform);
   const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handle*";
   const names = parameters.map((_, index) => `a${index}`);
   const handles = names.filter((_, index) => isHandle(index));
-  const low = resultByteOffset / 4;
-  const fallback = `u32[${low}] = upcall.fallbackLow; u32[${low + 1}] = upcall.fallbackHigh; return;`;
   const scope = {
     ...words,
-    badResult(upcall: Upcall, value: unknown): never {
+    badResult(upcall: { name: string }, value: unknown): never {
       refusePromise(upcall, value);
       throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
     },
+    badFallback(upcall: { name: string }, value: unknown): never {
+      throw mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`);
+    },
     refusePromise,
-    failed: (upcall: Upcall, error: unknown) => postpone(error, upcall.onError),
+    stale,
+    interrupted,
+    failed,
     invalidHandle,
   };
-  // All arguments are read before anything else runs: a callback inside this one uses the same words.
-  const makeInvoker = generate(
-    scope,
-    `return function makeInvoker(upcall) {
+  const write = (bad: string): string =>
+    writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+  // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
+  // anything else runs, since a callback inside this one uses the same words.
+  const invoke = `
+    function invoke(upcall) {
       const fn = upcall.fn;
-      return function invoke() {
-        if (calls.pending !== none) { ${fallback} }
-        ${names.map((name, i) => `let ${name} = ${readWord(parameters[i], byteOffsets[i], addressKind)};`).join("\n")}
-        ${
-      handles.map((name) =>
-        `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
-         if (${name} === none) { invalidHandle(upcall, ${name}id, ${names.indexOf(name)}); ${fallback} }`
-      ).join("\n")
-    }
-        try {
-          let result = fn(${names.join(", ")});
-          ${writeResult(result, "result", resultByteOffset, "badResult(upcall, result)", addressKind)}
-        } catch (error) {
-          failed(upcall, error);
-          ${fallback}
-        }
-      };
+      if (fn === null) { stale(upcall); return; }
+      if (u32[${attentionWord}] !== 0 && interrupted(upcall)) return;
+      ${names.map((name, i) => `let ${name} = ${readWord(parameters[i], byteOffsets[i], addressKind)};`).join("\n")}
+      ${
+    handles.map((name) =>
+      `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
+       if (${name} === none) { invalidHandle(upcall, ${name}id, ${names.indexOf(name)}); return; }`
+    ).join("\n")
+  }
+      try {
+        let result = fn(${names.join(", ")});
+        ${write("badResult")}
+      } catch (error) {
+        failed(upcall, error);
+      }
+    }`;
+  const generated = generate(
+    scope,
+    `return {
+      invoke: ${invoke},
+      writeAnswer(result, upcall) { ${write("badResult")} },
+      writeFallback(result, upcall) { ${write("badFallback")} },
     };`,
-  ) as Signature["makeInvoker"];
-  const badFallback = (upcall: { name: string }, value: unknown): never => {
-    throw mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`);
+  ) as Pick<Signature, "invoke" | "writeAnswer"> & {
+    writeFallback: (value: unknown, upcall: { name: string }) => void;
   };
-  const writeFallback = generate(
-    { ...scope, badResult: badFallback },
-    `return function writeFallback(result, upcall) {
-      ${writeResult(result, "result", resultByteOffset, "badResult(upcall, result)", addressKind)}
-    };`,
-  ) as (value: unknown, upcall: { name: string }) => void;
   const shape = shapeOf(definition);
-  let resting = restingByShape.get(shape);
-  if (resting === undefined) restingByShape.set(shape, resting = { entries: [], taken: 0 });
+  let thunks = thunksByShape.get(shape);
+  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(core().shape(shape)));
   const resultWord = new Uint32Array(words.u32.buffer, resultByteOffset, 2);
   return {
     shape,
+    thunks,
     stackWords,
-    resting,
-    makeInvoker,
+    invoke: generated.invoke,
+    writeAnswer: generated.writeAnswer,
     fallbackBits(value, name) {
       // A callback may be running: its result word is put back.
       const [oldLow, oldHigh] = resultWord;
       resultWord.fill(0);
       try {
-        if (value !== undefined) writeFallback(value, { name });
+        generated.writeFallback(value, { name });
         return { low: resultWord[0], high: resultWord[1] };
       } finally {
         resultWord[0] = oldLow;
@@ -210,7 +252,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
   };
 }
 
-function refusePromise({ name }: Upcall, value: unknown): void {
+function refusePromise({ name }: { name: string }, value: unknown): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
@@ -221,8 +263,8 @@ function refusePromise({ name }: Upcall, value: unknown): void {
 
 function invalidHandle(upcall: Upcall, id: number, index: number): void {
   upcallCounts.invalidHandles += 1;
-  if (upcall.handleReported) return;
-  upcall.handleReported = true;
+  if (upcall.reported.handle) return;
+  upcall.reported.handle = true;
   const error = new InvalidHandleError("use", id, handleTable().invalidReason(id));
   const what = `C called callback "${upcall.name}" with an invalid handle as parameter ${
     index + 1
@@ -230,45 +272,68 @@ function invalidHandle(upcall: Upcall, id: number, index: number): void {
   aside(() => report("invalid-handle", `${what}: ${error.message}`, error));
 }
 
-/** A function that C can call, until it is unbound. */
-export interface BoundUpcall {
-  readonly pointer: Pointer;
-  readonly upcall: Upcall;
-  readonly thunk: number;
-  readonly signature: Signature;
+/** A call of a callback whose function is gone. */
+function stale({ name, reported }: Upcall): void {
+  upcallCounts.staleCalls += 1;
+  if (reported.stale) return;
+  reported.stale = true;
+  const what = `C called callback "${name}" after it was disposed of or collected, and got its fallback`;
+  aside(() => report("stale-callback", what));
 }
 
-/** Puts a function behind a thunk. @throws {RangeError} When every thunk is in use. */
-export function bind(signature: Signature, upcall: Upcall): BoundUpcall {
-  const { core: native, pool } = upcalls();
-  const thunk = pool.acquire(signature.resting);
-  native.describeThunk(thunk, signature.stackWords, upcall.fallbackLow, upcall.fallbackHigh);
-  invokers[thunk] = signature.makeInvoker(upcall);
+/** Whether a call must not run, because an error waits or the stack is nearly used up. */
+function interrupted(upcall: Upcall): boolean {
+  const { words, overflowWord } = core();
+  if (errorWaits()) return true;
+  if (words.u32[overflowWord] === 0) return false;
+  const what =
+    `Cannot call callback "${upcall.name}": C and TypeScript have called each other so often that the stack is ` +
+    "nearly used up";
+  failed(upcall, new RangeError(what));
+  return true;
+}
+
+/** What becomes of an error; the result is the fallback unless `onError` answers another. */
+function failed(upcall: Upcall, error: unknown): void {
+  const { onError, signature } = upcall;
+  postpone(
+    error,
+    onError === undefined ? undefined : () => {
+      const answer = onError(error);
+      if (answer !== undefined) signature.writeAnswer(answer, upcall);
+    },
+  );
+}
+
+/** Reports calls that came from another thread or stack, once for each callback. */
+function reportForeignCalls(): void {
+  const native = core();
+  for (const upcall of upcalls) {
+    if (upcall === undefined || upcall.reported.foreign || native.foreignCallsOf(upcall.thunk) === 0) continue;
+    upcall.reported.foreign = true;
+    const from = "another thread, or from a coroutine's or a signal's stack,";
+    aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
+  }
+}
+
+/** Puts a function behind a thunk. @throws {RangeError} When no thunk is left. */
+export function bind(signature: Signature, name: string, fn: UpcallFunction, fallback: FallbackBits): Upcall {
+  const thunk = thunkPool().acquire(signature.thunks);
+  core().describeThunk(thunk, signature.stackWords, fallback.low, fallback.high);
+  const upcall = new Upcall(signature, thunk, name, fn);
+  upcalls[thunk] = upcall;
   upcallCounts.live += 1;
-  const pointer = nullable(native.thunkAddress(thunk));
-  if (pointer === null) throw new Error("Cannot create a callback: the core gave no thunk");
-  return { pointer, upcall, thunk, signature };
+  return upcall;
 }
 
-/** Takes a function away from its thunk. What C may still hold of it answers with the fallback, and is counted. */
-export function unbind({ upcall, thunk, signature }: BoundUpcall): void {
-  invokers[thunk] = tombstone(upcall.name, upcall.fallbackLow, upcall.fallbackHigh);
+/**
+ * Takes the function away: what C may still hold of it answers with the fallback, and is counted. Does nothing the second
+ * time.
+ */
+export function unbind(upcall: Upcall): void {
+  if (upcall.fn === null) return;
+  upcall.fn = null;
+  upcall.onError = undefined;
   upcallCounts.live -= 1;
-  upcalls().pool.release(thunk, signature.resting);
-}
-
-/** What the trampoline calls in the place of a function that is gone. It keeps nothing of the function alive. */
-function tombstone(name: string, fallbackLow: number, fallbackHigh: number): () => void {
-  const { words, resultByteOffset } = core();
-  const low = resultByteOffset / 4;
-  let reported = false;
-  return () => {
-    words.u32[low] = fallbackLow;
-    words.u32[low + 1] = fallbackHigh;
-    upcallCounts.staleCalls += 1;
-    if (reported) return;
-    reported = true;
-    const what = `C called callback "${name}" after it was disposed of or collected, and got its fallback`;
-    aside(() => report("stale-callback", what));
-  };
+  thunkPool().release(upcall.thunk, upcall.signature.thunks);
 }

@@ -11,7 +11,7 @@ import { main, root, StepError } from "./tools.ts";
 
 /** From the top. A file may import files of its own layer that come before it in the row, and anything below. */
 const layers: readonly (readonly string[])[] = [
-  ["stats"],
+  ["stats", "scope"],
   ["library_path", "downcall", "library"],
   ["memory", "pointer", "callback"],
   ["marshal", "thunk_pool", "upcall"],
@@ -20,13 +20,23 @@ const layers: readonly (readonly string[])[] = [
   ["runtime"],
   ["backend_deno", "backend_bun"],
   ["backend", "abi"],
-  ["handle", "cleanup"],
+  ["handle", "cleanup", "keep_alive"],
   ["report", "types"],
   ["errors", "tracking"],
 ];
 
 /** These know no runtime: nothing below them may lead to one. */
-const runtimeFree = new Set(["handle", "cleanup", "errors", "report", "tracking", "types", "abi", "thunk_pool"]);
+const runtimeFree = new Set([
+  "handle",
+  "cleanup",
+  "errors",
+  "report",
+  "tracking",
+  "types",
+  "abi",
+  "thunk_pool",
+  "keep_alive",
+]);
 const aboutRuntimes = new Set(["backend_deno", "backend_bun", "runtime", "core", "helpers"]);
 
 /** What is wrong with the imports of a module. */

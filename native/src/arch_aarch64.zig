@@ -1,38 +1,42 @@
 //! Thunks for AArch64: AAPCS64 (Linux), Apple's variant and Windows.
 //!
 //! A thunk loads its own number into w16, the first intra-procedure-call register, and jumps to the common entry. That
-//! spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`.
+//! spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`. In a copy of the thunks a
+//! tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const builtin = @import("builtin");
 const thunk = @import("thunk.zig");
 const darwin = builtin.os.tag.isDarwin();
 const windows = builtin.os.tag == .windows;
 const prefix = if (darwin) "_" else "";
-const hidden = if (darwin)
-    ".private_extern _belay_thunks\n"
-else if (windows)
-    ""
-else
-    ".hidden belay_thunks\n";
+
+/// Symbols for `thunk.zig`. On macOS all but the first are entries of one atom, which the linker keeps in one piece.
+fn declare(comptime first: []const u8, comptime others: []const []const u8) []const u8 {
+    comptime var text: []const u8 = globl(first);
+    inline for (others) |name| text = text ++ globl(name) ++ if (darwin) ".alt_entry _" ++ name ++ "\n" else "";
+    return text;
+}
+
+fn globl(comptime name: []const u8) []const u8 {
+    const hidden = if (darwin) ".private_extern _" ++ name ++ "\n" else if (windows) "" else ".hidden " ++ name ++ "\n";
+    return ".globl " ++ prefix ++ name ++ "\n" ++ hidden;
+}
 
 pub const thunk_byte_length = 8;
 
 comptime {
     asm (".text\n" ++
-            ".globl " ++ prefix ++ "belay_thunks\n" ++
-            hidden ++
+            declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
             ".p2align 6\n" ++
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
-            ".rept " ++ thunk.capacity_text ++ "\n" ++
+            ".rept " ++ thunk.block_length_text ++ "\n" ++
             "movz w16, #belay_index\n" ++
-            "b belay_entry\n" ++
+            "b " ++ prefix ++ "belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
             ".endr\n" ++
             ".p2align 4\n" ++
-            \\belay_entry:
-            \\
-        ++ (if (windows) ".seh_proc belay_entry\n" else ".cfi_startproc\n") ++
+            prefix ++ "belay_entry:\n" ++ (if (windows) ".seh_proc belay_entry\n" else ".cfi_startproc\n") ++
             \\stp x29, x30, [sp, #-144]!
             \\
         ++ (if (windows) ".seh_save_fplr_x 144\n" else "") ++
@@ -63,5 +67,15 @@ comptime {
         ++ (if (windows) ".seh_save_fplr_x 144\n.seh_endepilogue\n" else "") ++
             \\ret
             \\
-        ++ (if (windows) ".seh_endproc\n" else ".cfi_endproc\n"));
+        ++ (if (windows) ".seh_endproc\n" else ".cfi_endproc\n") ++
+            ".p2align 4\n" ++ prefix ++ "belay_tail:\n" ++
+            \\ldr w17, 2f
+            \\add w16, w16, w17
+            \\ldr x17, 1f
+            \\br x17
+            \\.p2align 3
+            \\1: .quad 0
+            \\2: .quad 0
+            \\
+        ++ prefix ++ "belay_tail_end:\n");
 }

@@ -1,30 +1,41 @@
 //! Thunks for x86-64 System V (Linux, macOS, the BSDs).
 //!
 //! A thunk loads its own number into eax, which carries no argument of a function with a prototype, and jumps to the
-//! common entry. That spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`.
+//! common entry. That spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`. In a copy
+//! of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const builtin = @import("builtin");
 const thunk = @import("thunk.zig");
-const prefix = if (builtin.os.tag.isDarwin()) "_" else "";
-const hidden = if (builtin.os.tag.isDarwin()) ".private_extern " else ".hidden ";
+const darwin = builtin.os.tag.isDarwin();
+const prefix = if (darwin) "_" else "";
+/// Symbols for `thunk.zig`. On macOS all but the first are entries of one atom, which the linker keeps in one piece.
+fn declare(comptime first: []const u8, comptime others: []const []const u8) []const u8 {
+    comptime var text: []const u8 = globl(first);
+    inline for (others) |name| text = text ++ globl(name) ++ if (darwin) ".alt_entry _" ++ name ++ "\n" else "";
+    return text;
+}
+
+fn globl(comptime name: []const u8) []const u8 {
+    const hidden = if (darwin) ".private_extern _" ++ name ++ "\n" else ".hidden " ++ name ++ "\n";
+    return ".globl " ++ prefix ++ name ++ "\n" ++ hidden;
+}
 
 pub const thunk_byte_length = 16;
 
 comptime {
     asm (".text\n" ++
-            ".globl " ++ prefix ++ "belay_thunks\n" ++
-            hidden ++ prefix ++ "belay_thunks\n" ++
+            declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
             ".p2align 6\n" ++
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
-            ".rept " ++ thunk.capacity_text ++ "\n" ++
+            ".rept " ++ thunk.block_length_text ++ "\n" ++
             ".p2align 4\n" ++
             "movl $belay_index, %eax\n" ++
-            "jmp belay_entry\n" ++
+            "jmp " ++ prefix ++ "belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
             ".endr\n" ++
             ".p2align 4\n" ++
-            \\belay_entry:
+            prefix ++ "belay_entry:\n" ++
             \\.cfi_startproc
             \\pushq %rbp
             \\.cfi_def_cfa_offset 16
@@ -57,5 +68,12 @@ comptime {
             \\retq
             \\.cfi_endproc
             \\
-    );
+        ++ ".p2align 4\n" ++ prefix ++ "belay_tail:\n" ++
+            \\addl 2f(%rip), %eax
+            \\jmpq *1f(%rip)
+            \\.p2align 3
+            \\1: .quad 0
+            \\2: .quad 0
+            \\
+        ++ prefix ++ "belay_tail_end:\n");
 }

@@ -1,7 +1,8 @@
 //! Thunks for x86-64 Windows: four positional registers, no red zone, 32 bytes of home space above the return address.
 //!
 //! A thunk loads its own number into eax and jumps to the common entry, which spills the argument registers into `Frame`
-//! order and calls the dispatcher in `thunk.zig`.
+//! order and calls the dispatcher in `thunk.zig`. In a copy of the thunks a tail stands where the entry is here: it adds the
+//! copy's first number, and jumps to the entry.
 
 const thunk = @import("thunk.zig");
 
@@ -9,11 +10,11 @@ pub const thunk_byte_length = 16;
 
 comptime {
     asm (".text\n" ++
-            ".globl belay_thunks\n" ++
+            ".globl belay_thunks\n.globl belay_entry\n.globl belay_tail\n.globl belay_tail_end\n" ++
             ".p2align 6\n" ++
             "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
-            ".rept " ++ thunk.capacity_text ++ "\n" ++
+            ".rept " ++ thunk.block_length_text ++ "\n" ++
             ".p2align 4\n" ++
             "movl $belay_index, %eax\n" ++
             "jmp belay_entry\n" ++
@@ -47,6 +48,14 @@ comptime {
             \\popq %rbp
             \\retq
             \\.seh_endproc
+            \\.p2align 4
+            \\belay_tail:
+            \\addl 2f(%rip), %eax
+            \\jmpq *1f(%rip)
+            \\.p2align 3
+            \\1: .quad 0
+            \\2: .quad 0
+            \\belay_tail_end:
             \\
     );
 }

@@ -4,6 +4,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const Lock = @import("lock.zig").Lock;
+const Stack = @import("stack.zig").Stack;
 
 /// The words that an isolate shares with its JavaScript, which maps them as typed arrays. `belay.h` says the same.
 pub const Words = extern struct {
@@ -11,14 +12,18 @@ pub const Words = extern struct {
     arguments: [argument_words]u64 = @splat(0),
     /// What it answers, as the bits of the result register.
     result: u64 = 0,
-    /// The number of the thunk that was called.
-    thunk: u32 = 0,
+    /// The index of the thunk that was called.
+    callback: u32 = 0,
     /// This isolate's registry tag, 1 to 255.
     tag: u32 = 0,
     /// How many slots the registry of this tag has used, ever. Written by JavaScript.
     slots: u32 = 0,
-    /// Calls to this isolate's thunks that did not come from its thread, or came when it was gone.
+    /// Calls to this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
     foreign_calls: u32 = 0,
+    /// Not zero when something waits for JavaScript to look: it sets and clears it too.
+    attention: u32 = 0,
+    /// 1 while the trampoline runs for a call that has too little stack left for the function.
+    overflow: u32 = 0,
 };
 
 pub const register_words = 16;
@@ -27,14 +32,22 @@ pub const argument_words = register_words + stack_words;
 pub const tag_count = 256;
 /// Ids have 22 bits for the slot (`ffi/handle.ts`).
 pub const max_slots = 1 << 22;
+/// What a callback must find free below it whatever the runtime allows.
+const stack_reserve = 256 * 1024;
 
 pub const Isolate = struct {
     words: Words = .{},
     /// The runtime's one callback of this isolate, without parameters or result.
     trampoline: ?*const fn () callconv(.c) void = null,
     live: std.atomic.Value(bool) = .init(true),
-    /// The thread that it lives on.
+    /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
+    stack: Stack = .{},
+    /// Callbacks that would start below are refused: JavaScript engines have limits of their own, and not all survive
+    /// reaching them on the way in.
+    stack_floor: usize = 0,
+    /// When it left, counted in departures; 0 while it is live.
+    departure: u32 = 0,
     /// Another isolate of the same thread, attached before: a second copy of the package makes one.
     previous: ?*Isolate = null,
 };
@@ -44,6 +57,9 @@ pub threadlocal var current_thread: u64 = 0;
 /// The isolates of this thread, the last one first.
 threadlocal var newest: ?*Isolate = null;
 var last_thread: u64 = 0;
+
+/// How many isolates have left; chunks of thunks become free only then.
+pub var departures: std.atomic.Value(u32) = .init(0);
 
 var lock: Lock = .{};
 
@@ -59,8 +75,8 @@ var tags: [tag_count]Tag = @splat(.{});
 
 /// Gives this thread a new isolate. Those that it had before are gone by now, unless `beside` says that they are copies
 /// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
-/// without a word to native code.
-pub fn attach(allocator: std.mem.Allocator, beside: bool) ?*Isolate {
+/// without a word to native code. Callbacks may use `stack_byte_length` of the stack from here on.
+pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usize) ?*Isolate {
     if (!beside) leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
     isolate.* = .{};
@@ -70,6 +86,8 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool) ?*Isolate {
     }
     if (current_thread == 0) current_thread = @atomicRmw(u64, &last_thread, .Add, 1, .monotonic) + 1;
     isolate.thread = current_thread;
+    isolate.stack = .ofThisThread();
+    isolate.stack_floor = @max(@frameAddress() -| stack_byte_length, isolate.stack.low +| stack_reserve);
     isolate.previous = newest;
     newest = isolate;
     onThreadExit(isolate);
@@ -101,10 +119,20 @@ pub fn leave(isolate: *Isolate) void {
     lock.acquire();
     defer lock.release();
     if (!isolate.live.load(.acquire)) return;
+    isolate.departure = departures.fetchAdd(1, .monotonic) + 1;
     isolate.live.store(false, .release);
     const tag = &tags[isolate.words.tag];
     tag.slots = @min(isolate.words.slots, tag.ids.len);
     tag.used = false;
+}
+
+/// How many isolates are live.
+pub fn liveCount() u32 {
+    lock.acquire();
+    defer lock.release();
+    var used: u32 = 0;
+    for (tags) |tag| used += @intFromBool(tag.used);
+    return used;
 }
 
 fn claimTag(words: *Words) bool {
@@ -157,9 +185,11 @@ fn onThreadExit(isolate: *Isolate) void {
     }
 }
 
+pub const test_stack = 512 * 1024;
+
 test "attach gives tags from 1, and a tag that is used again goes on with its ids" {
     const gpa = std.testing.allocator;
-    const first = attach(gpa, false).?;
+    const first = attach(gpa, false, test_stack).?;
     defer gpa.destroy(first);
     try std.testing.expectEqual(@as(u32, 1), first.words.tag);
     try std.testing.expectEqual(current_thread, first.thread);
@@ -168,7 +198,7 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
     try std.testing.expectEqual(@as(f64, 42), registryIds(first, 4096).?[41]);
     try std.testing.expectEqual(@as(?[*]f64, null), registryIds(first, max_slots + 1));
 
-    const second = attach(gpa, false).?;
+    const second = attach(gpa, false, test_stack).?;
     defer gpa.destroy(second);
     try std.testing.expect(!first.live.load(.acquire));
     try std.testing.expectEqual(@as(u32, 1), second.words.tag);
@@ -185,12 +215,12 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
 
 test "isolates of different threads have different tags, and a thread that ends gives its tag back" {
     const gpa = std.testing.allocator;
-    const mine = attach(gpa, false).?;
+    const mine = attach(gpa, false, test_stack).?;
     defer gpa.destroy(mine);
     const Other = struct {
         var isolate: ?*Isolate = null;
         fn run() void {
-            isolate = attach(std.testing.allocator, false);
+            isolate = attach(std.testing.allocator, false, test_stack);
         }
     };
     const thread = try std.Thread.spawn(.{}, Other.run, .{});
@@ -205,9 +235,9 @@ test "isolates of different threads have different tags, and a thread that ends 
 
 test "a copy of the package attaches beside the isolate that is there, and both leave with their thread" {
     const gpa = std.testing.allocator;
-    const first = attach(gpa, false).?;
+    const first = attach(gpa, false, test_stack).?;
     defer gpa.destroy(first);
-    const copy = attach(gpa, true).?;
+    const copy = attach(gpa, true, test_stack).?;
     defer gpa.destroy(copy);
     try std.testing.expect(first.live.load(.acquire));
     try std.testing.expect(first.words.tag != copy.words.tag);
@@ -221,5 +251,5 @@ test "attach gives null when 255 isolates are live" {
     const saved = tags;
     defer tags = saved;
     for (tags[1..]) |*tag| tag.used = true;
-    try std.testing.expectEqual(@as(?*Isolate, null), attach(std.testing.allocator, false));
+    try std.testing.expectEqual(@as(?*Isolate, null), attach(std.testing.allocator, false, test_stack));
 }

@@ -6,15 +6,15 @@ const libraries = @import("library.zig");
 const memory = @import("memory.zig");
 const thunks = @import("thunk.zig");
 
-pub const abi_version = 1;
+pub const abi_version = 2;
 
 pub export fn belay_abi_version() u32 {
     return abi_version;
 }
 
-pub export fn belay_isolate_attach(beside: bool) ?*isolates.Isolate {
+pub export fn belay_isolate_attach(beside: bool, stack_byte_length: u32) ?*isolates.Isolate {
     if (!libraries.pin(&belay_isolate_attach)) return null;
-    return isolates.attach(std.heap.c_allocator, beside);
+    return isolates.attach(std.heap.c_allocator, beside, stack_byte_length);
 }
 
 pub export fn belay_isolate_leave(isolate: *isolates.Isolate) void {
@@ -25,6 +25,10 @@ pub export fn belay_isolate_words_of(isolate: *isolates.Isolate) *isolates.Words
     return &isolate.words;
 }
 
+pub export fn belay_isolate_count() u32 {
+    return isolates.liveCount();
+}
+
 pub export fn belay_isolate_set_trampoline(isolate: *isolates.Isolate, trampoline: *const fn () callconv(.c) void) void {
     isolate.trampoline = trampoline;
 }
@@ -33,8 +37,12 @@ pub export fn belay_registry_ids(isolate: *isolates.Isolate, count: u32) ?[*]f64
     return isolates.registryIds(isolate, count);
 }
 
-pub export fn belay_thunks_claim(isolate: *isolates.Isolate) u32 {
-    return thunks.claim(isolate) orelse std.math.maxInt(u32);
+pub export fn belay_shape(name: [*:0]const u8) u32 {
+    return thunks.shape(name);
+}
+
+pub export fn belay_thunks_claim(isolate: *isolates.Isolate, shape: u32) u32 {
+    return thunks.claim(isolate, shape) orelse std.math.maxInt(u32);
 }
 
 pub export fn belay_thunk_address(number: u32) *const anyopaque {
@@ -42,7 +50,11 @@ pub export fn belay_thunk_address(number: u32) *const anyopaque {
 }
 
 pub export fn belay_thunk_slot(number: u32) *thunks.Slot {
-    return &thunks.slots[number];
+    return thunks.slotOf(number);
+}
+
+pub export fn belay_thunk_count() u32 {
+    return thunks.count();
 }
 
 pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u8, reason_byte_length: u32) ?*anyopaque {

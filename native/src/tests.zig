@@ -10,6 +10,7 @@ test {
     _ = isolates;
     _ = thunks;
     _ = root;
+    _ = @import("stack.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
 }
@@ -31,7 +32,8 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
     try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
     try std.testing.expectEqual(header.BELAY_ARGUMENT_WORDS, isolates.argument_words);
-    try std.testing.expectEqual(header.BELAY_THUNK_COUNT, thunks.capacity);
+    try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
+    try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
     try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);
     try std.testing.expectEqual(header.BELAY_NO_THUNK, std.math.maxInt(u32));
 }
@@ -65,5 +67,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(24, count);
+    try std.testing.expectEqual(27, count);
 }

@@ -1,9 +1,11 @@
-//! The pool of precompiled thunks: C function pointers that TypeScript functions can stand behind. They are code of this
-//! library, so no memory is ever both writable and executable, and none is ever unmapped.
+//! The pool of precompiled thunks: C function pointers that TypeScript functions can stand behind. The first 4,096 are
+//! code of this library. When they are used up, copies of that code are mapped elsewhere, 4,096 at a time; a copy becomes
+//! executable when it is no longer writable. Nothing is ever unmapped.
 
 const std = @import("std");
 const builtin = @import("builtin");
 const isolates = @import("isolate.zig");
+const pages = @import("pages.zig");
 const Isolate = isolates.Isolate;
 const Lock = @import("lock.zig").Lock;
 
@@ -16,66 +18,193 @@ const arch = switch (builtin.cpu.arch) {
     else => @compileError("belay has no thunks for this processor"),
 };
 
-pub const capacity = 4096;
-pub const capacity_text = std.fmt.comptimePrint("{d}", .{capacity});
-pub const thunk_byte_length = arch.thunk_byte_length;
-/// Isolates take thunks from the pool this many at a time.
-pub const chunk_length = 64;
+/// Thunks in a block: the library's own, or a copy.
+pub const block_length = 4096;
+pub const block_length_text = std.fmt.comptimePrint("{d}", .{block_length});
+pub const max_blocks = 256;
+const block_byte_length = block_length * arch.thunk_byte_length;
+/// Isolates take thunks from the pool so many at a time, all for one shape.
+pub const chunk_length = 16;
+const chunks_of_block = block_length / chunk_length;
 
-/// What the dispatcher has to know of a thunk. The isolate that claimed it writes the two last words from JavaScript.
+/// What the dispatcher has to know of a thunk. The isolate that claimed it writes the last words from JavaScript.
 pub const Slot = extern struct {
     isolate: ?*Isolate = null,
     /// The bits that C gets when the function can't be asked.
     fallback: u64 = 0,
     /// How many stack words its signature has.
-    stack_words: u64 = 0,
+    stack_words: u32 = 0,
+    /// Calls from elsewhere than the isolate's own stack, since JavaScript last put a function behind it.
+    foreign_calls: u32 = 0,
+    /// What JavaScript calls it: handed to the trampoline.
+    index: u32 = 0,
 };
 
 /// The argument registers, in the order in which the architecture's entry spills them.
 pub const Frame = [isolates.register_words]u64;
 
-pub var slots: [capacity]Slot = @splat(.{});
-var chunks: [capacity / chunk_length]?*Isolate = @splat(null);
+/// Who has a chunk, and the shape that it serves for good.
+const Chunk = struct {
+    owner: *Isolate,
+    shape: u32,
+};
+
+var first_slots: [block_length]Slot = @splat(.{});
+var slots_of_blocks: [max_blocks]?*[block_length]Slot = .{&first_slots} ++ @as([max_blocks - 1]?*[block_length]Slot, @splat(null));
+var code_of_blocks: [max_blocks]usize = @splat(0);
+var block_count: u32 = 1;
+/// Every chunk that was ever claimed, in the order of their numbers.
+var chunks: std.ArrayList(Chunk) = .empty;
+/// The names of the shapes; a shape's number is its index plus one.
+var shapes: std.ArrayList([:0]const u8) = .empty;
 var lock: Lock = .{};
 
-/// Takes a chunk of thunks for `isolate`: fresh ones first, then those of an isolate that is gone.
-pub fn claim(isolate: *Isolate) ?u32 {
+// Chunks and shapes are the process's, for as long as it lives.
+const allocator = std.heap.c_allocator;
+
+/// The number of a shape, the same for every isolate; 0 when there is no memory for it.
+pub fn shape(name: [*:0]const u8) u32 {
     lock.acquire();
     defer lock.release();
-    const chunk = free: {
-        for (chunks, 0..) |owner, number| if (owner == null) break :free number;
-        for (chunks, 0..) |owner, number| if (!owner.?.live.load(.acquire)) break :free number;
-        return null;
+    const wanted = std.mem.span(name);
+    for (shapes.items, 1..) |known, number| {
+        if (std.mem.eql(u8, known, wanted)) return @intCast(number);
+    }
+    const copy = allocator.dupeZ(u8, wanted) catch return 0;
+    shapes.append(allocator, copy) catch {
+        allocator.free(copy);
+        return 0;
     };
-    chunks[chunk] = isolate;
+    return @intCast(shapes.items.len);
+}
+
+/// Takes a chunk of thunks for functions of one shape: fresh ones of the library, then those of the isolate that left
+/// first and used them for the same shape, then those of a new copy. Null when nothing can be mapped.
+pub fn claim(isolate: *Isolate, shape_number: u32) ?u32 {
+    lock.acquire();
+    defer lock.release();
+    const number = if (chunks.items.len < chunks_of_block)
+        fresh(isolate, shape_number)
+    else
+        left(shape_number) orelse fresh(isolate, shape_number);
+    const chunk = number orelse return null;
+    chunks.items[chunk] = .{ .owner = isolate, .shape = shape_number };
     const first = chunk * chunk_length;
-    for (slots[first..][0..chunk_length]) |*slot| slot.* = .{ .isolate = isolate };
+    for (slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length]) |*slot| {
+        slot.* = .{ .isolate = isolate };
+    }
     return @intCast(first);
+}
+
+/// A chunk that nobody has had.
+fn fresh(isolate: *Isolate, shape_number: u32) ?usize {
+    const chunk = chunks.items.len;
+    if (chunk == block_count * chunks_of_block and !addBlock()) return null;
+    chunks.append(allocator, .{ .owner = isolate, .shape = shape_number }) catch return null;
+    return chunk;
+}
+
+/// The chunk of a shape whose isolate left first.
+fn left(shape_number: u32) ?usize {
+    if (isolates.departures.load(.monotonic) == 0) return null;
+    var found: ?usize = null;
+    for (chunks.items, 0..) |chunk, number| {
+        if (chunk.shape != shape_number or chunk.owner.live.load(.acquire)) continue;
+        if (found == null or chunk.owner.departure < chunks.items[found.?].owner.departure) found = number;
+    }
+    return found;
+}
+
+/// Maps one more copy of the library's thunks.
+fn addBlock() bool {
+    if (block_count == max_blocks) return false;
+    const slots = allocator.create([block_length]Slot) catch return false;
+    const tail = codeBetween("belay_tail", "belay_tail_end");
+    const code = pages.mapWritable(block_byte_length + tail.len) orelse {
+        allocator.destroy(slots);
+        return false;
+    };
+    @memcpy(code[0..block_byte_length], codeBetween("belay_thunks", "belay_entry"));
+    @memcpy(code[block_byte_length..], tail);
+    // Where the library's thunks jump to the entry, a copy's reach its tail, which adds the number of the copy's first
+    // thunk and goes on to the entry. Both are read from the end of the tail.
+    const literals: *[2]u64 = @ptrCast(@alignCast(code[code.len - 16 ..]));
+    literals.* = .{ @intFromPtr(symbol("belay_entry")), block_count * block_length };
+    if (!pages.makeExecutable(code)) {
+        pages.unmap(code);
+        allocator.destroy(slots);
+        return false;
+    }
+    slots.* = @splat(.{});
+    code_of_blocks[block_count] = @intFromPtr(code.ptr);
+    slots_of_blocks[block_count] = slots;
+    block_count += 1;
+    return true;
+}
+
+/// How many thunks there are by now.
+pub fn count() u32 {
+    return block_count * block_length;
+}
+
+/// A thunk's slot, and those of its block that follow it; the block must have been claimed from.
+pub fn slotOf(number: u32) *Slot {
+    return &slots_of_blocks[number / block_length].?[number % block_length];
+}
+
+/// What C calls.
+pub fn address(number: u32) *const anyopaque {
+    const block = number / block_length;
+    const code = if (block == 0) @intFromPtr(symbol("belay_thunks")) else code_of_blocks[block];
+    return @ptrFromInt(code + @as(usize, number % block_length) * arch.thunk_byte_length);
+}
+
+fn symbol(comptime name: []const u8) [*]const u8 {
+    return @extern([*]const u8, .{ .name = name, .visibility = .hidden });
+}
+
+fn codeBetween(comptime start: []const u8, comptime end: []const u8) []const u8 {
+    return symbol(start)[0 .. @intFromPtr(symbol(end)) - @intFromPtr(symbol(start))];
 }
 
 /// Where every thunk's jump ends, with the argument registers spilled to `frame` and the stack arguments at `stack`.
 /// Answers the bits for the integer and the float result register.
 fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) u64 {
-    const slot = &slots[number];
+    const slot = slotOf(number);
     const isolate = slot.isolate orelse return 0;
-    if (isolates.current_thread != isolate.thread or !isolate.live.load(.monotonic)) {
-        _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
-        return slot.fallback;
-    }
+    if (isolates.current_thread != isolate.thread or !isolate.live.load(.monotonic)) return foreign(slot, isolate);
     const words = &isolate.words;
+    const position = @intFromPtr(frame);
+    words.overflow = 0;
+    if (position < isolate.stack_floor or position >= isolate.stack.top) {
+        @branchHint(.unlikely);
+        if (!isolate.stack.contains(position)) return foreign(slot, isolate);
+        words.overflow = 1;
+        words.attention = 1;
+    }
     words.arguments[0..isolates.register_words].* = frame.*;
     if (slot.stack_words != 0) {
-        const count: usize = @min(slot.stack_words, isolates.stack_words);
-        @memcpy(words.arguments[isolates.register_words..][0..count], stack[0..count]);
+        const length: usize = @min(slot.stack_words, isolates.stack_words);
+        @memcpy(words.arguments[isolates.register_words..][0..length], stack[0..length]);
     }
     const trampoline = isolate.trampoline orelse return slot.fallback;
     // A callback inside this one writes its own result over ours: keep what was there.
     const outer = words.result;
-    words.thunk = number;
+    words.result = slot.fallback;
+    words.callback = slot.index;
     trampoline();
     const result = words.result;
     words.result = outer;
     return result;
+}
+
+/// A call that must not enter JavaScript: the fallback. JavaScript is told when it looks next.
+fn foreign(slot: *Slot, isolate: *Isolate) u64 {
+    @branchHint(.cold);
+    _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
+    const first = @atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0;
+    if (first) @atomicStore(u32, &isolate.words.attention, 1, .release);
+    return slot.fallback;
 }
 
 comptime {
@@ -83,25 +212,17 @@ comptime {
     _ = arch;
 }
 
-pub fn base() *const anyopaque {
-    return @extern(*const anyopaque, .{ .name = "belay_thunks", .visibility = .hidden });
-}
-
-pub fn address(number: u32) *const anyopaque {
-    return @ptrFromInt(@intFromPtr(base()) + @as(usize, number) * thunk_byte_length);
-}
-
 const Probe = struct {
     var words: *isolates.Words = undefined;
     var seen: [isolates.argument_words]u64 = undefined;
-    var thunk: u32 = undefined;
+    var callback: u32 = undefined;
     var calls: u32 = 0;
     var again: ?*const fn (u64) callconv(.c) u64 = null;
 
     fn run() callconv(.c) void {
         calls += 1;
         seen = words.arguments;
-        thunk = words.thunk;
+        callback = words.callback;
         if (again) |inner| {
             again = null;
             words.result = 5;
@@ -114,7 +235,7 @@ const Probe = struct {
 
 /// An isolate on this thread whose trampoline is the probe's, for the tests below.
 fn probe() !*Isolate {
-    const isolate = isolates.attach(std.testing.allocator, false).?;
+    const isolate = isolates.attach(std.testing.allocator, false, isolates.test_stack).?;
     isolate.trampoline = Probe.run;
     Probe.words = &isolate.words;
     Probe.calls = 0;
@@ -122,27 +243,33 @@ fn probe() !*Isolate {
     return isolate;
 }
 
+/// Takes an isolate of a test away, and gives the thunks that tests took to be taken afresh.
 fn dismiss(isolate: *Isolate) void {
     isolates.leaveThread();
-    for (&chunks) |*owner| {
-        if (owner.* == isolate) owner.* = null;
+    for (chunks.items, 0..) |chunk, number| {
+        if (chunk.owner != isolate) continue;
+        const first: u32 = @intCast(number * chunk_length);
+        for (first..first + chunk_length) |thunk| slotOf(@intCast(thunk)).* = .{};
     }
-    for (&slots) |*slot| {
-        if (slot.isolate == isolate) slot.* = .{};
-    }
+    chunks.clearAndFree(allocator);
     std.testing.allocator.destroy(isolate);
+}
+
+fn functionOf(number: u32, comptime Function: type) *const Function {
+    return @ptrCast(@alignCast(address(number)));
 }
 
 test "a thunk hands over integer and float registers and stack words, and answers the result" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const first = claim(isolate).?;
-    const number = first + 63;
-    slots[number].stack_words = 6;
+    const first = claim(isolate, 1).?;
+    const number = first + chunk_length - 1;
+    slotOf(number).stack_words = 6;
+    slotOf(number).index = 42;
     const Function = fn (u64, f64, u64, f64, u64, u64, u64, u64, u64, u64, u64, u64) callconv(.c) u64;
     const function: *const Function = @ptrCast(@alignCast(address(number)));
     try std.testing.expectEqual(@as(u64, 77), function(1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10));
-    try std.testing.expectEqual(number, Probe.thunk);
+    try std.testing.expectEqual(@as(u32, 42), Probe.callback);
     if (builtin.os.tag == .windows) {
         // Positional: the second and fourth registers are floats.
         try std.testing.expectEqual(@as(u64, 1), Probe.seen[0]);
@@ -164,7 +291,7 @@ test "a thunk hands over integer and float registers and stack words, and answer
 test "a float result arrives in the float register" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate).?;
+    const number = claim(isolate, 1).?;
     const function: *const fn () callconv(.c) f64 = @ptrCast(@alignCast(address(number)));
     try std.testing.expectEqual(@as(u64, 77), @as(u64, @bitCast(function())));
 }
@@ -172,7 +299,7 @@ test "a float result arrives in the float register" {
 test "the result of a callback inside a callback does not replace the outer one's" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate).?;
+    const number = claim(isolate, 1).?;
     const function: *const fn (u64) callconv(.c) u64 = @ptrCast(@alignCast(address(number)));
     Probe.again = function;
     try std.testing.expectEqual(@as(u64, 5), function(0));
@@ -182,8 +309,8 @@ test "the result of a callback inside a callback does not replace the outer one'
 test "a thunk answers its fallback on another thread and when its isolate is gone, and counts" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate).?;
-    slots[number].fallback = 9;
+    const number = claim(isolate, 1).?;
+    slotOf(number).fallback = 9;
     const Caller = struct {
         var answer: u64 = 0;
         fn run(thunk_number: u32) void {
@@ -202,26 +329,93 @@ test "a thunk answers its fallback on another thread and when its isolate is gon
 }
 
 test "a thunk that was never claimed answers zero" {
-    const function: *const fn () callconv(.c) u64 = @ptrCast(@alignCast(address(capacity - 1)));
+    const function: *const fn () callconv(.c) u64 = @ptrCast(@alignCast(address(block_length - 1)));
     try std.testing.expectEqual(@as(u64, 0), function());
 }
 
-test "chunks run out, and come back only from an isolate that is gone" {
+test "a result that the function doesn't write is the fallback" {
     const isolate = try probe();
     defer dismiss(isolate);
-    var count: usize = 0;
-    while (claim(isolate)) |_| count += 1;
-    try std.testing.expectEqual(@as(usize, capacity / chunk_length), count);
-    isolates.leave(isolate);
-    const next = isolates.attach(std.testing.allocator, false).?;
-    defer std.testing.allocator.destroy(next);
-    const first = claim(next).?;
-    try std.testing.expectEqual(@as(?*Isolate, next), slots[first].isolate);
-    isolates.leaveThread();
-    for (&slots) |*slot| {
-        if (slot.isolate == next) slot.* = .{};
+    isolate.trampoline = struct {
+        fn run() callconv(.c) void {}
+    }.run;
+    const number = claim(isolate, 1).?;
+    slotOf(number).fallback = 11;
+    isolate.words.result = 3;
+    try std.testing.expectEqual(@as(u64, 11), functionOf(number, fn () callconv(.c) u64)());
+    try std.testing.expectEqual(@as(u64, 3), isolate.words.result);
+}
+
+test "a call below the floor of the stack is marked, one from another stack is foreign" {
+    const isolate = try probe();
+    defer dismiss(isolate);
+    const number = claim(isolate, 1).?;
+    slotOf(number).fallback = 9;
+    const function = functionOf(number, fn () callconv(.c) u64);
+    const stack = isolate.stack;
+    isolate.stack_floor = stack.top - 1;
+    try std.testing.expectEqual(@as(u64, 77), function());
+    try std.testing.expectEqual(@as(u32, 1), isolate.words.overflow);
+    try std.testing.expectEqual(@as(u32, 1), isolate.words.attention);
+    isolate.words.attention = 0;
+    isolate.stack = .{ .low = 4096, .top = 8192 };
+    isolate.stack_floor = 4096;
+    for (0..2) |_| try std.testing.expectEqual(@as(u64, 9), function());
+    try std.testing.expectEqual(@as(u32, 2), slotOf(number).foreign_calls);
+    try std.testing.expectEqual(@as(u32, 2), isolate.words.foreign_calls);
+    try std.testing.expectEqual(@as(u32, 1), isolate.words.attention);
+    try std.testing.expectEqual(@as(u32, 1), Probe.calls);
+}
+
+test "a shape has one number, and another shape another" {
+    const first = shape("i4:test");
+    try std.testing.expect(first != 0);
+    try std.testing.expect(shape("i4:tess") != first);
+    const again = [_:0]u8{ 'i', '4', ':', 't', 'e', 's', 't' };
+    try std.testing.expectEqual(first, shape(&again));
+    for (shapes.items) |name| allocator.free(name);
+    shapes.clearAndFree(allocator);
+}
+
+test "beyond the library's own, thunks are copies of them, executable and not writable" {
+    const isolate = try probe();
+    defer dismiss(isolate);
+    for (0..chunks_of_block) |i| try std.testing.expectEqual(@as(?u32, @intCast(i * chunk_length)), claim(isolate, 1));
+    const before = count();
+    const first = claim(isolate, 1).?;
+    try std.testing.expectEqual(block_length, first);
+    try std.testing.expectEqual(@max(before, 2 * block_length), count());
+    for (1..chunks_of_block) |_| _ = claim(isolate, 1).?;
+    for ([_]u32{ 0, 1, 1000, block_length - 1 }) |offset| {
+        const number = first + offset;
+        slotOf(number).stack_words = 6;
+        slotOf(number).index = offset;
+        const Function = fn (u64, f64, u64, u64, u64, u64, u64, u64, u64, u64) callconv(.c) u64;
+        try std.testing.expectEqual(@as(u64, 77), functionOf(number, Function)(1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9));
+        try std.testing.expectEqual(offset, Probe.callback);
+        try std.testing.expectEqual(@as(u64, 1), Probe.seen[0]);
+        if (builtin.os.tag != .windows) try std.testing.expectEqual(@as(u64, 2), Probe.seen[1]);
     }
-    for (&chunks) |*owner| {
-        if (owner.* == next) owner.* = null;
+}
+
+test "fresh chunks come first, then those of the same shape whose isolate left first" {
+    const gpa = std.testing.allocator;
+    const first = try probe();
+    _ = claim(first, 1);
+    const first_other = claim(first, 2).?;
+    const second = isolates.attach(gpa, false, isolates.test_stack).?;
+    const second_one = claim(second, 1).?;
+    const isolate = isolates.attach(gpa, false, isolates.test_stack).?;
+    defer {
+        gpa.destroy(first);
+        gpa.destroy(second);
+        dismiss(isolate);
     }
+    try std.testing.expect(second.departure > first.departure);
+    while (chunks.items.len < chunks_of_block) _ = claim(isolate, 3).?;
+    try std.testing.expectEqual(@as(?u32, 0), claim(isolate, 1));
+    try std.testing.expectEqual(@as(?u32, second_one), claim(isolate, 1));
+    try std.testing.expectEqual(@as(?u32, first_other), claim(isolate, 2));
+    try std.testing.expectEqual(@as(?u32, block_length), claim(isolate, 2));
+    try std.testing.expectEqual(@as(?*Isolate, isolate), slotOf(0).isolate);
 }

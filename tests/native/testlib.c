@@ -130,6 +130,13 @@ EXPORT void each_held(void (*callback)(void *user_data)) {
   held_count = 0;
 }
 
+/* Calls a function without user data, over and over. */
+EXPORT int32_t repeat(int32_t (*callback)(int32_t, int32_t), int32_t count) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < count; i++) sum += callback(i, 1);
+  return sum;
+}
+
 /* A callback that C keeps. */
 static int32_t (*kept)(int32_t) = NULL;
 EXPORT void keep(int32_t (*callback)(int32_t)) { kept = callback; }

@@ -1,0 +1,24 @@
+/**
+ * Keeping the event loop alive, the same way on every runtime.
+ *
+ * @module
+ */
+
+/** What keeps the loop alive, with what must not be collected meanwhile. */
+const holders = new Map<object, object>();
+let timer: ReturnType<typeof setInterval> | undefined;
+/** The longest that timers take: 24 days. */
+const longestMs = 2 ** 31 - 1;
+
+/** Keeps the event loop alive, and `kept` from being collected, until the holder is let go. */
+export function keepAlive(holder: object, kept: object): void {
+  holders.set(holder, kept);
+  timer ??= setInterval(() => {}, longestMs);
+}
+
+/** Ends what {@linkcode keepAlive} began; does nothing for what was never held. */
+export function letGo(holder: object): void {
+  if (!holders.delete(holder) || holders.size > 0) return;
+  clearInterval(timer);
+  timer = undefined;
+}

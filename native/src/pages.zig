@@ -1,0 +1,58 @@
+//! Pages for code: writable first, then executable, never both.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+const windows = struct {
+    extern "kernel32" fn VirtualAlloc(address: ?*anyopaque, byte_length: usize, kind: u32, protection: u32) callconv(.c) ?[*]u8;
+    extern "kernel32" fn VirtualProtect(address: [*]u8, byte_length: usize, protection: u32, old: *u32) callconv(.c) c_int;
+    extern "kernel32" fn VirtualFree(address: [*]u8, byte_length: usize, kind: u32) callconv(.c) c_int;
+    extern "kernel32" fn GetCurrentProcess() callconv(.c) *anyopaque;
+    extern "kernel32" fn FlushInstructionCache(process: *anyopaque, address: [*]u8, byte_length: usize) callconv(.c) c_int;
+    const commit_and_reserve = 0x3000;
+    const release = 0x8000;
+    const read_write = 0x04;
+    const execute_read = 0x20;
+};
+
+const posix = struct {
+    extern "c" fn mmap(address: ?*anyopaque, byte_length: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64) callconv(.c) usize;
+    extern "c" fn mprotect(address: [*]u8, byte_length: usize, protection: c_int) callconv(.c) c_int;
+    extern "c" fn munmap(address: [*]u8, byte_length: usize) callconv(.c) c_int;
+    extern fn __clear_cache(start: [*]u8, end: [*]u8) callconv(.c) void;
+    const read = 1;
+    const write = 2;
+    const execute = 4;
+    /// MAP_PRIVATE and MAP_ANONYMOUS, which macOS numbers its own way.
+    const private_anonymous = if (builtin.os.tag == .linux) 0x22 else 0x1002;
+};
+
+/// Zeroed pages that can be written.
+pub fn mapWritable(byte_length: usize) ?[]u8 {
+    if (builtin.os.tag == .windows) {
+        const address = windows.VirtualAlloc(null, byte_length, windows.commit_and_reserve, windows.read_write) orelse return null;
+        return address[0..byte_length];
+    }
+    const address = posix.mmap(null, byte_length, posix.read | posix.write, posix.private_anonymous, -1, 0);
+    if (address == std.math.maxInt(usize)) return null;
+    return @as([*]u8, @ptrFromInt(address))[0..byte_length];
+}
+
+/// Ends writing: from now on the pages can be read and executed.
+pub fn makeExecutable(memory: []u8) bool {
+    if (builtin.os.tag == .windows) {
+        var old: u32 = undefined;
+        return windows.VirtualProtect(memory.ptr, memory.len, windows.execute_read, &old) != 0 and
+            windows.FlushInstructionCache(windows.GetCurrentProcess(), memory.ptr, memory.len) != 0;
+    }
+    if (builtin.cpu.arch == .aarch64) posix.__clear_cache(memory.ptr, memory.ptr + memory.len);
+    return posix.mprotect(memory.ptr, memory.len, posix.read | posix.execute) == 0;
+}
+
+pub fn unmap(memory: []u8) void {
+    if (builtin.os.tag == .windows) {
+        _ = windows.VirtualFree(memory.ptr, 0, windows.release);
+    } else {
+        _ = posix.munmap(memory.ptr, memory.len);
+    }
+}
