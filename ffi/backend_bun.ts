@@ -58,7 +58,8 @@ export function bunBackend(process: BunProcess): Backend {
       arch: process.arch === "arm64" ? "aarch64" : "x86_64",
     },
     addressKind: "number",
-    stackByteLength: 600 * 1024,
+    // The engine's own limit is 5 MB, or a worker's smaller stack.
+    stackByteLength: 4 * 1024 * 1024,
     requirePermission() {},
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.

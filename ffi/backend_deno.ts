@@ -59,7 +59,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
     },
     addressKind: "bigint",
     // V8's own limit is 984 KB, from about the same place.
-    stackByteLength: 600 * 1024,
+    stackByteLength: 800 * 1024,
     requirePermission(path) {
       if (deno.permissions.querySync({ name: "ffi", path }).state === "granted") return;
       // Asks where there is somebody to ask, and throws what Deno's users expect. That the file may not load is not

@@ -8,7 +8,7 @@ import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { report } from "./report.ts";
-import { track, untrack } from "./tracking.ts";
+import { track, tracking, untrack } from "./tracking.ts";
 import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
 import { bind, type FallbackBits, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
@@ -45,7 +45,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     this.definition = definition;
     this.pointer = upcall.pointer;
     this.#upcall = upcall;
-    this.#token = track("callback", upcall.name);
+    this.#token = tracking() ? track("callback", upcall.name) : 0;
     this.#cleanup = addCheckedCleanup(this, collected, this.#token === 0 ? upcall : { upcall, token: this.#token });
   }
 
@@ -132,12 +132,12 @@ export function callback<const D extends CallbackDefinition>(
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
   if (options === undefined) {
-    return new Callback(definition, bind(signatureOf(definition), fn.name || "anonymous", fn, zero));
+    return new Callback(definition, bind(signatureOf(definition), fn, fn, zero));
   }
-  const { name = fn.name || "anonymous", fallback, onError, once = false } = checkedOptions(options);
+  const { name, fallback, onError, once = false } = checkedOptions(options);
   const signature = signatureOf(definition);
-  const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, name);
-  const upcall = bind(signature, name, fn, bits);
+  const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, (name ?? fn.name) || "anonymous");
+  const upcall = bind(signature, name ?? fn, fn, bits);
   upcall.onError = onError;
   const made = new Callback(definition, upcall);
   if (once) {

@@ -24,6 +24,11 @@ export function setTracking(on: boolean): void {
   for (const listener of listeners) listener(on);
 }
 
+/** Whether it is on. */
+export function tracking(): boolean {
+  return enabled;
+}
+
 /** Has a function told of each change: for a hot path that can't afford to ask. */
 export function onTrackingChange(listener: (enabled: boolean) => void): void {
   listeners.push(listener);

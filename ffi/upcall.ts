@@ -49,21 +49,33 @@ export class Upcall {
   readonly invoke: (upcall: Upcall) => void;
   /** The index of its thunk. */
   readonly thunk: number;
-  readonly name: string;
   /** `null` from when it was unbound. */
   fn: UpcallFunction | null;
   onError: ((error: unknown) => unknown) | undefined;
   /** One report of a kind is enough. */
-  readonly reported = { stale: false, handle: false, foreign: false };
+  staleReported = false;
+  handleReported = false;
+  foreignReported = false;
+  #name: string | UpcallFunction;
 
-  /** Made by {@linkcode bind}. */
-  constructor(signature: Signature, thunk: number, name: string, fn: UpcallFunction) {
+  /**
+   * Made by {@linkcode bind}.
+   *
+   * @param name What reports call it, or the function whose name that is.
+   */
+  constructor(signature: Signature, thunk: number, name: string | UpcallFunction, fn: UpcallFunction) {
     this.signature = signature;
     this.invoke = signature.invoke;
     this.thunk = thunk;
-    this.name = name;
+    this.#name = name;
     this.fn = fn;
     this.onError = undefined;
+  }
+
+  /** What reports and errors call it. Asking a function costs more than making a callback: it is done when need be. */
+  get name(): string {
+    if (typeof this.#name === "function") this.#name = this.#name.name || "anonymous";
+    return this.#name;
   }
 
   /** What C calls. It stays callable for ever. */
@@ -99,7 +111,10 @@ function makeThunkPool(native: Core): ThunkPool {
   return new ThunkPool((shape) => {
     const count = native.claimThunks(shape);
     // Without holes, which engines look up more slowly.
-    for (let i = 0; i < count; i++) upcalls.push(undefined);
+    for (let i = 0; i < count; i++) {
+      upcalls.push(undefined);
+      isUnnamed.push(false);
+    }
     return count;
   });
 }
@@ -263,8 +278,8 @@ function refusePromise({ name }: { name: string }, value: unknown): void {
 
 function invalidHandle(upcall: Upcall, id: number, index: number): void {
   upcallCounts.invalidHandles += 1;
-  if (upcall.reported.handle) return;
-  upcall.reported.handle = true;
+  if (upcall.handleReported) return;
+  upcall.handleReported = true;
   const error = new InvalidHandleError("use", id, handleTable().invalidReason(id));
   const what = `C called callback "${upcall.name}" with an invalid handle as parameter ${
     index + 1
@@ -273,11 +288,11 @@ function invalidHandle(upcall: Upcall, id: number, index: number): void {
 }
 
 /** A call of a callback whose function is gone. */
-function stale({ name, reported }: Upcall): void {
+function stale(upcall: Upcall): void {
   upcallCounts.staleCalls += 1;
-  if (reported.stale) return;
-  reported.stale = true;
-  const what = `C called callback "${name}" after it was disposed of or collected, and got its fallback`;
+  if (upcall.staleReported) return;
+  upcall.staleReported = true;
+  const what = `C called callback "${upcall.name}" after it was disposed of or collected, and got its fallback`;
   aside(() => report("stale-callback", what));
 }
 
@@ -309,15 +324,20 @@ function failed(upcall: Upcall, error: unknown): void {
 function reportForeignCalls(): void {
   const native = core();
   for (const upcall of upcalls) {
-    if (upcall === undefined || upcall.reported.foreign || native.foreignCallsOf(upcall.thunk) === 0) continue;
-    upcall.reported.foreign = true;
+    if (upcall === undefined || upcall.foreignReported || native.foreignCallsOf(upcall.thunk) === 0) continue;
+    upcall.foreignReported = true;
     const from = "another thread, or from a coroutine's or a signal's stack,";
     aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
   }
 }
 
 /** Puts a function behind a thunk. @throws {RangeError} When no thunk is left. */
-export function bind(signature: Signature, name: string, fn: UpcallFunction, fallback: FallbackBits): Upcall {
+export function bind(
+  signature: Signature,
+  name: string | UpcallFunction,
+  fn: UpcallFunction,
+  fallback: FallbackBits,
+): Upcall {
   const thunk = thunkPool().acquire(signature.thunks);
   core().describeThunk(thunk, signature.stackWords, fallback.low, fallback.high);
   const upcall = new Upcall(signature, thunk, name, fn);
@@ -336,4 +356,22 @@ export function unbind(upcall: Upcall): void {
   upcall.onError = undefined;
   upcallCounts.live -= 1;
   thunkPool().release(upcall.thunk, upcall.signature.thunks);
+  if (isUnnamed[upcall.thunk]) return;
+  isUnnamed[upcall.thunk] = true;
+  if (unnamed.length === 0) queueMicrotask(nameTombstones);
+  unnamed.push(upcall.thunk);
+}
+
+/** Thunks whose function went in this turn, and is held until its end for its name alone. */
+const unnamed: number[] = [];
+const isUnnamed: boolean[] = [];
+
+/** Those that are in use again by now don't need the name. */
+function nameTombstones(): void {
+  for (const thunk of unnamed) {
+    const upcall = upcalls[thunk];
+    if (upcall?.fn === null) void upcall.name;
+    isUnnamed[thunk] = false;
+  }
+  unnamed.length = 0;
 }

@@ -32,8 +32,6 @@ pub const argument_words = register_words + stack_words;
 pub const tag_count = 256;
 /// Ids have 22 bits for the slot (`ffi/handle.ts`).
 pub const max_slots = 1 << 22;
-/// What a callback must find free below it whatever the runtime allows.
-const stack_reserve = 256 * 1024;
 
 pub const Isolate = struct {
     words: Words = .{},
@@ -87,7 +85,10 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usi
     if (current_thread == 0) current_thread = @atomicRmw(u64, &last_thread, .Add, 1, .monotonic) + 1;
     isolate.thread = current_thread;
     isolate.stack = .ofThisThread();
-    isolate.stack_floor = @max(@frameAddress() -| stack_byte_length, isolate.stack.low +| stack_reserve);
+    const here = @frameAddress();
+    // An eighth stays free whatever the runtime allows: engines that use the whole stack keep a part of it themselves.
+    const reserve = (here -| isolate.stack.low) / 8;
+    isolate.stack_floor = @max(here -| stack_byte_length, isolate.stack.low + reserve);
     isolate.previous = newest;
     newest = isolate;
     onThreadExit(isolate);
