@@ -173,3 +173,138 @@ EXPORT void keep_until_exit(int32_t (*callback)(int32_t)) {
   at_exit = callback;
   atexit(call_at_exit);
 }
+
+/* A structure and an array of callbacks. */
+struct operations {
+  int32_t (*add)(int32_t, int32_t);
+  double (*scale)(double);
+  void (*done)(void);
+};
+EXPORT double run_operations(const struct operations *operations, int32_t count) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < count; i++) sum = operations->add(sum, i);
+  double result = operations->scale(sum);
+  operations->done();
+  return result;
+}
+EXPORT int32_t call_each(int32_t (*const *callbacks)(int32_t), int32_t count, int32_t value) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < count; i++) sum += callbacks[i](value + i);
+  return sum;
+}
+
+/* 0 to 16 parameters, integers and floats in turn; the callback gets 1, 2.5, 3, 4.5, … */
+EXPORT double mix_0(double (*f)(void)) { return f(); }
+EXPORT double mix_1(double (*f)(int32_t)) { return f(1); }
+EXPORT double mix_2(double (*f)(int32_t, double)) { return f(1, 2.5); }
+EXPORT double mix_3(double (*f)(int32_t, double, uint8_t)) { return f(1, 2.5, 3); }
+EXPORT double mix_4(double (*f)(int32_t, double, uint8_t, float)) { return f(1, 2.5, 3, 4.5f); }
+EXPORT double mix_5(double (*f)(int32_t, double, uint8_t, float, int64_t)) { return f(1, 2.5, 3, 4.5f, -5); }
+EXPORT double mix_6(double (*f)(int32_t, double, uint8_t, float, int64_t, double)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5);
+}
+EXPORT double mix_7(double (*f)(int32_t, double, uint8_t, float, int64_t, double, int16_t)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7);
+}
+EXPORT double mix_8(double (*f)(int32_t, double, uint8_t, float, int64_t, double, int16_t, float)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f);
+}
+#define MIX_8 int32_t, double, uint8_t, float, int64_t, double, int16_t, float
+EXPORT double mix_9(double (*f)(MIX_8, uint32_t)) { return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9); }
+EXPORT double mix_10(double (*f)(MIX_8, uint32_t, double)) { return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5); }
+EXPORT double mix_11(double (*f)(MIX_8, uint32_t, double, int8_t)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11);
+}
+EXPORT double mix_12(double (*f)(MIX_8, uint32_t, double, int8_t, float)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11, 12.5f);
+}
+EXPORT double mix_13(double (*f)(MIX_8, uint32_t, double, int8_t, float, uint64_t)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11, 12.5f, 13);
+}
+EXPORT double mix_14(double (*f)(MIX_8, uint32_t, double, int8_t, float, uint64_t, double)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11, 12.5f, 13, 14.5);
+}
+EXPORT double mix_15(double (*f)(MIX_8, uint32_t, double, int8_t, float, uint64_t, double, uint16_t)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11, 12.5f, 13, 14.5, 15);
+}
+EXPORT double mix_16(double (*f)(MIX_8, uint32_t, double, int8_t, float, uint64_t, double, uint16_t, double)) {
+  return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11, 12.5f, 13, 14.5, 15, 16.5);
+}
+
+/* What comes from elsewhere: another thread, a coroutine's stack, a signal handler. */
+#if !defined(_WIN32)
+#include <pthread.h>
+#include <signal.h>
+
+struct thread_call {
+  int32_t (*callback)(int32_t);
+  int32_t count;
+  int32_t sum;
+};
+static void *thread_main(void *argument) {
+  struct thread_call *call = argument;
+  for (int32_t i = 0; i < call->count; i++) call->sum += call->callback(i);
+  return NULL;
+}
+/* Calls it `count` times on a thread of its own, waits for that, and answers the sum. */
+EXPORT int32_t call_on_thread(int32_t (*callback)(int32_t), int32_t count) {
+  struct thread_call call = {callback, count, 0};
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, thread_main, &call) != 0) return -1000000;
+  pthread_join(thread, NULL);
+  return call.sum;
+}
+
+static int32_t (*in_signal)(int32_t) = NULL;
+static volatile int32_t signal_answer = 0;
+static void signal_handler(int number) { signal_answer = in_signal(number); }
+/* Raises a signal whose handler calls the callback, on the thread's own stack or on another. */
+EXPORT int32_t call_in_signal(int32_t (*callback)(int32_t), bool own_stack) {
+  static char stack[256 * 1024];
+  stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack}, old_stack;
+  struct sigaction action, old_action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = signal_handler;
+  action.sa_flags = own_stack ? 0 : SA_ONSTACK;
+  in_signal = callback;
+  if (!own_stack) sigaltstack(&alternate, &old_stack);
+  sigaction(SIGUSR2, &action, &old_action);
+  raise(SIGUSR2);
+  sigaction(SIGUSR2, &old_action, NULL);
+  if (!own_stack) sigaltstack(&old_stack, NULL);
+  return signal_answer;
+}
+/* Has a timer signal call the callback, wherever the thread is then. */
+#include <sys/time.h>
+EXPORT void call_in_timer_signals(int32_t (*callback)(int32_t), int32_t interval_us) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = signal_handler;
+  in_signal = callback;
+  sigaction(SIGALRM, &action, NULL);
+  struct itimerval timer = {{0, interval_us}, {0, interval_us}};
+  setitimer(ITIMER_REAL, &timer, NULL);
+}
+#endif
+
+/* musl has no makecontext, and macOS no longer wants it to be used. */
+#if defined(__GLIBC__)
+#include <ucontext.h>
+static ucontext_t outside, inside;
+static int32_t (*in_coroutine)(int32_t) = NULL;
+static int32_t coroutine_answer = 0;
+static void coroutine(void) { coroutine_answer = in_coroutine(1); }
+EXPORT int32_t call_on_coroutine(int32_t (*callback)(int32_t)) {
+  const size_t length = 1024 * 1024;
+  char *stack = malloc(length);
+  in_coroutine = callback;
+  getcontext(&inside);
+  inside.uc_stack.ss_sp = stack;
+  inside.uc_stack.ss_size = length;
+  inside.uc_link = &outside;
+  makecontext(&inside, coroutine, 0);
+  swapcontext(&outside, &inside);
+  free(stack);
+  return coroutine_answer;
+}
+#endif
