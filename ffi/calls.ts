@@ -5,7 +5,7 @@
  * @module
  */
 
-import { core } from "./core.ts";
+import { attentionWord, core } from "./core.ts";
 import { reportUncaught } from "./report.ts";
 
 /** Stands for "no error is waiting"; any value can be thrown. */
@@ -35,8 +35,7 @@ export const nativeCallMark = "belay-native-call";
 
 /** Sets the word that is looked at after each native call and before each callback. */
 function wantAttention(): void {
-  const { words, attentionWord } = core();
-  words.u32[attentionWord] = 1;
+  core().words.u32[attentionWord] = 1;
 }
 
 const observers: (() => void)[] = [];
@@ -48,8 +47,7 @@ export function onAttention(observer: () => void): void {
 
 /** Looks what waits, and answers whether it is an error. Called when the attention word isn't zero. */
 export function errorWaits(): boolean {
-  const { words, attentionWord } = core();
-  words.u32[attentionWord] = 0;
+  core().words.u32[attentionWord] = 0;
   for (const observer of observers) observer();
   if (calls.pending === none) return false;
   wantAttention();

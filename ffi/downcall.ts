@@ -7,7 +7,7 @@
 
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
 import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
-import { core } from "./core.ts";
+import { attentionWord, core } from "./core.ts";
 import { lend } from "./callback.ts";
 import { LibraryClosedError } from "./errors.ts";
 import { addressOf, generate } from "./helpers.ts";
@@ -60,7 +60,7 @@ export function makeDowncall(
   const { parameters, result } = definition;
   const names = parameters.map((_, index) => `a${index}`);
   const { addressKind } = backend();
-  const { words: { u32 }, attentionWord } = core();
+  const { u32 } = core().words;
   const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
   const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
   const kept = names.filter((_, index) => ownsMemory(parameters[index]));

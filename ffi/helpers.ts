@@ -6,7 +6,8 @@
 
 import type { Address } from "./backend.ts";
 import { calls, none } from "./calls.ts";
-import { core, isNull, zeroTerminated } from "./core.ts";
+import { isNull, zeroTerminated } from "./core.ts";
+import { loads } from "./core_memory.ts";
 import { Handle, handleTable } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
@@ -90,7 +91,7 @@ function asCell(id: number): ArrayBufferView {
 }
 
 function handleIdAt(address: Address | null): number {
-  return isNull(address) ? 0 : Number(core().load.u64(address, 0));
+  return isNull(address) ? 0 : Number(loads().u64(address, 0));
 }
 
 /** The string at an address, copied. */

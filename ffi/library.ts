@@ -6,7 +6,8 @@
 
 import type { Address, NativeLibrary } from "./backend.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
-import { core, type LoadType } from "./core.ts";
+import { closeLibrary, librarySymbol, openLibrary } from "./core_library.ts";
+import { loads, type LoadType } from "./core_memory.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature } from "./downcall.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
 import { generate, stringAt } from "./helpers.ts";
@@ -86,7 +87,7 @@ function release({ native, library }: Held): void {
   libraryCounts.open -= 1;
   if (native === undefined) return;
   native.close();
-  core().closeLibrary(library);
+  closeLibrary(library);
 }
 
 function dropped({ held, name }: { held: Held; name: string }): void {
@@ -142,16 +143,15 @@ export function dlopen<const S extends Definitions>(
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new TypeError(`Cannot open "${name}": "${unknown}" is not an option`);
   const opened = openFirst(name, candidates, !unload);
-  const native = core();
   const addresses = new Map<string, Address | null>();
   for (const [key, { name: symbol = key }] of Object.entries(definitions)) {
-    addresses.set(key, native.librarySymbol(opened.library, symbol));
+    addresses.set(key, librarySymbol(opened.library, symbol));
   }
   const missing = Object.entries(definitions)
     .filter(([key, { optional }]) => addresses.get(key) === null && optional !== true)
     .map(([key, { name: symbol = key }]) => symbol);
   if (missing.length > 0) {
-    native.closeLibrary(opened.library);
+    closeLibrary(opened.library);
     throw new SymbolNotFoundError(name, missing);
   }
   return bindLibrary(name, definitions, opened, addresses, unload);
@@ -166,7 +166,7 @@ function openFirst(
   const failures: LibraryCandidate[] = [];
   for (const path of candidates) {
     backend().requirePermission(path);
-    const result = core().openLibrary(path, pinned);
+    const result = openLibrary(path, pinned);
     if ("library" in result) return { path, library: result.library };
     failures.push({ path, reason: result.reason });
   }
@@ -202,7 +202,7 @@ function bindLibrary<S extends Definitions>(
     });
   } catch (error) {
     native?.close();
-    core().closeLibrary(library);
+    closeLibrary(library);
     throw error;
   }
   for (const [key, definition] of Object.entries(definitions)) {
@@ -212,7 +212,7 @@ function bindLibrary<S extends Definitions>(
   }
   if (!unload) {
     native.release();
-    core().closeLibrary(library);
+    closeLibrary(library);
   }
   const held: Held = { native: unload ? native : undefined, library, token: track("library", name) };
   return new Library(Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
@@ -231,7 +231,7 @@ function defineVariable(
   owner: LibraryOwner,
 ): void {
   const native = resultNativeType(type);
-  const { load } = core();
+  const load = loads();
   const convert = generate({}, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
   const read = (): unknown => {
     if (type === "bool") return load.u8(address, 0) !== 0;

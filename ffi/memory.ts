@@ -5,7 +5,7 @@
  */
 
 import type { Address } from "./backend.ts";
-import { core } from "./core.ts";
+import { copy, loads, storeU64 } from "./core_memory.ts";
 import { addressOf, nullable } from "./helpers.ts";
 import type { Pointer } from "./types.ts";
 
@@ -61,38 +61,38 @@ export class NativeMemory {
   /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
   getPointer(byteOffset: number): Pointer | null {
     this.#check(byteOffset, 8);
-    return nullable(core().load.address(addressOf(this.pointer), byteOffset) as Address | null);
+    return nullable(loads().address(addressOf(this.pointer), byteOffset) as Address | null);
   }
 
   /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI32(byteOffset: number): number {
     this.#check(byteOffset, 4);
-    return core().load.i32(addressOf(this.pointer), byteOffset) as number;
+    return loads().i32(addressOf(this.pointer), byteOffset) as number;
   }
 
   /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
   getU64(byteOffset: number): bigint {
     this.#check(byteOffset, 8);
-    return core().load.u64(addressOf(this.pointer), byteOffset) as bigint;
+    return loads().u64(addressOf(this.pointer), byteOffset) as bigint;
   }
 
   /** Writes an unsigned 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU64(byteOffset: number, value: bigint): void {
     this.#check(byteOffset, 8);
     if (BigInt.asUintN(64, value) !== value) throw new RangeError(`Cannot write ${value}: it does not fit into a u64`);
-    core().storeU64(addressOf(this.pointer), byteOffset, value);
+    storeU64(addressOf(this.pointer), byteOffset, value);
   }
 
   /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
   getF64(byteOffset: number): number {
     this.#check(byteOffset, 8);
-    return core().load.f64(addressOf(this.pointer), byteOffset) as number;
+    return loads().f64(addressOf(this.pointer), byteOffset) as number;
   }
 
   /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {RangeError} Outside the bounds. */
   copyTo(target: Uint8Array, byteOffset = 0): void {
     this.#check(byteOffset, target.byteLength);
-    if (target.byteLength > 0) core().copy(target, addressOf(this.pointer), byteOffset, target.byteLength);
+    if (target.byteLength > 0) copy(target, addressOf(this.pointer), byteOffset, target.byteLength);
   }
 
   /** Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD. */

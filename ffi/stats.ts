@@ -6,6 +6,7 @@
 
 import { calls, errorWaits, none } from "./calls.ts";
 import { core, coreIsAttached } from "./core.ts";
+import { foreignCalls, processCounts } from "./core_thunks.ts";
 import { Handle } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
@@ -57,15 +58,15 @@ export function stats(): Stats {
   if (native !== undefined) errorWaits();
   return {
     isolate: native?.tag ?? 0,
-    isolates: native?.isolateCount() ?? 0,
+    isolates: native === undefined ? 0 : processCounts().isolates,
     handles: Handle.live,
     callbacks: upcallCounts.live,
     libraries: libraryCounts.open,
     trampolines: upcallCounts.trampolines,
     thunksInUse: thunksInUse(),
-    thunks: native?.thunkCount() ?? 0,
+    thunks: native === undefined ? 0 : processCounts().thunks,
     staleCalls: upcallCounts.staleCalls,
-    foreignCalls: native?.foreignCalls() ?? 0,
+    foreignCalls: native === undefined ? 0 : foreignCalls(),
     invalidHandles: upcallCounts.invalidHandles,
     pendingErrors: calls.pending === none ? 0 : 1,
   };

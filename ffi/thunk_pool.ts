@@ -14,8 +14,8 @@ const nobody = -1;
 
 /** The thunks of one shape. */
 export interface ShapeThunks {
-  /** The core's number for the shape. */
-  readonly number: number;
+  /** The shape's name, the same in every isolate. */
+  readonly name: string;
   /** The next one to be used for the first time, and the end of these. */
   fresh: number;
   freshEnd: number;
@@ -25,13 +25,13 @@ export interface ShapeThunks {
 }
 
 /** A shape that has no thunks yet. */
-export function shapeThunks(number: number): ShapeThunks {
-  return { number, fresh: 0, freshEnd: 0, firstFreed: nobody, lastFreed: nobody };
+export function shapeThunks(name: string): ShapeThunks {
+  return { name, fresh: 0, freshEnd: 0, firstFreed: nobody, lastFreed: nobody };
 }
 
 /** Hands out indices of thunks: dense numbers from 0, in the order in which the isolate claimed them. */
 export class ThunkPool {
-  readonly #claim: (shape: number) => number;
+  readonly #claim: (shape: string) => number;
   /** By index: which of the same shape was freed next, and after how many frees it was freed itself. */
   readonly #next: number[] = [];
   readonly #freedAt: number[] = [];
@@ -40,7 +40,7 @@ export class ThunkPool {
   #inUse = 0;
 
   /** @param claim Makes a chunk of fresh thunks for a shape, and answers how many it made: 0 when there are no more. */
-  constructor(claim: (shape: number) => number) {
+  constructor(claim: (shape: string) => number) {
     this.#claim = claim;
   }
 
@@ -83,7 +83,7 @@ export class ThunkPool {
   #fresh(shape: ShapeThunks): number | undefined {
     if (shape.fresh === shape.freshEnd) {
       const start = this.#next.length;
-      const count = this.#claim(shape.number);
+      const count = this.#claim(shape.name);
       for (let i = 0; i < count; i++) {
         this.#next.push(nobody);
         this.#freedAt.push(0);

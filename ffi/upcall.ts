@@ -10,7 +10,8 @@
 
 import { argumentLayout } from "./abi.ts";
 import { aside, errorWaits, onAttention, postpone } from "./calls.ts";
-import { type Core, core } from "./core.ts";
+import { attentionWord, callbackWord, core, overflowWord, resultByteOffset } from "./core.ts";
+import { claimThunks, describeThunk, foreignCallsOf, setTrampoline, thunkPointers } from "./core_thunks.ts";
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
@@ -80,7 +81,7 @@ export class Upcall {
 
   /** What C calls. It stays callable for ever. */
   get pointer(): Pointer {
-    return core().thunkPointers[this.thunk];
+    return thunkPointers[this.thunk];
   }
 }
 
@@ -96,20 +97,20 @@ let pool: ThunkPool | undefined;
 
 /** The pool and the trampoline, made with the first callback. */
 function thunkPool(): ThunkPool {
-  return pool ??= makeThunkPool(core());
+  return pool ??= makeThunkPool();
 }
 
-function makeThunkPool(native: Core): ThunkPool {
-  const { words: { u32 }, callbackWord } = native;
+function makeThunkPool(): ThunkPool {
+  const { u32 } = core().words;
   const trampoline = backend().createTrampoline(() => {
     const upcall = upcalls[u32[callbackWord]];
     if (upcall !== undefined) upcall.invoke(upcall);
   });
-  native.setTrampoline(trampoline);
+  setTrampoline(trampoline);
   upcallCounts.trampolines += 1;
   onAttention(reportForeignCalls);
   return new ThunkPool((shape) => {
-    const count = native.claimThunks(shape);
+    const count = claimThunks(shape);
     // Without holes, which engines look up more slowly.
     for (let i = 0; i < count; i++) {
       upcalls.push(undefined);
@@ -187,7 +188,7 @@ function shapeOf({ parameters, result }: CallbackDefinition): string {
 }
 
 function makeSignature(definition: CallbackDefinition): Signature {
-  const { words, resultByteOffset, attentionWord } = core();
+  const { words } = core();
   const { addressKind, platform } = backend();
   const { parameters, result } = definition;
   const { byteOffsets, stackWords } = argumentLayout(parameters.map(argumentClass), platform);
@@ -232,32 +233,26 @@ function makeSignature(definition: CallbackDefinition): Signature {
         failed(upcall, error);
       }
     }`;
-  const generated = generate(
-    scope,
-    `return {
-      invoke: ${invoke},
-      writeAnswer(result, upcall) { ${write("badResult")} },
-      writeFallback(result, upcall) { ${write("badFallback")} },
-    };`,
-  ) as Pick<Signature, "invoke" | "writeAnswer"> & {
-    writeFallback: (value: unknown, upcall: { name: string }) => void;
-  };
+  const writer = (bad: string): (value: unknown, upcall: { name: string }) => void =>
+    generate(scope, `return (result, upcall) => { ${write(bad)} };`) as ReturnType<typeof writer>;
   const shape = shapeOf(definition);
   let thunks = thunksByShape.get(shape);
-  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(core().shape(shape)));
+  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   const resultWord = new Uint32Array(words.u32.buffer, resultByteOffset, 2);
+  let writeFallback: ReturnType<typeof writer> | undefined;
+  let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
     shape,
     thunks,
     stackWords,
-    invoke: generated.invoke,
-    writeAnswer: generated.writeAnswer,
+    invoke: generate(scope, `return (${invoke});`) as Signature["invoke"],
+    writeAnswer: (value, upcall) => (writeAnswer ??= writer("badResult"))(value, upcall),
     fallbackBits(value, name) {
       // A callback may be running: its result word is put back.
       const [oldLow, oldHigh] = resultWord;
       resultWord.fill(0);
       try {
-        generated.writeFallback(value, { name });
+        (writeFallback ??= writer("badFallback"))(value, { name });
         return { low: resultWord[0], high: resultWord[1] };
       } finally {
         resultWord[0] = oldLow;
@@ -298,7 +293,7 @@ function stale(upcall: Upcall): void {
 
 /** Whether a call must not run, because an error waits or the stack is nearly used up. */
 function interrupted(upcall: Upcall): boolean {
-  const { words, overflowWord } = core();
+  const { words } = core();
   if (errorWaits()) return true;
   if (words.u32[overflowWord] === 0) return false;
   const what =
@@ -322,9 +317,8 @@ function failed(upcall: Upcall, error: unknown): void {
 
 /** Reports calls that came from another thread or stack, once for each callback. */
 function reportForeignCalls(): void {
-  const native = core();
   for (const upcall of upcalls) {
-    if (upcall === undefined || upcall.foreignReported || native.foreignCallsOf(upcall.thunk) === 0) continue;
+    if (upcall === undefined || upcall.foreignReported || foreignCallsOf(upcall.thunk) === 0) continue;
     upcall.foreignReported = true;
     const from = "another thread, or from a coroutine's or a signal's stack,";
     aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
@@ -339,7 +333,7 @@ export function bind(
   fallback: FallbackBits,
 ): Upcall {
   const thunk = thunkPool().acquire(signature.thunks);
-  core().describeThunk(thunk, signature.stackWords, fallback.low, fallback.high);
+  describeThunk(thunk, signature.stackWords, fallback.low, fallback.high);
   const upcall = new Upcall(signature, thunk, name, fn);
   upcalls[thunk] = upcall;
   upcallCounts.live += 1;

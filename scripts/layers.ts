@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ["memory", "pointer", "callback"],
   ["marshal", "thunk_pool", "upcall"],
   ["calls", "helpers"],
-  ["core"],
+  ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],
   ["backend_deno", "backend_bun"],
   ["backend", "abi"],
@@ -37,7 +37,16 @@ const runtimeFree = new Set([
   "thunk_pool",
   "keep_alive",
 ]);
-const aboutRuntimes = new Set(["backend_deno", "backend_bun", "runtime", "core", "helpers"]);
+const aboutRuntimes = new Set([
+  "backend_deno",
+  "backend_bun",
+  "runtime",
+  "core",
+  "core_memory",
+  "core_library",
+  "core_thunks",
+  "helpers",
+]);
 
 /** What is wrong with the imports of a module. */
 export function violations(name: string, source: string): string[] {

@@ -26,28 +26,33 @@ extern "C" {
 #define BELAY_STACK_WORDS 48
 #define BELAY_ARGUMENT_WORDS (BELAY_REGISTER_WORDS + BELAY_STACK_WORDS)
 
-/* Thunks come in blocks: the library's own, then copies of its code that are mapped as they are needed. How many are
- * claimed at a time, and what belay_thunks_claim gives when there are none. */
+/* Thunks come in blocks: the library's own, then copies of its code that are mapped as they are needed. They are claimed
+ * so many at a time. */
 #define BELAY_BLOCK_LENGTH 4096
 #define BELAY_MAX_BLOCKS 256
 #define BELAY_CHUNK_LENGTH 16
-#define BELAY_NO_THUNK UINT32_MAX
 
-/* An isolate's record. Lifetime: until the process ends; a call to a thunk may always ask for it. */
-typedef struct belay_isolate belay_isolate;
-
-/* The words that an isolate shares with its JavaScript. Only the isolate's own thread reads and writes them, except that
- * any thread adds to foreign_calls and sets attention. */
-typedef struct belay_isolate_words {
+/* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
+ * it, except that any thread adds to foreign_calls and sets attention. Lifetime: until the process ends, since a call to
+ * a thunk may always ask for it. */
+typedef struct belay_isolate {
   uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
-  uint64_t result;                          /* its answer, as the bits of the result register */
-  uint32_t callback;                        /* the index of its thunk */
-  uint32_t tag;                             /* this isolate's registry tag, 1 to 255; constant */
-  uint32_t slots;         /* how many slots the registry of this tag has used, ever; written by JavaScript */
+  uint64_t result;                          /* its answer, as the bits of the result register: the fallback at first */
+  /* The runtime's callback for this isolate, written by JavaScript before the first thunk is called. It is called on the
+   * isolate's thread only, must not throw or unwind, reads the arguments and writes the result. Ownership: it must stay
+   * callable as long as the isolate lives. */
+  void (*trampoline)(void);
+  void *chunk_slots;          /* what the last belay_thunks_claim gave: an array of belay_thunk, */
+  const void *chunk_code;     /* the first thunk, which C calls, */
+  uint32_t thunk_byte_length; /* and how far the next one is from it */
+  uint32_t callback;          /* the index of the thunk that is being called */
+  uint32_t tag;               /* this isolate's registry tag, 1 to 255; constant */
+  uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* not zero when JavaScript should look what waits; it sets and clears the word too */
   uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
-} belay_isolate_words;
+  uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
+} belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes the rest, on its thread; any thread
  * adds to foreign_calls. */
@@ -56,26 +61,17 @@ typedef struct belay_thunk {
   uint64_t fallback;      /* result bits when the function can't be asked */
   uint32_t stack_words;   /* how many stack words the signature has, at most BELAY_STACK_WORDS */
   uint32_t foreign_calls; /* calls that got the fallback because of where they came from; the first sets attention */
-  uint32_t index;         /* what JavaScript calls it: belay_isolate_words.callback of a call */
+  uint32_t index;         /* what JavaScript calls it: belay_isolate.callback of a call */
 } belay_thunk;
-
-uint32_t belay_abi_version(void);
 
 /* Makes an isolate of the calling thread, and keeps the core mapped until the process ends. Isolates that this thread had
  * before count as gone from now on, unless `beside` says that they are still there (a second copy of the package in one
  * JavaScript world); when the thread ends, all of its isolates do. Callbacks may start within `stack_byte_length` of the
- * stack from here on, as far as the thread has it; one further down is called with `overflow` set. NULL: no memory, 255
- * isolates are live, or the core could not be kept mapped. */
-belay_isolate *belay_isolate_attach(bool beside, uint32_t stack_byte_length);
-/* Marks an isolate as gone: its thunks answer with their fallbacks from now on. For when its world is about to end. */
-void belay_isolate_leave(belay_isolate *isolate);
-belay_isolate_words *belay_isolate_words_of(belay_isolate *isolate);
+ * stack from here on, as far as the thread has it; one further down is called with `overflow` set. NULL: the caller's
+ * `abi_version` isn't BELAY_ABI_VERSION, no memory, 255 isolates are live, or the core could not be kept mapped. */
+belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t stack_byte_length);
 /* How many isolates of the process are live. */
 uint32_t belay_isolate_count(void);
-
-/* The runtime's callback for this isolate. It is called on the isolate's thread only, must not throw or unwind, reads
- * the words and writes the result. Ownership: it must stay callable as long as the isolate lives. */
-void belay_isolate_set_trampoline(belay_isolate *isolate, void (*trampoline)(void));
 
 /* Memory for the ids of `count` slots of the isolate's handle registry: those it has already, the rest uninitialized. An id
  * of zero or NaN is none. Called on the isolate's thread. Ownership: the core's; it outlives the isolate, since the next
@@ -83,16 +79,12 @@ void belay_isolate_set_trampoline(belay_isolate *isolate, void (*trampoline)(voi
  * NULL: no memory, or count > 2^22. */
 double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
 
-/* The number of a shape: a name for the functions that C may take for one another. The same name has the same number in
- * every isolate. 0: no memory. */
-uint32_t belay_shape(const char *name);
-/* Takes BELAY_CHUNK_LENGTH thunks of one block for the isolate and gives the first one's number, or BELAY_NO_THUNK when
- * no more can be mapped. They stay its own while it lives, and serve that shape for as long as the process does: when the
- * library's own are used up, chunks of the same shape whose isolates are gone are given again, first gone first. Address
- * and slot are valid until the process ends, for numbers that were claimed; the slots of a block are one array. */
-uint32_t belay_thunks_claim(belay_isolate *isolate, uint32_t shape);
-void *belay_thunk_address(uint32_t number);
-belay_thunk *belay_thunk_slot(uint32_t number);
+/* Takes a chunk of BELAY_CHUNK_LENGTH thunks for the isolate, which finds it in `chunk_slots` and `chunk_code`, and gives
+ * that length; 0 when no more can be mapped. They stay its own while it lives, and for as long as the process does they
+ * serve one shape: a name for the functions that C may take for one another, the same for every isolate. When the
+ * library's own thunks are used up, chunks of the same shape whose isolates are gone are given again, first gone first.
+ * Code and slots stay where they are until the process ends. */
+uint32_t belay_thunks_claim(belay_isolate *isolate, const char *shape);
 /* How many thunks the process has by now. */
 uint32_t belay_thunk_count(void);
 

@@ -6,12 +6,19 @@ const builtin = @import("builtin");
 const Lock = @import("lock.zig").Lock;
 const Stack = @import("stack.zig").Stack;
 
-/// The words that an isolate shares with its JavaScript, which maps them as typed arrays. `belay.h` says the same.
+/// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
 pub const Words = extern struct {
     /// What the running callback was called with: 8 integer registers, 8 float registers, then stack words.
     arguments: [argument_words]u64 = @splat(0),
     /// What it answers, as the bits of the result register.
     result: u64 = 0,
+    /// The runtime's one callback of this isolate. Written by JavaScript.
+    trampoline: ?*const fn () callconv(.c) void = null,
+    /// What the last claim gave: the first thunk's slot and code.
+    chunk_slots: ?*anyopaque = null,
+    chunk_code: ?*const anyopaque = null,
+    /// From one thunk of a chunk to the next.
+    thunk_byte_length: u32 = 0,
     /// The index of the thunk that was called.
     callback: u32 = 0,
     /// This isolate's registry tag, 1 to 255.
@@ -24,6 +31,12 @@ pub const Words = extern struct {
     attention: u32 = 0,
     /// 1 while the trampoline runs for a call that has too little stack left for the function.
     overflow: u32 = 0,
+    /// 0 when JavaScript can't run any more. Written by JavaScript, too, before its world ends.
+    live: u32 = 1,
+
+    pub fn isLive(words: *const Words) bool {
+        return @atomicLoad(u32, &words.live, .acquire) != 0;
+    }
 };
 
 pub const register_words = 16;
@@ -35,19 +48,20 @@ pub const max_slots = 1 << 22;
 
 pub const Isolate = struct {
     words: Words = .{},
-    /// The runtime's one callback of this isolate, without parameters or result.
-    trampoline: ?*const fn () callconv(.c) void = null,
-    live: std.atomic.Value(bool) = .init(true),
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},
     /// Callbacks that would start below are refused: JavaScript engines have limits of their own, and not all survive
     /// reaching them on the way in.
     stack_floor: usize = 0,
-    /// When it left, counted in departures; 0 while it is live.
+    /// When it left, counted in departures; 0 while its place is taken.
     departure: u32 = 0,
     /// Another isolate of the same thread, attached before: a second copy of the package makes one.
     previous: ?*Isolate = null,
+
+    pub fn of(words: *Words) *Isolate {
+        return @alignCast(@fieldParentPtr("words", words));
+    }
 };
 
 /// The number of this thread, from 1; 0 on every thread that has attached nothing, whatever its thread pointer.
@@ -115,13 +129,13 @@ pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
     return tag.ids.ptr;
 }
 
-/// Marks an isolate as gone: its tag may be used again, and goes on with its ids.
-pub fn leave(isolate: *Isolate) void {
+/// Takes an isolate's place away: its tag may be used again, and goes on with its ids.
+fn leave(isolate: *Isolate) void {
     lock.acquire();
     defer lock.release();
-    if (!isolate.live.load(.acquire)) return;
+    if (isolate.departure != 0) return;
     isolate.departure = departures.fetchAdd(1, .monotonic) + 1;
-    isolate.live.store(false, .release);
+    @atomicStore(u32, &isolate.words.live, 0, .release);
     const tag = &tags[isolate.words.tag];
     tag.slots = @min(isolate.words.slots, tag.ids.len);
     tag.used = false;
@@ -201,7 +215,7 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
 
     const second = attach(gpa, false, test_stack).?;
     defer gpa.destroy(second);
-    try std.testing.expect(!first.live.load(.acquire));
+    try std.testing.expect(!first.words.isLive());
     try std.testing.expectEqual(@as(u32, 1), second.words.tag);
     try std.testing.expectEqual(@as(u32, 42), second.words.slots);
     try std.testing.expectEqual(@as(f64, 42), registryIds(second, 42).?[41]);
@@ -228,8 +242,8 @@ test "isolates of different threads have different tags, and a thread that ends 
     thread.join();
     defer gpa.destroy(Other.isolate.?);
     try std.testing.expect(Other.isolate.?.words.tag != mine.words.tag);
-    try std.testing.expect(!Other.isolate.?.live.load(.acquire));
-    try std.testing.expect(mine.live.load(.acquire));
+    try std.testing.expect(!Other.isolate.?.words.isLive());
+    try std.testing.expect(mine.words.isLive());
     leave(mine);
     leaveThread();
 }
@@ -240,12 +254,12 @@ test "a copy of the package attaches beside the isolate that is there, and both 
     defer gpa.destroy(first);
     const copy = attach(gpa, true, test_stack).?;
     defer gpa.destroy(copy);
-    try std.testing.expect(first.live.load(.acquire));
+    try std.testing.expect(first.words.isLive());
     try std.testing.expect(first.words.tag != copy.words.tag);
     try std.testing.expectEqual(first.thread, copy.thread);
     leaveThread();
-    try std.testing.expect(!first.live.load(.acquire));
-    try std.testing.expect(!copy.live.load(.acquire));
+    try std.testing.expect(!first.words.isLive());
+    try std.testing.expect(!copy.words.isLive());
 }
 
 test "attach gives null when 255 isolates are live" {

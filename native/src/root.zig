@@ -5,23 +5,13 @@ const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
 const thunks = @import("thunk.zig");
+const Words = isolates.Words;
 
 pub const abi_version = 2;
 
-pub export fn belay_abi_version() u32 {
-    return abi_version;
-}
-
-pub export fn belay_isolate_attach(beside: bool, stack_byte_length: u32) ?*isolates.Isolate {
-    if (!libraries.pin(&belay_isolate_attach)) return null;
-    return isolates.attach(std.heap.c_allocator, beside, stack_byte_length);
-}
-
-pub export fn belay_isolate_leave(isolate: *isolates.Isolate) void {
-    isolates.leave(isolate);
-}
-
-pub export fn belay_isolate_words_of(isolate: *isolates.Isolate) *isolates.Words {
+pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32) ?*Words {
+    if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
+    const isolate = isolates.attach(std.heap.c_allocator, beside, stack_byte_length) orelse return null;
     return &isolate.words;
 }
 
@@ -29,28 +19,12 @@ pub export fn belay_isolate_count() u32 {
     return isolates.liveCount();
 }
 
-pub export fn belay_isolate_set_trampoline(isolate: *isolates.Isolate, trampoline: *const fn () callconv(.c) void) void {
-    isolate.trampoline = trampoline;
+pub export fn belay_registry_ids(isolate: *Words, count: u32) ?[*]f64 {
+    return isolates.registryIds(.of(isolate), count);
 }
 
-pub export fn belay_registry_ids(isolate: *isolates.Isolate, count: u32) ?[*]f64 {
-    return isolates.registryIds(isolate, count);
-}
-
-pub export fn belay_shape(name: [*:0]const u8) u32 {
-    return thunks.shape(name);
-}
-
-pub export fn belay_thunks_claim(isolate: *isolates.Isolate, shape: u32) u32 {
-    return thunks.claim(isolate, shape) orelse std.math.maxInt(u32);
-}
-
-pub export fn belay_thunk_address(number: u32) *const anyopaque {
-    return thunks.address(number);
-}
-
-pub export fn belay_thunk_slot(number: u32) *thunks.Slot {
-    return thunks.slotOf(number);
+pub export fn belay_thunks_claim(isolate: *Words, shape: [*:0]const u8) u32 {
+    return if (thunks.claim(.of(isolate), std.mem.span(shape)) == null) 0 else thunks.chunk_length;
 }
 
 pub export fn belay_thunk_count() u32 {

@@ -55,34 +55,32 @@ var code_of_blocks: [max_blocks]usize = @splat(0);
 var block_count: u32 = 1;
 /// Every chunk that was ever claimed, in the order of their numbers.
 var chunks: std.ArrayList(Chunk) = .empty;
-/// The names of the shapes; a shape's number is its index plus one.
-var shapes: std.ArrayList([:0]const u8) = .empty;
+/// The names of the shapes, by their numbers.
+var shapes: std.ArrayList([]const u8) = .empty;
 var lock: Lock = .{};
 
 // Chunks and shapes are the process's, for as long as it lives.
 const allocator = std.heap.c_allocator;
 
-/// The number of a shape, the same for every isolate; 0 when there is no memory for it.
-pub fn shape(name: [*:0]const u8) u32 {
-    lock.acquire();
-    defer lock.release();
-    const wanted = std.mem.span(name);
-    for (shapes.items, 1..) |known, number| {
-        if (std.mem.eql(u8, known, wanted)) return @intCast(number);
+/// The number of a shape, the same for every isolate.
+fn shapeNumber(name: []const u8) ?u32 {
+    for (shapes.items, 0..) |known, number| {
+        if (std.mem.eql(u8, known, name)) return @intCast(number);
     }
-    const copy = allocator.dupeZ(u8, wanted) catch return 0;
+    const copy = allocator.dupe(u8, name) catch return null;
     shapes.append(allocator, copy) catch {
         allocator.free(copy);
-        return 0;
+        return null;
     };
-    return @intCast(shapes.items.len);
+    return @intCast(shapes.items.len - 1);
 }
 
 /// Takes a chunk of thunks for functions of one shape: fresh ones of the library, then those of the isolate that left
 /// first and used them for the same shape, then those of a new copy. Null when nothing can be mapped.
-pub fn claim(isolate: *Isolate, shape_number: u32) ?u32 {
+pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
     lock.acquire();
     defer lock.release();
+    const shape_number = shapeNumber(shape) orelse return null;
     const number = if (chunks.items.len < chunks_of_block)
         fresh(isolate, shape_number)
     else
@@ -90,9 +88,11 @@ pub fn claim(isolate: *Isolate, shape_number: u32) ?u32 {
     const chunk = number orelse return null;
     chunks.items[chunk] = .{ .owner = isolate, .shape = shape_number };
     const first = chunk * chunk_length;
-    for (slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length]) |*slot| {
-        slot.* = .{ .isolate = isolate };
-    }
+    const slots = slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length];
+    for (slots) |*slot| slot.* = .{ .isolate = isolate };
+    isolate.words.chunk_slots = slots;
+    isolate.words.chunk_code = address(@intCast(first));
+    isolate.words.thunk_byte_length = arch.thunk_byte_length;
     return @intCast(first);
 }
 
@@ -109,7 +109,7 @@ fn left(shape_number: u32) ?usize {
     if (isolates.departures.load(.monotonic) == 0) return null;
     var found: ?usize = null;
     for (chunks.items, 0..) |chunk, number| {
-        if (chunk.shape != shape_number or chunk.owner.live.load(.acquire)) continue;
+        if (chunk.shape != shape_number or chunk.owner.words.isLive()) continue;
         if (found == null or chunk.owner.departure < chunks.items[found.?].owner.departure) found = number;
     }
     return found;
@@ -147,13 +147,13 @@ pub fn count() u32 {
     return block_count * block_length;
 }
 
-/// A thunk's slot, and those of its block that follow it; the block must have been claimed from.
-pub fn slotOf(number: u32) *Slot {
+/// A thunk's slot; the thunk must have been claimed.
+fn slotOf(number: u32) *Slot {
     return &slots_of_blocks[number / block_length].?[number % block_length];
 }
 
 /// What C calls.
-pub fn address(number: u32) *const anyopaque {
+fn address(number: u32) *const anyopaque {
     const block = number / block_length;
     const code = if (block == 0) @intFromPtr(symbol("belay_thunks")) else code_of_blocks[block];
     return @ptrFromInt(code + @as(usize, number % block_length) * arch.thunk_byte_length);
@@ -172,7 +172,7 @@ fn codeBetween(comptime start: []const u8, comptime end: []const u8) []const u8 
 fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) u64 {
     const slot = slotOf(number);
     const isolate = slot.isolate orelse return 0;
-    if (isolates.current_thread != isolate.thread or !isolate.live.load(.monotonic)) return foreign(slot, isolate);
+    if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) return foreign(slot, isolate);
     const words = &isolate.words;
     const position = @intFromPtr(frame);
     words.overflow = 0;
@@ -187,7 +187,7 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
         const length: usize = @min(slot.stack_words, isolates.stack_words);
         @memcpy(words.arguments[isolates.register_words..][0..length], stack[0..length]);
     }
-    const trampoline = isolate.trampoline orelse return slot.fallback;
+    const trampoline = words.trampoline orelse return slot.fallback;
     // A callback inside this one writes its own result over ours: keep what was there.
     const outer = words.result;
     words.result = slot.fallback;
@@ -236,7 +236,7 @@ const Probe = struct {
 /// An isolate on this thread whose trampoline is the probe's, for the tests below.
 fn probe() !*Isolate {
     const isolate = isolates.attach(std.testing.allocator, false, isolates.test_stack).?;
-    isolate.trampoline = Probe.run;
+    isolate.words.trampoline = Probe.run;
     Probe.words = &isolate.words;
     Probe.calls = 0;
     Probe.again = null;
@@ -252,6 +252,8 @@ fn dismiss(isolate: *Isolate) void {
         for (first..first + chunk_length) |thunk| slotOf(@intCast(thunk)).* = .{};
     }
     chunks.clearAndFree(allocator);
+    for (shapes.items) |name| allocator.free(name);
+    shapes.clearAndFree(allocator);
     std.testing.allocator.destroy(isolate);
 }
 
@@ -262,7 +264,7 @@ fn functionOf(number: u32, comptime Function: type) *const Function {
 test "a thunk hands over integer and float registers and stack words, and answers the result" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const first = claim(isolate, 1).?;
+    const first = claim(isolate, "a").?;
     const number = first + chunk_length - 1;
     slotOf(number).stack_words = 6;
     slotOf(number).index = 42;
@@ -291,7 +293,7 @@ test "a thunk hands over integer and float registers and stack words, and answer
 test "a float result arrives in the float register" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate, 1).?;
+    const number = claim(isolate, "a").?;
     const function: *const fn () callconv(.c) f64 = @ptrCast(@alignCast(address(number)));
     try std.testing.expectEqual(@as(u64, 77), @as(u64, @bitCast(function())));
 }
@@ -299,7 +301,7 @@ test "a float result arrives in the float register" {
 test "the result of a callback inside a callback does not replace the outer one's" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate, 1).?;
+    const number = claim(isolate, "a").?;
     const function: *const fn (u64) callconv(.c) u64 = @ptrCast(@alignCast(address(number)));
     Probe.again = function;
     try std.testing.expectEqual(@as(u64, 5), function(0));
@@ -309,7 +311,7 @@ test "the result of a callback inside a callback does not replace the outer one'
 test "a thunk answers its fallback on another thread and when its isolate is gone, and counts" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate, 1).?;
+    const number = claim(isolate, "a").?;
     slotOf(number).fallback = 9;
     const Caller = struct {
         var answer: u64 = 0;
@@ -336,10 +338,10 @@ test "a thunk that was never claimed answers zero" {
 test "a result that the function doesn't write is the fallback" {
     const isolate = try probe();
     defer dismiss(isolate);
-    isolate.trampoline = struct {
+    isolate.words.trampoline = struct {
         fn run() callconv(.c) void {}
     }.run;
-    const number = claim(isolate, 1).?;
+    const number = claim(isolate, "a").?;
     slotOf(number).fallback = 11;
     isolate.words.result = 3;
     try std.testing.expectEqual(@as(u64, 11), functionOf(number, fn () callconv(.c) u64)());
@@ -349,7 +351,7 @@ test "a result that the function doesn't write is the fallback" {
 test "a call below the floor of the stack is marked, one from another stack is foreign" {
     const isolate = try probe();
     defer dismiss(isolate);
-    const number = claim(isolate, 1).?;
+    const number = claim(isolate, "a").?;
     slotOf(number).fallback = 9;
     const function = functionOf(number, fn () callconv(.c) u64);
     const stack = isolate.stack;
@@ -367,25 +369,33 @@ test "a call below the floor of the stack is marked, one from another stack is f
     try std.testing.expectEqual(@as(u32, 1), Probe.calls);
 }
 
+test "a claim tells JavaScript where the thunks and their slots are" {
+    const isolate = try probe();
+    defer dismiss(isolate);
+    const first = claim(isolate, "a").?;
+    try std.testing.expectEqual(@as(?*anyopaque, slotOf(first)), isolate.words.chunk_slots);
+    try std.testing.expectEqual(@as(?*const anyopaque, address(first)), isolate.words.chunk_code);
+    const second: usize = @intFromPtr(isolate.words.chunk_code) + isolate.words.thunk_byte_length;
+    try std.testing.expectEqual(@intFromPtr(address(first + 1)), second);
+}
+
 test "a shape has one number, and another shape another" {
-    const first = shape("i4:test");
-    try std.testing.expect(first != 0);
-    try std.testing.expect(shape("i4:tess") != first);
-    const again = [_:0]u8{ 'i', '4', ':', 't', 'e', 's', 't' };
-    try std.testing.expectEqual(first, shape(&again));
-    for (shapes.items) |name| allocator.free(name);
-    shapes.clearAndFree(allocator);
+    const isolate = try probe();
+    defer dismiss(isolate);
+    const first = shapeNumber("i4:test").?;
+    try std.testing.expect(shapeNumber("i4:tess").? != first);
+    try std.testing.expectEqual(first, shapeNumber(&.{ 'i', '4', ':', 't', 'e', 's', 't' }).?);
 }
 
 test "beyond the library's own, thunks are copies of them, executable and not writable" {
     const isolate = try probe();
     defer dismiss(isolate);
-    for (0..chunks_of_block) |i| try std.testing.expectEqual(@as(?u32, @intCast(i * chunk_length)), claim(isolate, 1));
+    for (0..chunks_of_block) |i| try std.testing.expectEqual(@as(?u32, @intCast(i * chunk_length)), claim(isolate, "a"));
     const before = count();
-    const first = claim(isolate, 1).?;
+    const first = claim(isolate, "a").?;
     try std.testing.expectEqual(block_length, first);
     try std.testing.expectEqual(@max(before, 2 * block_length), count());
-    for (1..chunks_of_block) |_| _ = claim(isolate, 1).?;
+    for (1..chunks_of_block) |_| _ = claim(isolate, "a").?;
     for ([_]u32{ 0, 1, 1000, block_length - 1 }) |offset| {
         const number = first + offset;
         slotOf(number).stack_words = 6;
@@ -401,10 +411,10 @@ test "beyond the library's own, thunks are copies of them, executable and not wr
 test "fresh chunks come first, then those of the same shape whose isolate left first" {
     const gpa = std.testing.allocator;
     const first = try probe();
-    _ = claim(first, 1);
-    const first_other = claim(first, 2).?;
+    _ = claim(first, "a");
+    const first_other = claim(first, "b").?;
     const second = isolates.attach(gpa, false, isolates.test_stack).?;
-    const second_one = claim(second, 1).?;
+    const second_one = claim(second, "a").?;
     const isolate = isolates.attach(gpa, false, isolates.test_stack).?;
     defer {
         gpa.destroy(first);
@@ -412,10 +422,10 @@ test "fresh chunks come first, then those of the same shape whose isolate left f
         dismiss(isolate);
     }
     try std.testing.expect(second.departure > first.departure);
-    while (chunks.items.len < chunks_of_block) _ = claim(isolate, 3).?;
-    try std.testing.expectEqual(@as(?u32, 0), claim(isolate, 1));
-    try std.testing.expectEqual(@as(?u32, second_one), claim(isolate, 1));
-    try std.testing.expectEqual(@as(?u32, first_other), claim(isolate, 2));
-    try std.testing.expectEqual(@as(?u32, block_length), claim(isolate, 2));
+    while (chunks.items.len < chunks_of_block) _ = claim(isolate, "c").?;
+    try std.testing.expectEqual(@as(?u32, 0), claim(isolate, "a"));
+    try std.testing.expectEqual(@as(?u32, second_one), claim(isolate, "a"));
+    try std.testing.expectEqual(@as(?u32, first_other), claim(isolate, "b"));
+    try std.testing.expectEqual(@as(?u32, block_length), claim(isolate, "b"));
     try std.testing.expectEqual(@as(?*Isolate, isolate), slotOf(0).isolate);
 }
