@@ -40,16 +40,19 @@ export function argumentLayout(classes: readonly ArgumentClass[], platform: Plat
   let nextInteger = 0;
   let nextFloat = 0;
   let stackBytes = 0;
-  const byteOffsets = classes.map(({ byteLength, float }, position) => {
+  const byteOffsets: number[] = [];
+  for (const { byteLength, float } of classes) {
+    const position = byteOffsets.length;
     if (positional ? position < integers : float ? nextFloat < floats : nextInteger < integers) {
       const index = positional ? position : float ? nextFloat++ : nextInteger++;
-      return index * wordByteLength + (float ? floatRegisters : 0);
+      byteOffsets.push(index * wordByteLength + (float ? floatRegisters : 0));
+    } else {
+      const slot = packed ? byteLength : wordByteLength;
+      const offset = Math.ceil(stackBytes / slot) * slot;
+      stackBytes = offset + slot;
+      byteOffsets.push(stack + offset);
     }
-    const slot = packed ? byteLength : wordByteLength;
-    const offset = Math.ceil(stackBytes / slot) * slot;
-    stackBytes = offset + slot;
-    return stack + offset;
-  });
+  }
   const stackWords = Math.ceil(stackBytes / wordByteLength);
   if (stackWords > maxStackWords) {
     throw new RangeError(`Cannot define a callback: ${stackWords} words of arguments on the stack, at most 48 work`);

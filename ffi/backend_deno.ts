@@ -72,23 +72,24 @@ export function denoBackend(deno: DenoNamespace): Backend {
     },
     open(path, signatures) {
       const definitions: Record<string, DenoDefinition> = {};
-      signatures.forEach(({ name, parameters, result }, index) => {
-        definitions[`f${index}`] = {
-          name,
-          parameters: parameters.map((type) => types[type] ?? type),
-          result: types[result] ?? result,
-        };
-      });
+      for (const [index, { name, parameters, result }] of signatures.entries()) {
+        const spelled: string[] = [];
+        for (const type of parameters) spelled.push(types[type] ?? type);
+        definitions[`f${index}`] = { name, parameters: spelled, result: types[result] ?? result };
+      }
       const library = deno.dlopen(path, definitions);
-      return {
-        functions: signatures.map(({ result }, index) => {
-          const fn = library.symbols[`f${index}`] as NativeFunctionObject;
-          if (result !== "string") return fn;
-          return (...args) => {
+      const functions: NativeFunctionObject[] = [];
+      for (const [index, { result }] of signatures.entries()) {
+        const fn = library.symbols[`f${index}`] as NativeFunctionObject;
+        functions.push(
+          result !== "string" ? fn : (...args) => {
             const pointer = fn(...args) as object | null;
             return pointer === null ? null : deno.UnsafePointerView.getCString(pointer);
-          };
-        }),
+          },
+        );
+      }
+      return {
+        functions,
         // The functions own what they need; the resource would only be found open by Deno's test sanitizer.
         release: () => library.close(),
         close: () => library.close(),

@@ -19,7 +19,7 @@ import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult }
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
-import type { CallbackDefinition, Pointer } from "./types.ts";
+import type { CallbackDefinition, NamedType, Pointer } from "./types.ts";
 
 /** Any function that can stand behind a callback. */
 export type UpcallFunction = (...parameters: never[]) => unknown;
@@ -156,7 +156,7 @@ export function validateCallback(definition: unknown): asserts definition is Cal
     throw new TypeError(`Cannot define a callback: "${unknown}" is not a property of a callback's definition`);
   }
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
-  parameters.forEach((type: unknown, index) => {
+  for (const [index, type] of (parameters as unknown[]).entries()) {
     if (typeof type === "object" && type !== null) {
       throw new TypeError(
         `Cannot define a callback: parameter ${index + 1} is a structure or a callback's definition; structures by ` +
@@ -166,7 +166,7 @@ export function validateCallback(definition: unknown): asserts definition is Cal
     if (!isNamedType(type)) {
       throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${String(type)}`);
     }
-  });
+  }
   if (result === "buffer" || result === "cstring" || result === "handle*") {
     throw new TypeError(`Cannot define a callback: its result can't be a ${result}, whose memory nobody would keep`);
   }
@@ -180,11 +180,14 @@ export function validateCallback(definition: unknown): asserts definition is Cal
 
 /** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
 function shapeOf({ parameters, result }: CallbackDefinition): string {
-  const shape = (type: CallbackDefinition["parameters"][number]): string => {
-    const { byteLength, float } = argumentClass(type);
-    return `${float ? "f" : "i"}${byteLength}`;
-  };
-  return `${parameters.map(shape).join()}:${result === "void" ? "" : shape(result)}`;
+  let shape = "";
+  for (const type of parameters) shape += `${shapeOfType(type)},`;
+  return result === "void" ? shape : `${shape}:${shapeOfType(result)}`;
+}
+
+function shapeOfType(type: NamedType): string {
+  const { byteLength, float } = argumentClass(type);
+  return `${float ? "f" : "i"}${byteLength}`;
 }
 
 function makeSignature(definition: CallbackDefinition): Signature {
@@ -192,9 +195,18 @@ function makeSignature(definition: CallbackDefinition): Signature {
   const { addressKind, platform } = backend();
   const { parameters, result } = definition;
   const { byteOffsets, stackWords } = argumentLayout(parameters.map(argumentClass), platform);
-  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handle*";
-  const names = parameters.map((_, index) => `a${index}`);
-  const handles = names.filter((_, index) => isHandle(index));
+  // Loops rather than closures: at a program's start each function that runs is compiled first.
+  let reads = "";
+  let values = "";
+  const names: string[] = [];
+  for (const [index, type] of parameters.entries()) {
+    const name = `a${index}`;
+    names.push(name);
+    reads += `let ${name} = ${readWord(type, byteOffsets[index], addressKind)};\n`;
+    if (type !== "handle" && type !== "handle*") continue;
+    values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
+      if (${name} === none) { invalidHandle(upcall, ${name}id, ${index}); return; }\n`;
+  }
   const scope = {
     ...words,
     badResult(upcall: { name: string }, value: unknown): never {
@@ -219,13 +231,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
       const fn = upcall.fn;
       if (fn === null) { stale(upcall); return; }
       if (u32[${attentionWord}] !== 0 && interrupted(upcall)) return;
-      ${names.map((name, i) => `let ${name} = ${readWord(parameters[i], byteOffsets[i], addressKind)};`).join("\n")}
-      ${
-    handles.map((name) =>
-      `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
-       if (${name} === none) { invalidHandle(upcall, ${name}id, ${names.indexOf(name)}); return; }`
-    ).join("\n")
-  }
+      ${reads}${values}
       try {
         let result = fn(${names.join(", ")});
         ${write("badResult")}
