@@ -97,17 +97,19 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * A parameter of type `"handle"` turns C's `void*` back into the value that its `Handle` was created with. However many
  * callbacks there are, the runtime has one native callback.
  *
- * *Ownership:* the callback lives until it is disposed of; one that is dropped is released after a garbage collection,
- * unless its own function can reach it, since the function is held for C's sake.
+ * *Ownership:* the callback lives until it is disposed of, by `once` at its first call; one that is dropped is released
+ * after a garbage collection, unless it is ref'd or its own function can reach it, since the function is held for C's sake.
  * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
  * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
  *
  * *Errors:* what the function throws never unwinds through C. C gets the fallback, further callbacks of the same native
  * call answer with theirs without running, and when the native call returns, it throws the error, the same object. A
  * result that is not of its type, or a promise, is such an error. A handle that is null or deleted gets the fallback and
- * is reported; the function does not run.
+ * is reported; the function does not run. When no native call of belay's is there to throw it, an error goes to `onError`.
+ * When C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
  *
- * *Threads:* the function runs on the isolate's own thread. A call from another thread gets the fallback and is counted.
+ * *Threads:* the function runs on the isolate's own thread. A call from another thread, or from a coroutine's stack, gets
+ * the fallback, is counted, and reported once. Signal handlers must not call it.
  *
  * ```ts
  * import { callback, handle } from "@belay/ffi";
@@ -122,8 +124,8 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * ```
  *
  * @throws {TypeError} When the definition uses a type that a callback can't have.
- * @throws {RangeError} When no thunk is left for its shape, of the 4,096 that the process has, or too many arguments would
- * arrive on the stack.
+ * @throws {RangeError} When too many arguments would arrive on the stack, a fallback is out of its type's range, or the
+ * system maps no more thunks.
  */
 export function callback<const D extends CallbackDefinition>(
   definition: D,
