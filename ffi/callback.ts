@@ -24,7 +24,10 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    * error goes to the runtime's uncaught-error path.
    */
   readonly onError?: (error: unknown) => CallbackResult<D["result"]> | undefined | void;
-  /** Whether it disposes of itself when it is first called: that call runs, the next is stale. */
+  /**
+   * Whether it disposes of itself when it is first called: that call runs, the next is stale. It isn't collected before
+   * that, so it may be given to C and forgotten.
+   */
   readonly once?: boolean;
   /** Who may call it. `"same"`, the default: the isolate's own thread; a call from elsewhere gets the fallback. */
   readonly thread?: "same";
@@ -97,8 +100,8 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * A parameter of type `"handle"` turns C's `void*` back into the value that its `Handle` was created with. However many
  * callbacks there are, the runtime has one native callback.
  *
- * *Ownership:* the callback lives until it is disposed of, by `once` at its first call; one that is dropped is released
- * after a garbage collection, unless it is ref'd or its own function can reach it, since the function is held for C's sake.
+ * *Ownership:* the callback lives until it is disposed of, by `once` at its first call. One that is dropped is released
+ * after a garbage collection, unless it is `once`, ref'd, or its own function can reach it: the function is held for C.
  * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
  * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
  *

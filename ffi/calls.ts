@@ -5,7 +5,7 @@
  * @module
  */
 
-import { attentionWord, core } from "./core.ts";
+import { attentionError, attentionForeign, attentionWord, core } from "./core.ts";
 import { reportUncaught } from "./report.ts";
 
 /** Stands for "no error is waiting"; any value can be thrown. */
@@ -33,25 +33,24 @@ export const calls: CallState = { pending: none, kept: null };
 /** In the source URL of each generated native call, so that a stack shows whether one is running. */
 export const nativeCallMark = "belay-native-call";
 
-/** Sets the word that is looked at after each native call and before each callback. */
+/** Has the next look find that an error waits. Other threads set flags of the same word. */
 function wantAttention(): void {
-  core().words.u32[attentionWord] = 1;
+  Atomics.or(core().words.u32, attentionWord, attentionError);
 }
 
 const observers: (() => void)[] = [];
 
-/** Has a function called when the core says that something happened meanwhile. */
-export function onAttention(observer: () => void): void {
+/** Has a function called when a thunk was called from elsewhere. */
+export function onForeignCall(observer: () => void): void {
   observers.push(observer);
 }
 
 /** Looks what waits, and answers whether it is an error. Called when the attention word isn't zero. */
 export function errorWaits(): boolean {
-  core().words.u32[attentionWord] = 0;
-  for (const observer of observers) observer();
-  if (calls.pending === none) return false;
-  wantAttention();
-  return true;
+  const waiting = calls.pending !== none;
+  const flags = Atomics.exchange(core().words.u32, attentionWord, waiting ? attentionError : 0);
+  if ((flags & attentionForeign) !== 0) { for (const observer of observers) observer(); }
+  return waiting;
 }
 
 /**

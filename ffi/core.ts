@@ -63,6 +63,9 @@ export const callbackWord: number = callbackByteOffset / 4;
 export const foreignCallsWord: number = foreignCallsByteOffset / 4;
 export const attentionWord: number = attentionByteOffset / 4;
 export const overflowWord: number = overflowByteOffset / 4;
+/** Flags of `words.u32[attentionWord]`. */
+export const attentionError = 1;
+export const attentionForeign = 2;
 
 /** A C function as the core declares it. */
 export function signature(name: string, parameters: readonly NativeType[], result: NativeType): NativeSignature {

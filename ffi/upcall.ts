@@ -9,7 +9,7 @@
  */
 
 import { argumentLayout } from "./abi.ts";
-import { aside, errorWaits, onAttention, postpone } from "./calls.ts";
+import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
 import { attentionWord, callbackWord, core, overflowWord, resultByteOffset } from "./core.ts";
 import { claimThunks, describeThunk, foreignCallsOf, setTrampoline, thunkPointers } from "./core_thunks.ts";
 import { InvalidHandleError } from "./errors.ts";
@@ -108,7 +108,7 @@ function makeThunkPool(): ThunkPool {
   });
   setTrampoline(trampoline);
   upcallCounts.trampolines += 1;
-  onAttention(reportForeignCalls);
+  onForeignCall(reportForeignCalls);
   return new ThunkPool((shape) => {
     const count = claimThunks(shape);
     // Without holes, which engines look up more slowly.

@@ -32,6 +32,13 @@ extern "C" {
 #define BELAY_MAX_BLOCKS 256
 #define BELAY_CHUNK_LENGTH 16
 
+/* What waits for an isolate's JavaScript, which looks before each callback and after each call that it makes, and clears
+ * the flags. An error of a callback: set by JavaScript. A thunk that was called from elsewhere for the first time. A call
+ * that has too little stack left. */
+#define BELAY_ATTENTION_ERROR 1
+#define BELAY_ATTENTION_FOREIGN 2
+#define BELAY_ATTENTION_OVERFLOW 4
+
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
  * it, except that any thread adds to foreign_calls and sets attention. Lifetime: until the process ends, since a call to
  * a thunk may always ask for it. */
@@ -49,7 +56,7 @@ typedef struct belay_isolate {
   uint32_t tag;               /* this isolate's registry tag, 1 to 255; constant */
   uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
-  uint32_t attention;     /* not zero when JavaScript should look what waits; it sets and clears the word too */
+  uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
 } belay_isolate;

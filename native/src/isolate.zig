@@ -27,7 +27,7 @@ pub const Words = extern struct {
     slots: u32 = 0,
     /// Calls to this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
     foreign_calls: u32 = 0,
-    /// Not zero when something waits for JavaScript to look: it sets and clears it too.
+    /// Flags: what waits for JavaScript to look at it.
     attention: u32 = 0,
     /// 1 while the trampoline runs for a call that has too little stack left for the function.
     overflow: u32 = 0,
@@ -38,6 +38,10 @@ pub const Words = extern struct {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
     }
 };
+
+pub const attention_error = 1;
+pub const attention_foreign = 2;
+pub const attention_overflow = 4;
 
 pub const register_words = 16;
 pub const stack_words = 48;

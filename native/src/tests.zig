@@ -32,6 +32,9 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
     try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
     try std.testing.expectEqual(header.BELAY_ARGUMENT_WORDS, isolates.argument_words);
+    try std.testing.expectEqual(header.BELAY_ATTENTION_ERROR, isolates.attention_error);
+    try std.testing.expectEqual(header.BELAY_ATTENTION_FOREIGN, isolates.attention_foreign);
+    try std.testing.expectEqual(header.BELAY_ATTENTION_OVERFLOW, isolates.attention_overflow);
     try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
     try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
     try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);

@@ -180,7 +180,7 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
         @branchHint(.unlikely);
         if (!isolate.stack.contains(position)) return foreign(slot, isolate);
         words.overflow = 1;
-        words.attention = 1;
+        _ = @atomicRmw(u32, &words.attention, .Or, isolates.attention_overflow, .monotonic);
     }
     words.arguments[0..isolates.register_words].* = frame.*;
     if (slot.stack_words != 0) {
@@ -203,7 +203,7 @@ fn foreign(slot: *Slot, isolate: *Isolate) u64 {
     @branchHint(.cold);
     _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
     const first = @atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0;
-    if (first) @atomicStore(u32, &isolate.words.attention, 1, .release);
+    if (first) _ = @atomicRmw(u32, &isolate.words.attention, .Or, isolates.attention_foreign, .release);
     return slot.fallback;
 }
 
@@ -358,14 +358,14 @@ test "a call below the floor of the stack is marked, one from another stack is f
     isolate.stack_floor = stack.top - 1;
     try std.testing.expectEqual(@as(u64, 77), function());
     try std.testing.expectEqual(@as(u32, 1), isolate.words.overflow);
-    try std.testing.expectEqual(@as(u32, 1), isolate.words.attention);
+    try std.testing.expectEqual(@as(u32, isolates.attention_overflow), isolate.words.attention);
     isolate.words.attention = 0;
     isolate.stack = .{ .low = 4096, .top = 8192 };
     isolate.stack_floor = 4096;
     for (0..2) |_| try std.testing.expectEqual(@as(u64, 9), function());
     try std.testing.expectEqual(@as(u32, 2), slotOf(number).foreign_calls);
     try std.testing.expectEqual(@as(u32, 2), isolate.words.foreign_calls);
-    try std.testing.expectEqual(@as(u32, 1), isolate.words.attention);
+    try std.testing.expectEqual(@as(u32, isolates.attention_foreign), isolate.words.attention);
     try std.testing.expectEqual(@as(u32, 1), Probe.calls);
 }
 
