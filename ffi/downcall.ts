@@ -60,7 +60,7 @@ export function makeDowncall(
   const { parameters, result } = definition;
   const names = parameters.map((_, index) => `a${index}`);
   const { addressKind } = backend();
-  const { u32 } = core().words;
+  const { i32 } = core().words;
   const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
   const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
   const kept = names.filter((_, index) => ownsMemory(parameters[index]));
@@ -78,7 +78,7 @@ export function makeDowncall(
       ${checks.join("\n")}
       ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
       const r = native(${names.join(", ")});
-      if (u32[${attentionWord}] !== 0 && errorWaits()) throw takePending();
+      if (i32[${attentionWord}] !== 0 && errorWaits()) throw takePending();
       return ${fromResult(result, "r")};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
@@ -103,7 +103,7 @@ export function makeDowncall(
     {
       open: native,
       owner,
-      u32,
+      i32,
       errorWaits,
       takePending,
       unbind,

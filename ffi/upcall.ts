@@ -101,9 +101,9 @@ function thunkPool(): ThunkPool {
 }
 
 function makeThunkPool(): ThunkPool {
-  const { u32 } = core().words;
+  const { i32 } = core().words;
   const trampoline = backend().createTrampoline(() => {
-    const upcall = upcalls[u32[callbackWord]];
+    const upcall = upcalls[i32[callbackWord]];
     if (upcall !== undefined) upcall.invoke(upcall);
   });
   setTrampoline(trampoline);
@@ -230,7 +230,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
     function invoke(upcall) {
       const fn = upcall.fn;
       if (fn === null) { stale(upcall); return; }
-      if (u32[${attentionWord}] !== 0 && interrupted(upcall)) return;
+      if (i32[${attentionWord}] !== 0 && interrupted(upcall)) return;
       ${reads}${values}
       try {
         let result = fn(${names.join(", ")});
