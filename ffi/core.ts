@@ -139,7 +139,6 @@ export function filePath(url: URL, windows: boolean): string {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A string as C reads it. @throws {TypeError} When C would read only a part of it. */
 export function zeroTerminated(text: string): Uint8Array<ArrayBuffer> {
