@@ -10,7 +10,15 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { report } from "./report.ts";
 import { track, tracking, untrack } from "./tracking.ts";
 import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
-import { bind, type FallbackBits, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
+import {
+  bind,
+  type FallbackBits,
+  functionName,
+  signatureOf,
+  unbind,
+  type Upcall,
+  type UpcallFunction,
+} from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */
 export interface CallbackOptions<D extends CallbackDefinition> {
@@ -141,7 +149,7 @@ export function callback<const D extends CallbackDefinition>(
   }
   const { name, fallback, onError, once = false } = checkedOptions(options);
   const signature = signatureOf(definition);
-  const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, (name ?? fn.name) || "anonymous");
+  const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, name ?? functionName(fn));
   const upcall = bind(signature, name ?? fn, fn, bits);
   upcall.onError = onError;
   const made = new Callback(definition, upcall);

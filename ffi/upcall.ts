@@ -75,13 +75,23 @@ export class Upcall {
 
   /** What reports and errors call it. Asking a function costs more than making a callback: it is done when need be. */
   get name(): string {
-    if (typeof this.#name === "function") this.#name = this.#name.name || "anonymous";
+    if (typeof this.#name === "function") this.#name = functionName(this.#name);
     return this.#name;
   }
 
   /** What C calls. It stays callable for ever. */
   get pointer(): Pointer {
     return thunkPointers[this.thunk];
+  }
+}
+
+/** What a function calls itself, whatever a program has put in the place of its `name`. */
+export function functionName(fn: UpcallFunction): string {
+  try {
+    const { name } = fn;
+    return typeof name === "string" && name !== "" ? name : "anonymous";
+  } catch {
+    return "anonymous";
   }
 }
 
