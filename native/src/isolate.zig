@@ -88,6 +88,8 @@ const Tag = struct {
     ids: []f64 = &.{},
 };
 var tags: [tag_count]Tag = @splat(.{});
+// A tag's ids are the process's, for as long as it lives; the tests give them back.
+const tag_allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
 /// Gives this thread a new isolate. Those that it had before are gone by now, unless `beside` says that they are copies
 /// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
@@ -128,7 +130,7 @@ pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
     const tag = &tags[isolate.words.tag];
     if (count > max_slots) return null;
     if (tag.ids.len < count) {
-        tag.ids = std.heap.c_allocator.realloc(tag.ids, count) catch return null;
+        tag.ids = tag_allocator.realloc(tag.ids, count) catch return null;
     }
     return tag.ids.ptr;
 }
@@ -228,7 +230,7 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
     leave(second);
     leaveThread();
     try std.testing.expect(!tags[1].used);
-    std.heap.c_allocator.free(tags[1].ids);
+    tag_allocator.free(tags[1].ids);
     tags[1] = .{};
 }
 

@@ -59,8 +59,8 @@ var chunks: std.ArrayList(Chunk) = .empty;
 var shapes: std.ArrayList([]const u8) = .empty;
 var lock: Lock = .{};
 
-// Chunks and shapes are the process's, for as long as it lives.
-const allocator = std.heap.c_allocator;
+// Chunks and shapes are the process's, for as long as it lives; the tests give them back.
+const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
 /// The number of a shape, the same for every isolate.
 fn shapeNumber(name: []const u8) ?u32 {
@@ -118,10 +118,12 @@ fn left(shape_number: u32) ?usize {
 /// Maps one more copy of the library's thunks.
 fn addBlock() bool {
     if (block_count == max_blocks) return false;
-    const slots = allocator.create([block_length]Slot) catch return false;
+    const slot_pages = pages.mapWritable(@sizeOf([block_length]Slot)) orelse return false;
+    const slots: *[block_length]Slot = @ptrCast(@alignCast(slot_pages.ptr));
+    slots.* = @splat(.{});
     const tail = codeBetween("belay_tail", "belay_tail_end");
     const code = pages.mapWritable(block_byte_length + tail.len) orelse {
-        allocator.destroy(slots);
+        pages.unmap(slot_pages);
         return false;
     };
     @memcpy(code[0..block_byte_length], codeBetween("belay_thunks", "belay_entry"));
@@ -132,10 +134,9 @@ fn addBlock() bool {
     literals.* = .{ @intFromPtr(symbol("belay_entry")), block_count * block_length };
     if (!pages.makeExecutable(code)) {
         pages.unmap(code);
-        allocator.destroy(slots);
+        pages.unmap(slot_pages);
         return false;
     }
-    slots.* = @splat(.{});
     code_of_blocks[block_count] = @intFromPtr(code.ptr);
     slots_of_blocks[block_count] = slots;
     block_count += 1;
@@ -246,11 +247,7 @@ fn probe() !*Isolate {
 /// Takes an isolate of a test away, and gives the thunks that tests took to be taken afresh.
 fn dismiss(isolate: *Isolate) void {
     isolates.leaveThread();
-    for (chunks.items, 0..) |chunk, number| {
-        if (chunk.owner != isolate) continue;
-        const first: u32 = @intCast(number * chunk_length);
-        for (first..first + chunk_length) |thunk| slotOf(@intCast(thunk)).* = .{};
-    }
+    for (0..chunks.items.len * chunk_length) |thunk| slotOf(@intCast(thunk)).* = .{};
     chunks.clearAndFree(allocator);
     for (shapes.items) |name| allocator.free(name);
     shapes.clearAndFree(allocator);
@@ -428,4 +425,50 @@ test "fresh chunks come first, then those of the same shape whose isolate left f
     try std.testing.expectEqual(@as(?u32, first_other), claim(isolate, "b"));
     try std.testing.expectEqual(@as(?u32, block_length), claim(isolate, "b"));
     try std.testing.expectEqual(@as(?*Isolate, isolate), slotOf(0).isolate);
+}
+
+test "isolates of eight threads claim and call at once, and refuse each other's thunks" {
+    const World = struct {
+        const member_count = 8;
+        const call_count = 2000;
+        threadlocal var words: *isolates.Words = undefined;
+        var members: [member_count]?*Isolate = @splat(null);
+        var thunks_of: [member_count]std.atomic.Value(u32) = @splat(.init(0));
+        var wrong: std.atomic.Value(u32) = .init(0);
+
+        fn trampoline() callconv(.c) void {
+            words.result = words.callback + words.arguments[0];
+        }
+
+        fn run(member: usize) void {
+            const isolate = isolates.attach(std.testing.allocator, false, isolates.test_stack) orelse return;
+            members[member] = isolate;
+            words = &isolate.words;
+            isolate.words.trampoline = trampoline;
+            for (0..4) |_| {
+                const first = claim(isolate, if (member % 2 == 0) "even" else "odd") orelse return;
+                for (first..first + chunk_length) |number| {
+                    slotOf(@intCast(number)).index = @intCast(number);
+                    slotOf(@intCast(number)).fallback = 1 << 40;
+                }
+                thunks_of[member].store(first + 1, .release);
+                for (0..call_count) |i| {
+                    const number = first + @as(u32, @intCast(i % chunk_length));
+                    const own = functionOf(number, fn (u64) callconv(.c) u64)(i);
+                    if (own != number + i) _ = wrong.fetchAdd(1, .monotonic);
+                    const theirs = thunks_of[(member + 1) % member_count].load(.acquire);
+                    if (theirs == 0) continue;
+                    const answer = functionOf(theirs - 1, fn (u64) callconv(.c) u64)(i);
+                    if (answer != 1 << 40) _ = wrong.fetchAdd(1, .monotonic);
+                }
+            }
+        }
+    };
+    var threads: [World.member_count]std.Thread = undefined;
+    for (&threads, 0..) |*thread, member| thread.* = try std.Thread.spawn(.{}, World.run, .{member});
+    for (threads) |thread| thread.join();
+    defer for (World.members) |member| dismiss(member.?);
+    try std.testing.expectEqual(@as(u32, 0), World.wrong.load(.acquire));
+    try std.testing.expectEqual(@as(usize, 4 * World.member_count), chunks.items.len);
+    for (World.members) |member| try std.testing.expect(!member.?.words.isLive());
 }
