@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
 import { root } from "../scripts/tools.ts";
+import { emulator, slowness } from "./machine.ts";
 
 /** How a child process ended, and what it printed. */
 export interface ChildResult {
@@ -21,17 +22,12 @@ export interface ChildResult {
   readonly stderr: string;
 }
 
-/** How many times slower than usual this machine may be: an emulated one is. */
-export const slowness: number = Number(process.env["BELAY_SLOW"] ?? 1);
-
 /** Runs a file of `tests/fixtures/` on the runtime that the tests run on, from the project's folder, and waits. */
 export function runChild(fixture: string, args: readonly string[] = []): ChildResult {
   const file = join("tests", "fixtures", fixture);
   const command = "Bun" in globalThis
     ? ["run", file]
     : ["run", "-A", "--no-check", "--quiet", "--v8-flags=--expose-gc", file];
-  // The emulator that this process runs under, if any: the system can't start its runtime without it.
-  const emulator = process.env["BELAY_RUNNER"];
   const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), process.execPath, ...command, ...args];
   const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
     cwd: root,
