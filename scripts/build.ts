@@ -1,5 +1,6 @@
 /**
- * Builds the native core for this machine, and the C library of the tests, unless what is there is up to date.
+ * Builds the native core and the C library of the tests, for this machine or another, unless what is there is up to
+ * date.
  *
  * @module
  */
@@ -10,22 +11,36 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { main, root, runZig } from "./tools.ts";
 
-const os = process.platform === "win32" ? "windows" : process.platform;
-const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-const platform = `${os}-${arch}`;
-const fileNames: Record<string, (name: string) => string> = {
-  linux: (name) => `lib${name}.so`,
-  darwin: (name) => `lib${name}.dylib`,
-  windows: (name) => `${name}.dll`,
-};
-
-/** What a library called `name` is called on this machine. */
-export function libraryFile(name: string): string {
-  return (fileNames[os] ?? fileNames["linux"])(name);
+/** A platform that the core is built for. */
+export interface Target {
+  readonly os: "linux" | "darwin" | "windows";
+  readonly arch: "x86_64" | "aarch64";
 }
 
-/** The C library of the tests. */
-export const testLibrary: string = join(root, "tests", "native", "build", platform, libraryFile("testlib"));
+/** What the scripts and the tests run on. Under an emulator the tests see the emulated machine. */
+export const host: Target = {
+  os: process.platform === "win32" ? "windows" : process.platform === "darwin" ? "darwin" : "linux",
+  arch: process.arch === "arm64" ? "aarch64" : "x86_64",
+};
+
+const systems = {
+  linux: { zig: "linux-gnu", outputFolder: "lib", file: (name: string) => `lib${name}.so` },
+  darwin: { zig: "macos", outputFolder: "lib", file: (name: string) => `lib${name}.dylib` },
+  windows: { zig: "windows", outputFolder: "bin", file: (name: string) => `${name}.dll` },
+} as const;
+
+/** What Zig calls a target. */
+export function zigTarget({ os, arch }: Target): string {
+  return `${arch}-${systems[os].zig}`;
+}
+
+/** Where the C library of the tests is built. */
+export function testLibraryOf({ os, arch }: Target): string {
+  return join(root, "tests", "native", "build", `${os}-${arch}`, systems[os].file("testlib"));
+}
+
+/** The C library of the tests, for this machine. */
+export const testLibrary: string = testLibraryOf(host);
 
 /** Every file below a folder, caches and outputs aside. */
 function sources(folder: string): string[] {
@@ -51,19 +66,26 @@ function update(target: string, inputs: readonly string[], message: string, make
 }
 
 /** Builds what is out of date. */
-export function build(): void {
+export function build(target: Target = host): void {
+  const { os, arch } = target;
+  const { outputFolder, file } = systems[os];
+  // Without a target Zig builds for just this machine's C library and processor.
+  const isHost = os === host.os && arch === host.arch;
+  const forWhat = isHost ? "" : ` for ${os}-${arch}`;
   const native = join(root, "native");
-  const core = join(native, "lib", platform, libraryFile("belay"));
-  update(core, sources(native), "Building the native core …", () => {
-    runZig(["build", "-Doptimize=ReleaseFast"], { cwd: native, quiet: true });
-    copyFileSync(join(native, "zig-out", os === "windows" ? "bin" : "lib", libraryFile("belay")), core);
+  const core = join(native, "lib", `${os}-${arch}`, file("belay"));
+  update(core, sources(native), `Building the native core${forWhat} …`, () => {
+    const targetArgs = isHost ? [] : [`-Dtarget=${zigTarget(target)}`];
+    runZig(["build", "-Doptimize=ReleaseFast", ...targetArgs], { cwd: native, quiet: true });
+    copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
   });
+  const library = testLibraryOf(target);
   const fixtures = sources(join(root, "tests", "native"));
-  update(testLibrary, fixtures, "Building the tests' C library …", () => {
-    runZig(["cc", "-shared", "-O2", "-fPIC", "-o", testLibrary, ...fixtures.filter((file) => file.endsWith(".c"))], {
-      quiet: true,
-    });
+  update(library, fixtures, `Building the tests' C library${forWhat} …`, () => {
+    const targetArgs = isHost ? [] : ["-target", zigTarget(target)];
+    const inputs = fixtures.filter((path) => path.endsWith(".c"));
+    runZig(["cc", ...targetArgs, "-shared", "-O2", "-fPIC", "-o", library, ...inputs], { quiet: true });
   });
 }
 
-if (import.meta.main) await main(build);
+if (import.meta.main) await main(() => build());

@@ -5,9 +5,10 @@
  */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
-import { build } from "./build.ts";
+import { build, zigTarget } from "./build.ts";
+import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
 import { test, testFiles } from "./test.ts";
@@ -25,6 +26,13 @@ function typeScriptFiles(): string[] {
 /** Runs a tool of Deno's that runs none of our code. */
 function tool(args: readonly string[]): void {
   run(deno(), args, { retryAfterSignal: true });
+}
+
+/** Runs the native tests: built for this machine, or for another one that Zig finds an emulator for. */
+function nativeTests(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): void {
+  for (const mode of ["Debug", "ReleaseSafe"]) {
+    runZig(["build", "test", `-Doptimize=${mode}`, ...args, "--summary", "all"], { cwd: join(root, "native"), env });
+  }
 }
 
 /** What a step does: here rather than as shell commands, so that it is the same on every system. */
@@ -46,10 +54,18 @@ const steps: Readonly<Record<string, () => void>> = {
     );
     run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...modules]);
   },
-  native() {
-    for (const mode of ["Debug", "ReleaseSafe"]) {
-      runZig(["build", "test", `-Doptimize=${mode}`, "--summary", "all"], { cwd: join(root, "native") });
-    }
+  native: () => nativeTests(),
+  /** The native tests for x64 Windows, under Wine. */
+  windows() {
+    const env = environmentForZig(wine(), "wine");
+    nativeTests([`-Dtarget=${zigTarget({ os: "windows", arch: "x86_64" })}`, "-fwine"], env);
+  },
+  /** The native tests for arm64 Linux, under QEMU. `deno task test:arm64` runs the other tests there. */
+  arm64() {
+    const env = environmentForZig(qemu(), "qemu-aarch64");
+    // Zig looks for a folder with the target's name in that of the C libraries.
+    const libraries = ["--libc-runtimes", dirname(env["QEMU_LD_PREFIX"])];
+    nativeTests([`-Dtarget=${zigTarget({ os: "linux", arch: "aarch64" })}`, "-fqemu", ...libraries], env);
   },
   tests: () => test(testFiles()),
   examples() {
@@ -77,9 +93,18 @@ await main(() => {
   if (unknown.length > 0) throw new StepError(`No such step: ${unknown}; there are ${Object.keys(steps).join(", ")}`);
   build();
   const names = chosen.length > 0 ? chosen : Object.keys(steps);
+  const leftOut = new Map<string, string>();
   for (const name of names) {
     console.log(`\n--- ${name}`);
-    steps[name]();
+    try {
+      steps[name]();
+    } catch (error) {
+      if (!(error instanceof MissingError)) throw error;
+      console.log(error.message);
+      leftOut.set(name, error.message);
+    }
   }
-  console.log(`\nok: ${names.join(", ")}`);
+  const passed = names.filter((name) => !leftOut.has(name));
+  console.log(`\nok: ${passed.length > 0 ? passed.join(", ") : "nothing ran"}`);
+  for (const [name, reason] of leftOut) console.log(`Left out: ${name}. ${reason}`);
 });

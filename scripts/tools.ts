@@ -13,8 +13,8 @@ import { fileURLToPath } from "node:url";
 
 /** The project's folder. */
 export const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
-/** What is installed besides `node_modules`. */
-const toolsFolder = join(root, ".tools");
+/** What is installed besides `node_modules`, in folders of their own. */
+export const toolsFolder: string = join(root, ".tools");
 /** 0.17.0 works too, but its build runner alone takes three minutes to compile in an empty cache. */
 const zigVersion = "0.16.0";
 const windows = process.platform === "win32";

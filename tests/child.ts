@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
 import { root } from "../scripts/tools.ts";
+import { emulator, slowness } from "./machine.ts";
 
 /** How a child process ended, and what it printed. */
 export interface ChildResult {
@@ -27,11 +28,12 @@ export function runChild(fixture: string, args: readonly string[] = []): ChildRe
   const command = "Bun" in globalThis
     ? ["run", file]
     : ["run", "-A", "--no-check", "--quiet", "--v8-flags=--expose-gc", file];
-  const { status, signal, stdout, stderr, error } = spawnSync(process.execPath, [...command, ...args], {
+  const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), process.execPath, ...command, ...args];
+  const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
     cwd: root,
     encoding: "utf8",
     env: { ...process.env, NO_COLOR: "1" },
-    timeout: 100_000,
+    timeout: 100_000 * slowness,
   });
   if (error !== undefined) throw error;
   return { code: status, signal, stdout, stderr };

@@ -122,6 +122,7 @@ pub fn leaveThread() void {
         newest = isolate.previous;
         isolate.previous = null;
     }
+    onThreadExit(null);
 }
 
 /// Memory for the ids of at least `count` slots of the isolate's registry, with those that it has already. What was given
@@ -186,11 +187,13 @@ const windows = struct {
 const ExitKey = if (builtin.os.tag == .windows) u32 else std.c.pthread_key_t;
 var exit_key: ?ExitKey = null;
 
-/// The last resort: the destructor runs when the thread ends, after its isolate is gone.
-fn onThreadExit(isolate: *Isolate) void {
+/// The last resort: the destructor runs when the thread ends, after its isolate is gone. Null when all of the thread's
+/// isolates have left: Windows runs it for every thread that has a value, the main one at the process's end, too.
+fn onThreadExit(isolate: ?*Isolate) void {
     lock.acquire();
     defer lock.release();
     if (exit_key == null) {
+        if (isolate == null) return;
         if (builtin.os.tag == .windows) {
             exit_key = windows.FlsAlloc(threadExit);
         } else {

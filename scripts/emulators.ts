@@ -1,0 +1,76 @@
+/**
+ * Programs that run what is built for other platforms: QEMU for arm64 Linux, Wine for Windows. The system has them or
+ * hasn't; belay installs neither.
+ *
+ * @module
+ */
+
+import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { host } from "./build.ts";
+import { output, StepError, toolsFolder } from "./tools.ts";
+
+/** What a step needs isn't there, so the step is left out. The message says why, and what to install. */
+export class MissingError extends StepError {}
+
+/** A program that runs other platforms' programs. */
+export interface Emulator {
+  /** Its absolute path. */
+  readonly path: string;
+  /** What its environment has to say. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Where Debian's packages for cross-compiling put the system's libraries. */
+const arm64Libraries = "/usr/aarch64-linux-gnu";
+
+/** Where a program is. */
+function which(name: string): string | undefined {
+  return output("sh", ["-c", `command -v ${name}`]);
+}
+
+/** QEMU for arm64 Linux programs, with what they link to. @throws {MissingError} When it or that isn't there. */
+export function qemu(): Emulator {
+  if (host.os !== "linux" || process.platform !== "linux") {
+    throw new MissingError('Cannot emulate "arm64 Linux": QEMU runs single programs on Linux only');
+  }
+  if (host.arch === "aarch64") {
+    throw new MissingError('Cannot emulate "arm64 Linux": this machine is that; the other steps run on it');
+  }
+  const path = which("qemu-aarch64") ?? which("qemu-aarch64-static");
+  const libraries = ["ld-linux-aarch64.so.1", "libgcc_s.so.1"].map((name) => join(arm64Libraries, "lib", name));
+  if (path === undefined || !libraries.every((library) => existsSync(library))) {
+    throw new MissingError(
+      'Cannot emulate "arm64 Linux": QEMU or arm64\'s libraries are missing ' +
+        "(Debian: apt-get install qemu-user-static libc6-arm64-cross libgcc-s1-arm64-cross)",
+    );
+  }
+  // A processor without pointer authentication: QEMU computes its signatures in software, and the runtimes, which sign
+  // every return address, then take ten times as long.
+  return { path, env: { QEMU_LD_PREFIX: arm64Libraries, QEMU_CPU: "neoverse-n1" } };
+}
+
+/** Wine for x64 Windows programs. @throws {MissingError} When it isn't there. */
+export function wine(): Emulator {
+  if (host.os === "windows") {
+    throw new MissingError('Cannot emulate "Windows": this machine is that; the other steps run on it');
+  }
+  const path = which("wine");
+  if (path === undefined) {
+    throw new MissingError('Cannot emulate "Windows": Wine is missing (Debian: apt-get install wine wine64)');
+  }
+  mkdirSync(toolsFolder, { recursive: true });
+  // Wine's own messages aren't ours, and without the overrides it asks in a window whether to install .NET and HTML.
+  const env = { WINEPREFIX: join(toolsFolder, "wine"), WINEDEBUG: "-all", WINEDLLOVERRIDES: "mscoree,mshtml=" };
+  return { path, env };
+}
+
+/** The environment in which Zig finds an emulator, under the one name that it looks for. */
+export function environmentForZig({ path, env }: Emulator, name: string): Record<string, string> {
+  const folder = join(toolsFolder, "emulators");
+  mkdirSync(folder, { recursive: true });
+  rmSync(join(folder, name), { force: true });
+  symlinkSync(path, join(folder, name));
+  return { ...env, PATH: `${folder}:${process.env["PATH"] ?? ""}` };
+}
