@@ -187,9 +187,29 @@ const windows = struct {
 const ExitKey = if (builtin.os.tag == .windows) u32 else std.c.pthread_key_t;
 var exit_key: ?ExitKey = null;
 
-/// The last resort: the destructor runs when the thread ends, after its isolate is gone. Null when all of the thread's
-/// isolates have left: Windows runs it for every thread that has a value, the main one at the process's end, too.
+const glibc = struct {
+    extern "c" fn __cxa_thread_atexit_impl(
+        destructor: *const fn (?*anyopaque) callconv(.c) void,
+        object: ?*anyopaque,
+        inside_library: *const anyopaque,
+    ) c_int;
+    const present = builtin.os.tag == .linux and builtin.abi.isGnu();
+    threadlocal var registered = false;
+
+    fn threadEnds(_: ?*anyopaque) callconv(.c) void {
+        leaveThread();
+    }
+};
+
+/// The last resort: the destructor runs when the thread ends, after its isolate is gone. On glibc it is one of those that
+/// run before the keys' destructors, whoever made these first, and before `atexit` handlers. Null when all of the
+/// thread's isolates have left: Windows runs it for every thread that has a value, the main one at the process's end, too.
 fn onThreadExit(isolate: ?*Isolate) void {
+    if (glibc.present) {
+        if (glibc.registered) return;
+        glibc.registered = glibc.__cxa_thread_atexit_impl(glibc.threadEnds, null, &lock) == 0;
+        if (glibc.registered) return;
+    }
     lock.acquire();
     defer lock.release();
     if (exit_key == null) {
