@@ -9,16 +9,11 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import type { Platform } from "../ffi/backend.ts";
 import { main, root, runZig } from "./tools.ts";
 
-/** A platform that the core is built for. */
-export interface Target {
-  readonly os: "linux" | "darwin" | "windows";
-  readonly arch: "x86_64" | "aarch64";
-}
-
 /** What the scripts and the tests run on. Under an emulator the tests see the emulated machine. */
-export const host: Target = {
+export const host: Platform = {
   os: process.platform === "win32" ? "windows" : process.platform === "darwin" ? "darwin" : "linux",
   arch: process.arch === "arm64" ? "aarch64" : "x86_64",
 };
@@ -29,13 +24,22 @@ const systems = {
   windows: { zig: "windows", outputFolder: "bin", file: (name: string) => `${name}.dll` },
 } as const;
 
+/** Every platform that the core is built for. */
+export const targets: readonly Platform[] = [
+  { os: "linux", arch: "x86_64" },
+  { os: "linux", arch: "aarch64" },
+  { os: "darwin", arch: "x86_64" },
+  { os: "darwin", arch: "aarch64" },
+  { os: "windows", arch: "x86_64" },
+];
+
 /** What Zig calls a target. */
-export function zigTarget({ os, arch }: Target): string {
+export function zigTarget({ os, arch }: Platform): string {
   return `${arch}-${systems[os].zig}`;
 }
 
 /** Where the C library of the tests is built. */
-export function testLibraryOf({ os, arch }: Target): string {
+export function testLibraryOf({ os, arch }: Platform): string {
   return join(root, "tests", "native", "build", `${os}-${arch}`, systems[os].file("testlib"));
 }
 
@@ -65,24 +69,37 @@ function update(target: string, inputs: readonly string[], message: string, make
   writeFileSync(stamp, digest);
 }
 
-/** Builds what is out of date. */
-export function build(target: Target = host): void {
-  const { os, arch } = target;
+/**
+ * Builds the core, if it is out of date: the file. Without a target Zig builds for just this machine's C library and
+ * processor; a core that goes elsewhere is told its target.
+ */
+export function buildCore({ os, arch }: Platform, folder: string, zigArgs: readonly string[] = []): string {
   const { outputFolder, file } = systems[os];
-  // Without a target Zig builds for just this machine's C library and processor.
-  const isHost = os === host.os && arch === host.arch;
-  const forWhat = isHost ? "" : ` for ${os}-${arch}`;
   const native = join(root, "native");
-  const core = join(native, "lib", `${os}-${arch}`, file("belay"));
-  update(core, sources(native), `Building the native core${forWhat} …`, () => {
-    const targetArgs = isHost ? [] : [`-Dtarget=${zigTarget(target)}`];
-    runZig(["build", "-Doptimize=ReleaseFast", ...targetArgs], { cwd: native, quiet: true });
+  const core = join(folder, `${os}-${arch}`, file("belay"));
+  update(core, sources(native), `Building the native core${forWhat({ os, arch })} …`, () => {
+    runZig(["build", "-Doptimize=ReleaseFast", ...zigArgs], { cwd: native, quiet: true });
     copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
   });
+  return core;
+}
+
+function isHost({ os, arch }: Platform): boolean {
+  return os === host.os && arch === host.arch;
+}
+
+function forWhat(target: Platform): string {
+  return isHost(target) ? "" : ` for ${target.os}-${target.arch}`;
+}
+
+/** Builds what is out of date. */
+export function build(target: Platform = host): void {
+  const elsewhere = !isHost(target);
+  buildCore(target, join(root, "native", "lib"), elsewhere ? [`-Dtarget=${zigTarget(target)}`] : []);
   const library = testLibraryOf(target);
   const fixtures = sources(join(root, "tests", "native"));
-  update(library, fixtures, `Building the tests' C library${forWhat} …`, () => {
-    const targetArgs = isHost ? [] : ["-target", zigTarget(target)];
+  update(library, fixtures, `Building the tests' C library${forWhat(target)} …`, () => {
+    const targetArgs = elsewhere ? ["-target", zigTarget(target)] : [];
     const inputs = fixtures.filter((path) => path.endsWith(".c"));
     runZig(["cc", ...targetArgs, "-shared", "-O2", "-fPIC", "-o", library, ...inputs], { quiet: true });
   });

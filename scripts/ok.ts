@@ -12,7 +12,7 @@ import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
 import { test, testFiles } from "./test.ts";
-import { deno, main, output, root, run, runZig, StepError, tsc } from "./tools.ts";
+import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
 
 const sourceFolders = ["ffi", "tests", "tests/types", "examples", "examples/sqlite", "bench", "scripts"];
 
@@ -44,7 +44,7 @@ const steps: Readonly<Record<string, () => void>> = {
   lint: () => tool(["lint", "--quiet"]),
   types() {
     tool(["check", "--quiet", ...typeScriptFiles()]);
-    run(process.platform === "win32" ? "node.exe" : "node", [tsc(), "--project", "."]);
+    runTypeScript(["--project", "."]);
   },
   layers: checkLayers,
   /** Every example in a doc comment and in README, type-checked and run. */

@@ -8,7 +8,8 @@
 import { join } from "node:path";
 import process from "node:process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { build, host, type Target } from "./build.ts";
+import type { Platform } from "../ffi/backend.ts";
+import { build, host } from "./build.ts";
 import { bun, deno, main, root, run, runtimes } from "./tools.ts";
 
 /** The test files. */
@@ -21,7 +22,7 @@ export function testFiles(): string[] {
 export interface Machine {
   /** What it is called in the messages, if it isn't this one. */
   readonly name?: string;
-  readonly target: Target;
+  readonly target: Platform;
   /** The commands that start the runtimes. */
   readonly deno: () => readonly [string, ...string[]];
   readonly bun: () => readonly [string, ...string[]];

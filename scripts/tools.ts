@@ -131,10 +131,10 @@ export function runtimes(args: readonly string[]): readonly ("deno" | "bun")[] {
   throw new StepError(`Cannot run only on "${only}": expected "deno" or "bun"`);
 }
 
-/** The pinned TypeScript's `tsc.js`. */
-export function tsc(): string {
+/** Runs the pinned TypeScript compiler, which Node.js runs: npm brought it. */
+export function runTypeScript(args: readonly string[]): void {
   installPackages();
-  return join(root, "node_modules", "typescript", "bin", "tsc");
+  run(windows ? "node.exe" : "node", [join(root, "node_modules", "typescript", "bin", "tsc"), ...args]);
 }
 
 /** Zig: `$ZIG` or the one on the PATH if it has the version, else PyPI's. */
