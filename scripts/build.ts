@@ -24,15 +24,6 @@ const systems = {
   windows: { zig: "windows", outputFolder: "bin", file: (name: string) => `${name}.dll` },
 } as const;
 
-/** Every platform that the core is built for. */
-export const targets: readonly Platform[] = [
-  { os: "linux", arch: "x86_64" },
-  { os: "linux", arch: "aarch64" },
-  { os: "darwin", arch: "x86_64" },
-  { os: "darwin", arch: "aarch64" },
-  { os: "windows", arch: "x86_64" },
-];
-
 /** What Zig calls a target. */
 export function zigTarget({ os, arch }: Platform): string {
   return `${arch}-${systems[os].zig}`;
@@ -56,9 +47,15 @@ function sources(folder: string): string[] {
     .sort();
 }
 
-/** Makes `target` by calling `make`, if what it is made of has changed since it was. */
-function update(target: string, inputs: readonly string[], message: string, make: () => void): void {
-  const hash = createHash("sha256");
+/** Makes `target` by calling `make`, if what it is made of, or how, has changed since it was. */
+function update(
+  target: string,
+  inputs: readonly string[],
+  args: readonly string[],
+  message: string,
+  make: () => void,
+): void {
+  const hash = createHash("sha256").update(args.join("\0"));
   for (const input of inputs) hash.update(input.slice(root.length)).update(readFileSync(input));
   const stamp = `${target}.sha256`;
   const digest = hash.digest("hex");
@@ -69,21 +66,6 @@ function update(target: string, inputs: readonly string[], message: string, make
   writeFileSync(stamp, digest);
 }
 
-/**
- * Builds the core, if it is out of date: the file. Without a target Zig builds for just this machine's C library and
- * processor; a core that goes elsewhere is told its target.
- */
-export function buildCore({ os, arch }: Platform, folder: string, zigArgs: readonly string[] = []): string {
-  const { outputFolder, file } = systems[os];
-  const native = join(root, "native");
-  const core = join(folder, `${os}-${arch}`, file("belay"));
-  update(core, sources(native), `Building the native core${forWhat({ os, arch })} …`, () => {
-    runZig(["build", "-Doptimize=ReleaseFast", ...zigArgs], { cwd: native, quiet: true });
-    copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
-  });
-  return core;
-}
-
 function isHost({ os, arch }: Platform): boolean {
   return os === host.os && arch === host.arch;
 }
@@ -92,16 +74,29 @@ function forWhat(target: Platform): string {
   return isHost(target) ? "" : ` for ${target.os}-${target.arch}`;
 }
 
-/** Builds what is out of date. */
+/**
+ * Builds what is out of date, for any processor of the target's kind and, on Linux, for older C libraries than this
+ * machine's: what is built here may be packed.
+ */
 export function build(target: Platform = host): void {
-  const elsewhere = !isHost(target);
-  buildCore(target, join(root, "native", "lib"), elsewhere ? [`-Dtarget=${zigTarget(target)}`] : []);
+  const { os, arch } = target;
+  // Zig finds out by itself that it is on musl.
+  const musl = isHost(target) && os === "linux" && existsSync(`/lib/ld-musl-${arch}.so.1`);
+  const targetName = musl ? "native" : zigTarget(target);
+  const { outputFolder, file } = systems[os];
+  const native = join(root, "native");
+  const core = join(native, "lib", `${os}-${arch}`, file("belay"));
+  const coreArgs = ["build", "-Doptimize=ReleaseFast", `-Dtarget=${targetName}`, "-Dcpu=baseline"];
+  update(core, sources(native), coreArgs, `Building the native core${forWhat(target)} …`, () => {
+    runZig(coreArgs, { cwd: native, quiet: true });
+    copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
+  });
   const library = testLibraryOf(target);
   const fixtures = sources(join(root, "tests", "native"));
-  update(library, fixtures, `Building the tests' C library${forWhat(target)} …`, () => {
-    const targetArgs = elsewhere ? ["-target", zigTarget(target)] : [];
+  const libraryArgs = ["cc", "-target", targetName, "-shared", "-O2", "-fPIC"];
+  update(library, fixtures, libraryArgs, `Building the tests' C library${forWhat(target)} …`, () => {
     const inputs = fixtures.filter((path) => path.endsWith(".c"));
-    runZig(["cc", ...targetArgs, "-shared", "-O2", "-fPIC", "-o", library, ...inputs], { quiet: true });
+    runZig([...libraryArgs, "-o", library, ...inputs], { quiet: true });
   });
 }
 
