@@ -13,22 +13,33 @@ export interface RawDefinition {
 
 type RawFunction = (...args: unknown[]) => unknown;
 
+/** A library that the runtime opened. */
+export interface RawLibrary {
+  readonly symbols: Record<string, RawFunction>;
+  close(): void;
+}
+
 const deno = (): DenoNamespace => (globalThis as unknown as { Deno: DenoNamespace }).Deno;
 const bun = (): BunFfi => (process as unknown as BunProcess).getBuiltinModule("bun:ffi") as BunFfi;
 
-/** `dlopen` of the runtime. */
+/** The functions of {@linkcode rawLibrary}. */
 export function rawOpen(path: string, definitions: Record<string, RawDefinition>): Record<string, RawFunction> {
+  return rawLibrary(path, definitions).symbols;
+}
+
+/** `dlopen` of the runtime. */
+export function rawLibrary(path: string, definitions: Record<string, RawDefinition>): RawLibrary {
   const entries = Object.entries(definitions);
   if (runtime === "deno") {
     const spelled = entries.map(([name, definition]) => [name, { name, ...definition }]);
-    return deno().dlopen(path, Object.fromEntries(spelled)).symbols as Record<string, RawFunction>;
+    return deno().dlopen(path, Object.fromEntries(spelled)) as RawLibrary;
   }
   const pointer = (type: string): string => type === "function" || type === "pointer" ? "ptr" : type;
   const spelled = entries.map(([name, { parameters, result }]) => [
     name,
     { args: parameters.map(pointer), returns: pointer(result) },
   ]);
-  return bun().dlopen(path, Object.fromEntries(spelled)).symbols as Record<string, RawFunction>;
+  return bun().dlopen(path, Object.fromEntries(spelled)) as RawLibrary;
 }
 
 /** A callback of the runtime's own. */

@@ -14,7 +14,17 @@ import { checkLayers } from "./layers.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
 
-const sourceFolders = ["ffi", "tests", "tests/types", "examples", "examples/sqlite", "bench", "scripts"];
+const sourceFolders = [
+  "ffi",
+  "tests",
+  "tests/types",
+  "tests/crash_matrix",
+  "tests/crash_matrix/files",
+  "examples",
+  "examples/sqlite",
+  "bench",
+  "scripts",
+];
 
 function typeScriptFiles(): string[] {
   const files = sourceFolders.flatMap((folder) =>

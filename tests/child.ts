@@ -20,21 +20,63 @@ export interface ChildResult {
   readonly stdout: string;
   /** What it printed as errors and warnings. */
   readonly stderr: string;
+  /** Whether it had to be ended because its time was up. */
+  readonly timedOut: boolean;
+}
+
+/** A runtime that can run a child process. */
+export interface Runtime {
+  readonly name: "deno" | "bun";
+  /** The path of its binary. */
+  readonly binary: string;
+}
+
+/** The runtime that the tests run on. */
+export const ownRuntime: Runtime = { name: "Bun" in globalThis ? "bun" : "deno", binary: process.execPath };
+
+/** Options of {@linkcode runFiles}. */
+export interface ChildOptions {
+  readonly runtime?: Runtime;
+  /**
+   * `test`: as tests, one after another in one process. `watch`: as a program that starts again in the same process when
+   * a file that it imports changes. `run` by default.
+   */
+  readonly as?: "run" | "test" | "watch";
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** 100 seconds by default; more where the machine is slow. */
+  readonly timeoutMs?: number;
 }
 
 /** Runs a file of `tests/fixtures/` on the runtime that the tests run on, from the project's folder, and waits. */
 export function runChild(fixture: string, args: readonly string[] = []): ChildResult {
-  const file = join("tests", "fixtures", fixture);
-  const command = "Bun" in globalThis
-    ? ["run", file]
-    : ["run", "-A", "--no-check", "--quiet", "--v8-flags=--expose-gc", file];
-  const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), process.execPath, ...command, ...args];
+  const result = runFiles([join("tests", "fixtures", fixture)], { args });
+  if (result.timedOut) throw new Error(`Cannot run "${fixture}": it has not ended in time`);
+  return result;
+}
+
+/** What comes first on the command line. Deno's quiet tests would swallow what they print. */
+const verbs = {
+  deno: { run: ["run", "--quiet"], test: ["test"], watch: ["run", "--quiet", "--watch"] },
+  bun: { run: ["run"], test: ["test"], watch: ["--hot", "run"] },
+} as const;
+
+/** Runs a program from the project's folder, or several test files, and waits. */
+export function runFiles(files: readonly string[], options: ChildOptions = {}): ChildResult {
+  const { runtime = ownRuntime, as = "run", args = [], env = {}, timeoutMs = 100_000 } = options;
+  const flags = runtime.name === "bun" ? [] : ["-A", "--no-check", "--v8-flags=--expose-gc"];
+  const command = [...verbs[runtime.name][as], ...flags, ...files.map((file) => `./${file}`), ...args];
+  const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), runtime.binary, ...command];
   const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
     cwd: root,
     encoding: "utf8",
-    env: { ...process.env, NO_COLOR: "1" },
-    timeout: 100_000 * slowness,
+    // A crash that is expected is nothing that Bun's makers want to be told of.
+    env: { ...process.env, NO_COLOR: "1", BUN_ENABLE_CRASH_REPORTING: "0", ...env },
+    timeout: timeoutMs * slowness,
+    // One that hangs may not listen to a milder signal.
+    killSignal: "SIGKILL",
   });
-  if (error !== undefined) throw error;
-  return { code: status, signal, stdout, stderr };
+  const timedOut = (error as { code?: string } | undefined)?.code === "ETIMEDOUT";
+  if (error !== undefined && !timedOut) throw error;
+  return { code: status, signal, stdout, stderr, timedOut };
 }

@@ -231,10 +231,29 @@ EXPORT double mix_16(double (*f)(MIX_8, uint32_t, double, int8_t, float, uint64_
   return f(1, 2.5, 3, 4.5f, -5, 6.5, -7, 8.5f, 9, 10.5, -11, 12.5f, 13, 14.5, 15, 16.5);
 }
 
+/* Sorts with the C library's qsort. `counts`: the comparisons, and those of them that were answered with 0. */
+static int32_t (*comparator)(int32_t, int32_t) = NULL;
+static int32_t *comparator_counts = NULL;
+static int compare_elements(const void *a, const void *b) {
+  const int32_t answer = comparator(*(const int32_t *)a, *(const int32_t *)b);
+  comparator_counts[0]++;
+  if (answer == 0) comparator_counts[1]++;
+  return answer;
+}
+EXPORT void sort_i32(int32_t *numbers, size_t length, int32_t (*compare)(int32_t, int32_t), int32_t *counts) {
+  comparator = compare;
+  comparator_counts = counts;
+  qsort(numbers, length, sizeof *numbers, compare_elements);
+}
+
+/* Ends the process as C does. */
+EXPORT void end_process(int32_t code) { exit(code); }
+
 /* What comes from elsewhere: another thread, a coroutine's stack, a signal handler. */
 #if !defined(_WIN32)
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 struct thread_call {
   int32_t (*callback)(int32_t);
@@ -254,6 +273,51 @@ EXPORT int32_t call_on_thread(int32_t (*callback)(int32_t), int32_t count) {
   pthread_join(thread, NULL);
   return call.sum;
 }
+
+/* The same without waiting for the thread: `thread_answer` is the sum when it is done, `UNANSWERED` before. */
+#define UNANSWERED (-2000000)
+static volatile int32_t answer_of_thread = UNANSWERED;
+static void *detached_main(void *argument) {
+  struct thread_call *call = argument;
+  thread_main(call);
+  answer_of_thread = call->sum;
+  free(call);
+  return NULL;
+}
+EXPORT void start_on_thread(int32_t (*callback)(int32_t), int32_t count) {
+  struct thread_call *call = malloc(sizeof *call);
+  *call = (struct thread_call){callback, count, 0};
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, detached_main, call) == 0) pthread_detach(thread);
+}
+EXPORT int32_t thread_answer(void) { return answer_of_thread; }
+
+/* Calls it over and over for so long; other threads can ask whether that is over. */
+static volatile bool loop_over = false;
+EXPORT void call_for(int32_t (*callback)(int32_t), int32_t duration_ms) {
+  struct timespec start, now;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  do {
+    callback(1);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < duration_ms);
+  loop_over = true;
+}
+EXPORT bool loop_is_over(void) { return loop_over; }
+
+/* Has a thread-local destructor call it when the thread that asked for that ends; what it answered comes last. Keys are
+   destroyed in the order in which they were made. */
+static pthread_key_t thread_end_key;
+static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+static volatile int32_t answer_at_thread_end = UNANSWERED;
+static void at_thread_end(void *callback) { answer_at_thread_end = ((int32_t (*)(int32_t))callback)(1); }
+static void make_thread_end_key(void) { pthread_key_create(&thread_end_key, at_thread_end); }
+EXPORT void prepare_thread_end(void) { pthread_once(&thread_end_once, make_thread_end_key); }
+EXPORT void call_at_thread_end(int32_t (*callback)(int32_t)) {
+  prepare_thread_end();
+  pthread_setspecific(thread_end_key, (void *)callback);
+}
+EXPORT int32_t thread_end_answer(void) { return answer_at_thread_end; }
 
 static int32_t (*in_signal)(int32_t) = NULL;
 static volatile int32_t signal_answer = 0;

@@ -1,0 +1,11 @@
+/** The first of several test files in one process: C keeps a callback of it. */
+
+import { assert } from "@std/assert";
+import { it } from "@std/testing/bdd";
+import { keepForLater } from "../events.ts";
+import { chosenApi } from "./chosen.ts";
+
+// Held as long as its world lives.
+const kept = keepForLater(chosenApi);
+
+it("has C keep a callback", () => assert(kept));

@@ -1,0 +1,11 @@
+/** The last of three test files. */
+
+import { it } from "@std/testing/bdd";
+import { callWhatWasKept } from "../events.ts";
+import { observe } from "../observe.ts";
+import { chosenApi } from "./chosen.ts";
+
+it("calls the first file's callback", () => {
+  observe("the third file");
+  callWhatWasKept(chosenApi);
+});
