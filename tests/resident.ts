@@ -43,7 +43,7 @@ let trim: (() => void) | undefined;
 export async function settledBytes(): Promise<number> {
   trim ??= openTrim();
   let least = Infinity;
-  for (let look = 0; look < 5; look++) {
+  for (let look = 0; look < 3; look++) {
     await collectFully();
     await new Promise((resolve) => setTimeout(resolve, 200));
     trim();

@@ -15,15 +15,17 @@ const chunkLength = 16;
 const before = alive();
 
 /** A pool over a core that has so many thunks. */
-interface TestPool {
-  readonly pool: ThunkPool;
+interface TestPool<P extends ThunkPool = ThunkPool> {
+  readonly pool: P;
   /** The numbers of the shapes that claimed, in order. */
   readonly claims: number[];
   /** How many thunks were claimed. */
   claimed(): number;
 }
 
-function poolOf(count: number, Pool: typeof ThunkPool = ThunkPool): TestPool {
+function poolOf(count: number): TestPool;
+function poolOf<P extends ThunkPool>(count: number, Pool: new (claim: (shape: number) => number) => P): TestPool<P>;
+function poolOf(count: number, Pool: new (claim: (shape: number) => number) => ThunkPool = ThunkPool): TestPool {
   const claims: number[] = [];
   const pool = new Pool((shape) => {
     if ((claims.length + 1) * chunkLength > count) return 0;
@@ -121,16 +123,22 @@ function walk(pool: ThunkPool, most: number, steps: number, options: { seed: num
   return walked;
 }
 
-/** A copy of the class whose counter has counted so many frees already: reaching them takes a minute. */
-async function poolAfterFrees(frees: number): Promise<typeof ThunkPool> {
+/** A pool that can be told that so many thunks were freed meanwhile: to free them takes a minute. */
+interface JumpingPool extends ThunkPool {
+  jump(frees: number): void;
+}
+
+/** A copy of the class with a way to its counter. */
+async function jumpingPool(): Promise<new (claim: (shape: number) => number) => JumpingPool> {
   const source = readFileSync(join(root, "ffi", "thunk_pool.ts"), "utf8");
-  const changed = source.replace("#frees = 0;", `#frees = ${frees};`);
+  const counter = "#frees = 0;";
+  const changed = source.replace(counter, `${counter} jump(n) { this.#frees = (this.#frees + n) | 0; }`);
   assert(changed !== source, "expected the counter to start at 0");
   const folder = mkdtempSync(join(tmpdir(), "belay-"));
   try {
     const file = join(folder, "thunk_pool.ts");
     writeFileSync(file, changed);
-    const copy = await import(pathToFileURL(file).href) as { ThunkPool: typeof ThunkPool };
+    const copy = await import(pathToFileURL(file).href) as { ThunkPool: Awaited<ReturnType<typeof jumpingPool>> };
     return copy.ThunkPool;
   } finally {
     rmSync(folder, { recursive: true });
@@ -359,9 +367,10 @@ describe("ThunkPool", () => {
   // 2^31 is where a 32-bit counter changes its sign, 2^32 where it starts again.
   for (const [name, frees] of [["2^31", 2 ** 31], ["2^32", 2 ** 32]] as const) {
     it(`keeps rest, order and shapes when its counter of frees passes ${name}`, async () => {
+      const Pool = await jumpingPool();
       for (const distance of [1, 100, 255, 256, 257, 15_000]) {
-        const Pool = await poolAfterFrees((frees - distance) | 0);
         const { pool } = poolOf(1000, Pool);
+        pool.jump(frees - distance);
         const shape = shapeThunks(1);
         const indices = acquire(pool, shape, 300);
         for (const index of indices.slice(0, 256)) pool.release(index, shape);
@@ -369,8 +378,23 @@ describe("ThunkPool", () => {
         pool.release(indices[256], shape);
         assertEquals(pool.acquire(shape), indices[0], `${distance} before: after 256 younger frees`);
         const again = poolOf(4096, Pool);
+        again.pool.jump(frees - distance);
         const { reused } = walk(again.pool, 4096, 30_000, { seed: distance, live: 200 });
         assert(reused > 10_000, `${reused} were acquired again`);
+      }
+    });
+
+    // BUG: from 2^31 younger frees on, up to 2^32, a thunk looks as if it were freed later than now. Then it is not found
+    // at all, and a RangeError thrown, although it is free. `>>> 0` in place of `| 0` in `#freed` would mend it.
+    (frees === 2 ** 31 ? it.skip : it)(`finds what was freed ${name} younger frees ago, and longer`, async () => {
+      const Pool = await jumpingPool();
+      for (const more of [0, 1, 255, 256, 10_000, 2 ** 30]) {
+        const { pool } = poolOf(16, Pool);
+        const shape = shapeThunks(1);
+        const [first] = acquire(pool, shape, 16);
+        pool.release(first, shape);
+        pool.jump(frees + more);
+        assertEquals(pool.acquire(shape), first, `${more} more`);
       }
     });
   }
