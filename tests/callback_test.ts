@@ -23,6 +23,7 @@ import { rawOpen } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil, turn } from "./gc.ts";
+import { randomFrom } from "./random.ts";
 import { limits, type ScalarType, scalarTypes } from "./scalars.ts";
 
 const aliveBefore = alive();
@@ -1055,16 +1056,6 @@ describe("a callback's definition", () => {
     assertStrictEquals(stats().callbacks, callbacks);
   });
 });
-
-/** A small generator of pseudo-random numbers (mulberry32), so that a failure comes again. */
-function randomFrom(seed: number): (below: number) => number {
-  return (below) => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 describe("a random mix of callbacks", () => {
   /** What is known of a callback; that of a pointer is known of its latest one. */

@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
-import { root } from "../scripts/tools.ts";
+import { bun, deno, root } from "../scripts/tools.ts";
 import { emulator, slowness } from "./machine.ts";
 
 /** How a child process ended, and what it printed. */
@@ -34,7 +34,12 @@ export interface Runtime {
 /** The runtime that the tests run on. */
 export const ownRuntime: Runtime = { name: "Bun" in globalThis ? "bun" : "deno", binary: process.execPath };
 
-/** Options of {@linkcode runFiles}. */
+/** One of the pinned runtimes. */
+export function pinnedRuntime(name: Runtime["name"]): Runtime {
+  return { name, binary: name === "bun" ? bun() : deno() };
+}
+
+/** Options of {@linkcode runFiles} and {@linkcode runChild}. */
 export interface ChildOptions {
   readonly runtime?: Runtime;
   /**
@@ -43,14 +48,17 @@ export interface ChildOptions {
    */
   readonly as?: "run" | "test" | "watch";
   readonly args?: readonly string[];
+  /** More flags for Deno's engine. */
+  readonly v8Flags?: readonly string[];
+  /** More environment variables. */
   readonly env?: Readonly<Record<string, string>>;
   /** 100 seconds by default; more where the machine is slow. */
   readonly timeoutMs?: number;
 }
 
 /** Runs a file of `tests/fixtures/` on the runtime that the tests run on, from the project's folder, and waits. */
-export function runChild(fixture: string, args: readonly string[] = []): ChildResult {
-  const result = runFiles([join("tests", "fixtures", fixture)], { args });
+export function runChild(fixture: string, args: readonly string[] = [], options: ChildOptions = {}): ChildResult {
+  const result = runFiles([join("tests", "fixtures", fixture)], { ...options, args });
   if (result.timedOut) throw new Error(`Cannot run "${fixture}": it has not ended in time`);
   return result;
 }
@@ -63,8 +71,9 @@ const verbs = {
 
 /** Runs a program from the project's folder, or several test files, and waits. */
 export function runFiles(files: readonly string[], options: ChildOptions = {}): ChildResult {
-  const { runtime = ownRuntime, as = "run", args = [], env = {}, timeoutMs = 100_000 } = options;
-  const flags = runtime.name === "bun" ? [] : ["-A", "--no-check", "--v8-flags=--expose-gc"];
+  const { runtime = ownRuntime, as = "run", args = [], env = {}, v8Flags = [], timeoutMs = 100_000 } = options;
+  const engine = `--v8-flags=${["--expose-gc", ...v8Flags].join()}`;
+  const flags = runtime.name === "bun" ? [] : ["-A", "--no-check", engine];
   const command = [...verbs[runtime.name][as], ...flags, ...files.map((file) => `./${file}`), ...args];
   const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), runtime.binary, ...command];
   const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {

@@ -9,14 +9,15 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { build } from "../../scripts/build.ts";
-import { bun, deno, main, root, run } from "../../scripts/tools.ts";
+import { deno, main, root, run } from "../../scripts/tools.ts";
+import { pinnedRuntime } from "../child.ts";
 import { events } from "./events.ts";
 import { cellOf, expectedOn, runEvent } from "./outcome.ts";
 import { replaceTable } from "./table.ts";
 
 await main(() => {
   build();
-  const runtimes = [{ name: "deno", binary: deno() }, { name: "bun", binary: bun() }] as const;
+  const runtimes = [pinnedRuntime("deno"), pinnedRuntime("bun")];
   const table = ["| event | Deno, bare | Deno, belay | Bun, bare | Bun, belay |", "| --- | --- | --- | --- | --- |"];
   for (const event of events) {
     const cells = runtimes.flatMap((runtime) => {

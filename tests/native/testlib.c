@@ -193,6 +193,11 @@ EXPORT int32_t call_each(int32_t (*const *callbacks)(int32_t), int32_t count, in
   return sum;
 }
 
+/* Calls each with its position, and stores what each answers. */
+EXPORT void call_all(int32_t (*const *callbacks)(int32_t), int32_t *results, int32_t count) {
+  for (int32_t i = 0; i < count; i++) results[i] = callbacks[i](i);
+}
+
 /* 0 to 16 parameters, integers and floats in turn; the callback gets 1, 2.5, 3, 4.5, … */
 EXPORT double mix_0(double (*f)(void)) { return f(); }
 EXPORT double mix_1(double (*f)(int32_t)) { return f(1); }
@@ -248,6 +253,42 @@ EXPORT void sort_i32(int32_t *numbers, size_t length, int32_t (*compare)(int32_t
 
 /* Ends the process as C does. */
 EXPORT void end_process(int32_t code) { exit(code); }
+
+/* One function for each shape of the random walk. Each calls what it is given, whatever stands behind it by now, with
+ * arguments that follow from the value, and gives the result as a double; the last function called can be asked for. */
+static void *last_function = NULL;
+EXPORT void *walk_last(void) { return last_function; }
+#define WALK(name, call)                                                                                               \
+  EXPORT double walk_##name(walk_##name##_function f, int32_t v) {                                                     \
+    last_function = (void *)(uintptr_t)f;                                                                              \
+    return call;                                                                                                       \
+  }
+typedef int32_t (*walk_i32_function)(int32_t);
+WALK(i32, f(v))
+typedef double (*walk_f64_function)(double);
+WALK(f64, f(v + 0.5))
+typedef float (*walk_f32_function)(float);
+WALK(f32, f((float)v + 0.5f))
+typedef int64_t (*walk_i64_function)(int64_t);
+WALK(i64, (double)f((int64_t)v << 20))
+typedef uint8_t (*walk_small_function)(uint8_t, int16_t, bool);
+WALK(small, f((uint8_t)v, (int16_t)-v, (v & 1) != 0))
+typedef void (*walk_nothing_function)(void);
+WALK(nothing, (f(), 0))
+typedef void (*walk_void_function)(int32_t, double);
+WALK(void, (f(v, v + 0.25), 0))
+typedef double (*walk_mixed_function)(int32_t, double, int64_t, float, uint8_t);
+WALK(mixed, f(v, v + 0.5, -(int64_t)v, (float)v, (uint8_t)(v + 1)))
+typedef int32_t (*walk_integers_function)(int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int8_t, int64_t);
+WALK(integers, f(v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, (int8_t)v, v + 8))
+typedef float (*walk_floats_function)(double, double, double, double, double, double, double, double, double, float,
+                                      int32_t);
+WALK(floats, f(v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7, v + 8, (float)v + 9, v + 10))
+/* Calls it `count` times, with the value and those after it. */
+EXPORT void walk_repeat(walk_i32_function f, int32_t v, int32_t *results, int32_t count) {
+  last_function = (void *)(uintptr_t)f;
+  for (int32_t i = 0; i < count; i++) results[i] = f(v + i);
+}
 
 /* What comes from elsewhere: another thread, a coroutine's stack, a signal handler. */
 #if !defined(_WIN32)

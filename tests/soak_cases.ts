@@ -1,0 +1,210 @@
+/**
+ * What callbacks have to stand for a long time: the test command runs it short, `deno task soak` long.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { type ChildOptions, pinnedRuntime, runChild, type Runtime } from "./child.ts";
+import type { CrowdFigures } from "./fixtures/closure_crowd.ts";
+import type { EveryThunkFigures } from "./fixtures/every_thunk.ts";
+import type { MapsFigures } from "./fixtures/closure_maps.ts";
+import type { MemoryFigures } from "./fixtures/closure_memory.ts";
+import type { WalkFigures } from "./fixtures/closure_walk.ts";
+import { measuring } from "./resident.ts";
+
+/** A program of `tests/fixtures/` and what has to come of it. */
+export interface SoakCase {
+  /** A sentence. */
+  readonly name: string;
+  readonly fixture: string;
+  readonly args: readonly string[];
+  readonly options?: ChildOptions;
+  /** Why it can't run here. */
+  readonly leftOut: string | undefined;
+  /** What is wrong with what it printed. */
+  readonly wrong: (printed: never) => readonly (string | false)[];
+  /** What it printed, for a person. */
+  readonly shown: (printed: never) => string;
+}
+
+/** How a case ended. */
+export interface Outcome {
+  /** Nothing, when all is well. */
+  readonly wrong: readonly string[];
+  readonly figures: string;
+  readonly seconds: number;
+}
+
+/** Options of {@linkcode soakCases}. */
+export interface SoakOptions {
+  readonly long: boolean;
+  /** Of the random walks; the short ones have a few. */
+  readonly seeds: readonly number[];
+}
+
+const mostGrowthBytes = 2_000_000;
+const libraryThunks = 4096;
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
+const grouped = (count: number): string => count.toLocaleString("en-US");
+
+/** Cycles of making and ending callbacks. */
+function memory(
+  name: string,
+  way: string,
+  { cycles, live = 10, perTurn = 50_000, heapOnly = false }: {
+    cycles: number;
+    live?: number;
+    perTurn?: number;
+    /** Deno's formatting of stacks takes and gives back some 20 MB as it likes. */
+    heapOnly?: boolean;
+  },
+): SoakCase {
+  const turns = perTurn === 0 ? "no turn of the event loop" : `a turn of the event loop each ${grouped(perTurn)}`;
+  return {
+    name: `${grouped(cycles)} callbacks, ${name}: memory grows by less than 2 MB (${grouped(live)} live, ${turns})`,
+    fixture: "closure_memory.ts",
+    args: [way, String(cycles), String(live), String(perTurn)],
+    options: measuring,
+    leftOut: undefined,
+    wrong: ({ growth, heapGrowth, thunks, left, sound }: MemoryFigures) => [
+      !heapOnly && growth >= mostGrowthBytes && `memory grew by ${growth} bytes`,
+      heapGrowth >= mostGrowthBytes / 2 && `the heap grew by ${heapGrowth} bytes`,
+      thunks[0] !== thunks[1] && `there were ${thunks[0]} thunks, then ${thunks[1]}`,
+      live < 3000 && thunks[1] !== libraryThunks && `there are ${thunks[1]} thunks`,
+      left !== 0 && `${left} callbacks are left`,
+      !sound && "a callback that lived all the time gave something else",
+    ],
+    shown: ({ growth, heapGrowth, nsPerCycle, thunks }: MemoryFigures) =>
+      `memory grew by ${megabytes(growth)}, of which the heap by ${megabytes(heapGrowth)}, ${
+        nsPerCycle.toFixed(0)
+      } ns each, ${grouped(thunks[1])} thunks`,
+  };
+}
+
+function walk(seed: number, operations: number): SoakCase {
+  return {
+    name: `a random walk of ${grouped(operations)} operations does what the model says (seed ${seed})`,
+    fixture: "closure_walk.ts",
+    args: [String(seed), String(operations)],
+    options: { timeoutMs: 1_800_000 },
+    leftOut: undefined,
+    wrong: ({ done, deepest, mostLive, reused }: WalkFigures) => [
+      // That the walk was one.
+      ...["create", "dispose", "drop", "collected", "call", "stale", "throw", "nest", "repeat", "lend", "end itself"]
+        .map((what) => (done[what] ?? 0) < operations / 400 && `${what}: only ${done[what] ?? 0}`),
+      (done["collect"] ?? 0) < 1 && "nothing was collected on purpose",
+      deepest < 3 && `calls were nested ${deepest} deep`,
+      mostLive < 100 && `at most ${mostLive} lived at once`,
+      reused < operations / 20 && `pointers were used again ${reused} times`,
+    ],
+    shown: ({ done, deepest, mostLive, reused, pointers, thunks, seconds }: WalkFigures) => {
+      const counts = Object.entries(done).map(([what, count]) => `${what} ${grouped(count)}`).join(", ");
+      return `${counts}; nested up to ${deepest} deep, up to ${grouped(mostLive)} live, ${
+        grouped(pointers)
+      } pointers ` +
+        `used again ${grouped(reused)} times, ${grouped(thunks)} thunks; ${(operations / seconds / 1e6).toFixed(2)} ` +
+        "million operations a second";
+    },
+  };
+}
+
+/**
+ * V8 makes memory executable as it compiles, so it runs without its compiler. Bun's `bun:ffi` doesn't run without; but
+ * JavaScriptCore reserves its executable memory as one mapping when the process starts, and what it compiles stays inside.
+ */
+const maps: SoakCase = {
+  name: "4,000 live callbacks map nothing that is executable, 10,000 two pieces of code that are never writable",
+  fixture: "closure_maps.ts",
+  args: [],
+  options: { v8Flags: ["--jitless"] },
+  leftOut: process.platform === "linux" ? undefined : "there is no /proc/self/maps",
+  wrong: (
+    { executable4000, writable4000, executable10000, writable10000, mappings10000, ...more }: MapsFigures,
+  ) => [
+    executable4000 !== 0 && `with 4,000 live, ${executable4000} more bytes are executable`,
+    writable4000 !== 0 && `with 4,000 live, ${writable4000} more bytes are writable and executable`,
+    // Two copies, of 16 bytes a thunk at least; the kernel may join them.
+    executable10000 < 2 * libraryThunks * 16 && `with 10,000 live, only ${executable10000} more bytes are executable`,
+    executable10000 > 1_000_000 && `with 10,000 live, ${executable10000} more bytes are executable`,
+    writable10000 !== 0 && `on the way to 10,000 live, ${writable10000} bytes were writable and executable`,
+    (mappings10000 < 1 || mappings10000 > 2) && `with 10,000 live, there are ${mappings10000} more mappings`,
+    more.thunks.join() !== `${libraryThunks},${3 * libraryThunks}` && `there were ${more.thunks.join()} thunks`,
+    more.executableAfter !== executable10000 && `with none left, ${more.executableAfter} more bytes are executable`,
+    more.found !== 0 && `in ${more.found} of ${more.looks} looks, something was writable and executable`,
+    more.looks < 10 && `only ${more.looks} looks`,
+    !more.sound && "a callback gave something else",
+  ],
+  shown: ({ executable4000, executable10000, mappings10000, looks }: MapsFigures) =>
+    `with 4,000 live ${executable4000} more bytes, with 10,000 ${grouped(executable10000)} in ${mappings10000}; ` +
+    `never writable in ${grouped(looks)} looks`,
+};
+
+function crowd(count: number, rounds: number, churn: number): SoakCase {
+  return {
+    name: `${grouped(count)} callbacks live at once answer their own numbers, in ${rounds} rounds; churn maps no more`,
+    fixture: "closure_crowd.ts",
+    args: [String(count), String(rounds), String(churn)],
+    options: { ...measuring, timeoutMs: 600_000 },
+    leftOut: undefined,
+    wrong: ({ growth, bytesEach, thunks, sound, left }: CrowdFigures) => [
+      !sound && "a callback gave something else",
+      // What a collector leaves of many megabytes differs by a few.
+      growth >= count * bytesEach / 10 && `memory grew by ${growth} bytes`,
+      thunks[0] > count + 256 + libraryThunks && `there are ${thunks[0]} thunks`,
+      new Set(thunks).size > 1 && `there were ${thunks.join()} thunks`,
+      left !== 0 && `${left} callbacks are left`,
+    ],
+    shown: ({ growth, bytesEach, nsPerCall, thunks }: CrowdFigures) =>
+      `memory grew by ${megabytes(growth)}, ${bytesEach.toFixed(0)} bytes each, ${nsPerCall.toFixed(0)} ns a call, ` +
+      `${grouped(thunks[2])} thunks`,
+  };
+}
+
+const everyThunk: SoakCase = {
+  name: "when every thunk is in use, the next callback is refused, and one that is freed is used again",
+  fixture: "every_thunk.ts",
+  args: [],
+  leftOut: undefined,
+  wrong: ({ live, thunks, error, sound, left }: EveryThunkFigures) => [
+    (live !== 2 ** 20 || thunks !== live) && `there were ${thunks} thunks, and ${live} callbacks lived`,
+    !error.startsWith("RangeError: Cannot create a callback: no thunk is left") && `it threw ${error}`,
+    !sound && "a callback gave something else",
+    left !== 0 && `${left} callbacks are left`,
+  ],
+  shown: ({ live }: EveryThunkFigures) => `${grouped(live)} lived at once`,
+};
+
+/** Everything that is to be run. */
+export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
+  const full = 10_000_000;
+  const some = long ? full : full / 5;
+  return [
+    memory("made and disposed of", "dispose", { cycles: full }),
+    memory("made and disposed of", "dispose", { cycles: full, live: 5000 }),
+    memory("made and disposed of", "dispose", { cycles: some, perTurn: 0 }),
+    ...(long ? [memory("made, called and disposed of", "call", { cycles: some })] : []),
+    memory("lent to a native call", "lend", { cycles: some }),
+    memory("called once", "once", { cycles: some }),
+    memory("which threw", "throw", { cycles: long ? 300_000 : 20_000, perTurn: 1000, heapOnly: true }),
+    memory("dropped and collected", "drop", { cycles: long ? 1_000_000 : 100_000, perTurn: 2000 }),
+    ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
+    maps,
+    crowd(100_000, long ? 20 : 3, long ? full : full / 10),
+    ...(long ? [everyThunk] : []),
+  ];
+}
+
+/** Runs a case, on the runtime that asks unless another is named. */
+export function runCase({ fixture, args, options, wrong, shown }: SoakCase, runtime?: Runtime["name"]): Outcome {
+  const startMs = performance.now();
+  const on = runtime === undefined ? undefined : pinnedRuntime(runtime);
+  const { code, signal, stdout, stderr } = runChild(fixture, args, { ...options, runtime: on });
+  const seconds = (performance.now() - startMs) / 1000;
+  if (code !== 0 || stderr !== "") {
+    const end = `it ended with ${signal ?? `code ${code}`}`;
+    return { wrong: [end, stdout, stderr].filter((text) => text !== ""), figures: "", seconds };
+  }
+  const printed = JSON.parse(stdout) as never;
+  return { wrong: wrong(printed).filter((each) => each !== false), figures: shown(printed), seconds };
+}
