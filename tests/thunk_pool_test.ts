@@ -17,16 +17,16 @@ const before = alive();
 /** A pool over a core that has so many thunks. */
 interface TestPool<P extends ThunkPool = ThunkPool> {
   readonly pool: P;
-  /** The numbers of the shapes that claimed, in order. */
-  readonly claims: number[];
+  /** The names of the shapes that claimed, in order. */
+  readonly claims: string[];
   /** How many thunks were claimed. */
   claimed(): number;
 }
 
 function poolOf(count: number): TestPool;
-function poolOf<P extends ThunkPool>(count: number, Pool: new (claim: (shape: number) => number) => P): TestPool<P>;
-function poolOf(count: number, Pool: new (claim: (shape: number) => number) => ThunkPool = ThunkPool): TestPool {
-  const claims: number[] = [];
+function poolOf<P extends ThunkPool>(count: number, Pool: new (claim: (shape: string) => number) => P): TestPool<P>;
+function poolOf(count: number, Pool: new (claim: (shape: string) => number) => ThunkPool = ThunkPool): TestPool {
+  const claims: string[] = [];
   const pool = new Pool((shape) => {
     if ((claims.length + 1) * chunkLength > count) return 0;
     claims.push(shape);
@@ -87,7 +87,7 @@ interface Walk {
 function walk(pool: ThunkPool, most: number, steps: number, options: { seed: number; live: number }): Walk {
   const random = randomFrom(options.seed);
   const model = new Model(most);
-  const shapes = [shapeThunks(3), shapeThunks(1), shapeThunks(4), shapeThunks(2)];
+  const shapes = [shapeThunks("3"), shapeThunks("1"), shapeThunks("4"), shapeThunks("2")];
   const live: { index: number; shape: ShapeThunks }[] = [];
   const shapeOf = new Map<number, ShapeThunks>();
   const walked = { acquired: 0, refused: 0, reused: 0 };
@@ -129,7 +129,7 @@ interface JumpingPool extends ThunkPool {
 }
 
 /** A copy of the class with a way to its counter. */
-async function jumpingPool(): Promise<new (claim: (shape: number) => number) => JumpingPool> {
+async function jumpingPool(): Promise<new (claim: (shape: string) => number) => JumpingPool> {
   const source = readFileSync(join(root, "ffi", "thunk_pool.ts"), "utf8");
   const counter = "#frees = 0;";
   const changed = source.replace(counter, `${counter} jump(n) { this.#frees = (this.#frees + n) | 0; }`);
@@ -146,37 +146,37 @@ async function jumpingPool(): Promise<new (claim: (shape: number) => number) => 
 }
 
 describe("ThunkPool", () => {
-  it("claims nothing before the first thunk is wanted, and then a chunk at a time, by the shape's number", () => {
+  it("claims nothing before the first thunk is wanted, and then a chunk at a time, by the shape's name", () => {
     const { pool, claims } = poolOf(1000);
     assertEquals(claims, []);
-    const shape = shapeThunks(7);
+    const shape = shapeThunks("7");
     assertEquals(acquire(pool, shape, 16), range(0, 16));
-    assertEquals(claims, [7]);
+    assertEquals(claims, ["7"]);
     assertEquals(pool.acquire(shape), 16);
-    assertEquals(claims, [7, 7]);
+    assertEquals(claims, ["7", "7"]);
   });
 
   it("gives each shape chunks of its own", () => {
     const { pool, claims } = poolOf(1000);
-    const [first, second] = [shapeThunks(1), shapeThunks(2)];
+    const [first, second] = [shapeThunks("1"), shapeThunks("2")];
     assertEquals([pool.acquire(first), pool.acquire(second)], [0, 16]);
     assertEquals(acquire(pool, first, 15), range(1, 15));
     assertEquals(pool.acquire(first), 32);
     assertEquals(pool.acquire(second), 17);
-    assertEquals(claims, [1, 2, 1]);
+    assertEquals(claims, ["1", "2", "1"]);
   });
 
   it("takes chunks of any length, as the core makes them", () => {
     const lengths = [1, 16, 3, 0];
     const pool = new ThunkPool(() => lengths.shift() ?? 0);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     assertEquals(acquire(pool, shape, 20), range(0, 20));
     assertThrows(() => pool.acquire(shape), RangeError);
   });
 
   it("hands out fresh thunks while freed ones rest", () => {
     const { pool } = poolOf(1000);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     for (let i = 0; i < restingFrees; i++) {
       const index = pool.acquire(shape);
       assertEquals(index, i);
@@ -188,7 +188,7 @@ describe("ThunkPool", () => {
 
   it("hands out a freed thunk after 256 younger frees, not after 255", () => {
     const { pool } = poolOf(1000);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     const indices = acquire(pool, shape, 300);
     for (const index of indices.slice(0, 256)) pool.release(index, shape);
     // 255 are younger than the first.
@@ -201,7 +201,7 @@ describe("ThunkPool", () => {
 
   it("counts frees of every shape as younger, and those after a reuse anew", () => {
     const { pool } = poolOf(1000);
-    const [mine, other] = [shapeThunks(1), shapeThunks(2)];
+    const [mine, other] = [shapeThunks("1"), shapeThunks("2")];
     const index = pool.acquire(mine);
     const others = acquire(pool, other, 256);
     for (let round = 0; round < 3; round++) {
@@ -218,7 +218,7 @@ describe("ThunkPool", () => {
 
   it("hands out freed thunks in the order in which they were freed", () => {
     const { pool } = poolOf(64);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     const order = acquire(pool, shape, 64).map((_, index) => (index * 23) % 64);
     for (const index of order) pool.release(index, shape);
     assertEquals(acquire(pool, shape, 64), order);
@@ -228,7 +228,7 @@ describe("ThunkPool", () => {
 
   it("hands out rested thunks before fresh ones", () => {
     const { pool, claimed } = poolOf(4096);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     const indices = acquire(pool, shape, 520);
     for (const index of indices) pool.release(index, shape);
     // 520 freed: the first 264 have 256 younger ones, the others rest.
@@ -239,7 +239,7 @@ describe("ThunkPool", () => {
 
   it("hands out what still rests, first freed first, when the core has no more", () => {
     const { pool } = poolOf(64);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     acquire(pool, shape, 64);
     for (const index of [7, 3, 60]) pool.release(index, shape);
     assertEquals(acquire(pool, shape, 3), [7, 3, 60]);
@@ -253,7 +253,7 @@ describe("ThunkPool", () => {
       asked += 1;
       return available;
     });
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     assertThrows(() => pool.acquire(shape), RangeError);
     assertThrows(() => pool.acquire(shape), RangeError);
     assertEquals(asked, 2);
@@ -270,7 +270,7 @@ describe("ThunkPool", () => {
 
   it("never hands out a thunk to another shape, also when there is no other", () => {
     const { pool } = poolOf(64);
-    const [mine, other] = [shapeThunks(1), shapeThunks(2)];
+    const [mine, other] = [shapeThunks("1"), shapeThunks("2")];
     for (const index of acquire(pool, mine, 64)) pool.release(index, mine);
     for (let i = 0; i < 3; i++) {
       assertThrows(() => pool.acquire(other), RangeError, "Cannot create a callback: no thunk is left");
@@ -280,7 +280,7 @@ describe("ThunkPool", () => {
 
   it("throws a RangeError when every thunk is in use, and goes on once one is freed", () => {
     const { pool, claimed } = poolOf(100);
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     assertEquals(new Set(acquire(pool, shape, 96)).size, 96);
     for (let i = 0; i < 3; i++) {
       assertThrows(
@@ -302,7 +302,7 @@ describe("ThunkPool", () => {
       if (failing) throw new Error("no core");
       return chunkLength;
     });
-    const shape = shapeThunks(1);
+    const shape = shapeThunks("1");
     assertThrows(() => pool.acquire(shape), Error, "no core");
     assertEquals(pool.inUse, 0);
     failing = false;
@@ -330,7 +330,7 @@ describe("ThunkPool", () => {
   it("claims for each shape at most what it has in use and the 256 that can rest, however long it goes on", () => {
     for (const inUse of [0, 1, 10, 1000]) {
       const { pool, claimed } = poolOf(2 ** 20);
-      const shapes = range(1, 6).map(shapeThunks);
+      const shapes = range(1, 6).map((number) => shapeThunks(`${number}`));
       const live = shapes.map((shape) => acquire(pool, shape, inUse));
       const random = randomFrom(inUse);
       for (let i = 0; i < 200_000; i++) {
@@ -352,7 +352,7 @@ describe("ThunkPool", () => {
   it("claims what is in use, 256 that rest and the rest of each shape's last chunk when shapes take turns", () => {
     for (const inUse of [0, 1, 10, 1000]) {
       const { pool, claimed } = poolOf(2 ** 20);
-      const shapes = range(1, 8).map(shapeThunks);
+      const shapes = range(1, 8).map((number) => shapeThunks(`${number}`));
       for (const shape of shapes) acquire(pool, shape, inUse);
       for (let i = 0; i < 500_000; i++) {
         const shape = shapes[i % 8];
@@ -371,7 +371,7 @@ describe("ThunkPool", () => {
       for (const distance of [1, 100, 255, 256, 257, 15_000]) {
         const { pool } = poolOf(1000, Pool);
         pool.jump(frees - distance);
-        const shape = shapeThunks(1);
+        const shape = shapeThunks("1");
         const indices = acquire(pool, shape, 300);
         for (const index of indices.slice(0, 256)) pool.release(index, shape);
         assertEquals(pool.acquire(shape), 300, `${distance} before: after 255 younger frees`);
@@ -390,7 +390,7 @@ describe("ThunkPool", () => {
       const Pool = await jumpingPool();
       for (const more of [0, 1, 255, 256, 10_000, 2 ** 30]) {
         const { pool } = poolOf(16, Pool);
-        const shape = shapeThunks(1);
+        const shape = shapeThunks("1");
         const [first] = acquire(pool, shape, 16);
         pool.release(first, shape);
         pool.jump(frees + more);
