@@ -57,6 +57,7 @@ const definitions = {
   loop_is_over: { parameters: [], result: "bool" },
   prepare_thread_end: { parameters: [], result: "void" },
   call_at_thread_end: { parameters: ["function"], result: "void" },
+  call_at_cxx_thread_end: { parameters: ["function"], result: "void" },
   thread_end_answer: { parameters: [], result: "i32" },
   call_in_signal: { parameters: ["function", "bool"], result: "i32" },
   call_in_timer_signals: { parameters: ["function", "i32"], result: "void" },

@@ -394,6 +394,13 @@ EXPORT void call_in_timer_signals(int32_t (*callback)(int32_t), int32_t interval
 
 /* musl has no makecontext, and macOS no longer wants it to be used. */
 #if defined(__GLIBC__)
+/* As `call_at_thread_end`, from a destructor of the kind that C++ has: the last one made comes first. */
+extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *inside_library);
+EXPORT void call_at_cxx_thread_end(int32_t (*callback)(int32_t)) {
+  static char inside_library;
+  __cxa_thread_atexit_impl(at_thread_end, (void *)callback, &inside_library);
+}
+
 #include <ucontext.h>
 static ucontext_t outside, inside;
 static int32_t (*in_coroutine)(int32_t) = NULL;

@@ -7,6 +7,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { apis, open } from "../api.ts";
+import { slowness } from "../../machine.ts";
 import { callWhatWasKept, keepForLater } from "../events.ts";
 import { observe } from "../observe.ts";
 import { chosenApi, scratchFolder } from "./chosen.ts";
@@ -18,7 +19,7 @@ if (!existsSync(imported)) {
   await import(pathToFileURL(imported).href);
   // Held as long as its world lives.
   Object.assign(globalThis, { kept: keepForLater(chosenApi) });
-  setTimeout(() => writeFileSync(imported, "// changed"), 300);
+  setTimeout(() => writeFileSync(imported, "// changed"), 300 * slowness);
 } else {
   observe("started again");
   callWhatWasKept(chosenApi);
