@@ -6,7 +6,6 @@ import {
   callback,
   type CallbackDefinition,
   configure,
-  type Definitions,
   dlopen,
   Handle,
   handle,
@@ -23,8 +22,10 @@ import { rawOpen } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil, turn } from "./gc.ts";
+import { caught, raise, reportsOf } from "./outcome.ts";
 import { randomFrom } from "./random.ts";
 import { limits, type ScalarType, scalarTypes } from "./scalars.ts";
+import { callbackUnchecked, openUnchecked, type Unchecked } from "./unchecked.ts";
 
 const aliveBefore = alive();
 
@@ -45,43 +46,6 @@ const definitions = {
 const raw = rawOpen(testLibrary, { relay_i32: { parameters: ["u64", "i32"], result: "i32" } });
 
 const open = (): Library<typeof definitions> => dlopen(testLibrary, definitions);
-
-/** A function whose arguments and result TypeScript doesn't check. */
-type Unchecked = (...args: unknown[]) => unknown;
-
-/** Opens the test library with definitions that are made up at run time. */
-function openUnchecked(made: Record<string, unknown>): Disposable & { symbols: Record<string, Unchecked> } {
-  return dlopen(testLibrary, made as Definitions) as unknown as ReturnType<typeof openUnchecked>;
-}
-
-/** Makes a callback whose definition, function and options TypeScript doesn't check. */
-const callbackUnchecked = callback as unknown as (definition: unknown, fn: unknown, options?: unknown) => Callback;
-
-/** What a function throws, whatever it is. */
-function caught(fn: () => unknown): unknown {
-  try {
-    fn();
-  } catch (error) {
-    return error;
-  }
-  throw new Error("nothing was thrown");
-}
-
-function raise(error: unknown): never {
-  throw error;
-}
-
-/** What is reported while a function runs. */
-function reportsOf(fn: () => void): Report[] {
-  const reports: Report[] = [];
-  configure({ onReport: (report) => reports.push(report) });
-  try {
-    fn();
-  } finally {
-    configure({ onReport: undefined });
-  }
-  return reports;
-}
 
 describe("callback parameters and results", () => {
   for (const type of scalarTypes) {

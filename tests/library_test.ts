@@ -27,20 +27,13 @@ import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil } from "./gc.ts";
 import { limits, scalarTypes } from "./scalars.ts";
+import { openUnchecked, type Unchecked } from "./unchecked.ts";
 
 const aliveBefore = alive();
-
-/** A function whose arguments TypeScript doesn't check. */
-type Unchecked = (...args: unknown[]) => unknown;
 
 const itOnLinux = process.platform === "linux" ? it : it.skip;
 if (process.platform !== "linux") leftOut("what is mapped after a library was closed, which only Linux tells");
 const unchecked = (fn: unknown): Unchecked => fn as Unchecked;
-
-/** Opens the test library with definitions that are made up at run time. */
-function openUnchecked(definitions: Record<string, unknown>): Disposable & { symbols: Record<string, Unchecked> } {
-  return dlopen(testLibrary, definitions as Definitions) as unknown as ReturnType<typeof openUnchecked>;
-}
 
 /** A fresh copy of the test library, which nobody else has opened. */
 function copyLibrary(): Disposable & { readonly path: string } {

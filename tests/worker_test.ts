@@ -5,20 +5,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { dlopen, Handle } from "@belay/ffi";
+import { type Callback, callback, dlopen, Handle, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
 import { root } from "../scripts/tools.ts";
 import { runChild } from "./child.ts";
 import { alive } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
+import type { ClosureAnswer, ClosureQuestion } from "./fixtures/closure_worker.ts";
 import type { Answer, Question } from "./fixtures/worker.ts";
 
 /** Asks a new worker, and terminates it when it has answered. */
-async function ask(question: Question): Promise<Answer> {
-  const worker = new Worker(new URL("./fixtures/worker.ts", import.meta.url).href, { type: "module" });
+async function askWorker<A>(fixture: string, question: unknown): Promise<A> {
+  const worker = new Worker(new URL(`./fixtures/${fixture}`, import.meta.url).href, { type: "module" });
   try {
-    return await new Promise<Answer>((resolve, reject) => {
-      worker.onmessage = (event) => resolve(event.data as Answer);
+    return await new Promise<A>((resolve, reject) => {
+      worker.onmessage = (event) => resolve(event.data as A);
       worker.onerror = (event) => reject(new Error(event.message));
       worker.postMessage(question);
     });
@@ -26,6 +27,9 @@ async function ask(question: Question): Promise<Answer> {
     worker.terminate();
   }
 }
+
+const ask = (question: Question): Promise<Answer> => askWorker("worker.ts", question);
+const askClosures = (question: ClosureQuestion): Promise<ClosureAnswer> => askWorker("closure_worker.ts", question);
 
 const before = alive();
 const maps = "/proc/self/maps";
@@ -107,6 +111,100 @@ describe("isolates", () => {
       assertEquals(stdout.trim().split("\n"), ["end", ...called]);
     });
   }
+
+  const i32ToI32 = { parameters: ["i32"], result: "i32" } as const;
+  const f64ToF64 = { parameters: ["f64"], result: "f64" } as const;
+
+  /** Callbacks of this thread, in the shapes that the workers use. */
+  function callbacksHere(
+    symbols: { relay_i32: (made: Callback<typeof i32ToI32>, value: number) => number },
+  ): Disposable & { answer(): boolean } {
+    const made = Array.from({ length: 50 }, (_, index) => callback(i32ToI32, (value) => value * 2 + index));
+    return {
+      answer: () => made.every((each, index) => symbols.relay_i32(each, 21) === 42 + index),
+      [Symbol.dispose]() {
+        for (const each of made) each.dispose();
+      },
+    };
+  }
+
+  /** Waits until the isolates of workers that were terminated are gone. */
+  async function settle(isolates: number): Promise<number> {
+    for (let tries = 0; tries < 500 && stats().isolates > isolates; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return stats().isolates;
+  }
+
+  it("300 workers in turn make, call and leave callbacks: those of this thread, and the number of thunks, stay", async () => {
+    using library = dlopen(testLibrary, {
+      relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" },
+      call_kept: { parameters: ["i32"], result: "i32" },
+    });
+    using here = callbacksHere(library.symbols);
+    // Of the workers of other tests, some may be about to end.
+    await settle(1);
+    const beforeAll = stats();
+    for (let i = 1; i <= 300; i++) {
+      const answer = await askClosures({ testLibrary, addend: i, rounds: 2, keeps: true });
+      const { isolate, callbacks, thunksInUse, staleCalls, foreignCalls, handles, trampolines } = answer.stats;
+      assertEquals([answer.right, answer.wrong], [2 * 12 + 1, 0], `worker ${i}`);
+      // What it counts is its own.
+      assertEquals(
+        { callbacks, thunksInUse, staleCalls, foreignCalls, handles, trampolines },
+        { callbacks: 1, thunksInUse: 1, staleCalls: 1, foreignCalls: 0, handles: 0, trampolines: 1 },
+        `worker ${i}`,
+      );
+      assertNotEquals(isolate, beforeAll.isolate);
+      assert(here.answer(), `after worker ${i}`);
+    }
+    assertEquals(await settle(beforeAll.isolates), beforeAll.isolates);
+    // What the last worker left with C answers with its fallback, each time.
+    assertEquals([library.symbols.call_kept(1), library.symbols.call_kept(2)], [-300, -300]);
+    assert(here.answer());
+    // The thunks of workers that are gone are used again; and nothing of theirs is counted here.
+    assertEquals(stats(), beforeAll);
+  });
+
+  it("eight workers at once and this thread make and call callbacks of one shape: each gets its own answers", async () => {
+    using library = dlopen(testLibrary, {
+      relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" },
+      relay_f64: { parameters: [f64ToF64, "f64"], result: "f64" },
+    });
+    const { relay_i32, relay_f64 } = library.symbols;
+    using here = callbacksHere(library.symbols);
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    const rounds = 2000;
+    const answers = Array.from(
+      { length: 8 },
+      (_, index) => askClosures({ testLibrary, addend: 1000 * (index + 1), rounds, keeps: false, gate }),
+    );
+    // They open the library first, each in its own time.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { staleCalls, foreignCalls } = stats();
+    let done = false;
+    const all = Promise.all(answers).finally(() => done = true);
+    Atomics.store(gate, 0, 1);
+    Atomics.notify(gate, 0);
+    let turns = 0;
+    while (!done) {
+      for (let i = 0; i < 200; i++) {
+        using made = callback(i32ToI32, (value) => value - i);
+        assertEquals([relay_i32(made, 7), relay_f64((value) => value / 2, i)], [7 - i, i / 2]);
+      }
+      assert(here.answer(), `turn ${turns}`);
+      turns += 1;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    for (const { right, wrong, stats: theirs, pointers } of await all) {
+      assertEquals([right, wrong], [rounds * 12 + 1, 0]);
+      assertEquals([theirs.callbacks, theirs.staleCalls, theirs.foreignCalls], [0, 1, 0]);
+      // They rest and come again, each isolate's own: of each twelve frees, ten are of this shape, and ten are in use.
+      assert(pointers > 213 && pointers <= 240, `${pointers} pointers`);
+    }
+    assertEquals([stats().staleCalls, stats().foreignCalls], [staleCalls, foreignCalls]);
+    assert(turns > 3, `${turns} turns`);
+  });
 
   it("nothing is left alive here", () => {
     assertEquals(alive(), before);

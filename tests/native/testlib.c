@@ -16,6 +16,9 @@
   EXPORT type relay_##name(type (*callback)(type), type value) { return callback(value); }                             \
   EXPORT void collect_##name(type (*callback)(int32_t), type *results, int32_t count) {                                \
     for (int32_t i = 0; i < count; i++) results[i] = callback(i);                                                      \
+  }                                                                                                                    \
+  EXPORT void feed_##name(void (*callback)(type), const type *values, int32_t count) {                                 \
+    for (int32_t i = 0; i < count; i++) callback(values[i]);                                                           \
   }
 
 IDENTITY(i8, int8_t)
