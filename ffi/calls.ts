@@ -58,9 +58,14 @@ export function errorWaits(): boolean {
  * call would cost it up to half its time.
  */
 function inNativeCall(): boolean {
+  // Mostly it is near; an error that unwinds a deep recursion must not format all of it at each level.
+  return stackHasCall(16) || stackHasCall(Infinity);
+}
+
+function stackHasCall(frames: number): boolean {
   const { stackTraceLimit } = Error;
   try {
-    Error.stackTraceLimit = Infinity;
+    Error.stackTraceLimit = frames;
     const { stack } = new Error();
     // A program may format stacks its own way; the error is then thrown by the next native call that returns.
     return typeof stack !== "string" || stack.includes(nativeCallMark);

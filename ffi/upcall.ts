@@ -124,7 +124,7 @@ function makeThunkPool(): ThunkPool {
     // Without holes, which engines look up more slowly.
     for (let i = 0; i < count; i++) {
       upcalls.push(undefined);
-      isUnnamed.push(false);
+      isFresh.push(false);
     }
     return count;
   });
@@ -235,13 +235,14 @@ function makeSignature(definition: CallbackDefinition): Signature {
   const write = (bad: string): string =>
     writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
-  // anything else runs, since a callback inside this one uses the same words.
+  // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
   const invoke = `
     function invoke(upcall) {
       const fn = upcall.fn;
       if (fn === null) { stale(upcall); return; }
+      ${reads}
       if (i32[${attentionWord}] !== 0 && interrupted(upcall)) return;
-      ${reads}${values}
+      ${values}
       try {
         let result = fn(${names.join(", ")});
         ${write("badResult")}
@@ -309,9 +310,10 @@ function stale(upcall: Upcall): void {
 
 /** Whether a call must not run, because an error waits or the stack is nearly used up. */
 function interrupted(upcall: Upcall): boolean {
-  const { words } = core();
+  // A listener's calls write it, too.
+  const overflow = core().words.u32[overflowWord] !== 0;
   if (errorWaits()) return true;
-  if (words.u32[overflowWord] === 0) return false;
+  if (!overflow) return false;
   const what =
     `Cannot call callback "${upcall.name}": C and TypeScript have called each other so often that the stack is ` +
     "nearly used up";
@@ -363,25 +365,30 @@ export function bind(
 export function unbind(upcall: Upcall): void {
   if (upcall.fn === null) return;
   upcall.fn = null;
-  upcall.onError = undefined;
   upcallCounts.live -= 1;
   thunkPool().release(upcall.thunk, upcall.signature.thunks);
-  if (isUnnamed[upcall.thunk]) return;
-  isUnnamed[upcall.thunk] = true;
-  if (unnamed.length === 0) queueMicrotask(nameTombstones);
-  unnamed.push(upcall.thunk);
+  if (isFresh[upcall.thunk]) return;
+  isFresh[upcall.thunk] = true;
+  if (freshTombstones.length === 0) queueMicrotask(finishTombstones);
+  freshTombstones.push(upcall.thunk);
 }
 
-/** Thunks whose function went in this turn, and is held until its end for its name alone. */
-const unnamed: number[] = [];
-const isUnnamed: boolean[] = [];
+/**
+ * Thunks whose function went in this turn. Until its end the tombstone has `onError`, for a call that is running, and the
+ * function, for its name.
+ */
+const freshTombstones: number[] = [];
+const isFresh: boolean[] = [];
 
-/** Those that are in use again by now don't need the name. */
-function nameTombstones(): void {
-  for (const thunk of unnamed) {
+/** Leaves of a tombstone what reports need. Where the thunk is in use again by now, nobody will ask. */
+function finishTombstones(): void {
+  for (const thunk of freshTombstones) {
     const upcall = upcalls[thunk];
-    if (upcall?.fn === null) void upcall.name;
-    isUnnamed[thunk] = false;
+    if (upcall?.fn === null) {
+      void upcall.name;
+      upcall.onError = undefined;
+    }
+    isFresh[thunk] = false;
   }
-  unnamed.length = 0;
+  freshTombstones.length = 0;
 }

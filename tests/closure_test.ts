@@ -19,6 +19,7 @@ import { rawOpen } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil, turn } from "./gc.ts";
+import { slowness } from "./machine.ts";
 import { leftOut } from "./left_out.ts";
 import { caught, raise, reportsOf } from "./outcome.ts";
 import { limits, type ScalarType, scalarTypes } from "./scalars.ts";
@@ -346,9 +347,7 @@ describe("callback, with once", () => {
     keep(null);
   });
 
-  // BUG: disposing takes `onError` away before the function runs, so that its error is uncaught. `Upcall.onError` has to
-  // be read before the function is called, or to stay until the next `bind`.
-  it.skip("has its onError called when it throws past belay", async () => {
+  it("has its onError called when it throws past belay", async () => {
     const errors: unknown[] = [];
     const made = callback(i32ToI32, () => raise("thrown"), {
       once: true,
@@ -360,20 +359,20 @@ describe("callback, with once", () => {
     assertEquals(errors, ["thrown"]);
   });
 
-  // BUG: what stands behind the thunk reaches the callback, to dispose of it, so that it is never collected. It would only
-  // have to reach the `Upcall` and what stops the cleanup.
-  it.skip("is released after a garbage collection when it was dropped and never called", async () => {
+  it("is not collected before it is called, though nobody holds it", async () => {
     const { callbacks } = stats();
-    const drop = (): void => void callback(i32ToI32, doubled, { once: true });
-    drop();
+    const give = (): void => keep(callback(i32ToI32, doubled, { once: true }).pointer);
+    give();
+    await collectFully();
     assertStrictEquals(stats().callbacks, callbacks + 1);
-    assert(await collectUntil(() => stats().callbacks === callbacks, 20));
+    assertStrictEquals(call_kept(4), 8);
+    assertStrictEquals(stats().callbacks, callbacks);
+    keep(null);
   });
 });
 
 describe("a callback that disposes of itself", () => {
-  // BUG: as above.
-  it.skip("and throws past belay has its onError called, too", async () => {
+  it("and throws past belay has its onError called, too", async () => {
     const errors: unknown[] = [];
     const made = callback(i32ToI32, () => {
       made.dispose();
@@ -709,9 +708,7 @@ describe("a call from elsewhere", () => {
     assertStrictEquals(stats().pendingErrors, 0);
   });
 
-  // BUG: the invoker looks what waits before it reads the arguments, and the listener's calls use the same words: the
-  // function gets 1000. The arguments have to be read first.
-  it.skip("whose report makes native calls leaves the arguments of the callback that is about to run alone", () => {
+  it("whose report makes native calls leaves the arguments of the callback that is about to run alone", () => {
     const rawThread = rawOpen(testLibrary, { call_on_thread: { parameters: ["u64", "i32"], result: "i32" } });
     using foreign = callback(i32ToI32, (value) => value, { fallback: -1 });
     const seen: number[] = [];
@@ -748,14 +745,54 @@ describe("an error", () => {
     return least * 1000;
   }
 
-  // BUG: with each error, with each callback that C calls while one waits, and with `stats()`, every thunk there ever was is
-  // asked for foreign calls. `foreignCalls()` of the core says whether there was one at all.
-  it.skip("costs about the same with 20,000 callbacks alive as with one", () => {
+  it("costs about the same with 20,000 callbacks alive as with one", () => {
     const few = throwingUs();
     const made = Array.from({ length: 20_000 }, () => callback(i32ToI32, (value) => value));
     const many = throwingUs();
     for (const each of made) each.dispose();
     assert(many < 4 * few + 20, `${many.toFixed(0)} µs, with one it is ${few.toFixed(0)} µs`);
+  });
+});
+
+describe("endless recursion", () => {
+  it("is a RangeError out of every level, soon, and the next calls work", () => {
+    let depth = 0;
+    const deeper: Callback<typeof i32ToI32> = callback(i32ToI32, (value): number => {
+      depth += 1;
+      return relay_i32(deeper, value);
+    }, { name: "deeper" });
+    const startMs = performance.now();
+    for (let i = 0; i < 3; i++) {
+      assertThrows(
+        () => relay_i32(deeper, 1),
+        RangeError,
+        'Cannot call callback "deeper": C and TypeScript have called',
+      );
+    }
+    // Each level looks at a part of the stack only: all of it at each would take seconds.
+    const tookMs = performance.now() - startMs;
+    assert(tookMs < 2000 * slowness, `${tookMs} ms`);
+    assert(depth > 3 * 100, `${depth} levels`);
+    assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
+    deeper.dispose();
+  });
+
+  it("is a RangeError that a callback can catch on the way", () => {
+    let caughtAt = 0;
+    let depth = 0;
+    using deeper: Callback<typeof i32ToI32> = callback(i32ToI32, (value): number => {
+      depth += 1;
+      const level = depth;
+      try {
+        return relay_i32(deeper, value);
+      } catch (error) {
+        if (level !== 50) throw error;
+        caughtAt = level;
+        return 7;
+      }
+    });
+    assertStrictEquals(relay_i32(deeper, 1), 7);
+    assertStrictEquals(caughtAt, 50);
   });
 });
 
