@@ -140,6 +140,10 @@ pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
 fn leave(isolate: *Isolate) void {
     lock.acquire();
     defer lock.release();
+    leaveLocked(isolate);
+}
+
+fn leaveLocked(isolate: *Isolate) void {
     if (isolate.departure != 0) return;
     isolate.departure = departures.fetchAdd(1, .monotonic) + 1;
     @atomicStore(u32, &isolate.words.live, 0, .release);
@@ -173,8 +177,11 @@ fn claimTag(words: *Words) bool {
 fn threadExit(pointer: ?*anyopaque) callconv(.c) void {
     // The thread-local list may be gone already: the value is its newest isolate.
     var next: ?*Isolate = @ptrCast(@alignCast(pointer));
+    // Windows runs this at the end of the process, too, when threads that held the lock have been killed.
+    const locked = lock.acquireWithin(1_000_000);
+    defer if (locked) lock.release();
     while (next) |isolate| {
-        leave(isolate);
+        if (locked) leaveLocked(isolate) else @atomicStore(u32, &isolate.words.live, 0, .release);
         next = isolate.previous;
     }
 }

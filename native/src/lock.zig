@@ -1,4 +1,5 @@
-//! A spin lock for the few moments when isolates attach, leave or take thunks. Nothing that could wait for it is called while it is held.
+//! A lock for the few moments when isolates attach, leave or take thunks. Nothing that waits for anything is called while
+//! it is held.
 
 const std = @import("std");
 
@@ -6,10 +7,27 @@ pub const Lock = struct {
     held: std.atomic.Value(bool) = .init(false),
 
     pub fn acquire(lock: *Lock) void {
-        while (lock.held.swap(true, .acquire)) std.atomic.spinLoopHint();
+        while (!lock.acquireWithin(1000)) std.Thread.yield() catch {};
+    }
+
+    /// Whether it was acquired: false when it was held all the time.
+    pub fn acquireWithin(lock: *Lock, tries: u32) bool {
+        for (0..tries) |_| {
+            if (!lock.held.swap(true, .acquire)) return true;
+            std.atomic.spinLoopHint();
+        }
+        return false;
     }
 
     pub fn release(lock: *Lock) void {
         lock.held.store(false, .release);
     }
 };
+
+test "a lock that is held can't be acquired, one that was released can" {
+    var lock: Lock = .{};
+    lock.acquire();
+    try std.testing.expect(!lock.acquireWithin(10));
+    lock.release();
+    try std.testing.expect(lock.acquireWithin(1));
+}

@@ -10,6 +10,7 @@ test {
     _ = isolates;
     _ = thunks;
     _ = root;
+    _ = @import("lock.zig");
     _ = @import("stack.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
