@@ -72,7 +72,7 @@ export interface Backend {
   /** The zero-terminated UTF-8 string at an address. */
   readString(address: Address): string;
   /** Has a function called when this isolate's world ends in good order. */
-  onExit(fn: () => void): void;
+  onExit(fn: () => unknown): void;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
 }

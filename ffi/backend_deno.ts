@@ -102,7 +102,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
     },
     map: (address, byteLength) => deno.UnsafePointerView.getArrayBuffer(pointerTo(address), byteLength),
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
-    onExit: (fn) => globalThis.addEventListener("unload", fn),
+    onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
     hold: (view) => view,
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { errorWaits } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
@@ -89,11 +90,12 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
 
   /**
    * Keeps the event loop alive, and the callback from being collected, until {@linkcode Callback.unref} or
-   * {@linkcode Callback.dispose}: for a callback that the program waits for. A callback doesn't by itself. Doing it again,
-   * or on a disposed callback, does nothing.
+   * {@linkcode Callback.dispose}: for a callback that the program waits for, called by something that the event loop does.
+   * (A call from another thread gets the fallback and wakes nothing; it is reported within a second meanwhile.) A callback
+   * doesn't by itself. Doing it again, or on a disposed callback, does nothing.
    */
   ref(): void {
-    if (!this.disposed) keepAlive(this.#upcall, this);
+    if (!this.disposed) keepAlive(this.#upcall, this, errorWaits);
   }
 
   /** Ends what {@linkcode Callback.ref} began. */
@@ -149,6 +151,9 @@ export function callback<const D extends CallbackDefinition>(
   }
   const { name, fallback, onError, once = false } = checkedOptions(options);
   const signature = signatureOf(definition);
+  if (fallback !== undefined && definition.result === "void") {
+    throw new TypeError("Cannot create a callback: one without a result has no fallback");
+  }
   const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, name ?? functionName(fn));
   const upcall = bind(signature, name ?? fn, fn, bits);
   upcall.onError = onError;
@@ -170,20 +175,26 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
   const refuse = (what: string): never => {
     throw new TypeError(`Cannot create a callback: ${what}`);
   };
-  for (const key of Object.keys(options)) if (!optionNames.includes(key)) refuse(`"${key}" is not an option`);
+  for (const key of Object.keys(options)) {
+    if (!optionNames.includes(key)) refuse(`"${key}" is not an option; these are: ${optionNames.join(", ")}`);
+  }
   const { name, onError, once, thread } = options as Record<string, unknown>;
   if (name !== undefined && typeof name !== "string") refuse(`name must be a string, got ${typeof name}`);
   if (onError !== undefined && typeof onError !== "function") {
     refuse(`onError must be a function, got ${typeof onError}`);
   }
   if (once !== undefined && typeof once !== "boolean") refuse(`once must be a boolean, got ${typeof once}`);
-  if (thread !== undefined && thread !== "same") refuse(`thread must be "same", got ${String(thread)}`);
+  if (thread !== undefined && thread !== "same") {
+    refuse(`thread must be "same", which is all there is so far, got ${JSON.stringify(thread)}`);
+  }
   return options;
 }
 
 /** Lends a function to one native call. */
 export function lend(definition: CallbackDefinition, fn: UpcallFunction, name: string): Upcall {
-  return bind(signatureOf(definition), name, fn, zero);
+  const upcall = bind(signatureOf(definition), name, fn, zero);
+  upcall.lent = true;
+  return upcall;
 }
 
 /** A callback that was dropped. What leaks are tracked for comes with the token of its creation. */

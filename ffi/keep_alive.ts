@@ -7,13 +7,16 @@
 /** What keeps the loop alive, with what must not be collected meanwhile. */
 const holders = new Map<object, object>();
 let timer: ReturnType<typeof setInterval> | undefined;
-/** The longest that timers take: 24 days. */
-const longestMs = 2 ** 31 - 1;
+const lookMs = 1000;
 
-/** Keeps the event loop alive, and `kept` from being collected, until the holder is let go. */
-export function keepAlive(holder: object, kept: object): void {
+/**
+ * Keeps the event loop alive, and `kept` from being collected, until the holder is let go.
+ *
+ * @param look Called now and then meanwhile, to tell a program that waits in vain why.
+ */
+export function keepAlive(holder: object, kept: object, look: () => unknown): void {
   holders.set(holder, kept);
-  timer ??= setInterval(() => {}, longestMs);
+  timer ??= setInterval(look, lookMs);
 }
 
 /** Ends what {@linkcode keepAlive} began; does nothing for what was never held. */

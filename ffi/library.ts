@@ -270,7 +270,7 @@ function validate(key: string, definition: unknown): void {
   }
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
   parameters.forEach((parameter: unknown, index) => {
-    if (typeof parameter === "object" && parameter !== null && !("struct" in parameter)) {
+    if (typeof parameter === "object" && parameter !== null && !isStructure(parameter)) {
       try {
         validateCallback(parameter);
       } catch (error) {
@@ -278,9 +278,16 @@ function validate(key: string, definition: unknown): void {
       }
       return;
     }
+    if (isStructure(parameter)) refuse(`parameter ${index + 1}: structures by value are not supported`);
     if (!isNamedType(parameter)) refuse(`parameter ${index + 1} has the unknown type ${display(parameter)}`);
   });
+  if (isStructure(result)) refuse("structures by value are not supported");
+  if (result === undefined) refuse('it has no result; without one it is "void"');
   if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${display(result)}`);
+}
+
+function isStructure(type: unknown): boolean {
+  return typeof type === "object" && type !== null && "struct" in type;
 }
 
 function display(type: unknown): string {

@@ -275,7 +275,7 @@ function expectation(type: ParameterType | ResultType): string {
     case "cstring":
       return "a string without NUL characters, or null";
     case "function":
-      return "a live Callback, a Pointer or null";
+      return "a live Callback, a Pointer or null (a function where the parameter is declared with its definition)";
     case "void":
       return "nothing";
     default:

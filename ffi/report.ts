@@ -44,6 +44,10 @@ let listener: (report: Report) => void = print;
  * ```
  */
 export function configure(configuration: Configuration): void {
+  const { onReport } = configuration;
+  if (onReport !== undefined && typeof onReport !== "function") {
+    throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
+  }
   for (const key of Object.keys(configuration)) {
     if (key !== "trackLeaks" && key !== "onReport") {
       throw new TypeError(`Cannot configure "${key}": expected "trackLeaks" or "onReport"`);
@@ -62,9 +66,8 @@ export function report(kind: Report["kind"], message: string, cause?: unknown): 
   }
 }
 
-/** Hands an error to the runtime as one that nobody caught. */
+/** Hands an error to the runtime as one that nobody caught, once nothing of C is on the stack. */
 export function reportUncaught(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
+  // Bun would give the place of a `throw` here as where the error came from.
+  queueMicrotask(() => reportError(error));
 }

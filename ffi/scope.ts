@@ -6,7 +6,7 @@
 
 import { type Callback, callback, type CallbackOptions } from "./callback.ts";
 import { Handle } from "./handle.ts";
-import type { CallbackDefinition, CallbackFunction } from "./types.ts";
+import type { CallbackDefinition, CallbackFunction, NotPromise } from "./types.ts";
 
 /**
  * Releases what it made, last made first, when it is disposed of: at the end of a `using` block, also when that throws
@@ -58,8 +58,8 @@ export class Scope {
     return this.#stack.use(value);
   }
 
-  /** Has a function called when its turn comes. @throws {ReferenceError} As above. */
-  defer(step: () => void): void {
+  /** Has a function called when its turn comes: no `async` one, which nobody would wait for. @throws {ReferenceError} As above. */
+  defer(step: () => NotPromise): void {
     this.#stack.defer(step);
   }
 

@@ -3,8 +3,8 @@
  *
  * A freed thunk rests: it is used again only for the same shape, first freed first, and after 256 younger frees, or
  * sooner when the core has no more thunks. So a pointer that C kept too long reaches a closed callback for a while, and
- * never a function of another shape. At most 256 thunks rest that way at any time: what the pool takes from the core is
- * bounded by the largest number ever in use.
+ * never a function of another shape. What the pool takes from the core for a shape is at most the largest number of them
+ * ever in use, 256 more that rest, and the rest of a chunk.
  *
  * @module
  */
@@ -75,7 +75,7 @@ export class ThunkPool {
   /** The shape's first freed thunk, unless fewer than `youngerFrees` came after it. */
   #freed(shape: ShapeThunks, youngerFrees: number): number | undefined {
     const index = shape.firstFreed;
-    if (index === nobody || ((this.#frees - this.#freedAt[index]) | 0) < youngerFrees) return undefined;
+    if (index === nobody || ((this.#frees - this.#freedAt[index]) >>> 0) < youngerFrees) return undefined;
     shape.firstFreed = this.#next[index];
     return index;
   }

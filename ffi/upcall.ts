@@ -53,6 +53,8 @@ export class Upcall {
   /** `null` from when it was unbound. */
   fn: UpcallFunction | null;
   onError: ((error: unknown) => unknown) | undefined;
+  /** Whether it is a function that was passed to one native call. */
+  lent = false;
   /** One report of a kind is enough. */
   staleReported = false;
   handleReported = false;
@@ -119,6 +121,8 @@ function makeThunkPool(): ThunkPool {
   setTrampoline(trampoline);
   upcallCounts.trampolines += 1;
   onForeignCall(reportForeignCalls);
+  // The last chance to tell of calls from elsewhere.
+  backend().onExit(errorWaits);
   return new ThunkPool((shape) => {
     const count = claimThunks(shape);
     // Without holes, which engines look up more slowly.
@@ -184,7 +188,10 @@ export function validateCallback(definition: unknown): asserts definition is Cal
     throw new TypeError("Cannot define a callback: structures by value are not supported");
   }
   if (result !== "void" && !isNamedType(result)) {
-    throw new TypeError(`Cannot define a callback: the unknown result type ${String(result)}`);
+    const what = result === undefined
+      ? 'it has no result; without one it is "void"'
+      : `the unknown result type ${String(result)}`;
+    throw new TypeError(`Cannot define a callback: ${what}`);
   }
 }
 
@@ -304,7 +311,10 @@ function stale(upcall: Upcall): void {
   upcallCounts.staleCalls += 1;
   if (upcall.staleReported) return;
   upcall.staleReported = true;
-  const what = `C called callback "${upcall.name}" after it was disposed of or collected, and got its fallback`;
+  const what = upcall.lent
+    ? `C called the function that was ${upcall.name} after that call had returned, and got zero; make a callback() of what ` +
+      "C keeps"
+    : `C called callback "${upcall.name}" after it was disposed of or collected, and got its fallback`;
   aside(() => report("stale-callback", what));
 }
 

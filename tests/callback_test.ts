@@ -305,7 +305,7 @@ describe("a plain function as an argument", () => {
     assertStrictEquals(runs, 0);
     assertStrictEquals(stats().staleCalls, staleCalls + 2);
     assertEquals(reports.map(({ kind }) => kind), ["stale-callback"]);
-    assertStringIncludes(reports[0].message, '"argument 1 of keep"');
+    assertStringIncludes(reports[0].message, "the function that was argument 1 of keep after that call had returned");
   });
 
   it("counts as a live callback while the call runs, and no longer when it threw", () => {
@@ -969,7 +969,7 @@ describe("a callback's definition", () => {
     ["an undefined parameter", { parameters: [undefined], result: "void" }, "parameter 1 has the unknown type"],
     ["a name with a comma", { parameters: ["i32,i32"], result: "void" }, "parameter 1 has the unknown type i32,i32"],
     ["an unknown result type", { parameters: [], result: "int" }, "the unknown result type int"],
-    ["no result", { parameters: [] }, "the unknown result type undefined"],
+    ["no result", { parameters: [] }, 'it has no result; without one it is "void"'],
     ["no parameters", { result: "void" }, "parameters must be an array"],
     ["parameters that are no array", { parameters: "i32", result: "i32" }, "parameters must be an array"],
     ["parameters that look like an array", { parameters: { join: () => "i32" }, result: "i32" }, "must be an array"],

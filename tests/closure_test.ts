@@ -1,5 +1,6 @@
 /** Callbacks as C sees them: every type and place of a parameter, structures and arrays of them, and where calls come from. */
 
+import process from "node:process";
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
 import { assertNotStrictEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
@@ -456,7 +457,10 @@ describe("callback, with thread", () => {
     const { callbacks } = stats();
     for (const thread of ["any", "other", "", "Same", 1, true, null, {}]) {
       const error = assertThrows(() => callbackUnchecked(i32ToI32, () => 1, { thread }), TypeError);
-      assertStringIncludes(error.message, 'Cannot create a callback: thread must be "same", got ');
+      assertStringIncludes(
+        error.message,
+        'Cannot create a callback: thread must be "same", which is all there is so far, got ',
+      );
     }
     assertStrictEquals(stats().callbacks, callbacks);
   });
@@ -730,6 +734,27 @@ describe("a call from elsewhere", () => {
     }
     assertEquals([reports, seen], [1, [41]]);
   });
+});
+
+describe("a call from another thread that nothing follows", () => {
+  const possible = process.platform !== "win32";
+  if (!possible) leftOut("calls from a thread of the tests' C library, which has POSIX threads only");
+  const child = (how: string): string[] => {
+    const { code, stdout } = runChild("foreign_reports.ts", [how]);
+    assertStrictEquals(code, 0);
+    return stdout.trim().split("\n");
+  };
+
+  (possible ? it : it.skip)("is reported when the program ends (in a child process)", () => {
+    assertEquals(child("end"), ["-1", "the end of the turns", "foreign-call true"]);
+  });
+
+  (possible ? it : it.skip)(
+    "is reported while a callback is ref'd, which the program waits for (in a child process)",
+    () => {
+      assertEquals(child("ref"), ["-1", "the end of the turns", "foreign-call true"]);
+    },
+  );
 });
 
 describe("an error", () => {

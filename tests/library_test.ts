@@ -591,7 +591,7 @@ describe("definitions", () => {
     ["a string", "i32", "expected an object"],
     ["no parameters", { result: "void" }, "parameters must be an array"],
     ["parameters that are no array", { parameters: "i32", result: "void" }, "parameters must be an array"],
-    ["no result", { parameters: [] }, "unknown result type undefined"],
+    ["no result", { parameters: [] }, 'it has no result; without one it is "void"'],
     [
       "an unknown parameter type",
       { parameters: ["i32", "int"], result: "void" },
@@ -601,8 +601,16 @@ describe("definitions", () => {
     ["a parameter of type void", { parameters: ["void"], result: "void" }, "parameter 1 has the unknown type void"],
     ["an undefined parameter type", { parameters: [undefined], result: "void" }, "parameter 1 has the unknown type"],
     ["a parameter of type null", { parameters: [null], result: "void" }, "parameter 1 has the unknown type null"],
-    ["a struct", { parameters: [{ struct: ["i32"] }], result: "void" }, 'parameter 1 has the unknown type {"struct"'],
-    ["a struct as the result", { parameters: [], result: { struct: ["i32"] } }, 'unknown result type {"struct"'],
+    [
+      "a struct",
+      { parameters: [{ struct: ["i32"] }], result: "void" },
+      "parameter 1: structures by value are not supported",
+    ],
+    [
+      "a struct as the result",
+      { parameters: [], result: { struct: ["i32"] } },
+      "structures by value are not supported",
+    ],
     ["an unknown result type", { parameters: [], result: "int" }, "unknown result type int"],
     ["a callback as the result", { parameters: [], result: good }, "unknown result type"],
     ["a name that is no string", { ...good, name: 1 }, "name must be a string"],
