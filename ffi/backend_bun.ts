@@ -106,9 +106,9 @@ export function bunBackend(process: BunProcess): Backend {
     },
     map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
     readString,
+    onExit: (fn) => void process.on("exit", fn),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
-    onExit: (fn) => void process.on("exit", fn),
     hold(view) {
       // The engine's own getter: a subclass may have another.
       (view instanceof DataView ? dataViewBuffer : typedArrayBuffer).call(view);

@@ -11,15 +11,7 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { report } from "./report.ts";
 import { track, tracking, untrack } from "./tracking.ts";
 import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
-import {
-  bind,
-  type FallbackBits,
-  functionName,
-  signatureOf,
-  unbind,
-  type Upcall,
-  type UpcallFunction,
-} from "./upcall.ts";
+import { bind, functionName, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */
 export interface CallbackOptions<D extends CallbackDefinition> {
@@ -146,9 +138,7 @@ export function callback<const D extends CallbackDefinition>(
   options?: CallbackOptions<D>,
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
-  if (options === undefined) {
-    return new Callback(definition, bind(signatureOf(definition), fn, fn, zero));
-  }
+  if (options === undefined) return own(definition, bind(signatureOf(definition), fn, fn, zero));
   const { name, fallback, onError, once = false } = checkedOptions(options);
   const signature = signatureOf(definition);
   if (fallback !== undefined && definition.result === "void") {
@@ -157,7 +147,7 @@ export function callback<const D extends CallbackDefinition>(
   const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, name ?? functionName(fn));
   const upcall = bind(signature, name ?? fn, fn, bits);
   upcall.onError = onError;
-  const made = new Callback(definition, upcall);
+  const made = own(definition, upcall);
   if (once) {
     upcall.fn = (...parameters) => {
       made.dispose();
@@ -167,7 +157,18 @@ export function callback<const D extends CallbackDefinition>(
   return made;
 }
 
-const zero: FallbackBits = { low: 0, high: 0 };
+const zero = 0n;
+
+/** The callback of an upcall, which is unbound when the stack doesn't suffice to make one. */
+function own<D extends CallbackDefinition>(definition: D, upcall: Upcall): Callback<D> {
+  try {
+    return new Callback(definition, upcall);
+  } catch (error) {
+    unbind(upcall);
+    throw error;
+  }
+}
+
 const optionNames = ["name", "fallback", "onError", "once", "thread"];
 
 /** @throws {TypeError} When an option is misspelled or of the wrong type. */
@@ -178,7 +179,8 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
   for (const key of Object.keys(options)) {
     if (!optionNames.includes(key)) refuse(`"${key}" is not an option; these are: ${optionNames.join(", ")}`);
   }
-  const { name, onError, once, thread } = options as Record<string, unknown>;
+  // What was read is what is used: a getter may answer otherwise the next time.
+  const { name, fallback, onError, once, thread } = options as Record<string, unknown>;
   if (name !== undefined && typeof name !== "string") refuse(`name must be a string, got ${typeof name}`);
   if (onError !== undefined && typeof onError !== "function") {
     refuse(`onError must be a function, got ${typeof onError}`);
@@ -187,7 +189,7 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
   if (thread !== undefined && thread !== "same") {
     refuse(`thread must be "same", which is all there is so far, got ${JSON.stringify(thread)}`);
   }
-  return options;
+  return { name, fallback, onError, once } as CallbackOptions<D>;
 }
 
 /** Lends a function to one native call. */

@@ -30,8 +30,14 @@ export interface CallState {
 /** The one state of this isolate. */
 export const calls: CallState = { pending: none, kept: null };
 
-/** In the source URL of each generated native call, so that a stack shows whether one is running. */
-export const nativeCallMark = "belay-native-call";
+/**
+ * In the source URL of each generated native call, so that a stack shows whether one is running: nothing else has it, nor
+ * another copy of this package.
+ */
+export const nativeCallMark: string = `belay-native-call-${Math.random().toString(36).slice(2)}`;
+
+// As they were before the program could replace them.
+const { Atomics, Error } = globalThis;
 
 /** Has the next look find that an error waits. Other threads set flags of the same word. */
 function wantAttention(): void {
@@ -64,13 +70,26 @@ function inNativeCall(): boolean {
 
 function stackHasCall(frames: number): boolean {
   const { stackTraceLimit } = Error;
+  const prepare = Object.getOwnPropertyDescriptor(Error, "prepareStackTrace");
   try {
     Error.stackTraceLimit = frames;
-    const { stack } = new Error();
-    // A program may format stacks its own way; the error is then thrown by the next native call that returns.
-    return typeof stack !== "string" || stack.includes(nativeCallMark);
+    // A program may have stacks formatted its own way.
+    if (prepare !== undefined) Reflect.set(Error, "prepareStackTrace", undefined);
+    return String(new Error().stack).includes(nativeCallMark);
+  } catch {
+    // A program that forbids to look gets the error from the next native call that returns.
+    return true;
   } finally {
+    restoreErrors(stackTraceLimit, prepare);
+  }
+}
+
+function restoreErrors(stackTraceLimit: number, prepare: PropertyDescriptor | undefined): void {
+  try {
     Error.stackTraceLimit = stackTraceLimit;
+    if (prepare !== undefined) Object.defineProperty(Error, "prepareStackTrace", prepare);
+  } catch {
+    // Then it could not be changed either.
   }
 }
 
@@ -98,6 +117,8 @@ export function aside(fn: () => void): void {
   } catch (error) {
     reportUncaught(error);
   } finally {
+    // What a callback threw meanwhile, and no call of belay's has taken.
+    if (calls.pending !== none) reportUncaught(calls.pending);
     calls.pending = waiting;
     if (waiting !== none) wantAttention();
   }

@@ -6,6 +6,9 @@
 
 import { reportUncaught } from "./report.ts";
 
+// A program may replace it for a while (fake timers): what is put off here would never come.
+const { queueMicrotask } = globalThis;
+
 /** A cleanup that waits for its target; {@linkcode addCleanup} gives it. */
 export class Cleanup {
   /** Until it is registered. */

@@ -91,8 +91,24 @@ export function coreFunctions<N extends string>(
   };
 }
 
-/** Counts the copies of this package in one JavaScript world. */
+/** Where the copies of this package in one JavaScript world know of each other. */
 const copies = Symbol.for("@belay/ffi copies");
+/** `bun --hot` loads the modules again in the same world; what the last few loads made goes on working. */
+const mostLoads = 8;
+
+/**
+ * Whether other copies of this package are at work in this world, whose isolates go on beside the new one; and the way to
+ * tell them of that, by the word that says whether it is live.
+ */
+function copiesOfPackage(): { beside: boolean; attachedAs: (live: Uint32Array<ArrayBuffer>) => void } {
+  const world = globalThis as { [copies]?: Map<string, Uint32Array<ArrayBuffer>[]> };
+  const modules = world[copies] ??= new Map();
+  const loads = modules.get(import.meta.url) ?? [];
+  const beside = modules.size > 0;
+  if (loads.length >= mostLoads) loads.shift()?.fill(0);
+  return { beside, attachedAs: (live) => void modules.set(import.meta.url, [...loads, live]) };
+}
+
 let attached: Core | undefined;
 
 /** This isolate's core. @throws {LibraryLoadError} When the native library isn't there or doesn't load. */
@@ -152,9 +168,8 @@ function attach(): Core {
     attach: signature("belay_isolate_attach", ["u32", "bool", "u32"], "address"),
     claimThunks: signature("belay_thunks_claim", ["address", "view"], "u32"),
   });
-  // Another copy of this package may be at work in the same world, on an isolate of its own.
-  const world = globalThis as { [copies]?: number };
-  const isolate = functions.attach(abiVersion, world[copies] !== undefined, runtime.stackByteLength) as Address | null;
+  const { beside, attachedAs } = copiesOfPackage();
+  const isolate = functions.attach(abiVersion, beside, runtime.stackByteLength) as Address | null;
   if (isNull(isolate)) {
     opened.close();
     throw new RangeError(
@@ -162,7 +177,6 @@ function attach(): Core {
         `is of another version than ${abiVersion}`,
     );
   }
-  world[copies] = (world[copies] ?? 0) + 1;
   // The core keeps itself mapped from here on. Giving the runtime's hold back takes a quarter of a millisecond on Deno.
   queueMicrotask(() => opened.release());
   const buffer = runtime.map(isolate, isolateByteLength);
@@ -178,6 +192,7 @@ function attach(): Core {
     f32: new Float32Array(buffer),
     f64: new Float64Array(buffer),
   };
+  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
   return {

@@ -18,12 +18,12 @@ import {
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
 
-/** `BELAY_CHUNK_LENGTH`, as powers of two; a `belay_thunk` in 32-bit words, and the places of its fields. */
+/** `BELAY_CHUNK_LENGTH`, as powers of two; a `belay_thunk` in 32-bit words, and the places of its fields, `fallback` in 64. */
 const chunkBits = 4;
 const chunkLength = 1 << chunkBits;
 const slotBits = 3;
 const slotByteLength = 4 << slotBits;
-const fallbackPlace = 2;
+const fallbackPlace = 1;
 const stackWordsPlace = 4;
 const foreignCallsPlace = 5;
 const indexPlace = 6;
@@ -33,8 +33,9 @@ const counts = coreFunctions({
   isolates: signature("belay_isolate_count", [], "u32"),
 });
 
-/** The slots of each chunk. */
+/** The slots of each chunk, and the same as 64-bit words. */
 const chunks: Uint32Array<ArrayBuffer>[] = [];
+const wideChunks: BigUint64Array<ArrayBuffer>[] = [];
 /** What C calls, by a thunk's index. It stays callable for ever. */
 export const thunkPointers: Pointer[] = [];
 
@@ -52,15 +53,16 @@ export function claimThunks(shape: string): number {
     thunkPointers.push((backend().addressKind === "bigint" ? thunk : Number(thunk)) as unknown as Pointer);
   }
   chunks.push(slots);
+  wideChunks.push(new BigUint64Array(slots.buffer));
   return chunkLength;
 }
 
 /** Puts a signature behind a thunk: the words on its stack, and the result bits for when nobody can be asked. */
-export function describeThunk(index: number, stackWords: number, fallbackLow: number, fallbackHigh: number): void {
+export function describeThunk(index: number, stackWords: number, fallback: bigint): void {
   const slots = chunks[index >>> chunkBits];
   const slot = (index & (chunkLength - 1)) << slotBits;
-  slots[slot + fallbackPlace] = fallbackLow;
-  slots[slot + fallbackPlace + 1] = fallbackHigh;
+  // At once: another thread may be reading it.
+  wideChunks[index >>> chunkBits][(slot >> 1) + fallbackPlace] = fallback;
   slots[slot + stackWordsPlace] = stackWords;
   slots[slot + foreignCallsPlace] = 0;
 }

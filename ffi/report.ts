@@ -30,6 +30,8 @@ export interface Configuration {
   readonly onReport?: ((report: Report) => void) | undefined;
 }
 
+const { queueMicrotask, reportError } = globalThis;
+
 const print = (report: Report): void => console.warn(`belay: ${report.message}`);
 let listener: (report: Report) => void = print;
 

@@ -21,6 +21,9 @@ import { backend } from "./runtime.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
 import type { CallbackDefinition, NamedType, Pointer } from "./types.ts";
 
+// A program may replace it for a while (fake timers): what is put off here would never come.
+const { queueMicrotask } = globalThis;
+
 /** Any function that can stand behind a callback. */
 export type UpcallFunction = (...parameters: never[]) => unknown;
 
@@ -34,14 +37,8 @@ export interface Signature {
   readonly invoke: (upcall: Upcall) => void;
   /** Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type. */
   readonly writeAnswer: (value: unknown, upcall: Upcall) => void;
-  /** What a fallback is as two 32-bit words. @throws {TypeError | RangeError} When it is not of the result's type. */
-  readonly fallbackBits: (value: unknown, name: string) => FallbackBits;
-}
-
-/** The bits of a result register. */
-export interface FallbackBits {
-  readonly low: number;
-  readonly high: number;
+  /** The bits of the result register for a fallback. @throws {TypeError | RangeError} When it is not of the result's type. */
+  readonly fallbackBits: (value: unknown, name: string) => bigint;
 }
 
 /** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
@@ -262,7 +259,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
   const shape = shapeOf(definition);
   let thunks = thunksByShape.get(shape);
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
-  const resultWord = new Uint32Array(words.u32.buffer, resultByteOffset, 2);
+  const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
@@ -273,14 +270,13 @@ function makeSignature(definition: CallbackDefinition): Signature {
     writeAnswer: (value, upcall) => (writeAnswer ??= writer("badResult"))(value, upcall),
     fallbackBits(value, name) {
       // A callback may be running: its result word is put back.
-      const [oldLow, oldHigh] = resultWord;
-      resultWord.fill(0);
+      const old = words.u64[resultWord];
+      words.u64[resultWord] = 0n;
       try {
         (writeFallback ??= writer("badFallback"))(value, { name });
-        return { low: resultWord[0], high: resultWord[1] };
+        return words.u64[resultWord];
       } finally {
-        resultWord[0] = oldLow;
-        resultWord[1] = oldHigh;
+        words.u64[resultWord] = old;
       }
     },
   };
@@ -291,7 +287,11 @@ function refusePromise({ name }: { name: string }, value: unknown): void {
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
   // Its rejection has been answered for: the error below says all there is to say.
-  then.call(value, undefined, () => {});
+  try {
+    then.call(value, undefined, () => {});
+  } catch {
+    // Not a promise that takes it: what is wrong with it stays the same.
+  }
   throw new TypeError(`Cannot return from callback "${name}": the result is a promise, and C can't wait for it`);
 }
 
@@ -325,8 +325,8 @@ function interrupted(upcall: Upcall): boolean {
   if (errorWaits()) return true;
   if (!overflow) return false;
   const what =
-    `Cannot call callback "${upcall.name}": C and TypeScript have called each other so often that the stack is ` +
-    "nearly used up";
+    `Cannot call callback "${upcall.name}": the stack is nearly used up (C and TypeScript have called each other too ` +
+    "deep, or C uses much of it)";
   failed(upcall, new RangeError(what));
   return true;
 }
@@ -348,7 +348,7 @@ function reportForeignCalls(): void {
   for (const upcall of upcalls) {
     if (upcall === undefined || upcall.foreignReported || foreignCallsOf(upcall.thunk) === 0) continue;
     upcall.foreignReported = true;
-    const from = "another thread, or from a coroutine's or a signal's stack,";
+    const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
     aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
   }
 }
@@ -358,10 +358,10 @@ export function bind(
   signature: Signature,
   name: string | UpcallFunction,
   fn: UpcallFunction,
-  fallback: FallbackBits,
+  fallback: bigint,
 ): Upcall {
   const thunk = thunkPool().acquire(signature.thunks);
-  describeThunk(thunk, signature.stackWords, fallback.low, fallback.high);
+  describeThunk(thunk, signature.stackWords, fallback);
   const upcall = new Upcall(signature, thunk, name, fn);
   upcalls[thunk] = upcall;
   upcallCounts.live += 1;

@@ -55,9 +55,10 @@ pub const Isolate = struct {
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},
-    /// Callbacks that would start below are refused: JavaScript engines have limits of their own, and not all survive
-    /// reaching them on the way in.
+    /// A callback that starts below the floor is an error that JavaScript still can throw. Below the limit JavaScript isn't
+    /// entered: engines have limits of their own, and not all survive to find them passed on the way in.
     stack_floor: usize = 0,
+    stack_limit: usize = 0,
     /// When it left, counted in departures; 0 while its place is taken.
     departure: u32 = 0,
     /// Another isolate of the same thread, attached before: a second copy of the package makes one.
@@ -93,9 +94,9 @@ const tag_allocator = if (builtin.is_test) std.testing.allocator else std.heap.c
 
 /// Gives this thread a new isolate. Those that it had before are gone by now, unless `beside` says that they are copies
 /// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
-/// without a word to native code. Callbacks may use `stack_byte_length` of the stack from here on.
+/// without a word to native code. Callbacks may start in the top `stack_byte_length` of the stack.
 pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usize) ?*Isolate {
-    if (!beside) leaveThread();
+    if (beside) leaveDead() else leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
     isolate.* = .{};
     if (!claimTag(&isolate.words)) {
@@ -105,10 +106,12 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usi
     if (current_thread == 0) current_thread = @atomicRmw(u64, &last_thread, .Add, 1, .monotonic) + 1;
     isolate.thread = current_thread;
     isolate.stack = .ofThisThread();
-    const here = @frameAddress();
-    // An eighth stays free whatever the runtime allows: engines that use the whole stack keep a part of it themselves.
-    const reserve = (here -| isolate.stack.low) / 8;
-    isolate.stack_floor = @max(here -| stack_byte_length, isolate.stack.low + reserve);
+    const stack = isolate.stack;
+    // An engine counts from near the top, wherever the stack is now.
+    const top = if (stack.top == std.math.maxInt(usize)) @frameAddress() else stack.top;
+    // A part stays free whatever the runtime allows: engines that use the whole stack keep some of it themselves.
+    isolate.stack_floor = @max(top -| stack_byte_length, stack.low + (top - stack.low) / 8);
+    isolate.stack_limit = @max(top -| stack_byte_length / 5 * 6, stack.low + (top - stack.low) / 16);
     isolate.previous = newest;
     newest = isolate;
     onThreadExit(isolate);
@@ -123,6 +126,15 @@ pub fn leaveThread() void {
         isolate.previous = null;
     }
     onThreadExit(null);
+}
+
+/// Takes the places of those isolates of this thread that JavaScript has declared dead.
+fn leaveDead() void {
+    var next = newest;
+    while (next) |isolate| {
+        if (!isolate.words.isLive()) leave(isolate);
+        next = isolate.previous;
+    }
 }
 
 /// Memory for the ids of at least `count` slots of the isolate's registry, with those that it has already. What was given

@@ -179,7 +179,7 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
     words.overflow = 0;
     if (position < isolate.stack_floor or position >= isolate.stack.top) {
         @branchHint(.unlikely);
-        if (!isolate.stack.contains(position)) return foreign(slot, isolate);
+        if (position < isolate.stack_limit or position >= isolate.stack.top) return foreign(slot, isolate);
         words.overflow = 1;
         _ = @atomicRmw(u32, &words.attention, .Or, isolates.attention_overflow, .monotonic);
     }
@@ -188,10 +188,11 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
         const length: usize = @min(slot.stack_words, isolates.stack_words);
         @memcpy(words.arguments[isolates.register_words..][0..length], stack[0..length]);
     }
-    const trampoline = words.trampoline orelse return slot.fallback;
+    const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
+    const trampoline = words.trampoline orelse return fallback;
     // A callback inside this one writes its own result over ours: keep what was there.
     const outer = words.result;
-    words.result = slot.fallback;
+    words.result = fallback;
     words.callback = slot.index;
     trampoline();
     const result = words.result;
@@ -205,7 +206,7 @@ fn foreign(slot: *Slot, isolate: *Isolate) u64 {
     _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
     const first = @atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0;
     if (first) _ = @atomicRmw(u32, &isolate.words.attention, .Or, isolates.attention_foreign, .release);
-    return slot.fallback;
+    return @atomicLoad(u64, &slot.fallback, .monotonic);
 }
 
 comptime {
@@ -345,7 +346,7 @@ test "a result that the function doesn't write is the fallback" {
     try std.testing.expectEqual(@as(u64, 3), isolate.words.result);
 }
 
-test "a call below the floor of the stack is marked, one from another stack is foreign" {
+test "a call below the floor of the stack is marked, one below its limit or from another stack is foreign" {
     const isolate = try probe();
     defer dismiss(isolate);
     const number = claim(isolate, "a").?;
@@ -357,8 +358,16 @@ test "a call below the floor of the stack is marked, one from another stack is f
     try std.testing.expectEqual(@as(u32, 1), isolate.words.overflow);
     try std.testing.expectEqual(@as(u32, isolates.attention_overflow), isolate.words.attention);
     isolate.words.attention = 0;
+    const limit = isolate.stack_limit;
+    isolate.stack_limit = stack.top - 1;
+    try std.testing.expectEqual(@as(u64, 9), function());
+    isolate.stack_limit = limit;
+    slotOf(number).foreign_calls = 0;
+    isolate.words.foreign_calls = 0;
+    isolate.words.attention = 0;
     isolate.stack = .{ .low = 4096, .top = 8192 };
     isolate.stack_floor = 4096;
+    isolate.stack_limit = 4096;
     for (0..2) |_| try std.testing.expectEqual(@as(u64, 9), function());
     try std.testing.expectEqual(@as(u32, 2), slotOf(number).foreign_calls);
     try std.testing.expectEqual(@as(u32, 2), isolate.words.foreign_calls);

@@ -39,7 +39,8 @@ export interface Event {
 }
 
 const stale = "after it was disposed of or collected, and got its fallback";
-const foreign = "from another thread, or from a coroutine's or a signal's stack, and got its fallback";
+const foreign =
+  "from another thread, from a coroutine's or a signal's stack, or with no stack left for it, and got its fallback";
 
 /** A function that the test library has on glibc alone: what needs it may need something else of glibc's. */
 const onlyOnGlibc = "call_on_coroutine";
