@@ -779,6 +779,38 @@ describe("an error", () => {
   });
 });
 
+describe("a callback that finds little of the stack left", () => {
+  it("runs, is a RangeError, and further down gets the fallback (in a child process)", () => {
+    const { code, signal, stdout } = runChild("deep_frames.ts");
+    assertEquals([code, signal], [0, null]);
+    // Bun's stack is longer than what C uses here.
+    assertStrictEquals(stdout.trim(), "Bun" in globalThis ? "7 7" : "7,RangeError,-1 7");
+  });
+});
+
+describe("an error of a program that has its own way with errors", () => {
+  const formats: Readonly<Record<string, (() => unknown) | undefined>> = {
+    "formats stacks as text": () => "no stack",
+    "formats stacks as objects": () => ({ frames: 0 }),
+    "fails to format stacks": () => raise("the formatter"),
+  };
+  for (const [what, format] of Object.entries(formats)) {
+    it(`comes out of its native call, the same object, when the program ${what}`, () => {
+      const before = Object.getOwnPropertyDescriptor(Error, "prepareStackTrace");
+      const thrown = { name: "thrown" };
+      try {
+        Reflect.set(Error, "prepareStackTrace", format);
+        assertStrictEquals(caught(() => relay_i32(() => raise(thrown), 1)), thrown);
+        assertStrictEquals(Reflect.get(Error, "prepareStackTrace"), format);
+      } finally {
+        if (before === undefined) Reflect.deleteProperty(Error, "prepareStackTrace");
+        else Object.defineProperty(Error, "prepareStackTrace", before);
+      }
+      assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
+    });
+  }
+});
+
 describe("endless recursion", () => {
   it("is a RangeError out of every level, soon, and the next calls work", () => {
     let depth = 0;

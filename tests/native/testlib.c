@@ -293,6 +293,17 @@ EXPORT void walk_repeat(walk_i32_function f, int32_t v, int32_t *results, int32_
   for (int32_t i = 0; i < count; i++) results[i] = f(v + i);
 }
 
+/* Calls it with so many kilobytes of C's own on the stack. */
+static void *volatile frame_in_use = NULL;
+EXPORT int32_t call_deep(int32_t (*callback)(int32_t), int32_t kilobytes) {
+  char frame[1024];
+  /* What somebody may look at is kept, in its whole length. */
+  frame_in_use = frame;
+  const int32_t result = kilobytes <= 1 ? callback(1) : call_deep(callback, kilobytes - 1);
+  frame_in_use = frame;
+  return result;
+}
+
 /* What comes from elsewhere: another thread, a coroutine's stack, a signal handler. */
 #if !defined(_WIN32)
 #include <pthread.h>
