@@ -11,7 +11,7 @@ import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 
 const abiVersion = 2;
-/** Offsets of the fields of a `belay_isolate`, in bytes. */
+// Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
 export const resultByteOffset: number = 64 * 8;
 const trampolineByteOffset = resultByteOffset + 8;
@@ -177,8 +177,8 @@ function attach(): Core {
         `is of another version than ${abiVersion}`,
     );
   }
-  // The core keeps itself mapped from here on. Giving the runtime's hold back takes a quarter of a millisecond on Deno.
-  queueMicrotask(() => opened.release());
+  // The core keeps itself mapped from here on.
+  opened.release();
   const buffer = runtime.map(isolate, isolateByteLength);
   const words: WordViews = {
     i8: new Int8Array(buffer),

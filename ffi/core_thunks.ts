@@ -43,14 +43,14 @@ export const thunkPointers: Pointer[] = [];
 export function claimThunks(shape: string): number {
   const { words, claimThunks } = core();
   if (!claimThunks(shape)) return 0;
-  const address = (word: number): Address =>
-    backend().addressKind === "bigint" ? words.u64[word] : Number(words.u64[word]);
-  const slots = new Uint32Array(backend().map(address(chunkSlotsWord), chunkLength * slotByteLength));
+  const { addressKind, map } = backend();
+  const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
+  const slots = new Uint32Array(map(address(words.u64[chunkSlotsWord]), chunkLength * slotByteLength));
   const code = words.u64[chunkCodeWord];
   for (let i = 0; i < chunkLength; i++) {
     slots[(i << slotBits) + indexPlace] = thunkPointers.length;
     const thunk = code + BigInt(i * words.u32[thunkByteLengthWord]);
-    thunkPointers.push((backend().addressKind === "bigint" ? thunk : Number(thunk)) as unknown as Pointer);
+    thunkPointers.push(address(thunk) as unknown as Pointer);
   }
   chunks.push(slots);
   wideChunks.push(new BigUint64Array(slots.buffer));

@@ -56,15 +56,16 @@ export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
   // What waits to be reported is.
   if (native !== undefined) errorWaits();
+  const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
   return {
     isolate: native?.tag ?? 0,
-    isolates: native === undefined ? 0 : processCounts().isolates,
+    isolates,
     handles: Handle.live,
     callbacks: upcallCounts.live,
     libraries: libraryCounts.open,
     trampolines: upcallCounts.trampolines,
     thunksInUse: thunksInUse(),
-    thunks: native === undefined ? 0 : processCounts().thunks,
+    thunks,
     staleCalls: upcallCounts.staleCalls,
     foreignCalls: native === undefined ? 0 : foreignCalls(),
     invalidHandles: upcallCounts.invalidHandles,

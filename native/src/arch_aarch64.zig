@@ -6,27 +6,15 @@
 
 const builtin = @import("builtin");
 const thunk = @import("thunk.zig");
-const darwin = builtin.os.tag.isDarwin();
 const windows = builtin.os.tag == .windows;
-const prefix = if (darwin) "_" else "";
-
-/// Symbols for `thunk.zig`. On macOS all but the first are entries of one atom, which the linker keeps in one piece.
-fn declare(comptime first: []const u8, comptime others: []const []const u8) []const u8 {
-    comptime var text: []const u8 = globl(first);
-    inline for (others) |name| text = text ++ globl(name) ++ if (darwin) ".alt_entry _" ++ name ++ "\n" else "";
-    return text;
-}
-
-fn globl(comptime name: []const u8) []const u8 {
-    const hidden = if (darwin) ".private_extern _" ++ name ++ "\n" else if (windows) "" else ".hidden " ++ name ++ "\n";
-    return ".globl " ++ prefix ++ name ++ "\n" ++ hidden;
-}
+const symbols = @import("symbols.zig");
+const prefix = symbols.prefix;
 
 pub const thunk_byte_length = 8;
 
 comptime {
     asm (".text\n" ++
-            declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
+            symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
             ".p2align 6\n" ++
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++

@@ -4,27 +4,15 @@
 //! common entry. That spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`. In a copy
 //! of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
-const builtin = @import("builtin");
 const thunk = @import("thunk.zig");
-const darwin = builtin.os.tag.isDarwin();
-const prefix = if (darwin) "_" else "";
-/// Symbols for `thunk.zig`. On macOS all but the first are entries of one atom, which the linker keeps in one piece.
-fn declare(comptime first: []const u8, comptime others: []const []const u8) []const u8 {
-    comptime var text: []const u8 = globl(first);
-    inline for (others) |name| text = text ++ globl(name) ++ if (darwin) ".alt_entry _" ++ name ++ "\n" else "";
-    return text;
-}
-
-fn globl(comptime name: []const u8) []const u8 {
-    const hidden = if (darwin) ".private_extern _" ++ name ++ "\n" else ".hidden " ++ name ++ "\n";
-    return ".globl " ++ prefix ++ name ++ "\n" ++ hidden;
-}
+const symbols = @import("symbols.zig");
+const prefix = symbols.prefix;
 
 pub const thunk_byte_length = 16;
 
 comptime {
     asm (".text\n" ++
-            declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
+            symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
             ".p2align 6\n" ++
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++

@@ -4,13 +4,14 @@
 //! order and calls the dispatcher in `thunk.zig`. In a copy of the thunks a tail stands where the entry is here: it adds the
 //! copy's first number, and jumps to the entry.
 
+const symbols = @import("symbols.zig");
 const thunk = @import("thunk.zig");
 
 pub const thunk_byte_length = 16;
 
 comptime {
     asm (".text\n" ++
-            ".globl belay_thunks\n.globl belay_entry\n.globl belay_tail\n.globl belay_tail_end\n" ++
+            symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
             ".p2align 6\n" ++
             "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
