@@ -40,6 +40,8 @@ const symbols = {
   call_on_thread: { parameters: [i32ToI32, "i32"], result: "i32", optional: true },
   call_on_coroutine: { parameters: [i32ToI32], result: "i32", optional: true },
   call_in_signal: { parameters: [i32ToI32, "bool"], result: "i32", optional: true },
+  start_watching: { parameters: ["function", "u64", "u64"], result: "bool", optional: true },
+  stop_watching: { parameters: ["buffer"], result: "void", optional: true },
 } as const;
 const { add_i32, relay_i32, collect_i32, keep, call_kept, run_operations, call_each, ...elsewhere } = dlopen(
   testLibrary,
@@ -639,6 +641,28 @@ describe("a call from elsewhere", () => {
 
   const itOnThreads = call_on_thread === null ? it.skip : it;
   const onThread = call_on_thread as NonNullable<typeof call_on_thread>;
+
+  itOnThreads("gets a whole fallback while its callback is replaced by another of the same shape", () => {
+    const toU64 = { parameters: [], result: "u64" } as const;
+    const fallbacks = [0x11111111_11111111n, 0x22222222_22222222n];
+    const watched = callback(toU64, () => 0n, { fallback: fallbacks[0] });
+    const { pointer } = watched;
+    assert(elsewhere.start_watching?.(pointer, fallbacks[0], fallbacks[1]));
+    const counts = new BigUint64Array(3);
+    const reports = reportsOf(() => {
+      watched.dispose();
+      // A thunk comes back after 256 younger frees, so every other time with the other fallback.
+      let replaced = 0;
+      for (let i = 0; replaced < 1000; i++) {
+        using made = callback(toU64, () => 0n, { fallback: fallbacks[i % 2] });
+        if (made.pointer === pointer) replaced += 1;
+      }
+      elsewhere.stop_watching?.(counts);
+      void stats();
+    });
+    assertEquals([counts[0] > 0n, counts[1] > 0n, counts[2]], [true, true, 0n]);
+    assert(reports.length > 0);
+  });
 
   itOnThreads("is counted each time, and leaves the function that it didn't run alone", () => {
     const { foreignCalls } = stats();

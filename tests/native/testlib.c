@@ -347,6 +347,36 @@ EXPORT void start_on_thread(int32_t (*callback)(int32_t), int32_t count) {
 }
 EXPORT int32_t thread_answer(void) { return answer_of_thread; }
 
+/* Calls it over and over on another thread, until told to stop, and counts what it answers: one, another, anything else. */
+static struct {
+  uint64_t (*callback)(void);
+  uint64_t wanted[2];
+  uint64_t counts[3];
+  volatile bool stop;
+  pthread_t thread;
+} watch;
+static void *watch_main(void *argument) {
+  (void)argument;
+  while (!watch.stop) {
+    uint64_t answer = watch.callback();
+    watch.counts[answer == watch.wanted[0] ? 0 : answer == watch.wanted[1] ? 1 : 2] += 1;
+  }
+  return NULL;
+}
+EXPORT bool start_watching(uint64_t (*callback)(void), uint64_t one, uint64_t another) {
+  watch.callback = callback;
+  watch.wanted[0] = one;
+  watch.wanted[1] = another;
+  memset(watch.counts, 0, sizeof watch.counts);
+  watch.stop = false;
+  return pthread_create(&watch.thread, NULL, watch_main, NULL) == 0;
+}
+EXPORT void stop_watching(uint64_t counts[3]) {
+  watch.stop = true;
+  pthread_join(watch.thread, NULL);
+  memcpy(counts, watch.counts, sizeof watch.counts);
+}
+
 /* Calls it over and over for so long; other threads can ask whether that is over. */
 static volatile bool loop_over = false;
 EXPORT void call_for(int32_t (*callback)(int32_t), int32_t duration_ms) {
