@@ -17,9 +17,18 @@
  * @module
  */
 
-export { Callback, callback, type CallbackOptions } from "./ffi/callback.ts";
-export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
 export {
+  Callback,
+  callback,
+  type CallbackOptions,
+  type PostFunction,
+  type PostOptions,
+  type QueueOptions,
+} from "./ffi/callback.ts";
+export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
+export type { OnFull } from "./ffi/contracts.ts";
+export {
+  CallbackTimeoutError,
   InvalidHandleError,
   type InvalidHandleReason,
   type LibraryCandidate,

@@ -18,6 +18,11 @@ export interface ArgumentLayout {
   readonly byteOffsets: readonly number[];
   /** How many 8-byte words arrived on the stack. */
   readonly stackWords: number;
+  /**
+   * How many words of each kind there are, as a `belay_thunk` has it: bytes for the stack, the integer and the float
+   * registers.
+   */
+  readonly bits: number;
 }
 
 const wordByteLength = 8;
@@ -30,6 +35,17 @@ function registerCounts({ os, arch }: Platform): { integers: number; floats: num
   if (arch === "aarch64") return { integers: 8, floats: 8, positional: false };
   if (os === "windows") return { integers: 4, floats: 4, positional: true };
   return { integers: 6, floats: 8, positional: false };
+}
+
+/**
+ * Which of the words that a signature's arguments take is at a byte offset: integer registers first, then float registers,
+ * then the stack.
+ */
+export function wordIndex({ bits }: ArgumentLayout, byteOffset: number): number {
+  const integers = bits >> 8 & 0xff;
+  if (byteOffset < floatRegisters) return byteOffset / wordByteLength;
+  if (byteOffset < stack) return integers + (byteOffset - floatRegisters) / wordByteLength;
+  return integers + (bits >> 16) + (byteOffset - stack) / wordByteLength;
 }
 
 /** @throws {RangeError} When more than 48 words of arguments would arrive on the stack. */
@@ -57,5 +73,8 @@ export function argumentLayout(classes: readonly ArgumentClass[], platform: Plat
   if (stackWords > maxStackWords) {
     throw new RangeError(`Cannot define a callback: ${stackWords} words of arguments on the stack, at most 48 work`);
   }
-  return { byteOffsets, stackWords };
+  // Where registers are positional, both kinds are in use as far as there are arguments.
+  const integerWords = positional ? Math.min(classes.length, integers) : nextInteger;
+  const floatWords = positional ? integerWords : nextFloat;
+  return { byteOffsets, stackWords, bits: stackWords | integerWords << 8 | floatWords << 16 };
 }

@@ -73,6 +73,24 @@ export interface Backend {
   readString(address: Address): string;
   /** Has a function called when this isolate's world ends in good order. */
   onExit(fn: () => unknown): void;
+  /**
+   * Has `look` called, in turns of their own, when the core wakes an isolate: by way of Node-API. Answers whether that works.
+   *
+   * @param path Where the core is.
+   */
+  connect(path: string, isolate: Address, look: () => void): boolean;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
+}
+
+/** What a runtime's `process` does with a Node-API module: its exports come to be those of `module`. */
+export interface ModuleLoader {
+  dlopen(module: { exports: { connect?(isolate: bigint, look: () => void): boolean } }, path: string): void;
+}
+
+/** As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does. */
+export function connectAsModule(loader: ModuleLoader, path: string, isolate: Address, look: () => void): boolean {
+  const module: Parameters<ModuleLoader["dlopen"]>[0] = { exports: {} };
+  loader.dlopen(module, path);
+  return module.exports.connect?.(BigInt(isolate), look) ?? false;
 }

@@ -6,7 +6,13 @@
  * @module
  */
 
-import type { Backend, NativeFunctionObject, NativeType } from "./backend.ts";
+import {
+  type Backend,
+  connectAsModule,
+  type ModuleLoader,
+  type NativeFunctionObject,
+  type NativeType,
+} from "./backend.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
 export interface BunFfi {
@@ -28,7 +34,7 @@ interface BunDefinition {
 }
 
 /** The part of the `process` global that is used here. */
-export interface BunProcess {
+export interface BunProcess extends ModuleLoader {
   readonly platform: string;
   readonly arch: string;
   getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
@@ -106,7 +112,8 @@ export function bunBackend(process: BunProcess): Backend {
     },
     map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
     readString,
-    onExit: (fn) => void process.on("exit", fn),
+    onExit: (fn) => void process.on("exit", () => void fn()),
+    connect: (path, isolate, look) => connectAsModule(process, path, isolate, look),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {

@@ -7,7 +7,14 @@
  * @module
  */
 
-import type { Address, Backend, NativeFunctionObject, NativeType } from "./backend.ts";
+import {
+  type Address,
+  type Backend,
+  connectAsModule,
+  type ModuleLoader,
+  type NativeFunctionObject,
+  type NativeType,
+} from "./backend.ts";
 
 /** The part of Deno's namespace that is used here, so that it type-checks everywhere. */
 export interface DenoNamespace {
@@ -103,6 +110,8 @@ export function denoBackend(deno: DenoNamespace): Backend {
     map: (address, byteLength) => deno.UnsafePointerView.getArrayBuffer(pointerTo(address), byteLength),
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
+    connect: (path, isolate, look) =>
+      connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look),
     hold: (view) => view,
   };
 }

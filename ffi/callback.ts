@@ -7,10 +7,18 @@
 import { errorWaits } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
+import { type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { report } from "./report.ts";
 import { track, tracking, untrack } from "./tracking.ts";
-import type { CallbackDefinition, CallbackFunction, CallbackResult, NativeFunction, Pointer } from "./types.ts";
+import type {
+  CallbackDefinition,
+  CallbackFunction,
+  CallbackParameters,
+  CallbackResult,
+  NativeFunction,
+  Pointer,
+} from "./types.ts";
 import { bind, functionName, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */
@@ -30,9 +38,47 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    * that, so it may be given to C and forgotten.
    */
   readonly once?: boolean;
-  /** Who may call it. `"same"`, the default: the isolate's own thread; a call from elsewhere gets the fallback. */
-  readonly thread?: "same";
+  /**
+   * Who may call it. `"same"`, the default: the isolate's own thread; a call from elsewhere gets the fallback. `"wait"`: any
+   * thread; it waits until the event loop has called the function, and gets the result. `"post"`, where there is no result:
+   * any thread; it goes on at once, and the event loop calls the function afterwards, in order for each calling thread. That
+   * is so on the isolate's own thread, too; the function may be `async`. Callbacks with `"post"` and `"wait"` keep the
+   * event loop alive until they are disposed of, or {@linkcode Callback.unref}'d.
+   */
+  readonly thread?: D["result"] extends "void" ? "same" | "wait" | "post" : "same" | "wait";
+  /**
+   * How long a thread waits for the answer, and for space in a full queue, in milliseconds: 10,000 by default. Then it gets
+   * the fallback, and `onError` or a report says why.
+   */
+  readonly timeoutMs?: number;
+  /**
+   * A queue of this callback's own for calls from other threads. Without it, callbacks share one, so that calls which a
+   * thread makes to several of them arrive in that thread's order.
+   */
+  readonly queue?: QueueOptions;
 }
+
+/** A queue of calls from other threads. */
+export interface QueueOptions {
+  /** How many calls may wait. */
+  readonly capacity: number;
+  /**
+   * What becomes of a call that finds it full. `"block"`, the default: the thread waits for space, at most `timeoutMs`, but
+   * the isolate's own, whose call is dropped. `"dropNewest"`: it is dropped. `"dropOldest"`: the oldest is. Dropped calls
+   * get the fallback, are counted, and reported once.
+   */
+  readonly onFull?: OnFull;
+}
+
+/** Options of {@linkcode callback} for a function that is called after C has gone on. */
+export interface PostOptions<D extends CallbackDefinition> extends Omit<CallbackOptions<D>, "thread"> {
+  readonly thread: "post";
+}
+
+/** A function that C calls and doesn't wait for: it may return a promise, whose rejection goes where its errors go. */
+export type PostFunction<D extends CallbackDefinition> = (
+  ...parameters: CallbackParameters<D["parameters"]>
+) => unknown;
 
 /** A TypeScript function that C can call; {@linkcode callback} makes it. */
 export class Callback<D extends CallbackDefinition = CallbackDefinition> implements NativeFunction<D> {
@@ -132,14 +178,25 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * @throws {RangeError} When too many arguments would arrive on the stack, a fallback is out of its type's range, or the
  * system maps no more thunks.
  */
+export function callback<const D extends CallbackDefinition & { readonly result: "void" }>(
+  definition: D,
+  fn: PostFunction<D>,
+  options: PostOptions<D>,
+): Callback<D>;
 export function callback<const D extends CallbackDefinition>(
   definition: D,
   fn: CallbackFunction<D>,
   options?: CallbackOptions<D>,
+): Callback<D>;
+export function callback<const D extends CallbackDefinition>(
+  definition: D,
+  fn: UpcallFunction,
+  options?: CallbackOptions<D>,
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
   if (options === undefined) return own(definition, bind(signatureOf(definition), fn, fn, zero));
-  const { name, fallback, onError, once = false } = checkedOptions(options);
+  const { name, fallback, onError, once = false, thread = "same", timeoutMs = 10_000, queue } = checkedOptions(options);
+  if (thread === "post") checkPost(definition);
   const signature = signatureOf(definition);
   if (fallback !== undefined && definition.result === "void") {
     throw new TypeError("Cannot create a callback: one without a result has no fallback");
@@ -151,10 +208,37 @@ export function callback<const D extends CallbackDefinition>(
   if (once) {
     upcall.fn = (...parameters) => {
       made.dispose();
-      return (fn as UpcallFunction)(...parameters);
+      return fn(...parameters);
     };
   }
+  if (thread !== "same") letOthersCall(made, upcall, thread, timeoutMs, queue);
   return made;
+}
+
+function letOthersCall(
+  made: { ref(): void; dispose(): void },
+  upcall: Upcall,
+  thread: "post" | "wait",
+  timeoutMs: number,
+  queue: QueueOptions | undefined,
+): void {
+  try {
+    openContract(upcall, thread, timeoutMs, queue && { capacity: queue.capacity, onFull: queue.onFull ?? "block" });
+    made.ref();
+  } catch (error) {
+    made.dispose();
+    throw error;
+  }
+}
+
+function checkPost(definition: CallbackDefinition): void {
+  signatureOf(definition);
+  if (definition.result !== "void") {
+    throw new TypeError('Cannot create a callback: thread "post" takes no result, since C goes on without one');
+  }
+  if (definition.parameters.includes("handle*")) {
+    throw new TypeError('Cannot create a callback: thread "post" takes no handle*, whose memory may be gone by then');
+  }
 }
 
 const zero = 0n;
@@ -169,7 +253,9 @@ function own<D extends CallbackDefinition>(definition: D, upcall: Upcall): Callb
   }
 }
 
-const optionNames = ["name", "fallback", "onError", "once", "thread"];
+const optionNames = ["name", "fallback", "onError", "once", "thread", "timeoutMs", "queue"];
+const longestTimeoutMs = 2 ** 31 - 1;
+const largestCapacity = 2 ** 24;
 
 /** @throws {TypeError} When an option is misspelled or of the wrong type. */
 function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D>): CallbackOptions<D> {
@@ -180,16 +266,51 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
     if (!optionNames.includes(key)) refuse(`"${key}" is not an option; these are: ${optionNames.join(", ")}`);
   }
   // What was read is what is used: a getter may answer otherwise the next time.
-  const { name, fallback, onError, once, thread } = options as Record<string, unknown>;
+  const { name, fallback, onError, once, thread, timeoutMs, queue } = options as Record<string, unknown>;
   if (name !== undefined && typeof name !== "string") refuse(`name must be a string, got ${typeof name}`);
   if (onError !== undefined && typeof onError !== "function") {
     refuse(`onError must be a function, got ${typeof onError}`);
   }
   if (once !== undefined && typeof once !== "boolean") refuse(`once must be a boolean, got ${typeof once}`);
-  if (thread !== undefined && thread !== "same") {
-    refuse(`thread must be "same", which is all there is so far, got ${JSON.stringify(thread)}`);
+  if (thread !== undefined && thread !== "same" && thread !== "post" && thread !== "wait") {
+    refuse(`thread must be "same", "post" or "wait", got ${JSON.stringify(thread)}`);
   }
-  return { name, fallback, onError, once } as CallbackOptions<D>;
+  const alone = thread === undefined || thread === "same";
+  if (timeoutMs !== undefined && (alone || !isInteger(timeoutMs, 0, longestTimeoutMs))) {
+    refuse(
+      alone
+        ? 'timeoutMs needs thread "post" or "wait"'
+        : `timeoutMs must be an integer from 0 to 2^31 - 1, got ${String(timeoutMs)}`,
+    );
+  }
+  if (queue !== undefined && alone) refuse('queue needs thread "post" or "wait"');
+  return {
+    name,
+    fallback,
+    onError,
+    once,
+    thread,
+    timeoutMs,
+    queue: queue === undefined ? undefined : checkedQueue(queue, refuse),
+  } as CallbackOptions<D>;
+}
+
+function checkedQueue(queue: unknown, refuse: (what: string) => never): QueueOptions {
+  if (typeof queue !== "object" || queue === null) return refuse(`queue must be an object, got ${String(queue)}`);
+  const { capacity, onFull, ...rest } = queue as Record<string, unknown>;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) refuse(`"${unknown}" is not an option of a queue; these are: capacity, onFull`);
+  if (!isInteger(capacity, 1, largestCapacity)) {
+    return refuse(`a queue's capacity must be an integer from 1 to 2^24, got ${String(capacity)}`);
+  }
+  if (onFull !== undefined && onFull !== "block" && onFull !== "dropNewest" && onFull !== "dropOldest") {
+    return refuse(`a queue's onFull must be "block", "dropNewest" or "dropOldest", got ${JSON.stringify(onFull)}`);
+  }
+  return { capacity, onFull };
+}
+
+function isInteger(value: unknown, least: number, most: number): value is number {
+  return Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
 }
 
 /** Lends a function to one native call. */

@@ -44,18 +44,26 @@ function wantAttention(): void {
   Atomics.or(core().words.u32, attentionWord, attentionError);
 }
 
-const observers: (() => void)[] = [];
+const observers: ((where: string | undefined) => void)[] = [];
 
-/** Has a function called when a thunk was called from elsewhere. */
-export function onForeignCall(observer: () => void): void {
+/**
+ * Has a function called when thunks have something to tell of calls from elsewhere.
+ *
+ * @param observer Gets the name of the native call that has just returned, if that is when it was found.
+ */
+export function onForeignCall(observer: (where: string | undefined) => void): void {
   observers.push(observer);
 }
 
-/** Looks what waits, and answers whether it is an error. Called when the attention word isn't zero. */
-export function errorWaits(): boolean {
+/**
+ * Looks what waits, and answers whether it is an error. Called when the attention word isn't zero.
+ *
+ * @param where The name of the native call that has just returned.
+ */
+export function errorWaits(where?: string): boolean {
   const waiting = calls.pending !== none;
   const flags = Atomics.exchange(core().words.u32, attentionWord, waiting ? attentionError : 0);
-  if ((flags & attentionForeign) !== 0) { for (const observer of observers) observer(); }
+  if ((flags & attentionForeign) !== 0) { for (const observer of observers) observer(where); }
   return waiting;
 }
 

@@ -10,22 +10,26 @@ import { LibraryLoadError } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 
-const abiVersion = 2;
+const abiVersion = 3;
 // Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
 export const resultByteOffset: number = 64 * 8;
 const trampolineByteOffset = resultByteOffset + 8;
 const chunkSlotsByteOffset = trampolineByteOffset + 8;
 const chunkCodeByteOffset = chunkSlotsByteOffset + 8;
-const thunkByteLengthByteOffset = chunkCodeByteOffset + 8;
+const tokenByteOffset = chunkCodeByteOffset + 8;
+const thunkByteLengthByteOffset = tokenByteOffset + 8;
 const callbackByteOffset = thunkByteLengthByteOffset + 4;
 const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const foreignCallsByteOffset = slotsByteOffset + 4;
 const attentionByteOffset = foreignCallsByteOffset + 4;
 const overflowByteOffset = attentionByteOffset + 4;
-const liveByteOffset = overflowByteOffset + 4;
-const isolateByteLength = liveByteOffset + 4;
+const notedByteOffset = overflowByteOffset + 4;
+const droppedByteOffset = notedByteOffset + 4;
+const timeoutsByteOffset = droppedByteOffset + 4;
+const liveByteOffset = timeoutsByteOffset + 4;
+const isolateByteLength = liveByteOffset + 8;
 
 /** The isolate's words as typed arrays of every width. */
 export interface WordViews {
@@ -53,16 +57,20 @@ export interface Core {
   readonly claimThunks: (shape: string) => boolean;
 }
 
-/** Which of `words.u64` are: the trampoline; what the last claim gave. */
+/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to. */
 export const trampolineWord: number = trampolineByteOffset / 8;
 export const chunkSlotsWord: number = chunkSlotsByteOffset / 8;
 export const chunkCodeWord: number = chunkCodeByteOffset / 8;
+export const tokenWord: number = tokenByteOffset / 8;
 /** Which of `words.u32` are: see `belay.h`. */
 export const thunkByteLengthWord: number = thunkByteLengthByteOffset / 4;
 export const callbackWord: number = callbackByteOffset / 4;
 export const foreignCallsWord: number = foreignCallsByteOffset / 4;
 export const attentionWord: number = attentionByteOffset / 4;
 export const overflowWord: number = overflowByteOffset / 4;
+export const notedWord: number = notedByteOffset / 4;
+export const droppedWord: number = droppedByteOffset / 4;
+export const timeoutsWord: number = timeoutsByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
 export const attentionForeign = 2;

@@ -10,23 +10,36 @@ import {
   chunkSlotsWord,
   core,
   coreFunctions,
+  droppedWord,
   foreignCallsWord,
+  notedWord,
   signature,
   thunkByteLengthWord,
+  timeoutsWord,
   trampolineWord,
 } from "./core.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
 
-/** `BELAY_CHUNK_LENGTH`, as powers of two; a `belay_thunk` in 32-bit words, and the places of its fields, `fallback` in 64. */
+/** `BELAY_CHUNK_LENGTH`, as powers of two; a `belay_thunk` in 32-bit words, and the places of its fields. */
 const chunkBits = 4;
 const chunkLength = 1 << chunkBits;
-const slotBits = 3;
+const slotBits = 4;
 const slotByteLength = 4 << slotBits;
-const fallbackPlace = 1;
-const stackWordsPlace = 4;
+const layoutPlace = 4;
 const foreignCallsPlace = 5;
 const indexPlace = 6;
+const statePlace = 7;
+const timeoutPlace = 12;
+const droppedPlace = 13;
+const timeoutsPlace = 14;
+const notedPlace = 15;
+/** The same in 64-bit words. */
+const fallbackPlace = 1;
+const stringsPlace = 4;
+const queuePlace = 5;
+/** `BELAY_CONTRACT_MASK`. */
+const contractMask = 3;
 
 const counts = coreFunctions({
   thunks: signature("belay_thunk_count", [], "u32"),
@@ -57,19 +70,78 @@ export function claimThunks(shape: string): number {
   return chunkLength;
 }
 
-/** Puts a signature behind a thunk: the words on its stack, and the result bits for when nobody can be asked. */
-export function describeThunk(index: number, stackWords: number, fallback: bigint): void {
+/** Puts a signature behind a thunk: where its arguments are, and the result bits for when nobody can be asked. */
+export function describeThunk(index: number, layout: number, fallback: bigint): void {
   const slots = chunks[index >>> chunkBits];
   const slot = (index & (chunkLength - 1)) << slotBits;
   // At once: another thread may be reading it.
   wideChunks[index >>> chunkBits][(slot >> 1) + fallbackPlace] = fallback;
-  slots[slot + stackWordsPlace] = stackWords;
+  slots[slot + layoutPlace] = layout;
   slots[slot + foreignCallsPlace] = 0;
 }
 
-/** How many calls of a thunk came from elsewhere since it was described. */
-export function foreignCallsOf(index: number): number {
-  return chunks[index >>> chunkBits][((index & (chunkLength - 1)) << slotBits) + foreignCallsPlace];
+/** What becomes of calls of a thunk from other threads. */
+export interface ThunkContract {
+  /** `BELAY_CONTRACT_POST` or `BELAY_CONTRACT_WAIT`. */
+  readonly kind: 1 | 2;
+  /** Which of the argument words are strings. */
+  readonly strings: bigint;
+  readonly queue: Address;
+  readonly timeoutMs: number;
+}
+
+/** Gives a thunk another contract, or `same` again, and answers the state that it had. */
+export function setContract(index: number, contract: ThunkContract | undefined): number {
+  const slots = chunks[index >>> chunkBits];
+  const slot = (index & (chunkLength - 1)) << slotBits;
+  const old = slots[slot + statePlace];
+  const state = ((old & ~contractMask) + contractMask + 1) >>> 0;
+  // Other threads find one contract or the other: the state is stored before and after the rest.
+  Atomics.store(slots, slot + statePlace, state);
+  if (contract === undefined) return old;
+  const wide = wideChunks[index >>> chunkBits];
+  Atomics.store(wide, (slot >> 1) + stringsPlace, contract.strings);
+  Atomics.store(wide, (slot >> 1) + queuePlace, BigInt(contract.queue));
+  Atomics.store(slots, slot + timeoutPlace, contract.timeoutMs);
+  Atomics.store(slots, slot + droppedPlace, 0);
+  Atomics.store(slots, slot + timeoutsPlace, 0);
+  Atomics.store(slots, slot + statePlace, state | contract.kind);
+  return old;
+}
+
+/** Has a function called with each thunk that has something to tell. */
+export function takeNoted(each: (index: number) => void): void {
+  let next = Atomics.exchange(core().words.u32, notedWord, 0);
+  while (next > 0) {
+    const index = next - 1;
+    const slots = chunks[index >>> chunkBits];
+    // What happens from now on notes it again.
+    next = Atomics.exchange(slots, ((index & (chunkLength - 1)) << slotBits) + notedPlace, 0) - 1;
+    each(index);
+  }
+}
+
+/** What a thunk has to tell since it was described. */
+export interface ThunkNotes {
+  /** Calls that came from elsewhere and got the fallback. */
+  readonly foreignCalls: number;
+  /** Calls that were not queued, or were dropped for newer ones. */
+  readonly dropped: number;
+  /** Calls that nobody answered in time: the function had not begun, or it was running. */
+  readonly timeoutsWaiting: number;
+  readonly timeoutsRunning: number;
+}
+
+/** Reads what a thunk has to tell. */
+export function thunkNotes(index: number): ThunkNotes {
+  const slots = chunks[index >>> chunkBits];
+  const slot = (index & (chunkLength - 1)) << slotBits;
+  return {
+    foreignCalls: slots[slot + foreignCallsPlace],
+    dropped: slots[slot + droppedPlace],
+    timeoutsWaiting: slots[slot + timeoutsPlace] & 0xffff,
+    timeoutsRunning: slots[slot + timeoutsPlace] >>> 16,
+  };
 }
 
 /** Names the function that every thunk of this isolate ends in; it gets the index in `words.u32[callbackWord]`. */
@@ -77,9 +149,10 @@ export function setTrampoline(trampoline: Address): void {
   core().words.u64[trampolineWord] = BigInt(trampoline);
 }
 
-/** Calls of this isolate's thunks that came from elsewhere. */
-export function foreignCalls(): number {
-  return core().words.u32[foreignCallsWord];
+/** Counts of this isolate's thunks: calls that got the fallback for where they came from, that were dropped, that waited too long. */
+export function callCounts(): { foreign: number; dropped: number; timeouts: number } {
+  const { u32 } = core().words;
+  return { foreign: u32[foreignCallsWord], dropped: u32[droppedWord], timeouts: u32[timeoutsWord] };
 }
 
 /** How many thunks the process has by now, and how many isolates. */

@@ -78,7 +78,7 @@ export function makeDowncall(
       ${checks.join("\n")}
       ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
       const r = native(${names.join(", ")});
-      if (i32[${attentionWord}] !== 0 && errorWaits()) throw takePending();
+      if (i32[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
       return ${fromResult(result, "r")};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
@@ -102,6 +102,7 @@ export function makeDowncall(
   const made = generate(
     {
       open: native,
+      key,
       owner,
       i32,
       errorWaits,

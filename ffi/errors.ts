@@ -90,3 +90,8 @@ export class LibraryClosedError extends Error {
     super(`Cannot ${verb} "${symbol}": library "${library}" is closed`);
   }
 }
+
+/** A thread of C's waited for a callback with `thread: "wait"` as long as `timeoutMs` says, and went on with the fallback. */
+export class CallbackTimeoutError extends Error {
+  override readonly name = "CallbackTimeoutError";
+}

@@ -13,9 +13,11 @@ export interface Report {
    * that names nothing. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
    * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
    * or with `stats()`. `leak`: a callback or library was garbage-collected before it
-   * was disposed of; it has been released (only while leaks are tracked).
+   * was disposed of; it has been released (only while leaks are tracked). `dropped-calls`: calls from other threads found
+   * their queue full, or their callback was disposed of before they ran. `timeout`: a thread of C's waited too long for a
+   * callback with `thread: "wait"` that has no `onError`, and got the fallback.
    */
-  readonly kind: "stale-callback" | "invalid-handle" | "foreign-call" | "leak";
+  readonly kind: "stale-callback" | "invalid-handle" | "foreign-call" | "leak" | "dropped-calls" | "timeout";
   /** A sentence for a person. */
   readonly message: string;
   /** The error that says the same to a program, or the stack of the creation of what leaked. */

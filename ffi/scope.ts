@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Callback, callback, type CallbackOptions } from "./callback.ts";
+import { type Callback, callback, type CallbackOptions, type PostFunction, type PostOptions } from "./callback.ts";
 import { Handle } from "./handle.ts";
 import type { CallbackDefinition, CallbackFunction, NotPromise } from "./types.ts";
 
@@ -38,6 +38,16 @@ export class Scope {
   }
 
   /** As {@linkcode callback}. @throws {ReferenceError} When the scope was disposed of; nothing is made then. */
+  callback<const D extends CallbackDefinition & { readonly result: "void" }>(
+    definition: D,
+    fn: PostFunction<D>,
+    options: PostOptions<D>,
+  ): Callback<D>;
+  callback<const D extends CallbackDefinition>(
+    definition: D,
+    fn: CallbackFunction<D>,
+    options?: CallbackOptions<D>,
+  ): Callback<D>;
   callback<const D extends CallbackDefinition>(
     definition: D,
     fn: CallbackFunction<D>,

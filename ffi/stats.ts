@@ -6,7 +6,7 @@
 
 import { calls, errorWaits, none } from "./calls.ts";
 import { core, coreIsAttached } from "./core.ts";
-import { foreignCalls, processCounts } from "./core_thunks.ts";
+import { callCounts, processCounts } from "./core_thunks.ts";
 import { Handle } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
@@ -33,6 +33,10 @@ export interface Stats {
   readonly staleCalls: number;
   /** Calls that did not come from the isolate's own thread and stack. */
   readonly foreignCalls: number;
+  /** Calls from other threads that found their queue full, or were dropped for newer ones. */
+  readonly droppedCalls: number;
+  /** Calls from other threads that waited too long for their answer. */
+  readonly timeouts: number;
   /** Callbacks that did not run, because C passed a null or stale handle. */
   readonly invalidHandles: number;
   /** Errors that wait for their native call to return. */
@@ -56,6 +60,7 @@ export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
   // What waits to be reported is.
   if (native !== undefined) errorWaits();
+  const { foreign, dropped, timeouts } = native === undefined ? { foreign: 0, dropped: 0, timeouts: 0 } : callCounts();
   const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
   return {
     isolate: native?.tag ?? 0,
@@ -67,7 +72,9 @@ export function stats(): Stats {
     thunksInUse: thunksInUse(),
     thunks,
     staleCalls: upcallCounts.staleCalls,
-    foreignCalls: native === undefined ? 0 : foreignCalls(),
+    foreignCalls: foreign,
+    droppedCalls: dropped,
+    timeouts,
     invalidHandles: upcallCounts.invalidHandles,
     pendingErrors: calls.pending === none ? 0 : 1,
   };

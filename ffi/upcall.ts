@@ -8,11 +8,19 @@
  * @module
  */
 
-import { argumentLayout } from "./abi.ts";
+import { argumentLayout, wordIndex } from "./abi.ts";
 import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
 import { attentionWord, callbackWord, core, overflowWord, resultByteOffset } from "./core.ts";
-import { claimThunks, describeThunk, foreignCallsOf, setTrampoline, thunkPointers } from "./core_thunks.ts";
-import { InvalidHandleError } from "./errors.ts";
+import {
+  claimThunks,
+  describeThunk,
+  setTrampoline,
+  takeNoted,
+  type ThunkNotes,
+  thunkNotes,
+  thunkPointers,
+} from "./core_thunks.ts";
+import { CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
@@ -32,13 +40,26 @@ export interface Signature {
   /** What tells functions apart that C may not confuse. */
   readonly shape: string;
   readonly thunks: ShapeThunks;
-  readonly stackWords: number;
+  /** Where the arguments are, and which of the words they take are strings; see `belay_thunk`. */
+  readonly layout: number;
+  readonly strings: bigint;
   /** What the trampoline calls: reads the arguments, calls the function, writes the result. */
   readonly invoke: (upcall: Upcall) => void;
   /** Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type. */
   readonly writeAnswer: (value: unknown, upcall: Upcall) => void;
   /** The bits of the result register for a fallback. @throws {TypeError | RangeError} When it is not of the result's type. */
   readonly fallbackBits: (value: unknown, name: string) => bigint;
+}
+
+/** What becomes of calls of a callback from other threads; `contracts.ts` makes it. */
+export interface Contract {
+  readonly thread: "post" | "wait";
+  readonly timeoutMs: number;
+  /** What of its timeouts has been told. */
+  timeoutsRunning: number;
+  timeoutsWaiting: number;
+  /** Ends what waits: the callback is gone. */
+  readonly end: () => void;
 }
 
 /** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
@@ -50,12 +71,15 @@ export class Upcall {
   /** `null` from when it was unbound. */
   fn: UpcallFunction | null;
   onError: ((error: unknown) => unknown) | undefined;
+  /** What becomes of calls from other threads, if not the fallback. */
+  contract: Contract | undefined;
   /** Whether it is a function that was passed to one native call. */
   lent = false;
   /** One report of a kind is enough. */
   staleReported = false;
   handleReported = false;
   foreignReported = false;
+  droppedReported = false;
   #name: string | UpcallFunction;
 
   /**
@@ -70,6 +94,7 @@ export class Upcall {
     this.#name = name;
     this.fn = fn;
     this.onError = undefined;
+    this.contract = undefined;
   }
 
   /** What reports and errors call it. Asking a function costs more than making a callback: it is done when need be. */
@@ -111,13 +136,14 @@ function thunkPool(): ThunkPool {
 
 function makeThunkPool(): ThunkPool {
   const { i32 } = core().words;
-  const trampoline = backend().createTrampoline(() => {
-    const upcall = upcalls[i32[callbackWord]];
-    if (upcall !== undefined) upcall.invoke(upcall);
-  });
-  setTrampoline(trampoline);
+  setTrampoline(
+    backend().createTrampoline(() => {
+      const upcall = upcalls[i32[callbackWord]];
+      if (upcall !== undefined) upcall.invoke(upcall);
+    }),
+  );
   upcallCounts.trampolines += 1;
-  onForeignCall(reportForeignCalls);
+  onForeignCall(reportNoted);
   // The last chance to tell of calls from elsewhere.
   backend().onExit(errorWaits);
   return new ThunkPool((shape) => {
@@ -129,6 +155,12 @@ function makeThunkPool(): ThunkPool {
     }
     return count;
   });
+}
+
+/** Makes the call that the core has put into the words. */
+export function invokeCalled(): void {
+  const upcall = upcalls[core().words.i32[callbackWord]];
+  if (upcall !== undefined) upcall.invoke(upcall);
 }
 
 /** Thunks that callbacks of this isolate stand behind. */
@@ -208,7 +240,9 @@ function makeSignature(definition: CallbackDefinition): Signature {
   const { words } = core();
   const { addressKind, platform } = backend();
   const { parameters, result } = definition;
-  const { byteOffsets, stackWords } = argumentLayout(parameters.map(argumentClass), platform);
+  const layout = argumentLayout(parameters.map(argumentClass), platform);
+  const { byteOffsets } = layout;
+  let strings = 0n;
   // Loops rather than closures: at a program's start each function that runs is compiled first.
   let reads = "";
   let values = "";
@@ -216,6 +250,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
   for (const [index, type] of parameters.entries()) {
     const name = `a${index}`;
     names.push(name);
+    if (type === "cstring") strings |= 1n << BigInt(wordIndex(layout, byteOffsets[index]));
     reads += `let ${name} = ${readWord(type, byteOffsets[index], addressKind)};\n`;
     if (type !== "handle" && type !== "handle*") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
@@ -223,7 +258,7 @@ function makeSignature(definition: CallbackDefinition): Signature {
   }
   const scope = {
     ...words,
-    badResult(upcall: { name: string }, value: unknown): never {
+    badResult(upcall: Upcall, value: unknown): never {
       refusePromise(upcall, value);
       throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
     },
@@ -265,7 +300,8 @@ function makeSignature(definition: CallbackDefinition): Signature {
   return {
     shape,
     thunks,
-    stackWords,
+    layout: layout.bits,
+    strings,
     invoke: generate(scope, `return (${invoke});`) as Signature["invoke"],
     writeAnswer: (value, upcall) => (writeAnswer ??= writer("badResult"))(value, upcall),
     fallbackBits(value, name) {
@@ -282,17 +318,22 @@ function makeSignature(definition: CallbackDefinition): Signature {
   };
 }
 
-function refusePromise({ name }: { name: string }, value: unknown): void {
+function refusePromise(upcall: Upcall | { readonly name: string }, value: unknown): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
-  // Its rejection has been answered for: the error below says all there is to say.
+  // C has gone on with the fallback long since.
+  const answersNobody = upcall instanceof Upcall && upcall.contract?.thread === "post";
+  // Its rejection has been answered for otherwise: the error below says all there is to say.
+  const rejected = answersNobody ? (error: unknown) => failed(upcall, error) : () => {};
   try {
-    then.call(value, undefined, () => {});
-  } catch {
-    // Not a promise that takes it: what is wrong with it stays the same.
+    then.call(value, undefined, rejected);
+  } catch (error) {
+    // Not a promise that takes it: for who answers C, what is wrong with it stays the same.
+    if (answersNobody) throw error;
   }
-  throw new TypeError(`Cannot return from callback "${name}": the result is a promise, and C can't wait for it`);
+  if (answersNobody) return;
+  throw new TypeError(`Cannot return from callback "${upcall.name}": the result is a promise, and C can't wait for it`);
 }
 
 function invalidHandle(upcall: Upcall, id: number, index: number): void {
@@ -343,14 +384,44 @@ function failed(upcall: Upcall, error: unknown): void {
   );
 }
 
-/** Reports calls that came from another thread or stack, once for each callback. */
-function reportForeignCalls(): void {
-  for (const upcall of upcalls) {
-    if (upcall === undefined || upcall.foreignReported || foreignCallsOf(upcall.thunk) === 0) continue;
-    upcall.foreignReported = true;
-    const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
-    aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
-  }
+/** Reports what thunks have to tell of calls from elsewhere: those that got the fallback once for each callback. */
+function reportNoted(where: string | undefined): void {
+  takeNoted((index) => {
+    const upcall = upcalls[index];
+    if (upcall === undefined) return;
+    const notes = thunkNotes(index);
+    if (notes.foreignCalls > 0 && !upcall.foreignReported) {
+      upcall.foreignReported = true;
+      const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
+      aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
+    }
+    if (notes.dropped > 0 && !upcall.droppedReported) {
+      upcall.droppedReported = true;
+      const what = `the queue of callback "${upcall.name}" was full, and calls of it are being dropped`;
+      aside(() => report("dropped-calls", what));
+    }
+    if (upcall.contract !== undefined) reportTimeouts(upcall, upcall.contract, notes, where);
+  });
+}
+
+function reportTimeouts(upcall: Upcall, contract: Contract, notes: ThunkNotes, where: string | undefined): void {
+  const { timeoutsRunning, timeoutsWaiting } = notes;
+  const running = (timeoutsRunning - contract.timeoutsRunning) & 0xffff;
+  const waiting = (timeoutsWaiting - contract.timeoutsWaiting) & 0xffff;
+  if (running + waiting === 0) return;
+  contract.timeoutsRunning = timeoutsRunning;
+  contract.timeoutsWaiting = timeoutsWaiting;
+  const why = waiting === 0
+    ? "its function was still running"
+    : where === undefined
+    ? "JavaScript was busy all the time"
+    : `JavaScript was in the native call "${where}"; declare that with nonblocking: true`;
+  const error = new CallbackTimeoutError(
+    `C called callback "${upcall.name}" from another thread, waited ${contract.timeoutMs} ms, and got its fallback: ${why}`,
+  );
+  const { onError } = upcall;
+  if (onError === undefined) aside(() => report("timeout", error.message, error));
+  else aside(() => void onError(error));
 }
 
 /** Puts a function behind a thunk. @throws {RangeError} When no thunk is left. */
@@ -361,7 +432,7 @@ export function bind(
   fallback: bigint,
 ): Upcall {
   const thunk = thunkPool().acquire(signature.thunks);
-  describeThunk(thunk, signature.stackWords, fallback);
+  describeThunk(thunk, signature.layout, fallback);
   const upcall = new Upcall(signature, thunk, name, fn);
   upcalls[thunk] = upcall;
   upcallCounts.live += 1;
@@ -376,6 +447,7 @@ export function unbind(upcall: Upcall): void {
   if (upcall.fn === null) return;
   upcall.fn = null;
   upcallCounts.live -= 1;
+  upcall.contract?.end();
   thunkPool().release(upcall.thunk, upcall.signature.thunks);
   if (isFresh[upcall.thunk]) return;
   isFresh[upcall.thunk] = true;

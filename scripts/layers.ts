@@ -13,9 +13,9 @@ import { main, root, StepError } from "./tools.ts";
 const layers: readonly (readonly string[])[] = [
   ["stats", "scope"],
   ["library_path", "downcall", "library"],
-  ["memory", "pointer", "callback"],
+  ["memory", "pointer", "contracts", "callback"],
   ["marshal", "thunk_pool", "upcall"],
-  ["calls", "helpers"],
+  ["wake", "calls", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],
   ["backend_deno", "backend_bun"],

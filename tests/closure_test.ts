@@ -461,7 +461,7 @@ describe("callback, with thread", () => {
       const error = assertThrows(() => callbackUnchecked(i32ToI32, () => 1, { thread }), TypeError);
       assertStringIncludes(
         error.message,
-        'Cannot create a callback: thread must be "same", which is all there is so far, got ',
+        'Cannot create a callback: thread must be "same", "post" or "wait", got ',
       );
     }
     assertStrictEquals(stats().callbacks, callbacks);

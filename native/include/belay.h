@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 2
+#define BELAY_ABI_VERSION 3
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -33,14 +33,30 @@ extern "C" {
 #define BELAY_CHUNK_LENGTH 16
 
 /* What waits for an isolate's JavaScript, which looks before each callback and after each call that it makes, and clears
- * the flags. An error of a callback: set by JavaScript. A thunk that was called from elsewhere for the first time. A call
+ * the flags. An error of a callback: set by JavaScript. A thunk in the list of those that have something to tell. A call
  * that has too little stack left. */
 #define BELAY_ATTENTION_ERROR 1
 #define BELAY_ATTENTION_FOREIGN 2
 #define BELAY_ATTENTION_OVERFLOW 4
 
+/* What becomes of a call of a thunk from another thread: the fallback; a call that is queued, while the caller goes on
+ * with the fallback (also from the isolate's own thread); a call that is queued, while the caller waits for the result. */
+#define BELAY_CONTRACT_MASK 3
+#define BELAY_CONTRACT_SAME 0
+#define BELAY_CONTRACT_POST 1
+#define BELAY_CONTRACT_WAIT 2
+
+/* What becomes of a call when its queue is full: it waits for space, at most as long as the thunk says; it is dropped; the
+ * oldest one is. */
+#define BELAY_FULL_BLOCK 0
+#define BELAY_FULL_DROP_NEWEST 1
+#define BELAY_FULL_DROP_OLDEST 2
+
+/* A queue of calls; see belay_queue_create. */
+typedef struct belay_queue belay_queue;
+
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
- * it, except that any thread adds to foreign_calls and sets attention. Lifetime: until the process ends, since a call to
+ * it, except that any thread adds to the counts and to `noted`, and sets attention. Lifetime: until the process ends, since a call to
  * a thunk may always ask for it. */
 typedef struct belay_isolate {
   uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
@@ -50,25 +66,39 @@ typedef struct belay_isolate {
    * callable as long as the isolate lives. */
   void (*trampoline)(void);
   void *chunk_slots;          /* what the last belay_thunks_claim gave: an array of belay_thunk, */
-  const void *chunk_code;     /* the first thunk, which C calls, */
-  uint32_t thunk_byte_length; /* and how far the next one is from it */
+  const void *chunk_code;     /* the first thunk, which C calls, (and thunk_byte_length) */
+  uint64_t token;             /* of a call taken from a queue: the native call of this isolate's that it belongs to, or 0 */
+  uint32_t thunk_byte_length; /* how far the next thunk is from the first */
   uint32_t callback;          /* the index of the thunk that is being called */
   uint32_t tag;               /* this isolate's registry tag, 1 to 255; constant */
   uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
+  uint32_t noted;    /* the list of thunks that have something to tell: the first one's index and 1, or 0; taken whole */
+  uint32_t dropped;  /* calls that were not queued since the queue was full, or were dropped for newer ones */
+  uint32_t timeouts; /* calls that waited too long for their answer */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
+  uint32_t unused;
 } belay_isolate;
 
-/* What the dispatcher knows of a thunk. The isolate that claimed it writes the rest, on its thread; any thread
- * adds to foreign_calls. */
+/* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
+ * `noted`. The state's upper bits change whenever something after it does: before, to BELAY_CONTRACT_SAME, and after. */
 typedef struct belay_thunk {
   belay_isolate *isolate; /* NULL until it is claimed */
   uint64_t fallback;      /* result bits when the function can't be asked */
-  uint32_t stack_words;   /* how many stack words the signature has, at most BELAY_STACK_WORDS */
-  uint32_t foreign_calls; /* calls that got the fallback because of where they came from; the first sets attention */
+  uint32_t layout;        /* bytes, the lowest first: how many argument words are on the stack, in integer registers, in float
+                             registers (as far as the last one in use, where registers are positional) */
+  uint32_t foreign_calls; /* calls that got the fallback because of where they came from */
   uint32_t index;         /* what JavaScript calls it: belay_isolate.callback of a call */
+  uint32_t state;         /* BELAY_CONTRACT_…, and a count above it */
+  uint64_t strings;       /* which argument words point to strings, to be copied: integer registers, float registers, stack */
+  belay_queue *queue;     /* where calls from elsewhere go, if the contract has any */
+  uint32_t timeout_ms;    /* how long the caller waits for space, and for the answer */
+  uint32_t dropped;       /* calls that were not queued, or were dropped for newer ones */
+  uint16_t timeouts_waiting; /* calls that waited too long: for the function to be called, */
+  uint16_t timeouts_running; /* and while it was running */
+  uint32_t noted;            /* in the list of those that have something to tell: the list's next word and 1; else 0 */
 } belay_thunk;
 
 /* Makes an isolate of the calling thread, and keeps the core mapped until the process ends. Isolates that this thread had
@@ -95,6 +125,27 @@ double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
 uint32_t belay_thunks_claim(belay_isolate *isolate, const char *shape);
 /* How many thunks the process has by now. */
 uint32_t belay_thunk_count(void);
+
+/* The core is a Node-API module, too: `connect(isolate, look)` has `look` called, in a turn of the event loop of its own,
+ * after something was queued for the isolate. Until then its thunks answer calls from elsewhere with their fallbacks.
+ * These are called on the isolate's thread, except for belay_isolate_wake. */
+
+/* A queue for `call_count` calls of thunks of a layout, or of smaller ones. Calls that a thread makes into one queue arrive
+ * in the order in which it made them. Lifetime: until the process ends, but see belay_calls_cancel. NULL: no memory. */
+belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uint32_t layout, uint32_t on_full);
+/* Says that JavaScript begins to look what there is: what comes later wakes it again. */
+void belay_calls_look(belay_isolate *isolate);
+/* Takes a call from the isolate's queues; 0 when there is none, or no more are wanted. Its arguments, `callback` and fallback are where the
+ * trampoline finds those of a call. The next
+ * belay_calls_next gives `result` to a thread that waits for it. */
+uint32_t belay_calls_next(belay_isolate *isolate, bool more);
+/* Ends the wait of those who called a thunk that has another `state` now, and had this one; answers how many calls of it
+ * were queued. They will not run. `retire` gives the queue to be created anew. */
+uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t state, belay_queue *queue, bool retire);
+/* The isolate's JavaScript ends: sets `live` to 0, and every thread that waits for it goes on with the fallback. */
+void belay_calls_end(belay_isolate *isolate);
+/* Has `look` called soon. */
+void belay_isolate_wake(belay_isolate *isolate);
 
 /* Opens a library. NULL: it could not be loaded, and `reason` (reason_byte_length bytes; 0 is allowed) holds the
  * loader's words, cut to fit. A pinned library stays mapped until the process ends, whatever closes it. */

@@ -8,7 +8,7 @@ const thunk = @import("thunk.zig");
 const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;
 
-pub const thunk_byte_length = 16;
+pub const thunk_byte_length = 10;
 
 comptime {
     asm (".text\n" ++
@@ -17,11 +17,12 @@ comptime {
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
             ".rept " ++ thunk.block_length_text ++ "\n" ++
-            ".p2align 4\n" ++
             "movl $belay_index, %eax\n" ++
             "jmp " ++ prefix ++ "belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
             ".endr\n" ++
+            // As far as makes every jump a long one, so that all thunks have one length.
+            ".space 128, 0xcc\n" ++
             ".p2align 4\n" ++
             prefix ++ "belay_entry:\n" ++
             \\.cfi_startproc

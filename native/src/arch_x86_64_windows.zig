@@ -7,7 +7,7 @@
 const symbols = @import("symbols.zig");
 const thunk = @import("thunk.zig");
 
-pub const thunk_byte_length = 16;
+pub const thunk_byte_length = 10;
 
 comptime {
     asm (".text\n" ++
@@ -16,11 +16,12 @@ comptime {
             "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
             ".rept " ++ thunk.block_length_text ++ "\n" ++
-            ".p2align 4\n" ++
             "movl $belay_index, %eax\n" ++
             "jmp belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
             ".endr\n" ++
+            // As far as makes every jump a long one, so that all thunks have one length.
+            ".space 128, 0xcc\n" ++
             ".p2align 4\n" ++
             \\.def belay_entry; .scl 3; .type 32; .endef
             \\belay_entry:

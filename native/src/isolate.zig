@@ -5,6 +5,8 @@ const std = @import("std");
 const builtin = @import("builtin");
 const Lock = @import("lock.zig").Lock;
 const Stack = @import("stack.zig").Stack;
+const Waker = @import("waker.zig").Waker;
+const foreign = @import("foreign.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
 pub const Words = extern struct {
@@ -17,6 +19,8 @@ pub const Words = extern struct {
     /// What the last claim gave: the first thunk's slot and code.
     chunk_slots: ?*anyopaque = null,
     chunk_code: ?*const anyopaque = null,
+    /// Of a call that was taken from a queue: what native call of this isolate's it was made in, or 0.
+    token: u64 = 0,
     /// From one thunk of a chunk to the next.
     thunk_byte_length: u32 = 0,
     /// The index of the thunk that was called.
@@ -31,8 +35,14 @@ pub const Words = extern struct {
     attention: u32 = 0,
     /// 1 while the trampoline runs for a call that has too little stack left for the function.
     overflow: u32 = 0,
+    /// The list of thunks that have something to tell: the index of the first one and 1, or 0.
+    noted: u32 = 0,
+    /// Calls that were not queued, or dropped for newer ones; those that nobody answered in time.
+    dropped: u32 = 0,
+    timeouts: u32 = 0,
     /// 0 when JavaScript can't run any more. Written by JavaScript, too, before its world ends.
     live: u32 = 1,
+    unused: u32 = 0,
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
@@ -63,6 +73,8 @@ pub const Isolate = struct {
     departure: u32 = 0,
     /// Another isolate of the same thread, attached before: a second copy of the package makes one.
     previous: ?*Isolate = null,
+    waker: Waker = .{},
+    calls: foreign.Calls = .{},
 
     pub fn of(words: *Words) *Isolate {
         return @alignCast(@fieldParentPtr("words", words));
@@ -149,7 +161,8 @@ pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
 }
 
 /// Takes an isolate's place away: its tag may be used again, and goes on with its ids.
-fn leave(isolate: *Isolate) void {
+pub fn leave(isolate: *Isolate) void {
+    foreign.end(isolate);
     lock.acquire();
     defer lock.release();
     leaveLocked(isolate);

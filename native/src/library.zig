@@ -24,6 +24,7 @@ const windows = struct {
     const from_address = 4;
     const pin_module = 1;
     extern "kernel32" fn LoadLibraryExW(path: [*:0]const u16, file: ?*anyopaque, flags: u32) callconv(.c) ?*anyopaque;
+    extern "kernel32" fn GetModuleHandleW(name: ?[*:0]const u16) callconv(.c) ?*anyopaque;
     extern "kernel32" fn GetProcAddress(library: ?*anyopaque, name: [*:0]const u8) callconv(.c) ?*anyopaque;
     extern "kernel32" fn FreeLibrary(library: ?*anyopaque) callconv(.c) c_int;
     extern "kernel32" fn GetLastError() callconv(.c) u32;
@@ -59,6 +60,13 @@ fn fail(reason: []u8, comptime format: []const u8, arguments: anytype) ?*anyopaq
 
 pub fn symbol(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
     return if (builtin.os.tag == .windows) windows.GetProcAddress(library, name) else posix.dlsym(library, name);
+}
+
+/// A symbol of the running program, or of what it was linked with.
+pub fn symbolOfProgram(name: [*:0]const u8) ?*anyopaque {
+    if (builtin.os.tag == .windows) return windows.GetProcAddress(windows.GetModuleHandleW(null), name);
+    const default: ?*anyopaque = if (builtin.os.tag.isDarwin()) @ptrFromInt(@as(usize, @bitCast(@as(isize, -2)))) else null;
+    return posix.dlsym(default, name);
 }
 
 pub fn close(library: *anyopaque) void {

@@ -1,13 +1,16 @@
 //! The core's C ABI, all of it: `include/belay.h` says what each function promises.
 
 const std = @import("std");
+const foreign = @import("foreign.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
 const thunks = @import("thunk.zig");
+const waker = @import("waker.zig");
+const Queue = @import("queue.zig").Queue;
 const Words = isolates.Words;
 
-pub const abi_version = 2;
+pub const abi_version = 3;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
@@ -29,6 +32,30 @@ pub export fn belay_thunks_claim(isolate: *Words, shape: [*:0]const u8) u32 {
 
 pub export fn belay_thunk_count() u32 {
     return thunks.count();
+}
+
+pub export fn belay_queue_create(isolate: *Words, call_count: u32, layout: u32, on_full: u32) ?*Queue {
+    return foreign.createQueue(.of(isolate), call_count, layout, on_full);
+}
+
+pub export fn belay_calls_look(isolate: *Words) void {
+    waker.looking(.of(isolate));
+}
+
+pub export fn belay_calls_next(isolate: *Words, more: bool) u32 {
+    return @intFromBool(foreign.next(.of(isolate), more));
+}
+
+pub export fn belay_calls_cancel(isolate: *Words, index: u32, state: u32, queue: *Queue, retire: bool) u32 {
+    return foreign.cancel(.of(isolate), index, state, queue, retire);
+}
+
+pub export fn belay_calls_end(isolate: *Words) void {
+    foreign.end(.of(isolate));
+}
+
+pub export fn belay_isolate_wake(isolate: *Words) void {
+    waker.wake(.of(isolate));
 }
 
 pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u8, reason_byte_length: u32) ?*anyopaque {

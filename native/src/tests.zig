@@ -3,6 +3,7 @@
 const std = @import("std");
 const isolates = @import("isolate.zig");
 const thunks = @import("thunk.zig");
+const queues = @import("queue.zig");
 const root = @import("root.zig");
 const header = @import("header");
 
@@ -12,6 +13,11 @@ test {
     _ = root;
     _ = @import("lock.zig");
     _ = @import("stack.zig");
+    _ = @import("futex.zig");
+    _ = @import("queue.zig");
+    _ = @import("foreign.zig");
+    _ = @import("waker.zig");
+    _ = @import("threads.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
 }
@@ -36,6 +42,13 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_ATTENTION_ERROR, isolates.attention_error);
     try std.testing.expectEqual(header.BELAY_ATTENTION_FOREIGN, isolates.attention_foreign);
     try std.testing.expectEqual(header.BELAY_ATTENTION_OVERFLOW, isolates.attention_overflow);
+    try std.testing.expectEqual(header.BELAY_CONTRACT_MASK, thunks.contract_mask);
+    try std.testing.expectEqual(header.BELAY_CONTRACT_SAME, thunks.contract_same);
+    try std.testing.expectEqual(header.BELAY_CONTRACT_POST, thunks.contract_post);
+    try std.testing.expectEqual(header.BELAY_CONTRACT_WAIT, thunks.contract_wait);
+    try std.testing.expectEqual(header.BELAY_FULL_BLOCK, @intFromEnum(queues.OnFull.block));
+    try std.testing.expectEqual(header.BELAY_FULL_DROP_NEWEST, @intFromEnum(queues.OnFull.drop_newest));
+    try std.testing.expectEqual(header.BELAY_FULL_DROP_OLDEST, @intFromEnum(queues.OnFull.drop_oldest));
     try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
     try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
     try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);
@@ -70,5 +83,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(20, count);
+    try std.testing.expectEqual(26, count);
 }

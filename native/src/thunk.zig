@@ -5,7 +5,9 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const isolates = @import("isolate.zig");
+const foreign_calls = @import("foreign.zig");
 const pages = @import("pages.zig");
+const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Lock = @import("lock.zig").Lock;
 
@@ -22,23 +24,42 @@ const arch = switch (builtin.cpu.arch) {
 pub const block_length = 4096;
 pub const block_length_text = std.fmt.comptimePrint("{d}", .{block_length});
 pub const max_blocks = 256;
-const block_byte_length = block_length * arch.thunk_byte_length;
 /// Isolates take thunks from the pool so many at a time, all for one shape.
 pub const chunk_length = 16;
 const chunks_of_block = block_length / chunk_length;
 
-/// What the dispatcher has to know of a thunk. The isolate that claimed it writes the last words from JavaScript.
+/// What the dispatcher has to know of a thunk. The isolate that claimed it writes it from JavaScript, except for what is
+/// counted here.
 pub const Slot = extern struct {
     isolate: ?*Isolate = null,
     /// The bits that C gets when the function can't be asked.
     fallback: u64 = 0,
-    /// How many stack words its signature has.
-    stack_words: u32 = 0,
+    /// How many words its signature has on the stack, in integer and in float registers: a byte each.
+    layout: u32 = 0,
     /// Calls from elsewhere than the isolate's own stack, since JavaScript last put a function behind it.
     foreign_calls: u32 = 0,
     /// What JavaScript calls it: handed to the trampoline.
     index: u32 = 0,
+    /// The contract for calls from elsewhere, in the lowest bits, and a count of the functions that had another one than
+    /// `contract_same`. It changes before and after what follows.
+    state: u32 = contract_same,
+    /// Which words of the arguments are strings: of the integer registers, the float registers, the stack, in this order.
+    strings: u64 = 0,
+    queue: ?*Queue = null,
+    timeout_ms: u32 = 0,
+    /// Calls that were not queued, or dropped for newer ones.
+    dropped: u32 = 0,
+    /// Calls that nobody answered in time: the function had not been called, or it was running.
+    timeouts_waiting: u16 = 0,
+    timeouts_running: u16 = 0,
+    /// In the list of thunks that have something to tell: one more than the list's next word; 0 outside it.
+    noted: u32 = 0,
 };
+
+pub const contract_mask: u32 = 3;
+pub const contract_same: u32 = 0;
+pub const contract_post: u32 = 1;
+pub const contract_wait: u32 = 2;
 
 /// The argument registers, in the order in which the architecture's entry spills them.
 pub const Frame = [isolates.register_words]u64;
@@ -122,12 +143,13 @@ fn addBlock() bool {
     const slots: *[block_length]Slot = @ptrCast(@alignCast(slot_pages.ptr));
     slots.* = @splat(.{});
     const tail = codeBetween("belay_tail", "belay_tail_end");
-    const code = pages.mapWritable(block_byte_length + tail.len) orelse {
+    const thunks = codeBetween("belay_thunks", "belay_entry");
+    const code = pages.mapWritable(thunks.len + tail.len) orelse {
         pages.unmap(slot_pages);
         return false;
     };
-    @memcpy(code[0..block_byte_length], codeBetween("belay_thunks", "belay_entry"));
-    @memcpy(code[block_byte_length..], tail);
+    @memcpy(code[0..thunks.len], thunks);
+    @memcpy(code[thunks.len..], tail);
     // Where the library's thunks jump to the entry, a copy's reach its tail, which adds the number of the copy's first
     // thunk and goes on to the entry. Both are read from the end of the tail.
     const literals: *[2]u64 = @ptrCast(@alignCast(code[code.len - 16 ..]));
@@ -149,8 +171,13 @@ pub fn count() u32 {
 }
 
 /// A thunk's slot; the thunk must have been claimed.
-fn slotOf(number: u32) *Slot {
-    return &slots_of_blocks[number / block_length].?[number % block_length];
+pub fn slotOf(number: u32) *Slot {
+    return slotIfMapped(number).?;
+}
+
+pub fn slotIfMapped(number: u32) ?*Slot {
+    const slots = slots_of_blocks[number / block_length] orelse return null;
+    return &slots[number % block_length];
 }
 
 /// What C calls.
@@ -173,7 +200,12 @@ fn codeBetween(comptime start: []const u8, comptime end: []const u8) []const u8 
 fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) u64 {
     const slot = slotOf(number);
     const isolate = slot.isolate orelse return 0;
-    if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) return foreign(slot, isolate);
+    const contract = @atomicLoad(u32, &slot.state, .monotonic) & contract_mask;
+    if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) {
+        if (contract == contract_same or !isolate.words.isLive()) return foreign(slot, isolate);
+        return foreign_calls.call(number, slot, isolate, frame, stack, false);
+    }
+    if (contract == contract_post) return foreign_calls.call(number, slot, isolate, frame, stack, true);
     const words = &isolate.words;
     const position = @intFromPtr(frame);
     words.overflow = 0;
@@ -184,8 +216,8 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
         _ = @atomicRmw(u32, &words.attention, .Or, isolates.attention_overflow, .monotonic);
     }
     words.arguments[0..isolates.register_words].* = frame.*;
-    if (slot.stack_words != 0) {
-        const length: usize = @min(slot.stack_words, isolates.stack_words);
+    if (slot.layout & 0xff != 0) {
+        const length: usize = @min(slot.layout & 0xff, isolates.stack_words);
         @memcpy(words.arguments[isolates.register_words..][0..length], stack[0..length]);
     }
     const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
@@ -201,12 +233,25 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
 }
 
 /// A call that must not enter JavaScript: the fallback. JavaScript is told when it looks next.
-fn foreign(slot: *Slot, isolate: *Isolate) u64 {
+pub fn foreign(slot: *Slot, isolate: *Isolate) u64 {
     @branchHint(.cold);
     _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
-    const first = @atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0;
-    if (first) _ = @atomicRmw(u32, &isolate.words.attention, .Or, isolates.attention_foreign, .release);
+    if (@atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0) note(slot, isolate);
     return @atomicLoad(u64, &slot.fallback, .monotonic);
+}
+
+/// Puts a thunk into the list of those that have something to tell JavaScript, unless it is there.
+pub fn note(slot: *Slot, isolate: *Isolate) void {
+    const list_end = 1;
+    if (@cmpxchgStrong(u32, &slot.noted, 0, list_end, .acq_rel, .monotonic) == null) {
+        const head = &isolate.words.noted;
+        var next = @atomicLoad(u32, head, .monotonic);
+        while (true) {
+            @atomicStore(u32, &slot.noted, next + 1, .release);
+            next = @cmpxchgWeak(u32, head, next, slot.index + 1, .acq_rel, .monotonic) orelse break;
+        }
+    }
+    _ = @atomicRmw(u32, &isolate.words.attention, .Or, isolates.attention_foreign, .release);
 }
 
 comptime {
@@ -264,7 +309,7 @@ test "a thunk hands over integer and float registers and stack words, and answer
     defer dismiss(isolate);
     const first = claim(isolate, "a").?;
     const number = first + chunk_length - 1;
-    slotOf(number).stack_words = 6;
+    slotOf(number).layout = 6;
     slotOf(number).index = 42;
     const Function = fn (u64, f64, u64, f64, u64, u64, u64, u64, u64, u64, u64, u64) callconv(.c) u64;
     const function: *const Function = @ptrCast(@alignCast(address(number)));
@@ -404,7 +449,7 @@ test "beyond the library's own, thunks are copies of them, executable and not wr
     for (1..chunks_of_block) |_| _ = claim(isolate, "a").?;
     for ([_]u32{ 0, 1, 1000, block_length - 1 }) |offset| {
         const number = first + offset;
-        slotOf(number).stack_words = 6;
+        slotOf(number).layout = 6;
         slotOf(number).index = offset;
         const Function = fn (u64, f64, u64, u64, u64, u64, u64, u64, u64, u64) callconv(.c) u64;
         try std.testing.expectEqual(@as(u64, 77), functionOf(number, Function)(1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9));

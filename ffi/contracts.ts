@@ -1,0 +1,82 @@
+/**
+ * Callbacks that other threads may call: `post` and `wait`.
+ *
+ * Their calls are queued in the core, which wakes the event loop; each is then made here as if C had just called.
+ *
+ * @module
+ */
+
+import type { Address } from "./backend.ts";
+import { core, coreFunctions, isNull, signature } from "./core.ts";
+import { setContract } from "./core_thunks.ts";
+import { report } from "./report.ts";
+import { invokeCalled, type Upcall } from "./upcall.ts";
+import { connect, onWake } from "./wake.ts";
+
+/** What becomes of a call when its queue is full. */
+export type OnFull = "block" | "dropNewest" | "dropOldest";
+
+const functions = coreFunctions({
+  createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32"], "address"),
+  next: signature("belay_calls_next", ["address", "bool"], "u32"),
+  cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
+});
+
+/** `BELAY_FULL_…` */
+const onFullNumbers: Readonly<Record<OnFull, number>> = { block: 0, dropNewest: 1, dropOldest: 2 };
+/** `BELAY_CONTRACT_…` */
+const contractNumbers = { post: 1, wait: 2 } as const;
+const sharedCapacity = 4096;
+let sharedQueue: Address | undefined;
+
+/** Makes the calls that are queued, and answers whether some are left for the next turn. */
+function makeCalls(endMs: number): boolean {
+  const { isolate } = core();
+  const { next } = functions();
+  for (let count = 1; next(isolate, true) !== 0; count++) {
+    invokeCalled();
+    if ((count & 63) !== 0 || performance.now() < endMs) continue;
+    next(isolate, false);
+    return true;
+  }
+  return false;
+}
+
+function createQueue(callCount: number, layout: number, onFull: OnFull): Address {
+  const queue = functions().createQueue(core().isolate, callCount, layout, onFullNumbers[onFull]) as Address | null;
+  if (isNull(queue)) throw new RangeError(`Cannot create a callback: no memory for a queue of ${callCount} calls`);
+  return queue;
+}
+
+/** Lets other threads call a callback. Calls of those without a queue of their own share one. */
+export function openContract(
+  upcall: Upcall,
+  thread: "post" | "wait",
+  timeoutMs: number,
+  queue: { readonly capacity: number; readonly onFull: OnFull } | undefined,
+): void {
+  connect();
+  const { layout, strings } = upcall.signature;
+  if (sharedQueue === undefined) {
+    sharedQueue = createQueue(sharedCapacity, 0, "block");
+    onWake(makeCalls);
+  }
+  const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, queue.onFull);
+  upcall.contract = {
+    thread,
+    timeoutMs,
+    timeoutsRunning: 0,
+    timeoutsWaiting: 0,
+    end: () => endContract(upcall, address, queue !== undefined),
+  };
+  setContract(upcall.thunk, { kind: contractNumbers[thread], strings, queue: address, timeoutMs });
+}
+
+/** Ends a callback's contract: calls that are queued don't run, threads that wait get the fallback. */
+function endContract(upcall: Upcall, queue: Address, ownQueue: boolean): void {
+  const state = setContract(upcall.thunk, undefined);
+  const dropped = functions().cancel(core().isolate, upcall.thunk, state, queue, ownQueue) as number;
+  if (dropped === 0) return;
+  const calls = dropped === 1 ? "a call" : `${dropped} calls`;
+  report("dropped-calls", `callback "${upcall.name}" was disposed of while ${calls} of it waited; they don't run`);
+}

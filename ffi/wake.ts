@@ -1,0 +1,61 @@
+/**
+ * The core wakes this isolate's event loop: something was queued for it by another thread.
+ *
+ * @module
+ */
+
+import { core, coreFunctions, corePath, signature } from "./core.ts";
+import { reportUncaught } from "./report.ts";
+import { backend } from "./runtime.ts";
+
+const functions = coreFunctions({
+  look: signature("belay_calls_look", ["address"], "void"),
+  end: signature("belay_calls_end", ["address"], "void"),
+  wake: signature("belay_isolate_wake", ["address"], "void"),
+});
+
+let connected = false;
+const sources: ((endMs: number) => boolean)[] = [];
+/** How long one turn serves what was queued before timers and other events get theirs. */
+const sliceMs = 5;
+
+/**
+ * Has a function called whenever the core woke the event loop, in the order in which they were given. It answers whether
+ * it left something for the next turn, when it had to stop at `endMs` (of `performance.now()`).
+ */
+export function onWake(source: (endMs: number) => boolean): void {
+  sources.push(source);
+}
+
+/** Lets the core wake this isolate's event loop. @throws {Error} When the runtime has no way to. */
+export function connect(): void {
+  if (connected) return;
+  const { isolate } = core();
+  if (!backend().connect(corePath(), isolate, look)) {
+    throw new Error(
+      "Cannot wake this runtime's event loop from other threads: it has no thread-safe functions of Node-API",
+    );
+  }
+  connected = true;
+  const { end } = functions();
+  // What waits for this isolate would wait in vain.
+  backend().onExit(() => void end(isolate));
+}
+
+function look(): void {
+  const { isolate } = core();
+  const { look, wake } = functions();
+  look(isolate);
+  const endMs = performance.now() + sliceMs;
+  let more = false;
+  for (const source of sources) {
+    try {
+      more = source(endMs) || more;
+    } catch (error) {
+      // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
+      more = true;
+      reportUncaught(error);
+    }
+  }
+  if (more) wake(isolate);
+}

@@ -1,0 +1,434 @@
+//! Calls that are not made where they came from: what a thunk with the contract `post` or `wait` does on another thread.
+//! The arguments are copied into a queue, the isolate is woken, and JavaScript takes one call after another from it, each
+//! as if the dispatcher had just been entered. Who waits sleeps meanwhile.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const futex = @import("futex.zig");
+const isolates = @import("isolate.zig");
+const queues = @import("queue.zig");
+const thunks = @import("thunk.zig");
+const waker = @import("waker.zig");
+const Isolate = isolates.Isolate;
+const Queue = queues.Queue;
+const Slot = thunks.Slot;
+const Frame = thunks.Frame;
+
+const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
+
+/// The first word of a record says whose call it is, the second who waits for it, a third, if there is one, which of the
+/// arguments are strings.
+const Id = packed struct(u64) {
+    number: u31,
+    has_strings: bool,
+    /// The slot's, as it was: what was queued for another callback of the thunk runs no more.
+    state: u32,
+
+    fn headerWords(id: Id) usize {
+        return if (id.has_strings) 3 else 2;
+    }
+};
+
+/// One thread's wait for an answer. The record and the thread hold it; the last one frees it.
+const Waiter = struct {
+    state: futex.Word = .init(waiting),
+    holders: std.atomic.Value(u32) = .init(2),
+    result: u64,
+    slot: *Slot,
+    /// The native call of the isolate's that this thread makes meanwhile, or 0.
+    token: u64,
+    next: ?*Waiter = null,
+    previous: ?*Waiter = null,
+
+    const waiting = 0;
+    const running = 1;
+    const answered = 2;
+    const abandoned = 3;
+
+    fn letGo(waiter: *Waiter) void {
+        if (waiter.holders.fetchSub(1, .acq_rel) == 1) allocator.destroy(waiter);
+    }
+
+    /// Answers, if it still waits and JavaScript hasn't begun.
+    fn answerWaiting(waiter: *Waiter, result: u64) void {
+        if (waiter.state.cmpxchgStrong(waiting, running, .acquire, .monotonic) != null) return;
+        waiter.answerRunning(result);
+    }
+
+    fn answerRunning(waiter: *Waiter, result: u64) void {
+        waiter.result = result;
+        if (waiter.state.cmpxchgStrong(running, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);
+    }
+};
+
+/// What an isolate has of all this.
+pub const Calls = struct {
+    /// Those who wait. Under the mutex.
+    mutex: futex.Mutex = .{},
+    waiters: ?*Waiter = null,
+    /// What follows is only touched on the isolate's thread. All queues, the one that is being taken from, those that no
+    /// callback has any more.
+    queues: ?*Queue = null,
+    current: ?*Queue = null,
+    /// The call that JavaScript is making.
+    waiter: ?*Waiter = null,
+    string_count: u32 = 0,
+    strings: [isolates.argument_words]usize = undefined,
+};
+
+/// The native call that this thread makes for an isolate, so that its callbacks can be told to belong to it.
+pub threadlocal var current_token: u64 = 0;
+
+/// How many words of each kind the arguments of a thunk's signature take. A thunk has one shape, and so one layout, for good.
+const Layout = struct {
+    stack: usize,
+    integers: usize,
+    floats: usize,
+
+    fn of(slot: *const Slot) Layout {
+        const bits = @atomicLoad(u32, &slot.layout, .monotonic);
+        return .{
+            .stack = @min(bits & 0xff, isolates.stack_words),
+            .integers = @min(bits >> 8 & 0xff, 8),
+            .floats = @min(bits >> 16 & 0xff, 8),
+        };
+    }
+
+    fn words(layout: Layout) usize {
+        return layout.integers + layout.floats + layout.stack;
+    }
+
+    /// Where a word of the record is among the isolate's argument words.
+    fn place(layout: Layout, index: usize) usize {
+        if (index < layout.integers) return index;
+        const rest = index - layout.integers;
+        return if (rest < layout.floats) 8 + rest else isolates.register_words + rest - layout.floats;
+    }
+};
+
+fn cellsOf(first: u64) u32 {
+    const id: Id = @bitCast(first);
+    // What a thread reads while others overwrite it may be anything: its exchange will fail.
+    if (id.number >= thunks.count()) return 1;
+    const slot = thunks.slotIfMapped(id.number) orelse return 1;
+    return queues.cellsFor(id.headerWords() + Layout.of(slot).words());
+}
+
+fn idOf(queue: *Queue, record: queues.Record) Id {
+    return @bitCast(queue.word(record, 0).*);
+}
+
+fn waiterOf(queue: *Queue, record: queues.Record) ?*Waiter {
+    return @ptrFromInt(@as(usize, @intCast(queue.word(record, 1).*)));
+}
+
+fn stringsOf(queue: *Queue, record: queues.Record) u64 {
+    return if (idOf(queue, record).has_strings) queue.word(record, 2).* else 0;
+}
+
+/// A call of a thunk whose contract is not to run where it is called. Answers the result bits.
+///
+/// @param own Whether it is the isolate's own thread, which can't wait for itself.
+pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, stack: [*]const u64, own: bool) u64 {
+    const state = @atomicLoad(u32, &slot.state, .acquire);
+    const fallback = @atomicLoad(u64, &slot.fallback, .acquire);
+    const strings = @atomicLoad(u64, &slot.strings, .acquire);
+    const queue = @atomicLoad(?*Queue, &slot.queue, .acquire) orelse return thunks.foreign(slot, isolate);
+    const timeout_ms = @atomicLoad(u32, &slot.timeout_ms, .acquire);
+    const layout: Layout = .of(slot);
+    const waits = state & thunks.contract_mask == thunks.contract_wait;
+    // JavaScript changes the state before and after the rest: what was read is of one callback.
+    const whole = @atomicLoad(u32, &slot.state, .monotonic) == state;
+    if (!whole or !waker.isConnected(isolate) or (waits and own)) return thunks.foreign(slot, isolate);
+
+    const deadline = if (waits) after(timeout_ms) else 0;
+    var waiter: ?*Waiter = null;
+    if (waits) {
+        const made = allocator.create(Waiter) catch return dropped(slot, isolate, fallback);
+        made.* = .{ .result = fallback, .slot = slot, .token = current_token };
+        enlist(isolate, made);
+        waiter = made;
+    }
+    const id: Id = .{ .number = @intCast(number), .has_strings = strings != 0, .state = state };
+    const first = id.headerWords();
+    const attempt: Attempt = .{ .slot = slot, .state = state, .isolate = isolate, .timeout_ms = timeout_ms, .own = own };
+    const record = reserve(queue, queues.cellsFor(first + layout.words()), attempt) orelse {
+        if (waiter) |made| {
+            delist(isolate, made);
+            allocator.destroy(made);
+        }
+        return dropped(slot, isolate, fallback);
+    };
+    queue.word(record, 0).* = @bitCast(id);
+    queue.word(record, 1).* = @intFromPtr(waiter);
+    if (strings != 0) queue.word(record, 2).* = strings;
+    for (0..layout.words()) |index| {
+        const place = layout.place(index);
+        const word = if (place < isolates.register_words) frame[place] else stack[place - isolates.register_words];
+        queue.word(record, first + index).* = if (isString(strings, index)) copyString(word) else word;
+    }
+    queue.commit(record);
+    waker.wake(isolate);
+    return if (waiter) |made| await_(isolate, made, fallback, deadline) else fallback;
+}
+
+fn after(timeout_ms: u32) u64 {
+    return futex.now() +| @as(u64, timeout_ms) * std.time.ns_per_ms;
+}
+
+fn isString(strings: u64, index: usize) bool {
+    return strings >> @intCast(index) & 1 != 0;
+}
+
+fn copyString(word: u64) u64 {
+    if (word == 0) return 0;
+    const string: [*:0]const u8 = @ptrFromInt(@as(usize, @intCast(word)));
+    const copy = allocator.dupeZ(u8, std.mem.span(string)) catch return 0;
+    return @intFromPtr(copy.ptr);
+}
+
+fn freeString(word: u64) void {
+    const string: [*:0]const u8 = @ptrFromInt(@as(usize, @intCast(word)));
+    allocator.free(std.mem.span(string));
+}
+
+/// What an attempt to queue a call has to know.
+const Attempt = struct {
+    slot: *Slot,
+    state: u32,
+    isolate: *Isolate,
+    timeout_ms: u32,
+    own: bool,
+
+    /// The callback is gone, or its isolate: nobody needs the space any more, or makes it.
+    fn isOver(attempt: Attempt) bool {
+        return @atomicLoad(u32, &attempt.slot.state, .monotonic) != attempt.state or !attempt.isolate.words.isLive();
+    }
+};
+
+fn reserve(queue: *Queue, cell_count: u32, attempt: Attempt) ?queues.Record {
+    if (queue.reserve(cell_count)) |record| return record;
+    switch (@as(queues.OnFull, @enumFromInt(queue.on_full.load(.monotonic)))) {
+        .drop_newest => return null,
+        .drop_oldest => {
+            // Not for ever, since others may take the space each time.
+            for (0..100_000) |_| {
+                if (queue.take(cellsOf)) |oldest| dropOldest(queue, oldest, attempt.isolate) else std.atomic.spinLoopHint();
+                if (queue.reserve(cell_count)) |record| return record;
+            }
+            return null;
+        },
+        .block => {
+            // The thread that makes space can't wait for it.
+            if (attempt.own) return null;
+            return queue.reserveUntil(cell_count, after(attempt.timeout_ms), attempt, Attempt.isOver);
+        },
+    }
+}
+
+fn dropOldest(queue: *Queue, record: queues.Record, isolate: *Isolate) void {
+    const id = idOf(queue, record);
+    const slot = thunks.slotOf(id.number);
+    if (@atomicLoad(u32, &slot.state, .monotonic) == id.state) _ = dropped(slot, isolate, 0);
+    discard(queue, record);
+}
+
+/// Frees what a taken record holds, and its cells. Who waits for it gets the fallback.
+fn discard(queue: *Queue, record: queues.Record) void {
+    const id = idOf(queue, record);
+    const strings = stringsOf(queue, record);
+    for (0..Layout.of(thunks.slotOf(id.number)).words()) |index| {
+        if (!isString(strings, index)) continue;
+        const word = queue.word(record, id.headerWords() + index).*;
+        if (word != 0) freeString(word);
+    }
+    if (waiterOf(queue, record)) |waiter| {
+        waiter.answerWaiting(waiter.result);
+        waiter.letGo();
+    }
+    queue.release(record);
+}
+
+/// A call that was not queued, or no longer is.
+fn dropped(slot: *Slot, isolate: *Isolate, fallback: u64) u64 {
+    _ = @atomicRmw(u32, &slot.dropped, .Add, 1, .monotonic);
+    _ = @atomicRmw(u32, &isolate.words.dropped, .Add, 1, .monotonic);
+    thunks.note(slot, isolate);
+    return fallback;
+}
+
+fn enlist(isolate: *Isolate, waiter: *Waiter) void {
+    const calls = &isolate.calls;
+    calls.mutex.acquire();
+    defer calls.mutex.release();
+    waiter.next = calls.waiters;
+    if (calls.waiters) |first| first.previous = waiter;
+    calls.waiters = waiter;
+    // Whoever ends the isolate answers those in the list, and those who come later find it ended.
+    if (!isolate.words.isLive()) waiter.answerWaiting(waiter.result);
+}
+
+fn delist(isolate: *Isolate, waiter: *Waiter) void {
+    const calls = &isolate.calls;
+    calls.mutex.acquire();
+    defer calls.mutex.release();
+    if (waiter.next) |following| following.previous = waiter.previous;
+    if (waiter.previous) |previous| previous.next = waiter.next else calls.waiters = waiter.next;
+}
+
+/// How long a thread that waits stays awake: an answer takes a few microseconds where JavaScript is idle.
+const spin_ns = 20 * std.time.ns_per_us;
+
+fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 {
+    defer {
+        delist(isolate, waiter);
+        waiter.letGo();
+    }
+    const spin_end = futex.now() + spin_ns;
+    var state = waiter.state.load(.acquire);
+    while (state != Waiter.answered) : (state = waiter.state.load(.acquire)) {
+        const now = futex.now();
+        if (now >= deadline) {
+            if (waiter.state.cmpxchgStrong(state, Waiter.abandoned, .acquire, .acquire) != null) continue;
+            const slot = waiter.slot;
+            const which = if (state == Waiter.running) &slot.timeouts_running else &slot.timeouts_waiting;
+            _ = @atomicRmw(u16, which, .Add, 1, .monotonic);
+            _ = @atomicRmw(u32, &isolate.words.timeouts, .Add, 1, .monotonic);
+            thunks.note(slot, isolate);
+            return fallback;
+        }
+        if (now < spin_end) {
+            for (0..16) |_| std.atomic.spinLoopHint();
+        } else futex.wait(&waiter.state, state, deadline - now);
+    }
+    return waiter.result;
+}
+
+/// Takes the next call that waits in the isolate's queues: its arguments, index and fallback are in the words then, as the
+/// dispatcher would have put them. What the last one answered goes to who waits for it. On the isolate's thread, and not
+/// while JavaScript runs a call that it took. Without `more` it takes none.
+pub fn next(isolate: *Isolate, more: bool) bool {
+    const calls = &isolate.calls;
+    finish(isolate);
+    if (!more) return false;
+    var queue = calls.current orelse calls.queues orelse return false;
+    const start = queue;
+    while (true) {
+        while (queue.take(cellsOf)) |record| {
+            if (begin(isolate, queue, record)) {
+                calls.current = queue;
+                return true;
+            }
+        }
+        queue.emptied();
+        queue = queue.next orelse calls.queues.?;
+        if (queue == start) {
+            calls.current = null;
+            return false;
+        }
+    }
+}
+
+fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
+    const id = idOf(queue, record);
+    const slot = thunks.slotOf(id.number);
+    const waiter = waiterOf(queue, record);
+    const stale = @atomicLoad(u32, &slot.state, .monotonic) != id.state;
+    if (stale or (waiter != null and waiter.?.state.cmpxchgStrong(Waiter.waiting, Waiter.running, .acquire, .monotonic) != null)) {
+        discard(queue, record);
+        return false;
+    }
+    const words = &isolate.words;
+    const layout: Layout = .of(slot);
+    const strings = stringsOf(queue, record);
+    const calls = &isolate.calls;
+    for (0..layout.words()) |index| {
+        const word = queue.word(record, id.headerWords() + index).*;
+        words.arguments[layout.place(index)] = word;
+        if (!isString(strings, index) or word == 0) continue;
+        calls.strings[calls.string_count] = @intCast(word);
+        calls.string_count += 1;
+    }
+    calls.waiter = waiter;
+    words.token = if (waiter) |one| one.token else 0;
+    words.callback = slot.index;
+    words.result = slot.fallback;
+    words.overflow = 0;
+    queue.release(record);
+    return true;
+}
+
+/// Gives the answer of the call that JavaScript has made to who waits for it, and frees its strings.
+fn finish(isolate: *Isolate) void {
+    const calls = &isolate.calls;
+    if (calls.waiter) |waiter| {
+        calls.waiter = null;
+        waiter.answerRunning(isolate.words.result);
+        waiter.letGo();
+    }
+    for (calls.strings[0..calls.string_count]) |string| freeString(string);
+    calls.string_count = 0;
+}
+
+/// A queue for so many calls of a layout, or one that no callback has any more.
+pub fn createQueue(isolate: *Isolate, call_count: u32, layout_bits: u32, on_full: u32) ?*Queue {
+    const slot: Slot = .{ .layout = layout_bits };
+    const limit = @as(u64, call_count) * queues.cellsFor(3 + Layout.of(&slot).words());
+    const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
+    var next_queue = isolate.calls.queues;
+    while (next_queue) |queue| : (next_queue = queue.next) {
+        if (!queue.retired or queue.cells.len != length) continue;
+        queue.retired = false;
+        queue.limit.store(limit, .monotonic);
+        queue.on_full.store(on_full, .monotonic);
+        return queue;
+    }
+    const queue = Queue.create(allocator, limit, @enumFromInt(on_full)) orelse return null;
+    queue.next = isolate.calls.queues;
+    isolate.calls.queues = queue;
+    return queue;
+}
+
+/// Ends what waits for a callback that is gone: threads that wait for its answer get the fallback, those that wait for
+/// space go on. A queue that is retired may serve another callback. Answers how many calls had been queued.
+///
+/// @param state What the thunk's slot had, until JavaScript changed it before this.
+pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: bool) u32 {
+    const calls = &isolate.calls;
+    {
+        calls.mutex.acquire();
+        defer calls.mutex.release();
+        var waiters = calls.waiters;
+        while (waiters) |waiter| : (waiters = waiter.next) {
+            if (waiter.slot.index == index) waiter.answerWaiting(waiter.result);
+        }
+    }
+    var count: u32 = 0;
+    var oldest = queue.oldest();
+    while (oldest) |record| : (oldest = queue.following(record, cellsOf)) {
+        const id = idOf(queue, record);
+        if (id.state != state or id.number >= thunks.count()) continue;
+        const slot = thunks.slotIfMapped(id.number) orelse continue;
+        // Who waited and gave up doesn't count.
+        const waits = if (waiterOf(queue, record)) |waiter| waiter.state.load(.monotonic) != Waiter.abandoned else true;
+        count += @intFromBool(waits and slot.index == index and slot.isolate == isolate);
+    }
+    queue.wakeSleepers();
+    queue.retired = queue.retired or retire;
+    return count;
+}
+
+/// Nobody calls this isolate's JavaScript any more: every thread that waits for it goes on. It counts as gone.
+pub fn end(isolate: *Isolate) void {
+    @atomicStore(u32, &isolate.words.live, 0, .release);
+    const calls = &isolate.calls;
+    calls.mutex.acquire();
+    defer calls.mutex.release();
+    var waiters = calls.waiters;
+    while (waiters) |waiter| : (waiters = waiter.next) {
+        waiter.answerWaiting(waiter.result);
+        waiter.answerRunning(waiter.result);
+    }
+    var queues_left = calls.queues;
+    while (queues_left) |queue| : (queues_left = queue.next) queue.wakeSleepers();
+}

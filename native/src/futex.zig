@@ -1,0 +1,120 @@
+//! Waiting for a word to change, and what is made of it.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+pub const Word = std.atomic.Value(u32);
+
+const darwin = struct {
+    extern "c" fn __ulock_wait(operation: u32, address: *const anyopaque, expected: u64, timeout_us: u32) c_int;
+    extern "c" fn __ulock_wake(operation: u32, address: *const anyopaque, value: u64) c_int;
+    const compare_and_wait = 1;
+    const no_errno = 0x01000000;
+    const wake_all = 0x00000100;
+};
+
+const windows = struct {
+    extern "ntdll" fn RtlWaitOnAddress(address: *const anyopaque, expected: *const u32, byte_length: usize, timeout: ?*const i64) callconv(.c) i32;
+    extern "ntdll" fn RtlWakeAddressAll(address: *const anyopaque) callconv(.c) void;
+    extern "kernel32" fn QueryPerformanceCounter(count: *i64) callconv(.c) c_int;
+    extern "kernel32" fn QueryPerformanceFrequency(count: *i64) callconv(.c) c_int;
+};
+
+/// Sleeps while the word is as expected, at most so long. It may return for no reason.
+pub fn wait(word: *const Word, expected: u32, timeout_ns: u64) void {
+    if (timeout_ns == 0) return;
+    switch (builtin.os.tag) {
+        .windows => {
+            // In units of 100 ns; negative ones are from now.
+            const timeout = -@as(i64, @intCast(@max(1, timeout_ns / 100)));
+            _ = windows.RtlWaitOnAddress(word, &expected, 4, &timeout);
+        },
+        .macos => {
+            const timeout_us: u32 = @intCast(std.math.clamp(timeout_ns / 1000, 1, std.math.maxInt(u32)));
+            _ = darwin.__ulock_wait(darwin.compare_and_wait | darwin.no_errno, word, expected, timeout_us);
+        },
+        else => {
+            const timeout: std.os.linux.timespec = .{
+                .sec = @intCast(timeout_ns / std.time.ns_per_s),
+                .nsec = @intCast(timeout_ns % std.time.ns_per_s),
+            };
+            _ = std.os.linux.futex_4arg(word, .{ .cmd = .WAIT, .private = true }, expected, &timeout);
+        },
+    }
+}
+
+/// Wakes every thread that sleeps on the word.
+pub fn wakeAll(word: *const Word) void {
+    switch (builtin.os.tag) {
+        .windows => windows.RtlWakeAddressAll(word),
+        .macos => _ = darwin.__ulock_wake(darwin.compare_and_wait | darwin.no_errno | darwin.wake_all, word, 0),
+        else => _ = std.os.linux.futex_3arg(word, .{ .cmd = .WAKE, .private = true }, std.math.maxInt(i32)),
+    }
+}
+
+/// Nanoseconds of a clock that only goes forward.
+pub fn now() u64 {
+    if (builtin.os.tag == .windows) {
+        var count: i64 = undefined;
+        var frequency: i64 = undefined;
+        _ = windows.QueryPerformanceCounter(&count);
+        _ = windows.QueryPerformanceFrequency(&frequency);
+        return @intCast(@divTrunc(@as(i128, count) * std.time.ns_per_s, frequency));
+    }
+    var time: std.c.timespec = undefined;
+    _ = std.c.clock_gettime(.MONOTONIC, &time);
+    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+/// A lock that is held for moments only, but by threads that the system may put aside meanwhile.
+pub const Mutex = struct {
+    state: Word = .init(free),
+
+    const free = 0;
+    const held = 1;
+    const contended = 2;
+
+    pub fn acquire(mutex: *Mutex) void {
+        if (mutex.state.cmpxchgStrong(free, held, .acquire, .monotonic) == null) return;
+        while (mutex.state.swap(contended, .acquire) != free) wait(&mutex.state, contended, std.time.ns_per_s);
+    }
+
+    pub fn release(mutex: *Mutex) void {
+        if (mutex.state.swap(free, .release) == contended) wakeAll(&mutex.state);
+    }
+};
+
+test "a wait ends when the word changes, when it differs already, and when its time is over" {
+    var word: Word = .init(0);
+    wait(&word, 1, std.time.ns_per_s);
+    const start = now();
+    wait(&word, 0, 20 * std.time.ns_per_ms);
+    try std.testing.expect(now() - start >= 10 * std.time.ns_per_ms);
+    const Waker = struct {
+        fn run(target: *Word) void {
+            target.store(1, .release);
+            wakeAll(target);
+        }
+    };
+    const thread = try std.Thread.spawn(.{}, Waker.run, .{&word});
+    while (word.load(.acquire) == 0) wait(&word, 0, std.time.ns_per_s);
+    thread.join();
+}
+
+test "a mutex lets one thread in at a time" {
+    const Counter = struct {
+        var mutex: Mutex = .{};
+        var count: u32 = 0;
+        fn run() void {
+            for (0..20_000) |_| {
+                mutex.acquire();
+                defer mutex.release();
+                count += 1;
+            }
+        }
+    };
+    var threads: [4]std.Thread = undefined;
+    for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, Counter.run, .{});
+    for (threads) |thread| thread.join();
+    try std.testing.expectEqual(@as(u32, 80_000), Counter.count);
+}

@@ -1,0 +1,55 @@
+//! Threads of the core's own. The standard library's bring a signal stack into the thread-local storage of every thread
+//! that calls into this library, a quarter of a megabyte each.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+pub const Main = fn (argument: ?*anyopaque) void;
+
+const windows = struct {
+    extern "kernel32" fn CreateThread(attributes: ?*anyopaque, stack_size: usize, start: *const fn (?*anyopaque) callconv(.c) u32, argument: ?*anyopaque, flags: u32, id: ?*u32) callconv(.c) ?*anyopaque;
+    extern "kernel32" fn CloseHandle(handle: *anyopaque) callconv(.c) c_int;
+    const stack_size_is_a_reservation = 0x10000;
+};
+
+/// Starts a thread that nobody joins; answers whether it could.
+pub fn spawn(comptime main: Main, argument: ?*anyopaque, stack_byte_length: usize) bool {
+    if (builtin.os.tag == .windows) {
+        const start = struct {
+            fn start(given: ?*anyopaque) callconv(.c) u32 {
+                main(given);
+                return 0;
+            }
+        }.start;
+        const handle = windows.CreateThread(null, stack_byte_length, start, argument, windows.stack_size_is_a_reservation, null);
+        _ = windows.CloseHandle(handle orelse return false);
+        return true;
+    }
+    const start = struct {
+        fn start(given: ?*anyopaque) callconv(.c) ?*anyopaque {
+            main(given);
+            return null;
+        }
+    }.start;
+    var attributes: std.c.pthread_attr_t = undefined;
+    if (std.c.pthread_attr_init(&attributes) != .SUCCESS) return false;
+    defer _ = std.c.pthread_attr_destroy(&attributes);
+    _ = std.c.pthread_attr_setstacksize(&attributes, stack_byte_length);
+    var thread: std.c.pthread_t = undefined;
+    if (std.c.pthread_create(&thread, &attributes, start, argument) != .SUCCESS) return false;
+    _ = std.c.pthread_detach(thread);
+    return true;
+}
+
+test "a spawned thread runs" {
+    const futex = @import("futex.zig");
+    const Probe = struct {
+        var ran: futex.Word = .init(0);
+        fn run(argument: ?*anyopaque) void {
+            ran.store(@intFromBool(argument == @as(?*anyopaque, &ran)), .release);
+            futex.wakeAll(&ran);
+        }
+    };
+    try std.testing.expect(spawn(Probe.run, &Probe.ran, 1024 * 1024));
+    while (Probe.ran.load(.acquire) == 0) futex.wait(&Probe.ran, 0, std.time.ns_per_s);
+}

@@ -1,0 +1,225 @@
+//! Waking an isolate's event loop from any thread. The core is a Node-API module, too, for what the runtimes' FFI lacks: a
+//! thread-safe function, which wakes the loop and has it call JavaScript, and a cleanup hook, which runs when a worker is
+//! terminated, before its thread ends.
+//!
+//! A burst of wakes is one: whoever sets the flag calls the function; JavaScript clears the flag before it looks at what
+//! there is, so what came after that look sets it anew.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const futex = @import("futex.zig");
+const isolates = @import("isolate.zig");
+const libraries = @import("library.zig");
+const threads = @import("threads.zig");
+const Isolate = isolates.Isolate;
+
+const Env = ?*anyopaque;
+const Value = ?*anyopaque;
+const CallbackInfo = ?*anyopaque;
+const ThreadsafeFunction = *anyopaque;
+const Callback = *const fn (Env, CallbackInfo) callconv(.c) Value;
+
+/// Of Node-API, what is used here, by the names without `napi_`. The runtime's executable has it.
+const Api = struct {
+    create_function: *const fn (Env, [*]const u8, usize, Callback, ?*anyopaque, *Value) callconv(.c) c_int,
+    set_named_property: *const fn (Env, Value, [*:0]const u8, Value) callconv(.c) c_int,
+    create_string_utf8: *const fn (Env, [*]const u8, usize, *Value) callconv(.c) c_int,
+    get_boolean: *const fn (Env, bool, *Value) callconv(.c) c_int,
+    get_cb_info: *const fn (Env, CallbackInfo, *usize, [*]Value, ?*Value, ?*?*anyopaque) callconv(.c) c_int,
+    get_value_bigint_uint64: *const fn (Env, Value, *u64, *bool) callconv(.c) c_int,
+    create_threadsafe_function: *const fn (Env, Value, Value, Value, usize, usize, ?*anyopaque, ?*const anyopaque, ?*anyopaque, ?*const anyopaque, *?ThreadsafeFunction) callconv(.c) c_int,
+    call_threadsafe_function: *const fn (ThreadsafeFunction, ?*anyopaque, c_uint) callconv(.c) c_int,
+    release_threadsafe_function: *const fn (ThreadsafeFunction, c_uint) callconv(.c) c_int,
+    unref_threadsafe_function: *const fn (Env, ThreadsafeFunction) callconv(.c) c_int,
+    add_env_cleanup_hook: *const fn (Env, *const fn (?*anyopaque) callconv(.c) void, ?*anyopaque) callconv(.c) c_int,
+};
+var api: Api = undefined;
+var api_loaded: enum { untried, missing, loaded } = .untried;
+
+/// Runs on a JavaScript thread, with the runtime's own lock on loading modules; doing it twice does no harm.
+fn loadApi() bool {
+    if (api_loaded != .untried) return api_loaded == .loaded;
+    inline for (@typeInfo(Api).@"struct".fields) |field| {
+        const address = libraries.symbolOfProgram("napi_" ++ field.name) orelse {
+            api_loaded = .missing;
+            return false;
+        };
+        @field(api, field.name) = @ptrCast(@alignCast(address));
+    }
+    api_loaded = .loaded;
+    return true;
+}
+
+pub const Waker = struct {
+    /// Held while the function is called or taken away.
+    mutex: futex.Mutex = .{},
+    function: ?ThreadsafeFunction = null,
+    /// 1 from when a wake was asked for until JavaScript begins to look.
+    requested: std.atomic.Value(u32) = .init(0),
+    /// How often JavaScript began to look.
+    looks: std.atomic.Value(u32) = .init(0),
+    /// The watchdog's: what `looks` was when it came by last, and when to wake again.
+    seen: u32 = 0,
+    again_ns: u64 = 0,
+    patience_ns: u64 = 0,
+    next: ?*Isolate = null,
+
+    fn call(waker: *Waker) void {
+        waker.mutex.acquire();
+        defer waker.mutex.release();
+        const nonblocking = 0;
+        if (waker.function) |function| _ = api.call_threadsafe_function(function, null, nonblocking);
+    }
+};
+
+/// Has an isolate's JavaScript look what there is, soon. From any thread; does nothing for one that isn't connected.
+pub fn wake(isolate: *Isolate) void {
+    if (isolate.waker.requested.swap(1, .acq_rel) == 1) return;
+    isolate.waker.call();
+    watchdog.watch();
+}
+
+/// JavaScript begins to look.
+pub fn looking(isolate: *Isolate) void {
+    _ = isolate.waker.looks.fetchAdd(1, .monotonic);
+    _ = isolate.waker.requested.swap(0, .acq_rel);
+}
+
+pub fn isConnected(isolate: *Isolate) bool {
+    return @atomicLoad(?ThreadsafeFunction, &isolate.waker.function, .monotonic) != null;
+}
+
+/// Wakes nobody any more. On the isolate's thread.
+pub fn disconnect(isolate: *Isolate) void {
+    isolate.waker.mutex.acquire();
+    const function = isolate.waker.function;
+    isolate.waker.function = null;
+    isolate.waker.mutex.release();
+    const abort = 1;
+    if (function) |old| _ = api.release_threadsafe_function(old, abort);
+}
+
+/// Runtimes were seen to lose a wake now and then (Deno one in some thousands, under load). A thread that sleeps unless
+/// there are wakes outstanding repeats those that nobody has answered for a while.
+const watchdog = struct {
+    const first_patience_ns = 2 * std.time.ns_per_ms;
+    const longest_patience_ns = 256 * std.time.ns_per_ms;
+    /// The runtime's thread-safe function runs on it.
+    const stack_byte_length = 1024 * 1024;
+    var active: futex.Word = .init(0);
+    var mutex: futex.Mutex = .{};
+    var connected: ?*Isolate = null;
+    var started = false;
+
+    fn watch() void {
+        if (active.load(.monotonic) == 1) return;
+        if (active.swap(1, .release) == 0) futex.wakeAll(&active);
+    }
+
+    fn add(isolate: *Isolate) bool {
+        mutex.acquire();
+        defer mutex.release();
+        if (!started) {
+            started = threads.spawn(run, null, stack_byte_length);
+            if (!started) return false;
+        }
+        isolate.waker.next = connected;
+        connected = isolate;
+        return true;
+    }
+
+    fn remove(isolate: *Isolate) void {
+        mutex.acquire();
+        defer mutex.release();
+        var link = &connected;
+        while (link.*) |other| {
+            if (other == isolate) {
+                link.* = isolate.waker.next;
+                return;
+            }
+            link = &other.waker.next;
+        }
+    }
+
+    fn run(_: ?*anyopaque) void {
+        while (true) {
+            while (active.load(.acquire) == 0) futex.wait(&active, 0, 3600 * std.time.ns_per_s);
+            active.store(0, .monotonic);
+            // Longer than any wake takes that isn't lost and finds the loop idle.
+            var never: futex.Word = .init(0);
+            futex.wait(&never, 0, first_patience_ns);
+            if (repeatOutstanding()) active.store(1, .monotonic);
+        }
+    }
+
+    fn repeatOutstanding() bool {
+        mutex.acquire();
+        defer mutex.release();
+        var outstanding = false;
+        const now = futex.now();
+        var next = connected;
+        while (next) |isolate| : (next = isolate.waker.next) {
+            const waker = &isolate.waker;
+            if (waker.requested.load(.acquire) == 0) continue;
+            outstanding = true;
+            const looks = waker.looks.load(.monotonic);
+            if (looks != waker.seen or waker.patience_ns == 0) {
+                waker.seen = looks;
+                waker.patience_ns = first_patience_ns;
+            } else if (now >= waker.again_ns) {
+                // It may be busy rather than deaf.
+                waker.call();
+                waker.patience_ns = @min(waker.patience_ns * 2, longest_patience_ns);
+            } else continue;
+            waker.again_ns = now + waker.patience_ns;
+        }
+        return outstanding;
+    }
+};
+
+fn envEnds(argument: ?*anyopaque) callconv(.c) void {
+    const isolate: *Isolate = @ptrCast(@alignCast(argument));
+    watchdog.remove(isolate);
+    disconnect(isolate);
+    isolates.leave(isolate);
+}
+
+/// `connect(isolate: bigint, look: () => void): boolean`: from now on `look` is called in a turn of its own after a wake. It
+/// doesn't keep the event loop alive.
+fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
+    var arguments: [2]Value = @splat(null);
+    var count: usize = 2;
+    var address: u64 = 0;
+    var lossless = false;
+    var name: Value = null;
+    var function: ?ThreadsafeFunction = null;
+    const ok = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == 2 and
+        api.get_value_bigint_uint64(env, arguments[0], &address, &lossless) == 0 and address != 0 and
+        api.create_string_utf8(env, "belay", 5, &name) == 0 and
+        api.create_threadsafe_function(env, arguments[1], null, name, 0, 1, null, null, null, null, &function) == 0;
+    var answer: Value = null;
+    if (ok) {
+        const words: *isolates.Words = @ptrFromInt(@as(usize, @intCast(address)));
+        const isolate: *Isolate = .of(words);
+        _ = api.unref_threadsafe_function(env, function.?);
+        isolate.waker.mutex.acquire();
+        isolate.waker.function = function;
+        isolate.waker.mutex.release();
+        _ = api.add_env_cleanup_hook(env, envEnds, isolate);
+        _ = watchdog.add(isolate);
+    }
+    _ = api.get_boolean(env, ok, &answer);
+    return answer;
+}
+
+pub export fn node_api_module_get_api_version_v1() i32 {
+    return 8;
+}
+
+pub export fn napi_register_module_v1(env: Env, exports: Value) Value {
+    var function: Value = null;
+    if (loadApi() and api.create_function(env, "connect", 7, connect, null, &function) == 0) {
+        _ = api.set_named_property(env, exports, "connect", function);
+    }
+    return exports;
+}
