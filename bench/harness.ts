@@ -74,6 +74,44 @@ export function compare(name: string, subjects: Readonly<Record<string, Subject>
   });
 }
 
+/** One measurement of an asynchronous subject: its figures by name, in nanoseconds. */
+export type AsyncSubject = () => Promise<Readonly<Record<string, number>>>;
+
+/**
+ * As {@linkcode compare}, for what has to wait for the event loop. Each subject measures itself, and may have figures of
+ * several cases.
+ */
+export async function compareAsync(
+  subjects: Readonly<Record<string, AsyncSubject>>,
+  { rounds = 11 }: { readonly rounds?: number } = {},
+): Promise<void> {
+  const names = Object.keys(subjects);
+  const figures: Record<string, Record<string, number[]>> = {};
+  for (let round = -1; round < (small ? 1 : rounds); round++) {
+    for (const subject of round % 2 === 0 ? names : names.toReversed()) {
+      for (const [name, ns] of Object.entries(await subjects[subject]())) {
+        // The first round is for the engines.
+        if (round >= 0) ((figures[name] ??= {})[subject] ??= []).push(ns);
+      }
+    }
+  }
+  for (const [name, bySubject] of Object.entries(figures)) {
+    const measured = Object.entries(bySubject);
+    outcomes.push({
+      figures: measured.map(([subject, ns]) => ({ case: name, runtime, subject, nsPerOp: median(ns) })),
+      ratios: Object.fromEntries(
+        measured.filter(([subject]) => subject !== "belay").map(([subject, ns]) => [
+          subject,
+          median(ns.map((other, round) => bySubject["belay"][round] / other)),
+        ]),
+      ),
+    });
+  }
+}
+
+/** Whether this run is only to show that everything works. */
+export const isSmall: boolean = small;
+
 /** Prints what was timed, for the script that started this. */
 export function finish(): void {
   console.log(JSON.stringify(outcomes));

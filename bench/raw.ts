@@ -59,8 +59,21 @@ export function rawCallback(definition: RawDefinition, fn: (...args: never[]) =>
   return { pointer: callback.ptr, close: () => callback.close() };
 }
 
+/** A callback of the runtime's own that other threads may call: without a result on Bun, blocking the caller on Deno. */
+export function rawThreadSafe(definition: RawDefinition, fn: (...args: never[]) => unknown): RawCallback {
+  if (runtime === "deno") {
+    const { UnsafeCallback } = deno() as unknown as {
+      UnsafeCallback: DenoCallback & { threadSafe(...args: unknown[]): RawCallback };
+    };
+    return UnsafeCallback.threadSafe(definition, fn);
+  }
+  const { JSCallback } = bun() as unknown as { JSCallback: BunCallback };
+  const made = new JSCallback(fn, { args: definition.parameters, returns: definition.result, threadsafe: true });
+  return { pointer: made.ptr, close: () => made.close() };
+}
+
 type DenoCallback = new (definition: RawDefinition, fn: unknown) => RawCallback;
 type BunCallback = new (
   fn: unknown,
-  definition: { args: readonly string[]; returns: string },
+  definition: { args: readonly string[]; returns: string; threadsafe?: boolean },
 ) => { readonly ptr: unknown; close(): void };

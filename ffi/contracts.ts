@@ -17,7 +17,7 @@ import { connect, onWake } from "./wake.ts";
 export type OnFull = "block" | "dropNewest" | "dropOldest";
 
 const functions = coreFunctions({
-  createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32"], "address"),
+  createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
   next: signature("belay_calls_next", ["address", "bool"], "u32"),
   cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
 });
@@ -26,7 +26,8 @@ const functions = coreFunctions({
 const onFullNumbers: Readonly<Record<OnFull, number>> = { block: 0, dropNewest: 1, dropOldest: 2 };
 /** `BELAY_CONTRACT_…` */
 const contractNumbers = { post: 1, wait: 2 } as const;
-const sharedCapacity = 4096;
+/** Words of the queue that callbacks without one of their own share. */
+const sharedLength = 2 ** 15;
 let sharedQueue: Address | undefined;
 
 /** Makes the calls that are queued, and answers whether some are left for the next turn. */
@@ -35,15 +36,16 @@ function makeCalls(endMs: number): boolean {
   const { next } = functions();
   for (let count = 1; next(isolate, true) !== 0; count++) {
     invokeCalled();
-    if ((count & 63) !== 0 || performance.now() < endMs) continue;
+    if ((count & 255) !== 0 || performance.now() < endMs) continue;
     next(isolate, false);
     return true;
   }
   return false;
 }
 
-function createQueue(callCount: number, layout: number, onFull: OnFull): Address {
-  const queue = functions().createQueue(core().isolate, callCount, layout, onFullNumbers[onFull]) as Address | null;
+function createQueue(callCount: number, layout: number, extraWords: number, onFull: OnFull): Address {
+  const onFullNumber = onFullNumbers[onFull];
+  const queue = functions().createQueue(core().isolate, callCount, layout, extraWords, onFullNumber) as Address | null;
   if (isNull(queue)) throw new RangeError(`Cannot create a callback: no memory for a queue of ${callCount} calls`);
   return queue;
 }
@@ -58,10 +60,11 @@ export function openContract(
   connect();
   const { layout, strings } = upcall.signature;
   if (sharedQueue === undefined) {
-    sharedQueue = createQueue(sharedCapacity, 0, "block");
+    sharedQueue = createQueue(sharedLength, 0, 0, "block");
     onWake(makeCalls);
   }
-  const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, queue.onFull);
+  const extraWords = (thread === "wait" ? 1 : 0) + (strings === 0n ? 0 : 1);
+  const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, extraWords, queue.onFull);
   upcall.contract = {
     thread,
     timeoutMs,

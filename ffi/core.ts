@@ -22,14 +22,14 @@ const thunkByteLengthByteOffset = tokenByteOffset + 8;
 const callbackByteOffset = thunkByteLengthByteOffset + 4;
 const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
-const foreignCallsByteOffset = slotsByteOffset + 4;
+const overflowByteOffset = slotsByteOffset + 4;
+const foreignCallsByteOffset = overflowByteOffset + 8;
 const attentionByteOffset = foreignCallsByteOffset + 4;
-const overflowByteOffset = attentionByteOffset + 4;
-const notedByteOffset = overflowByteOffset + 4;
+const notedByteOffset = attentionByteOffset + 4;
 const droppedByteOffset = notedByteOffset + 4;
 const timeoutsByteOffset = droppedByteOffset + 4;
 const liveByteOffset = timeoutsByteOffset + 4;
-const isolateByteLength = liveByteOffset + 8;
+const isolateByteLength = liveByteOffset + 4;
 
 /** The isolate's words as typed arrays of every width. */
 export interface WordViews {

@@ -72,14 +72,15 @@ typedef struct belay_isolate {
   uint32_t callback;          /* the index of the thunk that is being called */
   uint32_t tag;               /* this isolate's registry tag, 1 to 255; constant */
   uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
+  uint32_t overflow;          /* 1 when this call of the trampoline has too little stack left; any other call clears it */
+  uint32_t unused;
+  /* From here on, what other threads read and write, too. */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
-  uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t noted;    /* the list of thunks that have something to tell: the first one's index and 1, or 0; taken whole */
   uint32_t dropped;  /* calls that were not queued since the queue was full, or were dropped for newer ones */
   uint32_t timeouts; /* calls that waited too long for their answer */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
-  uint32_t unused;
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
@@ -130,9 +131,10 @@ uint32_t belay_thunk_count(void);
  * after something was queued for the isolate. Until then its thunks answer calls from elsewhere with their fallbacks.
  * These are called on the isolate's thread, except for belay_isolate_wake. */
 
-/* A queue for `call_count` calls of thunks of a layout, or of smaller ones. Calls that a thread makes into one queue arrive
+/* A queue for `call_count` calls of thunks of a layout, and as many more as are smaller; one word more for each of: callers
+ * wait for the result, some arguments are strings. Calls that a thread makes into one queue arrive
  * in the order in which it made them. Lifetime: until the process ends, but see belay_calls_cancel. NULL: no memory. */
-belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uint32_t layout, uint32_t on_full);
+belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uint32_t layout, uint32_t extra_words, uint32_t on_full);
 /* Says that JavaScript begins to look what there is: what comes later wakes it again. */
 void belay_calls_look(belay_isolate *isolate);
 /* Takes a call from the isolate's queues; 0 when there is none, or no more are wanted. Its arguments, `callback` and fallback are where the

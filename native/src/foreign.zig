@@ -16,16 +16,24 @@ const Frame = thunks.Frame;
 
 const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
-/// The first word of a record says whose call it is, the second who waits for it, a third, if there is one, which of the
-/// arguments are strings.
+/// The header of a record says whose call it is. What follows: who waits for it, if somebody does; which of the arguments
+/// are strings, if some are; the arguments.
 const Id = packed struct(u64) {
     number: u31,
     has_strings: bool,
-    /// The slot's, as it was: what was queued for another callback of the thunk runs no more.
+    /// The slot's, as it was: what was queued for another callback of the thunk runs no more. Never 0.
     state: u32,
 
-    fn headerWords(id: Id) usize {
-        return if (id.has_strings) 3 else 2;
+    fn waits(id: Id) bool {
+        return id.state & thunks.contract_mask == thunks.contract_wait;
+    }
+
+    fn stringsPlace(id: Id) usize {
+        return 1 + @as(usize, @intFromBool(id.waits()));
+    }
+
+    fn argumentsPlace(id: Id) usize {
+        return id.stringsPlace() + @intFromBool(id.has_strings);
     }
 };
 
@@ -106,12 +114,9 @@ const Layout = struct {
     }
 };
 
-fn cellsOf(first: u64) u32 {
-    const id: Id = @bitCast(first);
-    // What a thread reads while others overwrite it may be anything: its exchange will fail.
-    if (id.number >= thunks.count()) return 1;
-    const slot = thunks.slotIfMapped(id.number) orelse return 1;
-    return queues.cellsFor(id.headerWords() + Layout.of(slot).words());
+fn lengthOf(header: u64) u32 {
+    const id: Id = @bitCast(header);
+    return @intCast(id.argumentsPlace() + Layout.of(thunks.slotOf(id.number)).words());
 }
 
 fn idOf(queue: *Queue, record: queues.Record) Id {
@@ -119,11 +124,12 @@ fn idOf(queue: *Queue, record: queues.Record) Id {
 }
 
 fn waiterOf(queue: *Queue, record: queues.Record) ?*Waiter {
-    return @ptrFromInt(@as(usize, @intCast(queue.word(record, 1).*)));
+    return if (idOf(queue, record).waits()) @ptrFromInt(@as(usize, @intCast(queue.word(record, 1).*))) else null;
 }
 
 fn stringsOf(queue: *Queue, record: queues.Record) u64 {
-    return if (idOf(queue, record).has_strings) queue.word(record, 2).* else 0;
+    const id = idOf(queue, record);
+    return if (id.has_strings) queue.word(record, id.stringsPlace()).* else 0;
 }
 
 /// A call of a thunk whose contract is not to run where it is called. Answers the result bits.
@@ -150,24 +156,23 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
         waiter = made;
     }
     const id: Id = .{ .number = @intCast(number), .has_strings = strings != 0, .state = state };
-    const first = id.headerWords();
+    const first = id.argumentsPlace();
     const attempt: Attempt = .{ .slot = slot, .state = state, .isolate = isolate, .timeout_ms = timeout_ms, .own = own };
-    const record = reserve(queue, queues.cellsFor(first + layout.words()), attempt) orelse {
+    const record = reserve(queue, @intCast(first + layout.words()), attempt) orelse {
         if (waiter) |made| {
             delist(isolate, made);
             allocator.destroy(made);
         }
         return dropped(slot, isolate, fallback);
     };
-    queue.word(record, 0).* = @bitCast(id);
-    queue.word(record, 1).* = @intFromPtr(waiter);
-    if (strings != 0) queue.word(record, 2).* = strings;
+    if (waiter) |made| queue.word(record, 1).* = @intFromPtr(made);
+    if (strings != 0) queue.word(record, id.stringsPlace()).* = strings;
     for (0..layout.words()) |index| {
         const place = layout.place(index);
         const word = if (place < isolates.register_words) frame[place] else stack[place - isolates.register_words];
         queue.word(record, first + index).* = if (isString(strings, index)) copyString(word) else word;
     }
-    queue.commit(record);
+    queue.commit(record, @bitCast(id));
     waker.wake(isolate);
     return if (waiter) |made| await_(isolate, made, fallback, deadline) else fallback;
 }
@@ -206,27 +211,30 @@ const Attempt = struct {
     }
 };
 
-fn reserve(queue: *Queue, cell_count: u32, attempt: Attempt) ?queues.Record {
-    if (queue.reserve(cell_count)) |record| return record;
-    switch (@as(queues.OnFull, @enumFromInt(queue.on_full.load(.monotonic)))) {
+fn reserve(queue: *Queue, length: u32, attempt: Attempt) ?queues.Record {
+    if (queue.reserve(length)) |record| return record;
+    switch (queue.on_full) {
         .drop_newest => return null,
         .drop_oldest => {
             // Not for ever, since others may take the space each time.
             for (0..100_000) |_| {
-                if (queue.take(cellsOf)) |oldest| dropOldest(queue, oldest, attempt.isolate) else std.atomic.spinLoopHint();
-                if (queue.reserve(cell_count)) |record| return record;
+                dropOldest(queue, attempt.isolate);
+                if (queue.reserve(length)) |record| return record;
             }
             return null;
         },
         .block => {
             // The thread that makes space can't wait for it.
             if (attempt.own) return null;
-            return queue.reserveUntil(cell_count, after(attempt.timeout_ms), attempt, Attempt.isOver);
+            return queue.reserveUntil(length, after(attempt.timeout_ms), attempt, Attempt.isOver);
         },
     }
 }
 
-fn dropOldest(queue: *Queue, record: queues.Record, isolate: *Isolate) void {
+fn dropOldest(queue: *Queue, isolate: *Isolate) void {
+    if (!queue.beginTaking()) return std.atomic.spinLoopHint();
+    defer queue.endTaking();
+    const record = queue.take(lengthOf) orelse return;
     const id = idOf(queue, record);
     const slot = thunks.slotOf(id.number);
     if (@atomicLoad(u32, &slot.state, .monotonic) == id.state) _ = dropped(slot, isolate, 0);
@@ -239,7 +247,7 @@ fn discard(queue: *Queue, record: queues.Record) void {
     const strings = stringsOf(queue, record);
     for (0..Layout.of(thunks.slotOf(id.number)).words()) |index| {
         if (!isString(strings, index)) continue;
-        const word = queue.word(record, id.headerWords() + index).*;
+        const word = queue.word(record, id.argumentsPlace() + index).*;
         if (word != 0) freeString(word);
     }
     if (waiterOf(queue, record)) |waiter| {
@@ -314,11 +322,9 @@ pub fn next(isolate: *Isolate, more: bool) bool {
     var queue = calls.current orelse calls.queues orelse return false;
     const start = queue;
     while (true) {
-        while (queue.take(cellsOf)) |record| {
-            if (begin(isolate, queue, record)) {
-                calls.current = queue;
-                return true;
-            }
+        if (takeFrom(isolate, queue)) {
+            calls.current = queue;
+            return true;
         }
         queue.emptied();
         queue = queue.next orelse calls.queues.?;
@@ -327,6 +333,16 @@ pub fn next(isolate: *Isolate, more: bool) bool {
             return false;
         }
     }
+}
+
+fn takeFrom(isolate: *Isolate, queue: *Queue) bool {
+    // Who drops the oldest is about to end.
+    while (!queue.beginTaking()) std.atomic.spinLoopHint();
+    defer queue.endTaking();
+    while (queue.take(lengthOf)) |record| {
+        if (begin(isolate, queue, record)) return true;
+    }
+    return false;
 }
 
 fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
@@ -343,7 +359,7 @@ fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     const strings = stringsOf(queue, record);
     const calls = &isolate.calls;
     for (0..layout.words()) |index| {
-        const word = queue.word(record, id.headerWords() + index).*;
+        const word = queue.word(record, id.argumentsPlace() + index).*;
         words.arguments[layout.place(index)] = word;
         if (!isString(strings, index) or word == 0) continue;
         calls.strings[calls.string_count] = @intCast(word);
@@ -370,20 +386,19 @@ fn finish(isolate: *Isolate) void {
     calls.string_count = 0;
 }
 
-/// A queue for so many calls of a layout, or one that no callback has any more.
-pub fn createQueue(isolate: *Isolate, call_count: u32, layout_bits: u32, on_full: u32) ?*Queue {
+/// A queue for so many calls of a layout, with so many more words, or one that no callback has any more.
+pub fn createQueue(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_words: u32, on_full: queues.OnFull) ?*Queue {
     const slot: Slot = .{ .layout = layout_bits };
-    const limit = @as(u64, call_count) * queues.cellsFor(3 + Layout.of(&slot).words());
+    const limit = @as(u64, call_count) * (1 + @as(u64, extra_words) + Layout.of(&slot).words());
     const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
     var next_queue = isolate.calls.queues;
     while (next_queue) |queue| : (next_queue = queue.next) {
-        if (!queue.retired or queue.cells.len != length) continue;
+        if (!queue.retired or queue.words.len != length or queue.on_full != on_full) continue;
         queue.retired = false;
         queue.limit.store(limit, .monotonic);
-        queue.on_full.store(on_full, .monotonic);
         return queue;
     }
-    const queue = Queue.create(allocator, limit, @enumFromInt(on_full)) orelse return null;
+    const queue = Queue.create(allocator, limit, on_full) orelse return null;
     queue.next = isolate.calls.queues;
     isolate.calls.queues = queue;
     return queue;
@@ -404,11 +419,13 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         }
     }
     var count: u32 = 0;
-    var oldest = queue.oldest();
-    while (oldest) |record| : (oldest = queue.following(record, cellsOf)) {
+    while (!queue.beginTaking()) std.atomic.spinLoopHint();
+    defer queue.endTaking();
+    var oldest = queue.oldest(lengthOf);
+    while (oldest) |record| : (oldest = queue.following(record, lengthOf)) {
         const id = idOf(queue, record);
-        if (id.state != state or id.number >= thunks.count()) continue;
-        const slot = thunks.slotIfMapped(id.number) orelse continue;
+        if (id.state != state) continue;
+        const slot = thunks.slotOf(id.number);
         // Who waited and gave up doesn't count.
         const waits = if (waiterOf(queue, record)) |waiter| waiter.state.load(.monotonic) != Waiter.abandoned else true;
         count += @intFromBool(waits and slot.index == index and slot.isolate == isolate);

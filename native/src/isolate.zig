@@ -29,12 +29,14 @@ pub const Words = extern struct {
     tag: u32 = 0,
     /// How many slots the registry of this tag has used, ever. Written by JavaScript.
     slots: u32 = 0,
+    /// 1 while the trampoline runs for a call that has too little stack left for the function.
+    overflow: u32 = 0,
+    unused: u32 = 0,
+    // Another cache line, since other threads read and write this, too.
     /// Calls to this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
     foreign_calls: u32 = 0,
     /// Flags: what waits for JavaScript to look at it.
     attention: u32 = 0,
-    /// 1 while the trampoline runs for a call that has too little stack left for the function.
-    overflow: u32 = 0,
     /// The list of thunks that have something to tell: the index of the first one and 1, or 0.
     noted: u32 = 0,
     /// Calls that were not queued, or dropped for newer ones; those that nobody answered in time.
@@ -42,7 +44,6 @@ pub const Words = extern struct {
     timeouts: u32 = 0,
     /// 0 when JavaScript can't run any more. Written by JavaScript, too, before its world ends.
     live: u32 = 1,
-    unused: u32 = 0,
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
@@ -61,7 +62,7 @@ pub const tag_count = 256;
 pub const max_slots = 1 << 22;
 
 pub const Isolate = struct {
-    words: Words = .{},
+    words: Words align(64) = .{},
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},

@@ -1,42 +1,40 @@
-//! A queue of records from many threads to one, after Dmitry Vyukov's bounded queue: each cell has a sequence number that
-//! says whose turn it is. No lock and no allocation; a producer never waits for another one.
+//! A queue of records from many threads to one. No lock and no allocation; a producer never waits for another one.
 //!
-//! A record takes as many cells in a row as it needs. Its producer gets them all at once, by moving the head; the
-//! sequence number of the first one says that the record is complete. Whoever takes it moves the tail, and gives each cell
-//! the number of its next round. Producers take records, too, where the oldest is to be dropped.
+//! The queue is a ring of words. A producer gets the words for its record by moving the head, fills them, and stores the
+//! record's header, its first word, last: a header of zero is of a record that is not complete yet. Whoever takes zeroes
+//! what was read before it moves the tail, so that whatever comes into those words next is found incomplete until it is.
+//! Only one thread takes, except where the oldest record may be dropped for a newer one: there who takes holds a flag.
 //!
-//! https://www.1024cores.net/home/lock-free-algorithms/queues/bounded-mpmc-queue
+//! The head moves after the words are known to be free, as LMAX's Disruptor claims sequences; that a record is complete is
+//! said by itself, as in Dmitry Vyukov's queues. https://lmax-exchange.github.io/disruptor/disruptor.html
 
 const std = @import("std");
 const futex = @import("futex.zig");
 
-pub const cell_words = 7;
-
-pub const Cell = extern struct {
-    sequence: std.atomic.Value(u64),
-    words: [cell_words]u64,
-};
-
 pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 
-/// How many cells a record of so many words takes.
-pub fn cellsFor(words: usize) u32 {
-    return @intCast((words + cell_words - 1) / cell_words);
-}
-
-/// Where the cells of a record are, for those who reserved or took it.
+/// Where the words of a record are, for those who reserved or took it.
 pub const Record = struct {
     position: u64,
-    cell_count: u32,
+    length: u32,
 };
 
+/// How many words a record takes, from its header.
+pub const LengthOf = fn (header: u64) u32;
+
 pub const Queue = struct {
-    head: std.atomic.Value(u64) align(64) = .init(0),
-    tail: std.atomic.Value(u64) align(64) = .init(0),
-    cells: []Cell align(64),
-    /// How many cells may be in use.
+    /// Where the next record goes, and the tail as a producer saw it last.
+    head: std.atomic.Value(u64) align(128) = .init(0),
+    seen_tail: std.atomic.Value(u64) = .init(0),
+    /// Where the oldest record is. What comes before it is free and zeroed, as far as others were told.
+    tail: std.atomic.Value(u64) align(128) = .init(0),
+    /// As far as has been taken: only for who takes.
+    taken: u64 = 0,
+    taking: std.atomic.Value(bool) = .init(false),
+    words: []u64 align(128),
+    on_full: OnFull,
+    /// How many words may be in use.
     limit: std.atomic.Value(u64),
-    on_full: std.atomic.Value(u32),
     /// Changes when there is space again, or something else to look at for those who sleep on it.
     space: futex.Word = .init(0),
     sleepers: std.atomic.Value(u32) = .init(0),
@@ -47,109 +45,96 @@ pub const Queue = struct {
     /// Its memory is never given back: a thread may hold on to it for any time.
     pub fn create(allocator: std.mem.Allocator, limit: u64, on_full: OnFull) ?*Queue {
         const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
-        const cells = allocator.alloc(Cell, @intCast(length)) catch return null;
+        const words = allocator.alloc(u64, @intCast(length)) catch return null;
         const queue = allocator.create(Queue) catch {
-            allocator.free(cells);
+            allocator.free(words);
             return null;
         };
-        queue.* = .{ .cells = cells, .limit = .init(limit), .on_full = .init(@intFromEnum(on_full)) };
-        for (cells, 0..) |*each, i| each.* = .{ .sequence = .init(i), .words = @splat(0) };
+        @memset(words, 0);
+        queue.* = .{ .words = words, .limit = .init(limit), .on_full = on_full };
         return queue;
     }
 
     pub fn destroy(queue: *Queue, allocator: std.mem.Allocator) void {
-        allocator.free(queue.cells);
+        allocator.free(queue.words);
         allocator.destroy(queue);
     }
 
-    fn cell(queue: *Queue, position: u64) *Cell {
-        return &queue.cells[@intCast(position & (queue.cells.len - 1))];
+    fn at(queue: *Queue, position: u64) *u64 {
+        return &queue.words[@intCast(position & (queue.words.len - 1))];
     }
 
-    /// A word of a record, by its number from 0.
+    /// A word of a record, by its number from 0, the header.
     pub fn word(queue: *Queue, record: Record, index: usize) *u64 {
-        return &queue.cell(record.position + index / cell_words).words[index % cell_words];
+        return queue.at(record.position + index);
     }
 
-    /// Cells for a record that is to be filled and committed; null when there is no space.
-    pub fn reserve(queue: *Queue, cell_count: u32) ?Record {
+    /// Words for a record that is to be filled and committed; null when there is no space.
+    pub fn reserve(queue: *Queue, length: u32) ?Record {
+        const limit = queue.limit.load(.monotonic);
+        var tail = queue.seen_tail.load(.acquire);
         var position = queue.head.load(.monotonic);
         while (true) {
-            const used = position -% queue.tail.load(.acquire);
-            // A tail that has moved past an old head makes it look huge.
-            if (@as(i64, @bitCast(used)) >= 0 and used + cell_count > queue.limit.load(.monotonic)) {
-                const now = queue.head.load(.monotonic);
-                if (now == position) return null;
-                position = now;
-                continue;
+            // A tail that has passed an old position makes the difference huge.
+            if (position +% length -% tail > limit) {
+                tail = queue.tail.load(.acquire);
+                if (position +% length -% tail > limit) {
+                    const now = queue.head.load(.monotonic);
+                    if (now == position) return null;
+                    position = now;
+                    continue;
+                }
+                queue.seen_tail.store(tail, .release);
             }
-            switch (queue.turnOf(position, cell_count)) {
-                .ours => position = queue.head.cmpxchgWeak(position, position + cell_count, .monotonic, .monotonic) orelse
-                    return .{ .position = position, .cell_count = cell_count },
-                .passed => position = queue.head.load(.monotonic),
-                .taken => return null,
-            }
+            position = queue.head.cmpxchgWeak(position, position + length, .monotonic, .monotonic) orelse
+                return .{ .position = position, .length = length };
         }
     }
 
-    const Turn = enum { ours, passed, taken };
-
-    fn turnOf(queue: *Queue, position: u64, cell_count: u32) Turn {
-        for (0..cell_count) |i| {
-            const difference: i64 = @bitCast(queue.cell(position + i).sequence.load(.acquire) -% (position + i));
-            if (difference < 0) return .taken;
-            if (difference > 0) return .passed;
-        }
-        return .ours;
+    /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a sleep
+    /// that began before this.
+    pub fn commit(queue: *Queue, record: Record, header: u64) void {
+        @atomicStore(u64, queue.at(record.position), header, .seq_cst);
     }
 
-    pub fn commit(queue: *Queue, record: Record) void {
-        queue.cell(record.position).sequence.store(record.position + 1, .release);
+    /// The oldest record, if it is complete. Until it is released its words stay as they are.
+    pub fn take(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
+        const record = queue.completeAt(queue.taken, lengthOf) orelse return null;
+        queue.taken += record.length;
+        return record;
     }
 
-    /// The oldest record, if it is complete. Until it is released its cells stay as they are.
-    ///
-    /// @param cellsOf How many cells a record takes, from its first word.
-    pub fn take(queue: *Queue, comptime cellsOf: fn (u64) u32) ?Record {
-        var position = queue.tail.load(.monotonic);
-        while (true) {
-            const first = queue.cell(position);
-            const difference: i64 = @bitCast(first.sequence.load(.acquire) -% (position + 1));
-            if (difference < 0) return null;
-            if (difference > 0) {
-                position = queue.tail.load(.monotonic);
-                continue;
-            }
-            // Another thread may have taken it by now, and a third may be writing: then the exchange fails.
-            const cell_count = cellsOf(@atomicLoad(u64, &first.words[0], .monotonic));
-            position = queue.tail.cmpxchgWeak(position, position + cell_count, .acq_rel, .monotonic) orelse
-                return .{ .position = position, .cell_count = cell_count };
-        }
+    /// The oldest record that was not taken, and the one after another, if complete; for the thread that takes.
+    pub fn oldest(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
+        return queue.completeAt(queue.taken, lengthOf);
+    }
+    pub fn following(queue: *Queue, record: Record, comptime lengthOf: LengthOf) ?Record {
+        return queue.completeAt(record.position + record.length, lengthOf);
     }
 
-    /// The oldest complete record, which stays where it is; for the thread that takes, where no other one does.
-    pub fn oldest(queue: *Queue) ?Record {
-        return queue.completeAt(queue.tail.load(.monotonic));
+    fn completeAt(queue: *Queue, position: u64, comptime lengthOf: LengthOf) ?Record {
+        const header = @atomicLoad(u64, queue.at(position), .seq_cst);
+        // All words taken are those of whole rounds: the oldest one's header would be met again.
+        if (header == 0 or position - queue.tail.load(.monotonic) >= queue.words.len) return null;
+        return .{ .position = position, .length = lengthOf(header) };
     }
 
-    /// The complete record after one.
-    pub fn following(queue: *Queue, record: Record, comptime cellsOf: fn (u64) u32) ?Record {
-        return queue.completeAt(record.position + cellsOf(queue.word(record, 0).*));
-    }
-
-    fn completeAt(queue: *Queue, position: u64) ?Record {
-        if (queue.cell(position).sequence.load(.acquire) != position + 1) return null;
-        return .{ .position = position, .cell_count = 0 };
-    }
-
-    /// Gives the cells of a taken record back.
+    /// Gives the words of a taken record back, and of those taken before it.
     pub fn release(queue: *Queue, record: Record) void {
-        for (0..record.cell_count) |i| {
-            queue.cell(record.position + i).sequence.store(record.position + i + queue.cells.len, .release);
-        }
+        for (0..record.length) |index| @atomicStore(u64, queue.at(record.position + index), 0, .monotonic);
+        const end = record.position + record.length;
+        queue.tail.store(end, .release);
         if (queue.sleepers.load(.monotonic) == 0) return;
-        const used = queue.head.load(.monotonic) -% queue.tail.load(.monotonic);
-        if (used <= queue.limit.load(.monotonic) / 2) queue.wakeSleepers();
+        if (queue.head.load(.monotonic) - end <= queue.limit.load(.monotonic) / 2) queue.wakeSleepers();
+    }
+
+    /// Lets one thread take at a time, where several may; answers whether it is the caller.
+    pub fn beginTaking(queue: *Queue) bool {
+        return queue.on_full != .drop_oldest or !queue.taking.swap(true, .acquire);
+    }
+
+    pub fn endTaking(queue: *Queue) void {
+        if (queue.on_full == .drop_oldest) queue.taking.store(false, .release);
     }
 
     /// Has those who found no space look again.
@@ -165,17 +150,17 @@ pub const Queue = struct {
     }
 
     /// As `reserve`; waits for space until a time, or until `cancelled` says not to.
-    pub fn reserveUntil(queue: *Queue, cell_count: u32, deadline: u64, context: anytype, comptime cancelled: fn (@TypeOf(context)) bool) ?Record {
-        if (cell_count > queue.limit.load(.monotonic)) return null;
+    pub fn reserveUntil(queue: *Queue, length: u32, deadline: u64, context: anytype, comptime cancelled: fn (@TypeOf(context)) bool) ?Record {
+        if (length > queue.limit.load(.monotonic)) return null;
         for (0..100) |_| {
-            if (queue.reserve(cell_count)) |record| return record;
+            if (queue.reserve(length)) |record| return record;
             std.atomic.spinLoopHint();
         }
         _ = queue.sleepers.fetchAdd(1, .seq_cst);
         defer _ = queue.sleepers.fetchSub(1, .monotonic);
         while (true) {
-            const seen = queue.space.load(.acquire);
-            if (queue.reserve(cell_count)) |record| return record;
+            const seen = queue.space.load(.seq_cst);
+            if (queue.reserve(length)) |record| return record;
             const time = futex.now();
             if (time >= deadline or cancelled(context)) return null;
             futex.wait(&queue.space, seen, @min(deadline - time, 100 * std.time.ns_per_ms));
@@ -185,27 +170,27 @@ pub const Queue = struct {
 
 const testing = std.testing;
 
-fn oneCell(_: u64) u32 {
-    return 1;
+/// In the tests the header says it.
+fn saidLength(header: u64) u32 {
+    return @intCast(header >> 56);
 }
 
-/// In the tests the first word says it.
-fn saidCells(first: u64) u32 {
-    return @intCast(first >> 56);
+fn fill(queue: *Queue, record: Record, value: u64) void {
+    for (1..record.length) |i| queue.word(record, i).* = value;
+    queue.commit(record, @as(u64, record.length) << 56 | value);
 }
 
-fn push(queue: *Queue, cell_count: u32, value: u64) bool {
-    const record = queue.reserve(cell_count) orelse return false;
-    for (0..cell_count * cell_words) |i| queue.word(record, i).* = value;
-    queue.word(record, 0).* = @as(u64, cell_count) << 56 | value;
-    queue.commit(record);
+fn push(queue: *Queue, length: u32, value: u64) bool {
+    fill(queue, queue.reserve(length) orelse return false, value);
     return true;
 }
 
 fn pop(queue: *Queue) ?u64 {
-    const record = queue.take(saidCells) orelse return null;
+    if (!queue.beginTaking()) return null;
+    defer queue.endTaking();
+    const record = queue.take(saidLength) orelse return null;
     const value = queue.word(record, 0).* << 8 >> 8;
-    for (1..record.cell_count * cell_words) |i| {
+    for (1..record.length) |i| {
         if (queue.word(record, i).* != value) return std.math.maxInt(u64);
     }
     queue.release(record);
@@ -215,7 +200,7 @@ fn pop(queue: *Queue) ?u64 {
 test "records come out as they went in, whatever their lengths, and no more go in than the limit says" {
     const queue = Queue.create(testing.allocator, 5, .block).?;
     defer queue.destroy(testing.allocator);
-    try testing.expectEqual(@as(usize, 8), queue.cells.len);
+    try testing.expectEqual(@as(usize, 8), queue.words.len);
     try testing.expectEqual(@as(?u64, null), pop(queue));
     for (0..100) |round| {
         try testing.expect(push(queue, 2, round));
@@ -230,15 +215,28 @@ test "records come out as they went in, whatever their lengths, and no more go i
     }
 }
 
+test "a queue that is as full as can be gives each record once" {
+    const queue = Queue.create(testing.allocator, 8, .block).?;
+    defer queue.destroy(testing.allocator);
+    for (0..20) |round| {
+        for (0..4) |i| try testing.expect(push(queue, 2, 4 * round + i));
+        try testing.expect(!push(queue, 2, 0));
+        var record = queue.oldest(saidLength);
+        var count: usize = 0;
+        while (record) |one| : (record = queue.following(one, saidLength)) count += 1;
+        try testing.expectEqual(@as(usize, 4), count);
+        for (0..4) |i| try testing.expectEqual(@as(?u64, 4 * round + i), pop(queue));
+        try testing.expectEqual(@as(?u64, null), pop(queue));
+    }
+}
+
 test "a reserved record that is not committed holds back those after it" {
     const queue = Queue.create(testing.allocator, 4, .block).?;
     defer queue.destroy(testing.allocator);
     const first = queue.reserve(1).?;
     try testing.expect(push(queue, 1, 2));
-    try testing.expectEqual(@as(?Record, null), queue.take(oneCell));
-    queue.word(first, 0).* = 1 << 56 | 1;
-    for (1..cell_words) |i| queue.word(first, i).* = 1;
-    queue.commit(first);
+    try testing.expectEqual(@as(?u64, null), pop(queue));
+    fill(queue, first, 1);
     try testing.expectEqual(@as(?u64, 1), pop(queue));
     try testing.expectEqual(@as(?u64, 2), pop(queue));
 }
@@ -251,12 +249,8 @@ test "four threads push, one takes: none is lost, and each thread's come in orde
         }
         fn run(queue: *Queue, id: u64) void {
             for (0..count) |i| {
-                const cells: u32 = @intCast(1 + (i + id) % 3);
-                const record = queue.reserveUntil(cells, std.math.maxInt(u64), {}, notCancelled).?;
-                const value = id << 32 | i;
-                for (0..cells * cell_words) |w| queue.word(record, w).* = value;
-                queue.word(record, 0).* = @as(u64, cells) << 56 | value;
-                queue.commit(record);
+                const record = queue.reserveUntil(@intCast(1 + (i + id) % 3), std.math.maxInt(u64), {}, notCancelled).?;
+                fill(queue, record, id << 32 | i);
             }
         }
     };

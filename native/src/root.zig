@@ -34,8 +34,8 @@ pub export fn belay_thunk_count() u32 {
     return thunks.count();
 }
 
-pub export fn belay_queue_create(isolate: *Words, call_count: u32, layout: u32, on_full: u32) ?*Queue {
-    return foreign.createQueue(.of(isolate), call_count, layout, on_full);
+pub export fn belay_queue_create(isolate: *Words, call_count: u32, layout: u32, extra_words: u32, on_full: u32) ?*Queue {
+    return foreign.createQueue(.of(isolate), call_count, layout, extra_words, @enumFromInt(on_full));
 }
 
 pub export fn belay_calls_look(isolate: *Words) void {

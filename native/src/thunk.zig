@@ -172,12 +172,7 @@ pub fn count() u32 {
 
 /// A thunk's slot; the thunk must have been claimed.
 pub fn slotOf(number: u32) *Slot {
-    return slotIfMapped(number).?;
-}
-
-pub fn slotIfMapped(number: u32) ?*Slot {
-    const slots = slots_of_blocks[number / block_length] orelse return null;
-    return &slots[number % block_length];
+    return &slots_of_blocks[number / block_length].?[number % block_length];
 }
 
 /// What C calls.

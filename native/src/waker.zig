@@ -51,11 +51,11 @@ fn loadApi() bool {
 }
 
 pub const Waker = struct {
-    /// Held while the function is called or taken away.
-    mutex: futex.Mutex = .{},
+    /// 1 from when a wake was asked for until JavaScript begins to look. Who queues something looks at these two.
+    requested: std.atomic.Value(u32) align(128) = .init(0),
     function: ?ThreadsafeFunction = null,
-    /// 1 from when a wake was asked for until JavaScript begins to look.
-    requested: std.atomic.Value(u32) = .init(0),
+    /// Held while the function is called or taken away.
+    mutex: futex.Mutex align(128) = .{},
     /// How often JavaScript began to look.
     looks: std.atomic.Value(u32) = .init(0),
     /// The watchdog's: what `looks` was when it came by last, and when to wake again.
@@ -74,7 +74,10 @@ pub const Waker = struct {
 
 /// Has an isolate's JavaScript look what there is, soon. From any thread; does nothing for one that isn't connected.
 pub fn wake(isolate: *Isolate) void {
-    if (isolate.waker.requested.swap(1, .acq_rel) == 1) return;
+    // Sequentially consistent, as what was queued before this: JavaScript clears the flag and then looks at the queues, so
+    // either it finds that, or this finds the flag cleared. Mostly it is set, and shared by all who look.
+    if (isolate.waker.requested.load(.seq_cst) == 1) return;
+    if (isolate.waker.requested.swap(1, .seq_cst) == 1) return;
     isolate.waker.call();
     watchdog.watch();
 }
@@ -82,7 +85,7 @@ pub fn wake(isolate: *Isolate) void {
 /// JavaScript begins to look.
 pub fn looking(isolate: *Isolate) void {
     _ = isolate.waker.looks.fetchAdd(1, .monotonic);
-    _ = isolate.waker.requested.swap(0, .acq_rel);
+    _ = isolate.waker.requested.swap(0, .seq_cst);
 }
 
 pub fn isConnected(isolate: *Isolate) bool {

@@ -377,6 +377,54 @@ EXPORT void stop_watching(uint64_t counts[3]) {
   memcpy(counts, watch.counts, sizeof watch.counts);
 }
 
+static double now_of_thread(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+EXPORT double now_ns(void) { return now_of_thread(); }
+
+/* Threads that call it with the time, so often and with so long a pause before each call. The last one to end leaves how
+   many nanoseconds its calls took; before, that is -1. */
+struct calls {
+  double (*callback)(double);
+  int32_t count;
+  int32_t pause_us;
+};
+static volatile int32_t calling_threads = 0;
+static volatile double ns_of_calls = -1;
+static void *calls_main(void *argument) {
+  struct calls calls = *(struct calls *)argument;
+  free(argument);
+  double spent = 0;
+  double start = now_of_thread();
+  for (int32_t i = 0; i < calls.count; i++) {
+    if (calls.pause_us > 0) {
+      struct timespec pause = {0, calls.pause_us * 1000L};
+      nanosleep(&pause, NULL);
+      start = now_of_thread();
+    }
+    calls.callback(calls.pause_us > 0 ? start : i);
+    if (calls.pause_us > 0) spent += now_of_thread() - start;
+  }
+  if (calls.pause_us == 0) spent = now_of_thread() - start;
+  if (__atomic_sub_fetch(&calling_threads, 1, __ATOMIC_ACQ_REL) == 0) ns_of_calls = spent;
+  return NULL;
+}
+EXPORT bool start_calls(double (*callback)(double), int32_t threads, int32_t count, int32_t pause_us) {
+  ns_of_calls = -1;
+  calling_threads = threads;
+  for (int32_t i = 0; i < threads; i++) {
+    struct calls *calls = malloc(sizeof *calls);
+    *calls = (struct calls){callback, count, pause_us};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, calls_main, calls) != 0) return false;
+    pthread_detach(thread);
+  }
+  return true;
+}
+EXPORT double calls_ns(void) { return ns_of_calls; }
+
 /* Calls it over and over for so long; other threads can ask whether that is over. */
 static volatile bool loop_over = false;
 EXPORT void call_for(int32_t (*callback)(int32_t), int32_t duration_ms) {
