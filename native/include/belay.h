@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 2
+#define BELAY_ABI_VERSION 3
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -32,15 +32,19 @@ extern "C" {
 #define BELAY_MAX_BLOCKS 256
 #define BELAY_CHUNK_LENGTH 16
 
+/* Slots of an isolate's handle registry. */
+#define BELAY_MAX_SLOTS 4194304
+
 /* What waits for an isolate's JavaScript, which looks before each callback and after each call that it makes, and clears
  * the flags. An error of a callback: set by JavaScript. A thunk that was called from elsewhere for the first time. A call
- * that has too little stack left. */
+ * that has too little stack left. A handle that was released. */
 #define BELAY_ATTENTION_ERROR 1
 #define BELAY_ATTENTION_FOREIGN 2
 #define BELAY_ATTENTION_OVERFLOW 4
+#define BELAY_ATTENTION_RELEASE 8
 
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
- * it, except that any thread adds to foreign_calls and sets attention. Lifetime: until the process ends, since a call to
+ * it, except that any thread adds to foreign_calls, stale_releases and released, and sets attention. Lifetime: until the process ends, since a call to
  * a thunk may always ask for it. */
 typedef struct belay_isolate {
   uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
@@ -51,6 +55,7 @@ typedef struct belay_isolate {
   void (*trampoline)(void);
   void *chunk_slots;          /* what the last belay_thunks_claim gave: an array of belay_thunk, */
   const void *chunk_code;     /* the first thunk, which C calls, */
+  void (*handle_release)(void *id); /* belay_handle_release; constant */
   uint32_t thunk_byte_length; /* and how far the next one is from it */
   uint32_t callback;          /* the index of the thunk that is being called */
   uint32_t tag;               /* this isolate's registry tag, 1 to 255; constant */
@@ -59,6 +64,8 @@ typedef struct belay_isolate {
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
+  uint32_t released; /* the first place of the list of released handles, which JavaScript takes as a whole; 0: none */
+  uint32_t stale_releases; /* releases of what was no live handle */
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes the rest, on its thread; any thread
@@ -81,11 +88,23 @@ belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t 
 /* How many isolates of the process are live. */
 uint32_t belay_isolate_count(void);
 
-/* Memory for the ids of `count` slots of the isolate's handle registry: those it has already, the rest uninitialized. An id
- * of zero or NaN is none. Called on the isolate's thread. Ownership: the core's; it outlives the isolate, since the next
- * one with its tag goes on with its ids, so that none is issued twice; asking for more frees what was given before.
- * NULL: no memory, or count > 2^22. */
+/* Memory for the ids of `count` slots of the isolate's handle registry: those it has already, the rest zero. An id of
+ * zero or NaN is none. Called on the isolate's thread. Ownership: the core's. It never moves, and outlives the isolate,
+ * since the next one with its tag goes on with its ids, so that none is issued twice. NULL: no memory, or count >
+ * BELAY_MAX_SLOTS.
+ *
+ * Behind the room for BELAY_MAX_SLOTS ids there are as many links of 64 bits, one for each slot, of which as many have
+ * memory. A link that is on the list of released handles has, from the lowest bit: 23 bits for the next place in the list
+ * (a slot and one; 0 at its end), 9 that are the core's own and not all zero, 32 for the generation of the handle. JavaScript
+ * takes the list by writing 0 to `released`; then it takes each link off by exchanging the lower 32 bits for 0, before it
+ * reads the upper ones. */
 double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
+/* Has the isolate that issued an id delete its handle when its JavaScript looks next (BELAY_ATTENTION_RELEASE): a
+ * destructor for user data that is a handle by value. From any thread, on any stack and in a signal's handler; it waits for
+ * nothing and allocates nothing. An id that is no live handle's, or was released before, is counted in `stale_releases` of
+ * the isolate whose tag it has; what has no tag at all, as NULL, in that of every isolate. Nothing happens when the isolate
+ * is gone. */
+void belay_handle_release(void *id);
 
 /* Takes a chunk of BELAY_CHUNK_LENGTH thunks for the isolate, which finds it in `chunk_slots` and `chunk_code`, and gives
  * that length; 0 when no more can be mapped. They stay its own while it lives, and for as long as the process does they

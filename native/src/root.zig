@@ -7,7 +7,7 @@ const memory = @import("memory.zig");
 const thunks = @import("thunk.zig");
 const Words = isolates.Words;
 
-pub const abi_version = 2;
+pub const abi_version = 3;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
@@ -21,6 +21,10 @@ pub export fn belay_isolate_count() u32 {
 
 pub export fn belay_registry_ids(isolate: *Words, count: u32) ?[*]f64 {
     return isolates.registryIds(.of(isolate), count);
+}
+
+pub export fn belay_handle_release(id: ?*anyopaque) void {
+    isolates.releaseHandle(id);
 }
 
 pub export fn belay_thunks_claim(isolate: *Words, shape: [*:0]const u8) u32 {

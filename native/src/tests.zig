@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const isolates = @import("isolate.zig");
+const registries = @import("registry.zig");
 const thunks = @import("thunk.zig");
 const root = @import("root.zig");
 const header = @import("header");
@@ -10,7 +11,9 @@ test {
     _ = isolates;
     _ = thunks;
     _ = root;
+    _ = registries;
     _ = @import("lock.zig");
+    _ = @import("pages.zig");
     _ = @import("stack.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
@@ -36,6 +39,8 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_ATTENTION_ERROR, isolates.attention_error);
     try std.testing.expectEqual(header.BELAY_ATTENTION_FOREIGN, isolates.attention_foreign);
     try std.testing.expectEqual(header.BELAY_ATTENTION_OVERFLOW, isolates.attention_overflow);
+    try std.testing.expectEqual(header.BELAY_ATTENTION_RELEASE, isolates.attention_release);
+    try std.testing.expectEqual(header.BELAY_MAX_SLOTS, registries.max_slots);
     try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
     try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
     try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);
@@ -70,5 +75,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(20, count);
+    try std.testing.expectEqual(21, count);
 }
