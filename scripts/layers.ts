@@ -13,7 +13,7 @@ import { main, root, StepError } from "./tools.ts";
 const layers: readonly (readonly string[])[] = [
   ["stats", "scope"],
   ["library_path", "downcall", "library"],
-  ["memory", "pointer", "callback"],
+  ["memory", "pointer", "native", "callback"],
   ["marshal", "thunk_pool", "upcall"],
   ["calls", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
