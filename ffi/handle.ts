@@ -316,7 +316,7 @@ export function handleTable(): HandleTable {
  *
  * *Ownership:* a handle keeps its value alive until it is deleted, as in Go. The garbage collector never deletes one: C
  * may hold it. To tie it to an object, use `addCleanup(owner, Handle.delete, handle.id)`. Creating one for the same value
- * again gives another id.
+ * again gives another id. Where C has a destructor for it, pass `native.releaseHandle`.
  *
  * *Threads:* an id is good in the isolate that created it. Elsewhere it is refused as another isolate's. C may end a handle
  * from any thread, with `native.releaseHandle`.

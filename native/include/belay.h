@@ -44,8 +44,8 @@ extern "C" {
 #define BELAY_ATTENTION_RELEASE 8
 
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
- * it, except that any thread adds to foreign_calls, stale_releases and released, and sets attention. Lifetime: until the process ends, since a call to
- * a thunk may always ask for it. */
+ * it, except that any thread adds to foreign_calls and stale_releases, and sets attention and released. Lifetime: until
+ * the process ends, since a call to a thunk may always ask for it. */
 typedef struct belay_isolate {
   uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
   uint64_t result;                          /* its answer, as the bits of the result register: the fallback at first */
@@ -64,8 +64,8 @@ typedef struct belay_isolate {
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
-  uint32_t released; /* the first place of the list of released handles, which JavaScript takes as a whole; 0: none */
-  uint32_t stale_releases; /* releases of what was no live handle */
+  uint32_t released;      /* the first place of the list of released handles, 0 at its end: see belay_registry_ids */
+  uint32_t stale_releases; /* releases that found no live handle */
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes the rest, on its thread; any thread
