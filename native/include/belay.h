@@ -64,7 +64,7 @@ typedef struct belay_isolate {
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t overflow;      /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
-  uint32_t released;      /* the first place of the list of released handles, 0 at its end: see belay_registry_ids */
+  uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
 } belay_isolate;
 
@@ -95,9 +95,9 @@ uint32_t belay_isolate_count(void);
  *
  * Behind the room for BELAY_MAX_SLOTS ids there are as many links of 64 bits, one for each slot, of which as many have
  * memory. A link that is on the list of released handles has, from the lowest bit: 23 bits for the next place in the list
- * (a slot and one; 0 at its end), 9 that are the core's own and not all zero, 32 for the generation of the handle. JavaScript
- * takes the list by writing 0 to `released`; then it takes each link off by exchanging the lower 32 bits for 0, before it
- * reads the upper ones. */
+ * (a slot and one; 0 at its end), 9 that are the core's own and not all zero, 32 for the generation of the handle.
+ * JavaScript takes the list by exchanging `released` for 0; then it takes each link off by exchanging the lower 32 bits
+ * for 0, before it reads the upper ones. */
 double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
 /* Has the isolate that issued an id delete its handle when its JavaScript looks next (BELAY_ATTENTION_RELEASE): a
  * destructor for user data that is a handle by value. From any thread, on any stack and in a signal's handler; it waits for
