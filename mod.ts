@@ -39,6 +39,7 @@ export {
 export { Handle } from "./ffi/handle.ts";
 export { dlopen, type Library, type LibraryOptions } from "./ffi/library.ts";
 export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
+export { native, type NativeFunctions } from "./ffi/native.ts";
 export { NativeMemory } from "./ffi/memory.ts";
 export { cstringAt, pointerFrom, pointerValue } from "./ffi/pointer.ts";
 export { type Configuration, configure, type Report } from "./ffi/report.ts";

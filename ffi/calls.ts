@@ -5,7 +5,8 @@
  * @module
  */
 
-import { attentionError, attentionForeign, attentionWord, core } from "./core.ts";
+import { attentionError, attentionForeign, attentionRelease, attentionWord, core } from "./core.ts";
+import { handleTable } from "./handle.ts";
 import { reportUncaught } from "./report.ts";
 
 /** Stands for "no error is waiting"; any value can be thrown. */
@@ -63,6 +64,7 @@ export function onForeignCall(observer: (where: string | undefined) => void): vo
 export function errorWaits(where?: string): boolean {
   const waiting = calls.pending !== none;
   const flags = Atomics.exchange(core().words.u32, attentionWord, waiting ? attentionError : 0);
+  if ((flags & attentionRelease) !== 0) handleTable().deleteReleased();
   if ((flags & attentionForeign) !== 0) { for (const observer of observers) observer(where); }
   return waiting;
 }

@@ -23,13 +23,18 @@ const callbackByteOffset = thunkByteLengthByteOffset + 4;
 const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const overflowByteOffset = slotsByteOffset + 4;
-const foreignCallsByteOffset = overflowByteOffset + 8;
+const handleReleaseByteOffset = overflowByteOffset + 8;
+const foreignCallsByteOffset = handleReleaseByteOffset + 8;
 const attentionByteOffset = foreignCallsByteOffset + 4;
 const notedByteOffset = attentionByteOffset + 4;
 const droppedByteOffset = notedByteOffset + 4;
 const timeoutsByteOffset = droppedByteOffset + 4;
 const liveByteOffset = timeoutsByteOffset + 4;
-const isolateByteLength = liveByteOffset + 4;
+const releasedByteOffset = liveByteOffset + 4;
+const staleReleasesByteOffset = releasedByteOffset + 4;
+const isolateByteLength = staleReleasesByteOffset + 4;
+/** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
+const linksByteOffset = 2 ** 22 * 8;
 
 /** The isolate's words as typed arrays of every width. */
 export interface WordViews {
@@ -57,11 +62,12 @@ export interface Core {
   readonly claimThunks: (shape: string) => boolean;
 }
 
-/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to. */
+/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with. */
 export const trampolineWord: number = trampolineByteOffset / 8;
 export const chunkSlotsWord: number = chunkSlotsByteOffset / 8;
 export const chunkCodeWord: number = chunkCodeByteOffset / 8;
 export const tokenWord: number = tokenByteOffset / 8;
+export const handleReleaseWord: number = handleReleaseByteOffset / 8;
 /** Which of `words.u32` are: see `belay.h`. */
 export const thunkByteLengthWord: number = thunkByteLengthByteOffset / 4;
 export const callbackWord: number = callbackByteOffset / 4;
@@ -71,9 +77,11 @@ export const overflowWord: number = overflowByteOffset / 4;
 export const notedWord: number = notedByteOffset / 4;
 export const droppedWord: number = droppedByteOffset / 4;
 export const timeoutsWord: number = timeoutsByteOffset / 4;
+export const staleReleasesWord: number = staleReleasesByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
 export const attentionForeign = 2;
+export const attentionRelease = 8;
 
 /** A C function as the core declares it. */
 export function signature(name: string, parameters: readonly NativeType[], result: NativeType): NativeSignature {
@@ -133,12 +141,18 @@ const registry = coreFunctions({ ids: signature("belay_registry_ids", ["address"
 
 setHandleTableOptions(() => {
   const { isolate, tag, words } = core();
+  let links = 0n;
   const store: IdStore = {
     used: new Uint32Array(words.u32.buffer, slotsByteOffset, 1),
     grow(length) {
       const ids = registry().ids(isolate, length) as Address | null;
       if (isNull(ids)) throw new RangeError(`Cannot create a handle: no memory for ${length} ids`);
+      links = BigInt(ids) + BigInt(linksByteOffset);
       return new Float64Array(backend().map(ids, length * 8));
+    },
+    releases: {
+      head: new Int32Array(words.u32.buffer, releasedByteOffset, 1),
+      links: (length) => new Int32Array(backend().map(links, length * 8)),
     },
   };
   return { tag, store };

@@ -33,6 +33,13 @@ export interface IdStore {
   readonly used: Uint32Array<ArrayBuffer>;
   /** An array of `length` ids that begins with those that there are already. The array before must not be used again. */
   grow(length: number): Float64Array<ArrayBuffer>;
+  /** The list of handles that C has released, where there is one: `belay_registry_ids` says how it is laid out. */
+  readonly releases?: {
+    /** The first place of the list. Any thread writes it. */
+    readonly head: Int32Array<ArrayBuffer>;
+    /** The links of `length` slots, no more than `grow` was last asked for: two words each. Any thread writes them. */
+    links(length: number): Int32Array<ArrayBuffer>;
+  };
 }
 
 /** What a table is made of. */
@@ -67,6 +74,11 @@ const maxGenerations = 2 ** 22;
 const slotMask = maxSlots - 1;
 const tagUnit = 2 * maxSlots;
 const generationUnit = 256 * tagUnit;
+/** Of a link: the place that comes next in the list of released handles, its slot and one. */
+const placeMask = 2 * maxSlots - 1;
+
+// As it was before the program could replace it.
+const { Atomics } = globalThis;
 
 let tracking = false;
 onTrackingChange((on) => {
@@ -106,6 +118,8 @@ export class HandleTable {
   #used = 0;
   /** Ids from this one on are the last of their slots. */
   #lastGenerationId = 0;
+  /** Mapped when C first releases a handle. */
+  #links = new Int32Array(0);
 
   /** @param options Asked for when the first handle is created. */
   constructor(options: () => HandleTableOptions) {
@@ -113,8 +127,12 @@ export class HandleTable {
     this.#values.length = 0;
   }
 
-  /** How many handles are live. They are counted when asked for, since handles are created more often than that. */
+  /**
+   * How many handles are live, those that C has released not among them. They are counted when asked for, since handles
+   * are created more often than that.
+   */
   get live(): number {
+    this.deleteReleased();
     let count = 0;
     for (const value of this.#values) if (value !== free) count += 1;
     return count;
@@ -169,6 +187,31 @@ export class HandleTable {
     this.#firstFree = slot;
   }
 
+  /** How many times C has released what was deleted before JavaScript looked. */
+  staleReleases = 0;
+
+  /** Deletes the handles that C has released since this was last called. */
+  deleteReleased(): void {
+    const { releases } = this.#store;
+    // Until the first handle is created there are only those of the isolate before, if any.
+    if (this.#tag === 0 || releases === undefined) return;
+    let place = Atomics.exchange(releases.head, 0, 0);
+    if (place === 0) return;
+    const ids = this.#ids;
+    if (this.#links.length < ids.length * 2) this.#links = releases.links(ids.length);
+    const links = this.#links;
+    while (place !== 0) {
+      const slot = place - 1;
+      place = Atomics.exchange(links, slot * 2, 0) & placeMask;
+      // From here on another thread may list the slot again. The generation that is read now may already be that one's: it
+      // is younger, so this one is stale, and that one will be when its turn comes. The counts come out the same.
+      const generation = Atomics.load(links, slot * 2 + 1);
+      const id = ids[slot];
+      if (Math.floor(id / generationUnit) === generation && this.#values[slot] !== free) this.delete(id);
+      else this.staleReleases += 1;
+    }
+  }
+
   /** What is wrong with an id that names no live handle. */
   invalidReason(id: unknown): InvalidHandleReason {
     if (id === 0) return "null";
@@ -191,7 +234,10 @@ export class HandleTable {
     this.#firstFree = this.#nextFree[slot];
     this.#values[slot] = value;
     const id = this.#ids[slot];
-    track("handle", String(id), () => this.has(id));
+    track("handle", String(id), () => {
+      this.deleteReleased();
+      return this.has(id);
+    });
     return id;
   }
 
@@ -217,6 +263,10 @@ export class HandleTable {
 
   #addSlot(): void {
     const slot = this.#used;
+    if (slot === this.#slotCount || slot === this.#ids.length) {
+      this.deleteReleased();
+      if (this.#firstFree >= 0) return;
+    }
     if (slot === this.#slotCount) {
       throw new RangeError(`Cannot create a handle: the table is full (${this.live} handles are live)`);
     }
@@ -266,9 +316,10 @@ export function handleTable(): HandleTable {
  *
  * *Ownership:* a handle keeps its value alive until it is deleted, as in Go. The garbage collector never deletes one: C
  * may hold it. To tie it to an object, use `addCleanup(owner, Handle.delete, handle.id)`. Creating one for the same value
- * again gives another id.
+ * again gives another id. Where C has a destructor for it, pass `native.releaseHandle`.
  *
- * *Threads:* an id is good in the isolate that created it. Elsewhere it is refused as another isolate's.
+ * *Threads:* an id is good in the isolate that created it. Elsewhere it is refused as another isolate's. C may end a handle
+ * from any thread, with `native.releaseHandle`.
  *
  * ```ts
  * import { Handle } from "@belay/ffi";

@@ -5,9 +5,9 @@
  */
 
 import { calls, errorWaits, none } from "./calls.ts";
-import { core, coreIsAttached } from "./core.ts";
+import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
 import { callCounts, processCounts } from "./core_thunks.ts";
-import { Handle } from "./handle.ts";
+import { handleTable } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
 
@@ -39,6 +39,11 @@ export interface Stats {
   readonly timeouts: number;
   /** Callbacks that did not run, because C passed a null or stale handle. */
   readonly invalidHandles: number;
+  /**
+   * Calls of `native.releaseHandle` with an id of this isolate that was no live handle's: it had been deleted, or released
+   * before. Those with what has no isolate's tag, such as NULL, count in every isolate.
+   */
+  readonly staleReleases: number;
   /** Errors that wait for their native call to return. */
   readonly pendingErrors: number;
 }
@@ -58,14 +63,16 @@ export interface Stats {
  */
 export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
-  // What waits to be reported is.
+  // What waits to be reported is; what C has released is deleted.
   if (native !== undefined) errorWaits();
   const { foreign, dropped, timeouts } = native === undefined ? { foreign: 0, dropped: 0, timeouts: 0 } : callCounts();
   const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
+  const table = handleTable();
+  const handles = table.live;
   return {
     isolate: native?.tag ?? 0,
     isolates,
-    handles: Handle.live,
+    handles,
     callbacks: upcallCounts.live,
     libraries: libraryCounts.open,
     trampolines: upcallCounts.trampolines,
@@ -76,6 +83,7 @@ export function stats(): Stats {
     droppedCalls: dropped,
     timeouts,
     invalidHandles: upcallCounts.invalidHandles,
+    staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
     pendingErrors: calls.pending === none ? 0 : 1,
   };
 }

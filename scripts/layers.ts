@@ -13,7 +13,7 @@ import { main, root, StepError } from "./tools.ts";
 const layers: readonly (readonly string[])[] = [
   ["stats", "scope"],
   ["library_path", "downcall", "library"],
-  ["memory", "pointer", "contracts", "callback"],
+  ["memory", "pointer", "native", "contracts", "callback"],
   ["marshal", "thunk_pool", "upcall"],
   ["wake", "calls", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],

@@ -32,12 +32,16 @@ extern "C" {
 #define BELAY_MAX_BLOCKS 256
 #define BELAY_CHUNK_LENGTH 16
 
+/* Slots of an isolate's handle registry. */
+#define BELAY_MAX_SLOTS 4194304
+
 /* What waits for an isolate's JavaScript, which looks before each callback and after each call that it makes, and clears
  * the flags. An error of a callback: set by JavaScript. A thunk in the list of those that have something to tell. A call
- * that has too little stack left. */
+ * that has too little stack left. A handle that was released. */
 #define BELAY_ATTENTION_ERROR 1
 #define BELAY_ATTENTION_FOREIGN 2
 #define BELAY_ATTENTION_OVERFLOW 4
+#define BELAY_ATTENTION_RELEASE 8
 
 /* What becomes of a call of a thunk from another thread: the fallback; a call that is queued, while the caller goes on
  * with the fallback (also from the isolate's own thread); a call that is queued, while the caller waits for the result. */
@@ -56,8 +60,8 @@ extern "C" {
 typedef struct belay_queue belay_queue;
 
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
- * it, except that any thread adds to the counts and to `noted`, and sets attention. Lifetime: until the process ends, since a call to
- * a thunk may always ask for it. */
+ * it, except that any thread adds to the counts, to `noted` and `released`, and sets attention. Lifetime: until the process
+ * ends, since a call to a thunk may always ask for it. */
 typedef struct belay_isolate {
   uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
   uint64_t result;                          /* its answer, as the bits of the result register: the fallback at first */
@@ -66,7 +70,7 @@ typedef struct belay_isolate {
    * callable as long as the isolate lives. */
   void (*trampoline)(void);
   void *chunk_slots;          /* what the last belay_thunks_claim gave: an array of belay_thunk, */
-  const void *chunk_code;     /* the first thunk, which C calls, (and thunk_byte_length) */
+  const void *chunk_code;     /* the first thunk, which C calls (see thunk_byte_length) */
   uint64_t token;             /* of a call taken from a queue: the native call of this isolate's that it belongs to, or 0 */
   uint32_t thunk_byte_length; /* how far the next thunk is from the first */
   uint32_t callback;          /* the index of the thunk that is being called */
@@ -74,6 +78,7 @@ typedef struct belay_isolate {
   uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t overflow;          /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t unused;
+  void (*handle_release)(void *id); /* belay_handle_release; constant */
   /* From here on, what other threads read and write, too. */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
@@ -81,6 +86,8 @@ typedef struct belay_isolate {
   uint32_t dropped;  /* calls that were not queued since the queue was full, or were dropped for newer ones */
   uint32_t timeouts; /* calls that waited too long for their answer */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
+  uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
+  uint32_t stale_releases; /* releases that found no live handle */
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
@@ -112,11 +119,23 @@ belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t 
 /* How many isolates of the process are live. */
 uint32_t belay_isolate_count(void);
 
-/* Memory for the ids of `count` slots of the isolate's handle registry: those it has already, the rest uninitialized. An id
- * of zero or NaN is none. Called on the isolate's thread. Ownership: the core's; it outlives the isolate, since the next
- * one with its tag goes on with its ids, so that none is issued twice; asking for more frees what was given before.
- * NULL: no memory, or count > 2^22. */
+/* Memory for the ids of `count` slots of the isolate's handle registry: those it has already, the rest zero. An id of
+ * zero or NaN is none. Called on the isolate's thread. Ownership: the core's. It never moves, and outlives the isolate,
+ * since the next one with its tag goes on with its ids, so that none is issued twice. NULL: no memory, or count >
+ * BELAY_MAX_SLOTS.
+ *
+ * Behind the room for BELAY_MAX_SLOTS ids there are as many links of 64 bits, one for each slot, of which as many have
+ * memory. A link that is on the list of released handles has, from the lowest bit: 23 bits for the next place in the list
+ * (a slot and one; 0 at its end), 9 that are the core's own and not all zero, 32 for the generation of the handle.
+ * JavaScript takes the list by exchanging `released` for 0; then it takes each link off by exchanging the lower 32 bits
+ * for 0, before it reads the upper ones. */
 double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
+/* Has the isolate that issued an id delete its handle when its JavaScript looks next (BELAY_ATTENTION_RELEASE): a
+ * destructor for user data that is a handle by value. From any thread, on any stack and in a signal's handler; it waits for
+ * nothing and allocates nothing. An id that is no live handle's, or was released before, is counted in `stale_releases` of
+ * the isolate whose tag it has; what has no tag at all, as NULL, in that of every isolate. Nothing happens when the isolate
+ * is gone. */
+void belay_handle_release(void *id);
 
 /* Takes a chunk of BELAY_CHUNK_LENGTH thunks for the isolate, which finds it in `chunk_slots` and `chunk_code`, and gives
  * that length; 0 when no more can be mapped. They stay its own while it lives, and for as long as the process does they

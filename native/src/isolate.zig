@@ -4,6 +4,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const Lock = @import("lock.zig").Lock;
+const Registry = @import("registry.zig").Registry;
 const Stack = @import("stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
 const foreign = @import("foreign.zig");
@@ -33,6 +34,8 @@ pub const Words = extern struct {
     overflow: u32 = 0,
     unused: u32 = 0,
     // Another cache line, since other threads read and write this, too.
+    /// What C releases handles with.
+    handle_release: *const fn (?*anyopaque) callconv(.c) void = &releaseHandle,
     /// Calls to this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
     foreign_calls: u32 = 0,
     /// Flags: what waits for JavaScript to look at it.
@@ -44,6 +47,10 @@ pub const Words = extern struct {
     timeouts: u32 = 0,
     /// 0 when JavaScript can't run any more. Written by JavaScript, too, before its world ends.
     live: u32 = 1,
+    /// The first place of the list of handles that C has released, which JavaScript takes as a whole; 0 when it is empty.
+    released: u32 = 0,
+    /// Releases of what was no live handle.
+    stale_releases: u32 = 0,
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
@@ -53,19 +60,20 @@ pub const Words = extern struct {
 pub const attention_error = 1;
 pub const attention_foreign = 2;
 pub const attention_overflow = 4;
+pub const attention_release = 8;
 
 pub const register_words = 16;
 pub const stack_words = 48;
 pub const argument_words = register_words + stack_words;
 pub const tag_count = 256;
-/// Ids have 22 bits for the slot (`ffi/handle.ts`).
-pub const max_slots = 1 << 22;
 
 pub const Isolate = struct {
     words: Words align(64) = .{},
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},
+    /// Tells its list of released handles from those of the isolates that had its tag before.
+    epoch: u9 = 0,
     /// A callback that starts below the floor is an error that JavaScript still can throw. Below the limit JavaScript isn't
     /// entered: engines have limits of their own, and not all survive to find them passed on the way in.
     stack_floor: usize = 0,
@@ -99,11 +107,11 @@ const Tag = struct {
     /// How many slots have been used, and the id that each holds or issues next: the next isolate goes on from there,
     /// so that no id is issued twice.
     slots: u32 = 0,
-    ids: []f64 = &.{},
+    registry: Registry = .{},
+    /// Who has the tag. Any thread reads it.
+    holder: ?*Isolate = null,
 };
 var tags: [tag_count]Tag = @splat(.{});
-// A tag's ids are the process's, for as long as it lives; the tests give them back.
-const tag_allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
 /// Gives this thread a new isolate. Those that it had before are gone by now, unless `beside` says that they are copies
 /// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
@@ -112,7 +120,7 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usi
     if (beside) leaveDead() else leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
     isolate.* = .{};
-    if (!claimTag(&isolate.words)) {
+    if (!claimTag(isolate)) {
         allocator.destroy(isolate);
         return null;
     }
@@ -150,15 +158,35 @@ fn leaveDead() void {
     }
 }
 
-/// Memory for the ids of at least `count` slots of the isolate's registry, with those that it has already. What was given
-/// before is freed. Only the isolate's own thread asks.
+/// Memory for the ids of at least `count` slots of the isolate's registry. Only the isolate's own thread asks.
 pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
-    const tag = &tags[isolate.words.tag];
-    if (count > max_slots) return null;
-    if (tag.ids.len < count) {
-        tag.ids = tag_allocator.realloc(tag.ids, count) catch return null;
+    return tags[isolate.words.tag].registry.grow(count);
+}
+
+/// Has the isolate that a handle belongs to delete it when its JavaScript looks next. From any thread, on any stack, with
+/// anything: `belay_handle_release`. It touches no thread-local variable, whose memory may be allocated by that.
+pub fn releaseHandle(user_data: ?*anyopaque) callconv(.c) void {
+    const id: u64 = @intFromPtr(user_data);
+    const tag = &tags[@intCast((id >> 23) % tag_count)];
+    if (id >> 53 != 0 or tag == &tags[0]) {
+        // NULL, say. It could be anybody's.
+        for (tags[1..]) |*each| if (holderOf(each)) |isolate| countStale(isolate);
+        return;
     }
-    return tag.ids.ptr;
+    const isolate = holderOf(tag) orelse return;
+    switch (tag.registry.release(id, isolate.epoch, &isolate.words.released)) {
+        .listed => _ = @atomicRmw(u32, &isolate.words.attention, .Or, attention_release, .release),
+        .replaced, .stale => countStale(isolate),
+    }
+}
+
+fn holderOf(tag: *Tag) ?*Isolate {
+    const isolate = @atomicLoad(?*Isolate, &tag.holder, .acquire) orelse return null;
+    return if (isolate.words.isLive()) isolate else null;
+}
+
+fn countStale(isolate: *Isolate) void {
+    _ = @atomicRmw(u32, &isolate.words.stale_releases, .Add, 1, .monotonic);
 }
 
 /// Takes an isolate's place away: its tag may be used again, and goes on with its ids.
@@ -174,7 +202,8 @@ fn leaveLocked(isolate: *Isolate) void {
     isolate.departure = departures.fetchAdd(1, .monotonic) + 1;
     @atomicStore(u32, &isolate.words.live, 0, .release);
     const tag = &tags[isolate.words.tag];
-    tag.slots = @min(isolate.words.slots, tag.ids.len);
+    @atomicStore(?*Isolate, &tag.holder, null, .release);
+    tag.slots = @min(isolate.words.slots, tag.registry.length);
     tag.used = false;
 }
 
@@ -187,14 +216,17 @@ pub fn liveCount() u32 {
     return used;
 }
 
-fn claimTag(words: *Words) bool {
+fn claimTag(isolate: *Isolate) bool {
     lock.acquire();
     defer lock.release();
     for (tags[1..], 1..) |*tag, number| {
         if (tag.used) continue;
         tag.used = true;
-        words.tag = @intCast(number);
-        words.slots = tag.slots;
+        isolate.words.tag = @intCast(number);
+        isolate.words.slots = tag.slots;
+        tag.registry.beginEpoch();
+        isolate.epoch = tag.registry.epoch;
+        @atomicStore(?*Isolate, &tag.holder, isolate, .release);
         return true;
     }
     return false;
@@ -273,7 +305,8 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
     registryIds(first, 64).?[41] = 42;
     first.words.slots = 42;
     try std.testing.expectEqual(@as(f64, 42), registryIds(first, 4096).?[41]);
-    try std.testing.expectEqual(@as(?[*]f64, null), registryIds(first, max_slots + 1));
+    try std.testing.expectEqual(registryIds(first, 64), registryIds(first, 1 << 22));
+    try std.testing.expectEqual(@as(?[*]f64, null), registryIds(first, (1 << 22) + 1));
 
     const second = attach(gpa, false, test_stack).?;
     defer gpa.destroy(second);
@@ -286,7 +319,7 @@ test "attach gives tags from 1, and a tag that is used again goes on with its id
     leave(second);
     leaveThread();
     try std.testing.expect(!tags[1].used);
-    tag_allocator.free(tags[1].ids);
+    tags[1].registry.free();
     tags[1] = .{};
 }
 
@@ -329,4 +362,63 @@ test "attach gives null when 255 isolates are live" {
     defer tags = saved;
     for (tags[1..]) |*tag| tag.used = true;
     try std.testing.expectEqual(@as(?*Isolate, null), attach(std.testing.allocator, false, test_stack));
+}
+
+fn released(id: u64) void {
+    releaseHandle(@ptrFromInt(@as(usize, @intCast(id))));
+}
+
+test "a handle that is released is listed for the isolate whose tag it has; what is none is counted" {
+    const gpa = std.testing.allocator;
+    const first = attach(gpa, false, test_stack).?;
+    defer gpa.destroy(first);
+    const copy = attach(gpa, true, test_stack).?;
+    defer gpa.destroy(copy);
+    const words = &copy.words;
+    const id = @as(u64, words.tag) << 23 | 3 << 31;
+    registryIds(copy, 64).?[0] = @floatFromInt(id);
+    released(id);
+    try std.testing.expectEqual(@as(u32, 1), words.released);
+    try std.testing.expectEqual(@as(u32, attention_release), words.attention);
+    try std.testing.expectEqual(@as(u32, 0), words.stale_releases);
+    for ([_]u64{ id, id + 1, id + 2, id + 130, id + (1 << 31) }) |stale| released(stale);
+    try std.testing.expectEqual(@as(u32, 5), words.stale_releases);
+    try std.testing.expectEqual(@as(u32, 0), first.words.stale_releases);
+    // What has no tag.
+    for ([_]u64{ 0, 1, id + (1 << 53), id + (1 << 63), std.math.maxInt(u64) }) |none| released(none);
+    try std.testing.expectEqual(@as(u32, 10), words.stale_releases);
+    try std.testing.expectEqual(@as(u32, 5), first.words.stale_releases);
+    try std.testing.expectEqual(@as(u32, 0), first.words.attention);
+    try std.testing.expectEqual(@as(u32, 1), words.released);
+    // JavaScript declares it dead.
+    @atomicStore(u32, &words.live, 0, .release);
+    registryIds(copy, 64).?[1] = @floatFromInt(id + 3);
+    released(id + 3);
+    leaveThread();
+    released(id + 3);
+    released(0);
+    try std.testing.expectEqual(@as(u32, 1), words.released);
+    try std.testing.expectEqual(@as(u32, 10), words.stale_releases);
+    const tag = &tags[words.tag];
+    tag.registry.free();
+    tag.* = .{};
+}
+
+test "any 64 bits can be released" {
+    const gpa = std.testing.allocator;
+    const isolate = attach(gpa, false, test_stack).?;
+    defer gpa.destroy(isolate);
+    const tag = &tags[isolate.words.tag];
+    _ = registryIds(isolate, 64);
+    var random = std.Random.DefaultPrng.init(1);
+    for (0..100_000) |_| {
+        const bits = random.random().int(u64);
+        // And what looks more like one of its ids.
+        for ([_]u64{ bits, bits >> 11, bits & 0x7f | @as(u64, isolate.words.tag) << 23 }) |id| released(id);
+    }
+    try std.testing.expectEqual(@as(u32, 0), isolate.words.released);
+    try std.testing.expect(isolate.words.stale_releases >= 200_000);
+    leaveThread();
+    tag.registry.free();
+    tag.* = .{};
 }

@@ -1,4 +1,4 @@
-//! Pages for code: writable first, then executable, never both.
+//! Pages: for code, writable first, then executable, never both; and for what grows without moving.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -9,8 +9,10 @@ const windows = struct {
     extern "kernel32" fn VirtualFree(address: [*]u8, byte_length: usize, kind: u32) callconv(.c) c_int;
     extern "kernel32" fn GetCurrentProcess() callconv(.c) *anyopaque;
     extern "kernel32" fn FlushInstructionCache(process: *anyopaque, address: [*]u8, byte_length: usize) callconv(.c) c_int;
-    const commit_and_reserve = 0x3000;
+    const commit_pages = 0x1000;
+    const reserve_pages = 0x2000;
     const release = 0x8000;
+    const no_access = 0x01;
     const read_write = 0x04;
     const execute_read = 0x20;
 };
@@ -30,12 +32,30 @@ const posix = struct {
 /// Zeroed pages that can be written.
 pub fn mapWritable(byte_length: usize) ?[]u8 {
     if (builtin.os.tag == .windows) {
-        const address = windows.VirtualAlloc(null, byte_length, windows.commit_and_reserve, windows.read_write) orelse return null;
+        const address = windows.VirtualAlloc(null, byte_length, windows.commit_pages | windows.reserve_pages, windows.read_write) orelse return null;
         return address[0..byte_length];
     }
     const address = posix.mmap(null, byte_length, posix.read | posix.write, posix.private_anonymous, -1, 0);
     if (address == std.math.maxInt(usize)) return null;
     return @as([*]u8, @ptrFromInt(address))[0..byte_length];
+}
+
+/// Addresses that nothing is behind: they take no memory.
+pub fn reserve(byte_length: usize) ?[*]align(std.heap.page_size_min) u8 {
+    if (builtin.os.tag == .windows) {
+        return @alignCast(windows.VirtualAlloc(null, byte_length, windows.reserve_pages, windows.no_access) orelse return null);
+    }
+    const address = posix.mmap(null, byte_length, 0, posix.private_anonymous, -1, 0);
+    return if (address == std.math.maxInt(usize)) null else @ptrFromInt(address);
+}
+
+/// Puts zeroed pages behind a part of them, which begins at a page. What is there already stays as it is.
+pub fn commit(memory: []align(std.heap.page_size_min) u8) bool {
+    if (memory.len == 0) return true;
+    if (builtin.os.tag == .windows) {
+        return windows.VirtualAlloc(memory.ptr, memory.len, windows.commit_pages, windows.read_write) != null;
+    }
+    return posix.mprotect(memory.ptr, memory.len, posix.read | posix.write) == 0;
 }
 
 /// Ends writing: from now on the pages can be read and executed.

@@ -26,6 +26,10 @@ pub export fn belay_registry_ids(isolate: *Words, count: u32) ?[*]f64 {
     return isolates.registryIds(.of(isolate), count);
 }
 
+pub export fn belay_handle_release(id: ?*anyopaque) void {
+    isolates.releaseHandle(id);
+}
+
 pub export fn belay_thunks_claim(isolate: *Words, shape: [*:0]const u8) u32 {
     return if (thunks.claim(.of(isolate), std.mem.span(shape)) == null) 0 else thunks.chunk_length;
 }

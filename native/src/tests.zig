@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const isolates = @import("isolate.zig");
+const registries = @import("registry.zig");
 const thunks = @import("thunk.zig");
 const queues = @import("queue.zig");
 const root = @import("root.zig");
@@ -11,7 +12,9 @@ test {
     _ = isolates;
     _ = thunks;
     _ = root;
+    _ = registries;
     _ = @import("lock.zig");
+    _ = @import("pages.zig");
     _ = @import("stack.zig");
     _ = @import("futex.zig");
     _ = @import("queue.zig");
@@ -49,6 +52,8 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_FULL_BLOCK, @intFromEnum(queues.OnFull.block));
     try std.testing.expectEqual(header.BELAY_FULL_DROP_NEWEST, @intFromEnum(queues.OnFull.drop_newest));
     try std.testing.expectEqual(header.BELAY_FULL_DROP_OLDEST, @intFromEnum(queues.OnFull.drop_oldest));
+    try std.testing.expectEqual(header.BELAY_ATTENTION_RELEASE, isolates.attention_release);
+    try std.testing.expectEqual(header.BELAY_MAX_SLOTS, registries.max_slots);
     try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
     try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
     try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);
@@ -83,5 +88,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(26, count);
+    try std.testing.expectEqual(27, count);
 }

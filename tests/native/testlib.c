@@ -329,6 +329,97 @@ EXPORT int32_t call_on_thread(int32_t (*callback)(int32_t), int32_t count) {
   return call.sum;
 }
 
+/* Destroys user data, and calls back then. */
+EXPORT void destroy_and_call(void (*destroy)(void *), void *user_data, void (*callback)(void)) {
+  destroy(user_data);
+  callback();
+}
+
+/* Calls a destructor with each of the ids, `times` times over: on this thread, */
+EXPORT void destroy_each(void (*destroy)(void *), const uint64_t *ids, uint32_t count, uint32_t times) {
+  for (uint32_t time = 0; time < times; time++) {
+    for (uint32_t i = 0; i < count; i++) destroy((void *)(uintptr_t)ids[i]);
+  }
+}
+/* on several threads, each with its share of them, */
+#define MOST_DESTROYERS 16
+static struct destroyer {
+  void (*destroy)(void *);
+  const uint64_t *ids;
+  uint32_t count, times, stride, first;
+  pthread_t thread;
+} destroyers[MOST_DESTROYERS];
+static uint32_t destroyer_count = 0;
+static void *destroyer_main(void *argument) {
+  struct destroyer *own = argument;
+  for (uint32_t time = 0; time < own->times; time++) {
+    for (uint32_t i = own->first; i < own->count; i += own->stride) own->destroy((void *)(uintptr_t)own->ids[i]);
+  }
+  return NULL;
+}
+/* which go on when this returns: the ids stay where they are until `join_destroyers`. */
+EXPORT bool start_destroyers(void (*destroy)(void *), const uint64_t *ids, uint32_t count, uint32_t times,
+                             uint32_t threads) {
+  destroyer_count = 0;
+  for (uint32_t i = 0; i < threads; i++) {
+    destroyers[i] = (struct destroyer){destroy, ids, count, times, threads, i, 0};
+    if (pthread_create(&destroyers[i].thread, NULL, destroyer_main, &destroyers[i]) != 0) return false;
+    destroyer_count++;
+  }
+  return true;
+}
+EXPORT void join_destroyers(void) {
+  for (uint32_t i = 0; i < destroyer_count; i++) pthread_join(destroyers[i].thread, NULL);
+}
+
+/* A thread that destroys what it is given meanwhile. */
+#define MOST_HANDED_OVER (1 << 20)
+static uint64_t handed_over[MOST_HANDED_OVER];
+static _Atomic uint32_t handed_over_count = 0;
+static struct {
+  void (*destroy)(void *);
+  _Atomic bool stop;
+  pthread_t thread;
+} consumer;
+static void *consumer_main(void *argument) {
+  (void)argument;
+  uint32_t done = 0;
+  while (true) {
+    const bool stop = consumer.stop;
+    const uint32_t count = handed_over_count;
+    if (done == count && stop) return NULL;
+    while (done < count) consumer.destroy((void *)(uintptr_t)handed_over[done++]);
+  }
+}
+EXPORT bool start_consumer(void (*destroy)(void *)) {
+  consumer.destroy = destroy;
+  consumer.stop = false;
+  handed_over_count = 0;
+  return pthread_create(&consumer.thread, NULL, consumer_main, NULL) == 0;
+}
+EXPORT void hand_over(void *user_data) {
+  handed_over[handed_over_count] = (uint64_t)(uintptr_t)user_data;
+  handed_over_count++;
+}
+EXPORT void stop_consumer(void) {
+  consumer.stop = true;
+  pthread_join(consumer.thread, NULL);
+}
+
+/* Destroys user data when the process exits. */
+static void (*destroy_at_exit)(void *) = NULL;
+static void *user_data_at_exit = NULL;
+static void destroyed_at_exit(void) {
+  destroy_at_exit(user_data_at_exit);
+  printf("destroyed\n");
+  fflush(stdout);
+}
+EXPORT void destroy_when_exiting(void (*destroy)(void *), void *user_data) {
+  destroy_at_exit = destroy;
+  user_data_at_exit = user_data;
+  atexit(destroyed_at_exit);
+}
+
 /* The same without waiting for the thread: `thread_answer` is the sum when it is done, `UNANSWERED` before. */
 #define UNANSWERED (-2000000)
 static volatile int32_t answer_of_thread = UNANSWERED;
@@ -481,6 +572,23 @@ EXPORT void call_in_timer_signals(int32_t (*callback)(int32_t), int32_t interval
   sigaction(SIGALRM, &action, NULL);
   struct itimerval timer = {{0, interval_us}, {0, interval_us}};
   setitimer(ITIMER_REAL, &timer, NULL);
+}
+/* Destroys user data in a signal's handler, wherever the thread is then: here. */
+static void (*destroy_in_handler)(void *) = NULL;
+static void *user_data_in_handler = NULL;
+static void destroying_handler(int number) {
+  (void)number;
+  destroy_in_handler(user_data_in_handler);
+}
+EXPORT void destroy_in_signal(void (*destroy)(void *), void *user_data) {
+  struct sigaction action, old_action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = destroying_handler;
+  destroy_in_handler = destroy;
+  user_data_in_handler = user_data;
+  sigaction(SIGUSR2, &action, &old_action);
+  raise(SIGUSR2);
+  sigaction(SIGUSR2, &old_action, NULL);
 }
 #endif
 

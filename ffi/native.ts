@@ -1,0 +1,49 @@
+/**
+ * C functions that belay has for C libraries.
+ *
+ * @module
+ */
+
+import { core, handleReleaseWord } from "./core.ts";
+import { pointerFrom } from "./pointer.ts";
+import type { Pointer } from "./types.ts";
+
+/** C functions of belay's own, to be passed to C. They stay callable until the process ends, whoever is gone by then. */
+export interface NativeFunctions {
+  /**
+   * `void (*)(void *id)`, which deletes a handle: the destructor of user data that is a handle by value, such as SQLite's
+   * `xDestroy` and GLib's `GDestroyNotify`.
+   *
+   * *Threads:* C may call it from any thread and on any stack, without waiting for anything. The handle is deleted when
+   * its isolate next looks: after a native call, before a callback, in `stats()`, `leaks()` and `Handle.live`, and before
+   * the registry grows. Until then its value is kept, and its id good. Calling it wakes no event loop.
+   *
+   * *Errors:* none. An id of a handle that was deleted or released before, NULL, and what is no id at all do nothing, and
+   * are counted in `stats().staleReleases`. When the isolate is gone, nothing happens.
+   *
+   * @throws {LibraryLoadError} When belay's native core can't be opened.
+   */
+  readonly releaseHandle: Pointer;
+}
+
+/**
+ * C functions that belay has for C libraries. The core is opened when one is first read.
+ *
+ * ```ts
+ * import { dlopen, Handle, native, stats } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * // Here `bsearch` stands for a library: it calls its last argument with its first.
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   bsearch: { parameters: ["handle", "buffer", "usize", "usize", "function"], result: "pointer" },
+ * });
+ * const { id } = Handle.create("user data");
+ * libc.symbols.bsearch(id, new Uint8Array(1), 1, 1, native.releaseHandle);
+ * assert(stats().handles === 0);
+ * ```
+ */
+export const native: NativeFunctions = {
+  get releaseHandle() {
+    return pointerFrom(core().words.u64[handleReleaseWord]) as Pointer;
+  },
+};
