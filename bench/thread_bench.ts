@@ -60,6 +60,9 @@ const rawStarter = ({ pointer }: { readonly pointer: unknown }): Start => (threa
       "thread/post": await burst(starter(made), ours.done, 1, scale(1_000_000)),
       "thread/post-4-threads": await burst(starter(made), ours.done, 4, scale(250_000)),
     }),
+    "one-thread": async () => ({
+      "thread/post-4-threads": await burst(starter(made), ours.done, 1, scale(1_000_000)),
+    }),
     raw: async () => ({
       "thread/post": await burst(rawStarter(bare), theirs.done, 1, scale(runtime === "deno" ? 5_000 : 100_000)),
     }),

@@ -85,12 +85,25 @@ export interface Backend {
 
 /** What a runtime's `process` does with a Node-API module: its exports come to be those of `module`. */
 export interface ModuleLoader {
-  dlopen(module: { exports: { connect?(isolate: bigint, look: () => void): boolean } }, path: string): void;
+  dlopen(
+    module: { exports: { connect?(isolate: bigint, look: () => void, watch: boolean): boolean } },
+    path: string,
+  ): void;
 }
 
-/** As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does. */
-export function connectAsModule(loader: ModuleLoader, path: string, isolate: Address, look: () => void): boolean {
+/**
+ * As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does.
+ *
+ * @param watch Whether wakes that nobody answers are to be repeated, since the runtime loses some.
+ */
+export function connectAsModule(
+  loader: ModuleLoader,
+  path: string,
+  isolate: Address,
+  look: () => void,
+  watch: boolean,
+): boolean {
   const module: Parameters<ModuleLoader["dlopen"]>[0] = { exports: {} };
   loader.dlopen(module, path);
-  return module.exports.connect?.(BigInt(isolate), look) ?? false;
+  return module.exports.connect?.(BigInt(isolate), look, watch) ?? false;
 }

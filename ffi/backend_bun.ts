@@ -113,7 +113,7 @@ export function bunBackend(process: BunProcess): Backend {
     map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
     readString,
     onExit: (fn) => void process.on("exit", () => void fn()),
-    connect: (path, isolate, look) => connectAsModule(process, path, isolate, look),
+    connect: (path, isolate, look) => connectAsModule(process, path, isolate, look, false),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {

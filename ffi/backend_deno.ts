@@ -111,7 +111,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
     connect: (path, isolate, look) =>
-      connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look),
+      connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look, true),
     hold: (view) => view,
   };
 }

@@ -33,6 +33,14 @@ const limits: Readonly<Record<string, number>> = {
   "closure/create-dispose bun raw": 1 / 8,
   "handle-closure/create-dispose deno raw": 1 / 30,
   "handle-closure/create-dispose bun raw": 1 / 30,
+  "thread/post deno raw": 1 / 1000,
+  "thread/post bun raw": 1 / 20,
+  // At least 0.8 times as many events a second.
+  "thread/post-4-threads deno one-thread": 1 / 0.8,
+  "thread/post-4-threads bun one-thread": 1 / 0.8,
+  "thread/wait deno raw": 1,
+  "thread/wake-latency deno raw": 1.5,
+  "thread/wake-latency bun raw": 2,
   "sqlite/udf-1M-rows deno raw": 0.75,
   "sqlite/udf-1M-rows deno node:sqlite": 1.2,
 };
@@ -109,7 +117,7 @@ await main(() => {
       ? ""
       : absolute !== undefined
       ? `${absolute / 1e6} ms`
-      : limit.toFixed(limit < 1 ? 3 : 2);
+      : limit.toFixed(limit < 0.01 ? 4 : limit < 1 ? 3 : 2);
     console.log(`| ${[figure.case, figure.runtime, ...cells, ratio.toFixed(3), limitText, verdict].join(" | ")} |`);
   }
   const wanted = Object.keys(limits).filter((key) => go.length > 0 || !key.endsWith(" go"));

@@ -146,8 +146,8 @@ uint32_t belay_thunks_claim(belay_isolate *isolate, const char *shape);
 /* How many thunks the process has by now. */
 uint32_t belay_thunk_count(void);
 
-/* The core is a Node-API module, too: `connect(isolate, look)` has `look` called, in a turn of the event loop of its own,
- * after something was queued for the isolate. Until then its thunks answer calls from elsewhere with their fallbacks.
+/* The core is a Node-API module, too: `connect(isolate, look, watch)` has `look` called, in a turn of the event loop of its
+ * own, after something was queued for the isolate; with `watch` once more when nothing came of it. Until then its thunks answer calls from elsewhere with their fallbacks.
  * These are called on the isolate's thread, except for belay_isolate_wake. */
 
 /* A queue for `call_count` calls of thunks of a layout, and as many more as are smaller; one word more for each of: callers

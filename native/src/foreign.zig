@@ -106,11 +106,12 @@ const Layout = struct {
         return layout.integers + layout.floats + layout.stack;
     }
 
-    /// Where a word of the record is among the isolate's argument words.
-    fn place(layout: Layout, index: usize) usize {
-        if (index < layout.integers) return index;
-        const rest = index - layout.integers;
-        return if (rest < layout.floats) 8 + rest else isolates.register_words + rest - layout.floats;
+    /// Calls `copy(context, index, place)` for each word: its number in the record, and where it is among the argument
+    /// words, integer registers first, then float registers, then the stack.
+    inline fn each(layout: Layout, context: anytype, comptime copy: fn (@TypeOf(context), usize, usize) void) void {
+        for (0..layout.integers) |i| copy(context, i, i);
+        for (0..layout.floats) |i| copy(context, layout.integers + i, 8 + i);
+        for (0..layout.stack) |i| copy(context, layout.integers + layout.floats + i, isolates.register_words + i);
     }
 };
 
@@ -167,15 +168,27 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     };
     if (waiter) |made| queue.word(record, 1).* = @intFromPtr(made);
     if (strings != 0) queue.word(record, id.stringsPlace()).* = strings;
-    for (0..layout.words()) |index| {
-        const place = layout.place(index);
-        const word = if (place < isolates.register_words) frame[place] else stack[place - isolates.register_words];
-        queue.word(record, first + index).* = if (isString(strings, index)) copyString(word) else word;
-    }
+    const source: Source = .{ .queue = queue, .record = record, .first = first, .strings = strings, .frame = frame, .stack = stack };
+    layout.each(source, Source.copy);
     queue.commit(record, @bitCast(id));
     waker.wake(isolate);
     return if (waiter) |made| await_(isolate, made, fallback, deadline) else fallback;
 }
+
+const Source = struct {
+    queue: *Queue,
+    record: queues.Record,
+    first: usize,
+    strings: u64,
+    frame: *const Frame,
+    stack: [*]const u64,
+
+    fn copy(source: Source, index: usize, place: usize) void {
+        const word = if (place < isolates.register_words) source.frame[place] else source.stack[place - isolates.register_words];
+        const is_string = source.strings != 0 and isString(source.strings, index);
+        source.queue.word(source.record, source.first + index).* = if (is_string) copyString(word) else word;
+    }
+};
 
 fn after(timeout_ms: u32) u64 {
     return futex.now() +| @as(u64, timeout_ms) * std.time.ns_per_ms;
@@ -358,13 +371,8 @@ fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     const layout: Layout = .of(slot);
     const strings = stringsOf(queue, record);
     const calls = &isolate.calls;
-    for (0..layout.words()) |index| {
-        const word = queue.word(record, id.argumentsPlace() + index).*;
-        words.arguments[layout.place(index)] = word;
-        if (!isString(strings, index) or word == 0) continue;
-        calls.strings[calls.string_count] = @intCast(word);
-        calls.string_count += 1;
-    }
+    const target: Target = .{ .queue = queue, .record = record, .first = id.argumentsPlace(), .strings = strings, .isolate = isolate };
+    layout.each(target, Target.copy);
     calls.waiter = waiter;
     words.token = if (waiter) |one| one.token else 0;
     words.callback = slot.index;
@@ -373,6 +381,23 @@ fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     queue.release(record);
     return true;
 }
+
+const Target = struct {
+    queue: *Queue,
+    record: queues.Record,
+    first: usize,
+    strings: u64,
+    isolate: *Isolate,
+
+    fn copy(target: Target, index: usize, place: usize) void {
+        const word = target.queue.word(target.record, target.first + index).*;
+        target.isolate.words.arguments[place] = word;
+        if (target.strings == 0 or !isString(target.strings, index) or word == 0) return;
+        const calls = &target.isolate.calls;
+        calls.strings[calls.string_count] = @intCast(word);
+        calls.string_count += 1;
+    }
+};
 
 /// Gives the answer of the call that JavaScript has made to who waits for it, and frees its strings.
 fn finish(isolate: *Isolate) void {

@@ -27,6 +27,7 @@ const Api = struct {
     get_boolean: *const fn (Env, bool, *Value) callconv(.c) c_int,
     get_cb_info: *const fn (Env, CallbackInfo, *usize, [*]Value, ?*Value, ?*?*anyopaque) callconv(.c) c_int,
     get_value_bigint_uint64: *const fn (Env, Value, *u64, *bool) callconv(.c) c_int,
+    get_value_bool: *const fn (Env, Value, *bool) callconv(.c) c_int,
     create_threadsafe_function: *const fn (Env, Value, Value, Value, usize, usize, ?*anyopaque, ?*const anyopaque, ?*anyopaque, ?*const anyopaque, *?ThreadsafeFunction) callconv(.c) c_int,
     call_threadsafe_function: *const fn (ThreadsafeFunction, ?*anyopaque, c_uint) callconv(.c) c_int,
     release_threadsafe_function: *const fn (ThreadsafeFunction, c_uint) callconv(.c) c_int,
@@ -56,6 +57,8 @@ pub const Waker = struct {
     function: ?ThreadsafeFunction = null,
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
+    /// Whether the runtime is one that loses wakes.
+    watched: bool = false,
     /// How often JavaScript began to look.
     looks: std.atomic.Value(u32) = .init(0),
     /// The watchdog's: what `looks` was when it came by last, and when to wake again.
@@ -79,7 +82,7 @@ pub fn wake(isolate: *Isolate) void {
     if (isolate.waker.requested.load(.seq_cst) == 1) return;
     if (isolate.waker.requested.swap(1, .seq_cst) == 1) return;
     isolate.waker.call();
-    watchdog.watch();
+    if (isolate.waker.watched) watchdog.watch();
 }
 
 /// JavaScript begins to look.
@@ -102,21 +105,24 @@ pub fn disconnect(isolate: *Isolate) void {
     if (function) |old| _ = api.release_threadsafe_function(old, abort);
 }
 
-/// Runtimes were seen to lose a wake now and then (Deno one in some thousands, under load). A thread that sleeps unless
-/// there are wakes outstanding repeats those that nobody has answered for a while.
+/// Deno loses a wake now and then (one in some thousands, under load). A thread repeats those that nobody has answered for
+/// a while; it sleeps where there are none.
 const watchdog = struct {
     const first_patience_ns = 2 * std.time.ns_per_ms;
     const longest_patience_ns = 256 * std.time.ns_per_ms;
     /// The runtime's thread-safe function runs on it.
     const stack_byte_length = 1024 * 1024;
+    /// After so long without a wake it sleeps: waking it takes longer than the wake itself.
+    const longest_quiet_ns = 50 * std.time.ns_per_ms;
     var active: futex.Word = .init(0);
+    var asleep: std.atomic.Value(u32) = .init(0);
     var mutex: futex.Mutex = .{};
     var connected: ?*Isolate = null;
     var started = false;
 
     fn watch() void {
-        if (active.load(.monotonic) == 1) return;
-        if (active.swap(1, .release) == 0) futex.wakeAll(&active);
+        active.store(1, .seq_cst);
+        if (asleep.load(.seq_cst) == 1) futex.wakeAll(&active);
     }
 
     fn add(isolate: *Isolate) bool {
@@ -145,9 +151,14 @@ const watchdog = struct {
     }
 
     fn run(_: ?*anyopaque) void {
+        var quiet_ns: u64 = 0;
         while (true) {
-            while (active.load(.acquire) == 0) futex.wait(&active, 0, 3600 * std.time.ns_per_s);
-            active.store(0, .monotonic);
+            if (quiet_ns >= longest_quiet_ns) {
+                asleep.store(1, .seq_cst);
+                while (active.load(.seq_cst) == 0) futex.wait(&active, 0, 3600 * std.time.ns_per_s);
+                asleep.store(0, .monotonic);
+            }
+            quiet_ns = if (active.swap(0, .acquire) == 1) 0 else quiet_ns + first_patience_ns;
             // Longer than any wake takes that isn't lost and finds the loop idle.
             var never: futex.Word = .init(0);
             futex.wait(&never, 0, first_patience_ns);
@@ -187,17 +198,19 @@ fn envEnds(argument: ?*anyopaque) callconv(.c) void {
     isolates.leave(isolate);
 }
 
-/// `connect(isolate: bigint, look: () => void): boolean`: from now on `look` is called in a turn of its own after a wake. It
+/// `connect(isolate: bigint, look: () => void, watch: boolean): boolean`: from now on `look` is called in a turn of its own after a wake. It
 /// doesn't keep the event loop alive.
 fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
-    var arguments: [2]Value = @splat(null);
-    var count: usize = 2;
+    var arguments: [3]Value = @splat(null);
+    var count: usize = 3;
+    var watched = false;
     var address: u64 = 0;
     var lossless = false;
     var name: Value = null;
     var function: ?ThreadsafeFunction = null;
-    const ok = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == 2 and
+    const ok = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == 3 and
         api.get_value_bigint_uint64(env, arguments[0], &address, &lossless) == 0 and address != 0 and
+        api.get_value_bool(env, arguments[2], &watched) == 0 and
         api.create_string_utf8(env, "belay", 5, &name) == 0 and
         api.create_threadsafe_function(env, arguments[1], null, name, 0, 1, null, null, null, null, &function) == 0;
     var answer: Value = null;
@@ -209,7 +222,7 @@ fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
         isolate.waker.function = function;
         isolate.waker.mutex.release();
         _ = api.add_env_cleanup_hook(env, envEnds, isolate);
-        _ = watchdog.add(isolate);
+        isolate.waker.watched = watched and watchdog.add(isolate);
     }
     _ = api.get_boolean(env, ok, &answer);
     return answer;
