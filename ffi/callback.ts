@@ -129,8 +129,8 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   /**
    * Keeps the event loop alive, and the callback from being collected, until {@linkcode Callback.unref} or
    * {@linkcode Callback.dispose}: for a callback that the program waits for, called by something that the event loop does.
-   * (A call from another thread gets the fallback and wakes nothing; it is reported within a second meanwhile.) A callback
-   * doesn't by itself. Doing it again, or on a disposed callback, does nothing.
+   * Callbacks with `thread: "wait"` or `"post"` begin so, others don't. Doing it again, or on a disposed callback, does
+   * nothing.
    */
   ref(): void {
     if (!this.disposed) keepAlive(this.#upcall, this, errorWaits);
@@ -159,8 +159,9 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * is reported; the function does not run. When no native call of belay's is there to throw it, an error goes to `onError`.
  * When C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
  *
- * *Threads:* the function runs on the isolate's own thread. A call from another thread, or from a coroutine's stack, gets
- * the fallback, is counted, and reported once. Signal handlers must not call it.
+ * *Threads:* the function runs on the isolate's own thread. What becomes of a call from another thread is what `thread`
+ * says: the fallback, counted and reported once, unless it is `"wait"` or `"post"`. Their arguments are copied, strings with
+ * what they say. A call from a coroutine's stack gets the fallback. Signal handlers must not call it.
  *
  * ```ts
  * import { callback, handle } from "@belay/ffi";
