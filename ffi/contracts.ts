@@ -18,7 +18,7 @@ export type OnFull = "block" | "dropNewest" | "dropOldest";
 
 const functions = coreFunctions({
   createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
-  next: signature("belay_calls_next", ["address", "bool"], "u32"),
+  next: signature("belay_calls_next", ["address", "u32"], "u32"),
   cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
 });
 
@@ -26,6 +26,12 @@ const functions = coreFunctions({
 const onFullNumbers: Readonly<Record<OnFull, number>> = { block: 0, dropNewest: 1, dropOldest: 2 };
 /** `BELAY_CONTRACT_…` */
 const contractNumbers = { post: 1, wait: 2 } as const;
+/** `BELAY_NEXT_…` */
+const nextFinish = 0;
+const nextTake = 1;
+const nextLinger = 2;
+/** After so many calls in one turn more are likely to come at once. */
+const burstLength = 16;
 /** Words of the queue that callbacks without one of their own share. */
 const sharedLength = 2 ** 15;
 let sharedQueue: Address | undefined;
@@ -34,10 +40,10 @@ let sharedQueue: Address | undefined;
 function makeCalls(endMs: number): boolean {
   const { isolate } = core();
   const { next } = functions();
-  for (let count = 1; next(isolate, true) !== 0; count++) {
+  for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
     invokeCalled();
     if ((count & 255) !== 0 || performance.now() < endMs) continue;
-    next(isolate, false);
+    next(isolate, nextFinish);
     return true;
   }
   return false;

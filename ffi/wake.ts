@@ -4,7 +4,8 @@
  * @module
  */
 
-import { core, coreFunctions, corePath, signature } from "./core.ts";
+import { errorWaits } from "./calls.ts";
+import { attentionWord, core, coreFunctions, corePath, signature } from "./core.ts";
 import { reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 
@@ -43,9 +44,10 @@ export function connect(): void {
 }
 
 function look(): void {
-  const { isolate } = core();
+  const { isolate, words } = core();
   const { look, wake } = functions();
   look(isolate);
+  if (words.u32[attentionWord] !== 0) errorWaits();
   const endMs = performance.now() + sliceMs;
   let more = false;
   for (const source of sources) {

@@ -15,7 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ["library_path", "downcall", "library"],
   ["memory", "pointer", "native", "contracts", "callback"],
   ["marshal", "thunk_pool", "upcall"],
-  ["wake", "calls", "helpers"],
+  ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],
   ["backend_deno", "backend_bun"],

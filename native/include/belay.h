@@ -156,10 +156,14 @@ uint32_t belay_thunk_count(void);
 belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uint32_t layout, uint32_t extra_words, uint32_t on_full);
 /* Says that JavaScript begins to look what there is: what comes later wakes it again. */
 void belay_calls_look(belay_isolate *isolate);
-/* Takes a call from the isolate's queues; 0 when there is none, or no more are wanted. Its arguments, `callback` and fallback are where the
+/* How belay_calls_next goes about it: it takes no call; one that is there; one that is there within some microseconds. */
+#define BELAY_NEXT_FINISH 0
+#define BELAY_NEXT_TAKE 1
+#define BELAY_NEXT_LINGER 2
+/* Takes a call from the isolate's queues; 0 when there is none. Its arguments, `callback` and fallback are where the
  * trampoline finds those of a call. The next
  * belay_calls_next gives `result` to a thread that waits for it. */
-uint32_t belay_calls_next(belay_isolate *isolate, bool more);
+uint32_t belay_calls_next(belay_isolate *isolate, uint32_t patience);
 /* Ends the wait of those who called a thunk that has another `state` now, and had this one; answers how many calls of it
  * were queued. They will not run. `retire` gives the queue to be created anew. */
 uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t state, belay_queue *queue, bool retire);

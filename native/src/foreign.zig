@@ -158,7 +158,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     }
     const id: Id = .{ .number = @intCast(number), .has_strings = strings != 0, .state = state };
     const first = id.argumentsPlace();
-    const attempt: Attempt = .{ .slot = slot, .state = state, .isolate = isolate, .timeout_ms = timeout_ms, .own = own };
+    const attempt: Attempt = .{ .slot = slot, .state = state, .isolate = isolate, .timeout_ms = timeout_ms, .deadline = deadline, .own = own };
     const record = reserve(queue, @intCast(first + layout.words()), attempt) orelse {
         if (waiter) |made| {
             delist(isolate, made);
@@ -216,6 +216,8 @@ const Attempt = struct {
     state: u32,
     isolate: *Isolate,
     timeout_ms: u32,
+    /// That of who waits for the answer, too; 0 where nobody has asked for the time yet.
+    deadline: u64,
     own: bool,
 
     /// The callback is gone, or its isolate: nobody needs the space any more, or makes it.
@@ -239,7 +241,8 @@ fn reserve(queue: *Queue, length: u32, attempt: Attempt) ?queues.Record {
         .block => {
             // The thread that makes space can't wait for it.
             if (attempt.own) return null;
-            return queue.reserveUntil(length, after(attempt.timeout_ms), attempt, Attempt.isOver);
+            const deadline = if (attempt.deadline != 0) attempt.deadline else after(attempt.timeout_ms);
+            return queue.reserveUntil(length, deadline, attempt, Attempt.isOver);
         },
     }
 }
@@ -325,13 +328,32 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
     return waiter.result;
 }
 
+/// How `next` goes about it: it takes no call; one that is there; one that is there soon.
+pub const Patience = enum(u32) { finish = 0, take = 1, linger = 2 };
+
+/// How long it lingers: where calls come thick and fast, less than another wake takes.
+const linger_ns = 10 * std.time.ns_per_us;
+
 /// Takes the next call that waits in the isolate's queues: its arguments, index and fallback are in the words then, as the
 /// dispatcher would have put them. What the last one answered goes to who waits for it. On the isolate's thread, and not
-/// while JavaScript runs a call that it took. Without `more` it takes none.
-pub fn next(isolate: *Isolate, more: bool) bool {
-    const calls = &isolate.calls;
+/// while JavaScript runs a call that it took.
+pub fn next(isolate: *Isolate, patience: Patience) bool {
     finish(isolate);
-    if (!more) return false;
+    if (patience == .finish) return false;
+    if (takeAny(isolate)) return true;
+    if (patience == .take) return false;
+    const end_ns = futex.now() + linger_ns;
+    while (futex.now() < end_ns) {
+        // Not too often: each look takes the cache line from who writes to it.
+        for (0..32) |_| std.atomic.spinLoopHint();
+        if (takeAny(isolate)) return true;
+    }
+    return false;
+}
+
+/// From the queue that the last one came from, as long as there are any in it, so that each is looked at in turn.
+fn takeAny(isolate: *Isolate) bool {
+    const calls = &isolate.calls;
     var queue = calls.current orelse calls.queues orelse return false;
     const start = queue;
     while (true) {
@@ -341,10 +363,7 @@ pub fn next(isolate: *Isolate, more: bool) bool {
         }
         queue.emptied();
         queue = queue.next orelse calls.queues.?;
-        if (queue == start) {
-            calls.current = null;
-            return false;
-        }
+        if (queue == start) return false;
     }
 }
 

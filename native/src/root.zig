@@ -46,8 +46,8 @@ pub export fn belay_calls_look(isolate: *Words) void {
     waker.looking(.of(isolate));
 }
 
-pub export fn belay_calls_next(isolate: *Words, more: bool) u32 {
-    return @intFromBool(foreign.next(.of(isolate), more));
+pub export fn belay_calls_next(isolate: *Words, patience: u32) u32 {
+    return @intFromBool(foreign.next(.of(isolate), @enumFromInt(patience)));
 }
 
 pub export fn belay_calls_cancel(isolate: *Words, index: u32, state: u32, queue: *Queue, retire: bool) u32 {

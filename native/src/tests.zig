@@ -4,6 +4,7 @@ const std = @import("std");
 const isolates = @import("isolate.zig");
 const registries = @import("registry.zig");
 const thunks = @import("thunk.zig");
+const foreign = @import("foreign.zig");
 const queues = @import("queue.zig");
 const root = @import("root.zig");
 const header = @import("header");
@@ -18,7 +19,7 @@ test {
     _ = @import("stack.zig");
     _ = @import("futex.zig");
     _ = @import("queue.zig");
-    _ = @import("foreign.zig");
+    _ = foreign;
     _ = @import("waker.zig");
     _ = @import("threads.zig");
     _ = @import("library.zig");
@@ -49,6 +50,9 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_CONTRACT_SAME, thunks.contract_same);
     try std.testing.expectEqual(header.BELAY_CONTRACT_POST, thunks.contract_post);
     try std.testing.expectEqual(header.BELAY_CONTRACT_WAIT, thunks.contract_wait);
+    try std.testing.expectEqual(header.BELAY_NEXT_FINISH, @intFromEnum(foreign.Patience.finish));
+    try std.testing.expectEqual(header.BELAY_NEXT_TAKE, @intFromEnum(foreign.Patience.take));
+    try std.testing.expectEqual(header.BELAY_NEXT_LINGER, @intFromEnum(foreign.Patience.linger));
     try std.testing.expectEqual(header.BELAY_FULL_BLOCK, @intFromEnum(queues.OnFull.block));
     try std.testing.expectEqual(header.BELAY_FULL_DROP_NEWEST, @intFromEnum(queues.OnFull.drop_newest));
     try std.testing.expectEqual(header.BELAY_FULL_DROP_OLDEST, @intFromEnum(queues.OnFull.drop_oldest));
