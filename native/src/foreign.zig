@@ -50,22 +50,20 @@ const Waiter = struct {
 
     const waiting = 0;
     const running = 1;
-    const answered = 2;
-    const abandoned = 3;
+    const answering = 2;
+    const answered = 3;
+    const abandoned = 4;
 
     fn letGo(waiter: *Waiter) void {
         if (waiter.holders.fetchSub(1, .acq_rel) == 1) allocator.destroy(waiter);
     }
 
-    /// Answers, if it still waits and JavaScript hasn't begun.
-    fn answerWaiting(waiter: *Waiter, result: u64) void {
-        if (waiter.state.cmpxchgStrong(waiting, running, .acquire, .monotonic) != null) return;
-        waiter.answerRunning(result);
-    }
-
-    fn answerRunning(waiter: *Waiter, result: u64) void {
+    /// Answers, if this is what it is about; another may have answered, and the thread may have gone on.
+    fn answer(waiter: *Waiter, state: u32, result: u64) void {
+        if (waiter.state.cmpxchgStrong(state, answering, .acquire, .monotonic) != null) return;
         waiter.result = result;
-        if (waiter.state.cmpxchgStrong(running, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);
+        waiter.state.store(answered, .release);
+        futex.wakeAll(&waiter.state);
     }
 };
 
@@ -267,7 +265,7 @@ fn discard(queue: *Queue, record: queues.Record) void {
         if (word != 0) freeString(word);
     }
     if (waiterOf(queue, record)) |waiter| {
-        waiter.answerWaiting(waiter.result);
+        waiter.answer(Waiter.waiting, waiter.result);
         waiter.letGo();
     }
     queue.release(record);
@@ -289,7 +287,7 @@ fn enlist(isolate: *Isolate, waiter: *Waiter) void {
     if (calls.waiters) |first| first.previous = waiter;
     calls.waiters = waiter;
     // Whoever ends the isolate answers those in the list, and those who come later find it ended.
-    if (!isolate.words.isLive()) waiter.answerWaiting(waiter.result);
+    if (!isolate.words.isLive()) waiter.answer(Waiter.waiting, waiter.result);
 }
 
 fn delist(isolate: *Isolate, waiter: *Waiter) void {
@@ -312,7 +310,7 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
     var state = waiter.state.load(.acquire);
     while (state != Waiter.answered) : (state = waiter.state.load(.acquire)) {
         const now = futex.now();
-        if (now >= deadline) {
+        if (now >= deadline and state != Waiter.answering) {
             if (waiter.state.cmpxchgStrong(state, Waiter.abandoned, .acquire, .acquire) != null) continue;
             const slot = waiter.slot;
             const which = if (state == Waiter.running) &slot.timeouts_running else &slot.timeouts_waiting;
@@ -323,7 +321,7 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
         }
         if (now < spin_end) {
             for (0..16) |_| std.atomic.spinLoopHint();
-        } else futex.wait(&waiter.state, state, deadline - now);
+        } else futex.wait(&waiter.state, state, deadline -| now);
     }
     return waiter.result;
 }
@@ -381,7 +379,8 @@ fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     const id = idOf(queue, record);
     const slot = thunks.slotOf(id.number);
     const waiter = waiterOf(queue, record);
-    const stale = @atomicLoad(u32, &slot.state, .monotonic) != id.state;
+    // The queue may have been another isolate's.
+    const stale = @atomicLoad(u32, &slot.state, .monotonic) != id.state or slot.isolate != isolate;
     if (stale or (waiter != null and waiter.?.state.cmpxchgStrong(Waiter.waiting, Waiter.running, .acquire, .monotonic) != null)) {
         discard(queue, record);
         return false;
@@ -423,7 +422,7 @@ fn finish(isolate: *Isolate) void {
     const calls = &isolate.calls;
     if (calls.waiter) |waiter| {
         calls.waiter = null;
-        waiter.answerRunning(isolate.words.result);
+        waiter.answer(Waiter.running, isolate.words.result);
         waiter.letGo();
     }
     for (calls.strings[0..calls.string_count]) |string| freeString(string);
@@ -442,10 +441,47 @@ pub fn createQueue(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_w
         queue.limit.store(limit, .monotonic);
         return queue;
     }
-    const queue = Queue.create(allocator, limit, on_full) orelse return null;
+    const queue = adopt(length, on_full) orelse Queue.create(allocator, limit, on_full) orelse return null;
+    queue.retired = false;
+    queue.limit.store(limit, .monotonic);
     queue.next = isolate.calls.queues;
     isolate.calls.queues = queue;
     return queue;
+}
+
+/// The queues of isolates that are gone, for those that come.
+var orphans: ?*Queue = null;
+var orphans_mutex: futex.Mutex = .{};
+
+fn adopt(length: u64, on_full: queues.OnFull) ?*Queue {
+    orphans_mutex.acquire();
+    defer orphans_mutex.release();
+    var link = &orphans;
+    while (link.*) |queue| : (link = &queue.next) {
+        if (queue.words.len != length or queue.on_full != on_full) continue;
+        link.* = queue.next;
+        return queue;
+    }
+    return null;
+}
+
+/// An isolate that has ended leaves its queues. On its thread.
+pub fn abandonQueues(isolate: *Isolate) void {
+    const calls = &isolate.calls;
+    finish(isolate);
+    calls.current = null;
+    while (calls.queues) |queue| {
+        calls.queues = queue.next;
+        {
+            while (!queue.beginTaking()) std.atomic.spinLoopHint();
+            defer queue.endTaking();
+            while (queue.take(lengthOf)) |record| discard(queue, record);
+        }
+        orphans_mutex.acquire();
+        defer orphans_mutex.release();
+        queue.next = orphans;
+        orphans = queue;
+    }
 }
 
 /// Ends what waits for a callback that is gone: threads that wait for its answer get the fallback, those that wait for
@@ -459,7 +495,7 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         defer calls.mutex.release();
         var waiters = calls.waiters;
         while (waiters) |waiter| : (waiters = waiter.next) {
-            if (waiter.slot.index == index) waiter.answerWaiting(waiter.result);
+            if (waiter.slot.index == index) waiter.answer(Waiter.waiting, waiter.result);
         }
     }
     var count: u32 = 0;
@@ -482,13 +518,14 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
 /// Nobody calls this isolate's JavaScript any more: every thread that waits for it goes on. It counts as gone.
 pub fn end(isolate: *Isolate) void {
     @atomicStore(u32, &isolate.words.live, 0, .release);
+    waker.silence(isolate);
     const calls = &isolate.calls;
     calls.mutex.acquire();
     defer calls.mutex.release();
     var waiters = calls.waiters;
     while (waiters) |waiter| : (waiters = waiter.next) {
-        waiter.answerWaiting(waiter.result);
-        waiter.answerRunning(waiter.result);
+        waiter.answer(Waiter.waiting, waiter.result);
+        waiter.answer(Waiter.running, waiter.result);
     }
     var queues_left = calls.queues;
     while (queues_left) |queue| : (queues_left = queue.next) queue.wakeSleepers();

@@ -192,6 +192,7 @@ fn countStale(isolate: *Isolate) void {
 /// Takes an isolate's place away: its tag may be used again, and goes on with its ids.
 pub fn leave(isolate: *Isolate) void {
     foreign.end(isolate);
+    foreign.abandonQueues(isolate);
     lock.acquire();
     defer lock.release();
     leaveLocked(isolate);

@@ -110,7 +110,10 @@ pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
     chunks.items[chunk] = .{ .owner = isolate, .shape = shape_number };
     const first = chunk * chunk_length;
     const slots = slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length];
-    for (slots) |*slot| slot.* = .{ .isolate = isolate };
+    for (slots) |*slot| {
+        // Calls that were queued for the last owner's callbacks must not be taken for those of this one's.
+        slot.* = .{ .isolate = isolate, .state = (slot.state & ~contract_mask) +% (contract_mask + 1) };
+    }
     isolate.words.chunk_slots = slots;
     isolate.words.chunk_code = address(@intCast(first));
     isolate.words.thunk_byte_length = arch.thunk_byte_length;

@@ -95,14 +95,16 @@ pub fn isConnected(isolate: *Isolate) bool {
     return @atomicLoad(?ThreadsafeFunction, &isolate.waker.function, .monotonic) != null;
 }
 
-/// Wakes nobody any more. On the isolate's thread.
-pub fn disconnect(isolate: *Isolate) void {
+/// From now on the isolate's JavaScript isn't woken any more, and what woke it isn't touched.
+pub fn silence(isolate: *Isolate) void {
+    _ = takeFunction(isolate);
+}
+
+fn takeFunction(isolate: *Isolate) ?ThreadsafeFunction {
     isolate.waker.mutex.acquire();
-    const function = isolate.waker.function;
-    isolate.waker.function = null;
-    isolate.waker.mutex.release();
-    const abort = 1;
-    if (function) |old| _ = api.release_threadsafe_function(old, abort);
+    defer isolate.waker.mutex.release();
+    defer isolate.waker.function = null;
+    return isolate.waker.function;
 }
 
 /// Deno loses a wake now and then (one in some thousands, under load). A thread repeats those that nobody has answered for
@@ -194,7 +196,8 @@ const watchdog = struct {
 fn envEnds(argument: ?*anyopaque) callconv(.c) void {
     const isolate: *Isolate = @ptrCast(@alignCast(argument));
     watchdog.remove(isolate);
-    disconnect(isolate);
+    const abort = 1;
+    if (takeFunction(isolate)) |function| _ = api.release_threadsafe_function(function, abort);
     isolates.leave(isolate);
 }
 
