@@ -19,6 +19,7 @@ test {
     _ = @import("futex.zig");
     _ = @import("queue.zig");
     _ = @import("foreign.zig");
+    _ = @import("foreign_tests.zig");
     _ = @import("waker.zig");
     _ = @import("threads.zig");
     _ = @import("library.zig");

@@ -286,7 +286,7 @@ fn probe() !*Isolate {
 }
 
 /// Takes an isolate of a test away, and gives the thunks that tests took to be taken afresh.
-fn dismiss(isolate: *Isolate) void {
+pub fn dismiss(isolate: *Isolate) void {
     isolates.leaveThread();
     for (0..chunks.items.len * chunk_length) |thunk| slotOf(@intCast(thunk)).* = .{};
     chunks.clearAndFree(allocator);

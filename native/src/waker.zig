@@ -20,7 +20,7 @@ const ThreadsafeFunction = *anyopaque;
 const Callback = *const fn (Env, CallbackInfo) callconv(.c) Value;
 
 /// Of Node-API, what is used here, by the names without `napi_`. The runtime's executable has it.
-const Api = struct {
+pub const Api = struct {
     create_function: *const fn (Env, [*]const u8, usize, Callback, ?*anyopaque, *Value) callconv(.c) c_int,
     set_named_property: *const fn (Env, Value, [*:0]const u8, Value) callconv(.c) c_int,
     create_string_utf8: *const fn (Env, [*]const u8, usize, *Value) callconv(.c) c_int,
@@ -48,6 +48,12 @@ fn loadApi() bool {
     }
     api_loaded = .loaded;
     return true;
+}
+
+/// For the tests, which have no runtime.
+pub fn useApi(other: Api) void {
+    api = other;
+    api_loaded = .loaded;
 }
 
 pub const Waker = struct {
