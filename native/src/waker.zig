@@ -59,6 +59,7 @@ pub fn useApi(other: Api) void {
 pub const Waker = struct {
     /// 1 from when a wake was asked for until JavaScript begins to look. Who queues something looks at these two.
     requested: std.atomic.Value(u32) align(128) = .init(0),
+    /// Changes under the mutex. Who only wants to know whether there is one reads it at any time.
     function: ?ThreadsafeFunction = null,
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
@@ -102,7 +103,7 @@ pub fn isConnected(isolate: *Isolate) bool {
 pub fn disconnect(isolate: *Isolate) void {
     isolate.waker.mutex.acquire();
     const function = isolate.waker.function;
-    isolate.waker.function = null;
+    @atomicStore(?ThreadsafeFunction, &isolate.waker.function, null, .monotonic);
     isolate.waker.mutex.release();
     const abort = 1;
     if (function) |old| _ = api.release_threadsafe_function(old, abort);
@@ -212,7 +213,7 @@ fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
         const isolate: *Isolate = .of(words);
         _ = api.unref_threadsafe_function(env, function.?);
         isolate.waker.mutex.acquire();
-        isolate.waker.function = function;
+        @atomicStore(?ThreadsafeFunction, &isolate.waker.function, function, .monotonic);
         isolate.waker.mutex.release();
         _ = api.add_env_cleanup_hook(env, envEnds, isolate);
         _ = watchdog.add(isolate);
