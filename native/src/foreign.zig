@@ -41,6 +41,7 @@ const Id = packed struct(u64) {
 const Waiter = struct {
     state: futex.Word = .init(waiting),
     holders: std.atomic.Value(u32) = .init(2),
+    /// The fallback at first. Only the isolate's thread writes it, and only while it runs the call.
     result: u64,
     slot: *Slot,
     /// The native call of the isolate's that this thread makes meanwhile, or 0.
@@ -57,13 +58,14 @@ const Waiter = struct {
         if (waiter.holders.fetchSub(1, .acq_rel) == 1) allocator.destroy(waiter);
     }
 
-    /// Answers, if it still waits and JavaScript hasn't begun.
-    fn answerWaiting(waiter: *Waiter, result: u64) void {
-        if (waiter.state.cmpxchgStrong(waiting, running, .acquire, .monotonic) != null) return;
-        waiter.answerRunning(result);
+    /// Answers with the fallback, if it still waits and JavaScript hasn't begun. From any thread.
+    fn answerWaiting(waiter: *Waiter) void {
+        if (waiter.state.cmpxchgStrong(waiting, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);
     }
 
+    /// Answers what the isolate's thread has begun, unless it did so already: who waits may be reading the answer.
     fn answerRunning(waiter: *Waiter, result: u64) void {
+        if (waiter.state.load(.monotonic) != running) return;
         waiter.result = result;
         if (waiter.state.cmpxchgStrong(running, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);
     }
@@ -251,7 +253,7 @@ fn discard(queue: *Queue, record: queues.Record) void {
         if (word != 0) freeString(word);
     }
     if (waiterOf(queue, record)) |waiter| {
-        waiter.answerWaiting(waiter.result);
+        waiter.answerWaiting();
         waiter.letGo();
     }
     queue.release(record);
@@ -273,7 +275,7 @@ fn enlist(isolate: *Isolate, waiter: *Waiter) void {
     if (calls.waiters) |first| first.previous = waiter;
     calls.waiters = waiter;
     // Whoever ends the isolate answers those in the list, and those who come later find it ended.
-    if (!isolate.words.isLive()) waiter.answerWaiting(waiter.result);
+    if (!isolate.words.isLive()) waiter.answerWaiting();
 }
 
 fn delist(isolate: *Isolate, waiter: *Waiter) void {
@@ -415,7 +417,7 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         defer calls.mutex.release();
         var waiters = calls.waiters;
         while (waiters) |waiter| : (waiters = waiter.next) {
-            if (waiter.slot.index == index) waiter.answerWaiting(waiter.result);
+            if (waiter.slot.index == index) waiter.answerWaiting();
         }
     }
     var count: u32 = 0;
@@ -443,9 +445,9 @@ pub fn end(isolate: *Isolate) void {
     defer calls.mutex.release();
     var waiters = calls.waiters;
     while (waiters) |waiter| : (waiters = waiter.next) {
-        waiter.answerWaiting(waiter.result);
-        waiter.answerRunning(waiter.result);
+        waiter.answerWaiting();
     }
+    if (calls.waiter) |waiter| waiter.answerRunning(waiter.result);
     var queues_left = calls.queues;
     while (queues_left) |queue| : (queues_left = queue.next) queue.wakeSleepers();
 }
