@@ -34,19 +34,20 @@ pub const Api = struct {
     add_env_cleanup_hook: *const fn (Env, *const fn (?*anyopaque) callconv(.c) void, ?*anyopaque) callconv(.c) c_int,
 };
 var api: Api = undefined;
-var api_loaded: enum { untried, missing, loaded } = .untried;
+var api_loaded: enum(u8) { untried, missing, loaded } = .untried;
 
-/// Runs on a JavaScript thread, with the runtime's own lock on loading modules; doing it twice does no harm.
+/// Runs on a JavaScript thread; several that do it at once store the same.
 fn loadApi() bool {
-    if (api_loaded != .untried) return api_loaded == .loaded;
+    const known = @atomicLoad(@TypeOf(api_loaded), &api_loaded, .acquire);
+    if (known != .untried) return known == .loaded;
     inline for (@typeInfo(Api).@"struct".fields) |field| {
         const address = libraries.symbolOfProgram("napi_" ++ field.name) orelse {
-            api_loaded = .missing;
+            @atomicStore(@TypeOf(api_loaded), &api_loaded, .missing, .release);
             return false;
         };
-        @field(api, field.name) = @ptrCast(@alignCast(address));
+        @atomicStore(field.type, &@field(api, field.name), @ptrCast(@alignCast(address)), .monotonic);
     }
-    api_loaded = .loaded;
+    @atomicStore(@TypeOf(api_loaded), &api_loaded, .loaded, .release);
     return true;
 }
 
