@@ -4,6 +4,7 @@ const std = @import("std");
 pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
     const optimize = b.standardOptimizeOption(.{});
+    const sanitize_thread = b.option(bool, "sanitize-thread", "Run the tests under ThreadSanitizer") orelse false;
 
     const core = b.createModule(.{
         .root_source_file = b.path("src/root.zig"),
@@ -26,6 +27,7 @@ pub fn build(b: *std.Build) void {
         .target = target,
         .optimize = optimize,
         .link_libc = true,
+        .sanitize_thread = sanitize_thread,
     });
     const header = b.addTranslateC(.{
         .root_source_file = b.path("include/belay.h"),

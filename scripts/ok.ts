@@ -7,7 +7,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { build, zigTarget } from "./build.ts";
+import { build, host, zigTarget } from "./build.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
@@ -65,6 +65,15 @@ const steps: Readonly<Record<string, () => void>> = {
     run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...modules]);
   },
   native: () => nativeTests(),
+  /** The native tests under ThreadSanitizer: a race fails them. */
+  races() {
+    if (host.os !== "linux") {
+      throw new MissingError(
+        'Cannot look for "races": Zig builds with ThreadSanitizer where the system is Linux, not here',
+      );
+    }
+    runZig(["build", "test", "-Dsanitize-thread", "--summary", "all"], { cwd: join(root, "native") });
+  },
   /** The native tests for x64 Windows, under Wine. */
   windows() {
     const env = environmentForZig(wine(), "wine");

@@ -41,6 +41,7 @@ const Id = packed struct(u64) {
 const Waiter = struct {
     state: futex.Word = .init(waiting),
     holders: std.atomic.Value(u32) = .init(2),
+    /// The fallback at first. Only the isolate's thread writes it, and only while it runs the call.
     result: u64,
     slot: *Slot,
     /// The native call of the isolate's that this thread makes meanwhile, or 0.
@@ -50,17 +51,21 @@ const Waiter = struct {
 
     const waiting = 0;
     const running = 1;
-    const answering = 2;
-    const answered = 3;
-    const abandoned = 4;
+    const answered = 2;
+    const abandoned = 3;
 
     fn letGo(waiter: *Waiter) void {
         if (waiter.holders.fetchSub(1, .acq_rel) == 1) allocator.destroy(waiter);
     }
 
-    /// Answers, if this is what it is about; another may have answered, and the thread may have gone on.
-    fn answer(waiter: *Waiter, state: u32, result: u64) void {
-        if (waiter.state.cmpxchgStrong(state, answering, .acquire, .monotonic) != null) return;
+    /// Answers with the fallback, if it still waits and JavaScript hasn't begun. From any thread.
+    fn answerWaiting(waiter: *Waiter) void {
+        if (waiter.state.cmpxchgStrong(waiting, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);
+    }
+
+    /// Answers what the isolate's thread has begun, unless it did so already: who waits may be reading the answer.
+    fn answerRunning(waiter: *Waiter, result: u64) void {
+        if (waiter.state.load(.monotonic) != running) return;
         waiter.result = result;
         waiter.state.store(answered, .release);
         futex.wakeAll(&waiter.state);
@@ -265,7 +270,7 @@ fn discard(queue: *Queue, record: queues.Record) void {
         if (word != 0) freeString(word);
     }
     if (waiterOf(queue, record)) |waiter| {
-        waiter.answer(Waiter.waiting, waiter.result);
+        waiter.answerWaiting();
         waiter.letGo();
     }
     queue.release(record);
@@ -287,7 +292,7 @@ fn enlist(isolate: *Isolate, waiter: *Waiter) void {
     if (calls.waiters) |first| first.previous = waiter;
     calls.waiters = waiter;
     // Whoever ends the isolate answers those in the list, and those who come later find it ended.
-    if (!isolate.words.isLive()) waiter.answer(Waiter.waiting, waiter.result);
+    if (!isolate.words.isLive()) waiter.answerWaiting();
 }
 
 fn delist(isolate: *Isolate, waiter: *Waiter) void {
@@ -310,7 +315,7 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
     var state = waiter.state.load(.acquire);
     while (state != Waiter.answered) : (state = waiter.state.load(.acquire)) {
         const now = futex.now();
-        if (now >= deadline and state != Waiter.answering) {
+        if (now >= deadline) {
             if (waiter.state.cmpxchgStrong(state, Waiter.abandoned, .acquire, .acquire) != null) continue;
             const slot = waiter.slot;
             const which = if (state == Waiter.running) &slot.timeouts_running else &slot.timeouts_waiting;
@@ -422,7 +427,7 @@ fn finish(isolate: *Isolate) void {
     const calls = &isolate.calls;
     if (calls.waiter) |waiter| {
         calls.waiter = null;
-        waiter.answer(Waiter.running, isolate.words.result);
+        waiter.answerRunning(isolate.words.result);
         waiter.letGo();
     }
     for (calls.strings[0..calls.string_count]) |string| freeString(string);
@@ -465,6 +470,17 @@ fn adopt(length: u64, on_full: queues.OnFull) ?*Queue {
     return null;
 }
 
+/// Tests give the queues back that the process would keep.
+pub fn freeOrphans() void {
+    if (!builtin.is_test) @compileError("a thread may hold on to a queue for any time");
+    while (orphans) |queue| {
+        orphans = queue.next;
+        // What threads queued that had not heard of the end.
+        while (queue.take(lengthOf)) |record| discard(queue, record);
+        queue.destroy(allocator);
+    }
+}
+
 /// An isolate that has ended leaves its queues. On its thread.
 pub fn abandonQueues(isolate: *Isolate) void {
     const calls = &isolate.calls;
@@ -495,7 +511,7 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         defer calls.mutex.release();
         var waiters = calls.waiters;
         while (waiters) |waiter| : (waiters = waiter.next) {
-            if (waiter.slot.index == index) waiter.answer(Waiter.waiting, waiter.result);
+            if (waiter.slot.index == index) waiter.answerWaiting();
         }
     }
     var count: u32 = 0;
@@ -524,9 +540,9 @@ pub fn end(isolate: *Isolate) void {
     defer calls.mutex.release();
     var waiters = calls.waiters;
     while (waiters) |waiter| : (waiters = waiter.next) {
-        waiter.answer(Waiter.waiting, waiter.result);
-        waiter.answer(Waiter.running, waiter.result);
+        waiter.answerWaiting();
     }
+    if (calls.waiter) |waiter| waiter.answerRunning(waiter.result);
     var queues_left = calls.queues;
     while (queues_left) |queue| : (queues_left = queue.next) queue.wakeSleepers();
 }

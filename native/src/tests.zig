@@ -20,6 +20,7 @@ test {
     _ = @import("futex.zig");
     _ = @import("queue.zig");
     _ = foreign;
+    _ = @import("foreign_tests.zig");
     _ = @import("waker.zig");
     _ = @import("threads.zig");
     _ = @import("library.zig");

@@ -110,14 +110,23 @@ pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
     chunks.items[chunk] = .{ .owner = isolate, .shape = shape_number };
     const first = chunk * chunk_length;
     const slots = slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length];
-    for (slots) |*slot| {
-        // Calls that were queued for the last owner's callbacks must not be taken for those of this one's.
-        slot.* = .{ .isolate = isolate, .state = (slot.state & ~contract_mask) +% (contract_mask + 1) };
-    }
+    for (slots) |*slot| reuse(slot, isolate);
     isolate.words.chunk_slots = slots;
     isolate.words.chunk_code = address(@intCast(first));
     isolate.words.thunk_byte_length = arch.thunk_byte_length;
     return @intCast(first);
+}
+
+/// Gives a thunk to another isolate. C may be calling it right now, for the one before, whose state must not come again:
+/// what has been queued says by it whose it is. Its layout stays the same, as the shape does.
+fn reuse(slot: *Slot, isolate: *Isolate) void {
+    const old = @atomicLoad(u32, &slot.state, .monotonic);
+    @atomicStore(u32, &slot.state, (old & ~contract_mask) +% contract_mask + 1, .seq_cst);
+    @atomicStore(?*Isolate, &slot.isolate, isolate, .release);
+    @atomicStore(u64, &slot.fallback, 0, .release);
+    inline for (.{ "foreign_calls", "dropped", "timeouts_waiting", "timeouts_running", "noted" }) |name| {
+        @atomicStore(@FieldType(Slot, name), &@field(slot, name), 0, .monotonic);
+    }
 }
 
 /// A chunk that nobody has had.
@@ -197,7 +206,7 @@ fn codeBetween(comptime start: []const u8, comptime end: []const u8) []const u8 
 /// Answers the bits for the integer and the float result register.
 fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) u64 {
     const slot = slotOf(number);
-    const isolate = slot.isolate orelse return 0;
+    const isolate = @atomicLoad(?*Isolate, &slot.isolate, .monotonic) orelse return 0;
     const contract = @atomicLoad(u32, &slot.state, .monotonic) & contract_mask;
     if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) {
         if (contract == contract_same or !isolate.words.isLive()) return foreign(slot, isolate);
@@ -289,7 +298,7 @@ fn probe() !*Isolate {
 }
 
 /// Takes an isolate of a test away, and gives the thunks that tests took to be taken afresh.
-fn dismiss(isolate: *Isolate) void {
+pub fn dismiss(isolate: *Isolate) void {
     isolates.leaveThread();
     for (0..chunks.items.len * chunk_length) |thunk| slotOf(@intCast(thunk)).* = .{};
     chunks.clearAndFree(allocator);
@@ -472,7 +481,10 @@ test "fresh chunks come first, then those of the same shape whose isolate left f
     }
     try std.testing.expect(second.departure > first.departure);
     while (chunks.items.len < chunks_of_block) _ = claim(isolate, "c").?;
+    slotOf(0).state = 4 | contract_post;
     try std.testing.expectEqual(@as(?u32, 0), claim(isolate, "a"));
+    // What was queued for the isolate before would be taken for this one's if its states came again.
+    try std.testing.expectEqual(@as(u32, 8), slotOf(0).state);
     try std.testing.expectEqual(@as(?u32, second_one), claim(isolate, "a"));
     try std.testing.expectEqual(@as(?u32, first_other), claim(isolate, "b"));
     try std.testing.expectEqual(@as(?u32, block_length), claim(isolate, "b"));

@@ -20,7 +20,7 @@ const ThreadsafeFunction = *anyopaque;
 const Callback = *const fn (Env, CallbackInfo) callconv(.c) Value;
 
 /// Of Node-API, what is used here, by the names without `napi_`. The runtime's executable has it.
-const Api = struct {
+pub const Api = struct {
     create_function: *const fn (Env, [*]const u8, usize, Callback, ?*anyopaque, *Value) callconv(.c) c_int,
     set_named_property: *const fn (Env, Value, [*:0]const u8, Value) callconv(.c) c_int,
     create_string_utf8: *const fn (Env, [*]const u8, usize, *Value) callconv(.c) c_int,
@@ -35,28 +35,37 @@ const Api = struct {
     add_env_cleanup_hook: *const fn (Env, *const fn (?*anyopaque) callconv(.c) void, ?*anyopaque) callconv(.c) c_int,
 };
 var api: Api = undefined;
-var api_loaded: enum { untried, missing, loaded } = .untried;
+var api_loaded: enum(u8) { untried, missing, loaded } = .untried;
 
-/// Runs on a JavaScript thread, with the runtime's own lock on loading modules; doing it twice does no harm.
+/// Runs on a JavaScript thread; several that do it at once store the same.
 fn loadApi() bool {
-    if (api_loaded != .untried) return api_loaded == .loaded;
+    const known = @atomicLoad(@TypeOf(api_loaded), &api_loaded, .acquire);
+    if (known != .untried) return known == .loaded;
     inline for (@typeInfo(Api).@"struct".fields) |field| {
         const address = libraries.symbolOfProgram("napi_" ++ field.name) orelse {
-            api_loaded = .missing;
+            @atomicStore(@TypeOf(api_loaded), &api_loaded, .missing, .release);
             return false;
         };
-        @field(api, field.name) = @ptrCast(@alignCast(address));
+        @atomicStore(field.type, &@field(api, field.name), @ptrCast(@alignCast(address)), .monotonic);
     }
-    api_loaded = .loaded;
+    @atomicStore(@TypeOf(api_loaded), &api_loaded, .loaded, .release);
     return true;
+}
+
+/// For the tests, which have no runtime.
+pub fn useApi(other: Api) void {
+    api = other;
+    api_loaded = .loaded;
 }
 
 pub const Waker = struct {
     /// 1 from when a wake was asked for until JavaScript begins to look. Who queues something looks at these two.
     requested: std.atomic.Value(u32) align(128) = .init(0),
+    /// Changes under the mutex. Who only wants to know whether there is one reads it at any time.
     function: ?ThreadsafeFunction = null,
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
+    silent: bool = false,
     /// Whether the runtime is one that loses wakes.
     watched: bool = false,
     /// How often JavaScript began to look.
@@ -71,6 +80,7 @@ pub const Waker = struct {
         waker.mutex.acquire();
         defer waker.mutex.release();
         const nonblocking = 0;
+        if (waker.silent) return;
         if (waker.function) |function| _ = api.call_threadsafe_function(function, null, nonblocking);
     }
 };
@@ -97,13 +107,15 @@ pub fn isConnected(isolate: *Isolate) bool {
 
 /// From now on the isolate's JavaScript isn't woken any more, and what woke it isn't touched.
 pub fn silence(isolate: *Isolate) void {
-    _ = takeFunction(isolate);
+    isolate.waker.mutex.acquire();
+    defer isolate.waker.mutex.release();
+    isolate.waker.silent = true;
 }
 
 fn takeFunction(isolate: *Isolate) ?ThreadsafeFunction {
     isolate.waker.mutex.acquire();
     defer isolate.waker.mutex.release();
-    defer isolate.waker.function = null;
+    defer @atomicStore(?ThreadsafeFunction, &isolate.waker.function, null, .monotonic);
     return isolate.waker.function;
 }
 
@@ -222,7 +234,7 @@ fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
         const isolate: *Isolate = .of(words);
         _ = api.unref_threadsafe_function(env, function.?);
         isolate.waker.mutex.acquire();
-        isolate.waker.function = function;
+        @atomicStore(?ThreadsafeFunction, &isolate.waker.function, function, .monotonic);
         isolate.waker.mutex.release();
         _ = api.add_env_cleanup_hook(env, envEnds, isolate);
         isolate.waker.watched = watched and watchdog.add(isolate);

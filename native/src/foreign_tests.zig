@@ -1,0 +1,645 @@
+//! Calls from other threads, end to end: real thunks and threads, with a Node-API and a JavaScript that are the tests' own.
+
+const std = @import("std");
+const foreign = @import("foreign.zig");
+const futex = @import("futex.zig");
+const isolates = @import("isolate.zig");
+const queues = @import("queue.zig");
+const thunks = @import("thunk.zig");
+const waker = @import("waker.zig");
+const Isolate = isolates.Isolate;
+const Queue = queues.Queue;
+const Slot = thunks.Slot;
+const gpa = std.testing.allocator;
+
+const Value = ?*anyopaque;
+const Callback = *const fn (Value, Value) callconv(.c) Value;
+
+/// A runtime with one JavaScript thread: that of the test. What Node-API calls an environment, a thread-safe function or a
+/// value, is a pointer to this.
+const Runtime = struct {
+    isolate: *Isolate = undefined,
+    connect: ?Callback = null,
+    connected: bool = false,
+    cleanup: ?*const fn (?*anyopaque) callconv(.c) void = null,
+    cleanup_argument: ?*anyopaque = null,
+    /// 1 when the loop is to call JavaScript.
+    signal: futex.Word = .init(0),
+    /// How many calls of the thread-safe function are still to be lost, and how many there were.
+    deaf: std.atomic.Value(u32) = .init(0),
+    signals: std.atomic.Value(u32) = .init(0),
+    released: std.atomic.Value(bool) = .init(false),
+    called_after_release: std.atomic.Value(bool) = .init(false),
+    /// What JavaScript does with a call; its arguments and result are in the isolate's words.
+    handle: *const fn (runtime: *Runtime, words: *isolates.Words) void,
+    context: ?*anyopaque = null,
+    handled: u64 = 0,
+
+    fn of(pointer: ?*anyopaque) *Runtime {
+        return @ptrCast(@alignCast(pointer.?));
+    }
+
+    const api: waker.Api = .{
+        .create_function = createFunction,
+        .set_named_property = setNamedProperty,
+        .create_string_utf8 = createString,
+        .get_boolean = getBoolean,
+        .get_cb_info = getCallbackInfo,
+        .get_value_bigint_uint64 = getBigint,
+        .get_value_bool = getBool,
+        .create_threadsafe_function = createThreadsafeFunction,
+        .call_threadsafe_function = callThreadsafeFunction,
+        .release_threadsafe_function = releaseThreadsafeFunction,
+        .unref_threadsafe_function = unrefThreadsafeFunction,
+        .add_env_cleanup_hook = addCleanupHook,
+    };
+    fn createFunction(env: Value, _: [*]const u8, _: usize, callback: Callback, _: ?*anyopaque, value: *Value) callconv(.c) c_int {
+        of(env).connect = callback;
+        value.* = env;
+        return 0;
+    }
+    fn setNamedProperty(_: Value, _: Value, _: [*:0]const u8, _: Value) callconv(.c) c_int {
+        return 0;
+    }
+    fn createString(env: Value, _: [*]const u8, _: usize, value: *Value) callconv(.c) c_int {
+        value.* = env;
+        return 0;
+    }
+    fn getBoolean(env: Value, answer: bool, _: *Value) callconv(.c) c_int {
+        of(env).connected = answer;
+        return 0;
+    }
+    fn getCallbackInfo(env: Value, _: Value, count: *usize, values: [*]Value, _: ?*Value, _: ?*?*anyopaque) callconv(.c) c_int {
+        count.* = 3;
+        for (values[0..3]) |*value| value.* = env;
+        return 0;
+    }
+    fn getBigint(env: Value, _: Value, value: *u64, lossless: *bool) callconv(.c) c_int {
+        value.* = @intFromPtr(&of(env).isolate.words);
+        lossless.* = true;
+        return 0;
+    }
+    fn getBool(_: Value, _: Value, watched: *bool) callconv(.c) c_int {
+        watched.* = true;
+        return 0;
+    }
+    fn createThreadsafeFunction(env: Value, _: Value, _: Value, _: Value, _: usize, _: usize, _: ?*anyopaque, _: ?*const anyopaque, _: ?*anyopaque, _: ?*const anyopaque, function: *?*anyopaque) callconv(.c) c_int {
+        function.* = env;
+        return 0;
+    }
+    fn callThreadsafeFunction(function: *anyopaque, _: ?*anyopaque, _: c_uint) callconv(.c) c_int {
+        const runtime = of(function);
+        if (runtime.released.load(.acquire)) runtime.called_after_release.store(true, .release);
+        _ = runtime.signals.fetchAdd(1, .monotonic);
+        // Calls are made under the waker's mutex.
+        const deaf = runtime.deaf.load(.monotonic);
+        if (deaf > 0) {
+            runtime.deaf.store(deaf - 1, .monotonic);
+            return 0;
+        }
+        runtime.signal.store(1, .release);
+        futex.wakeAll(&runtime.signal);
+        return 0;
+    }
+    fn releaseThreadsafeFunction(function: *anyopaque, _: c_uint) callconv(.c) c_int {
+        of(function).released.store(true, .release);
+        return 0;
+    }
+    fn unrefThreadsafeFunction(_: Value, _: *anyopaque) callconv(.c) c_int {
+        return 0;
+    }
+    fn addCleanupHook(env: Value, hook: *const fn (?*anyopaque) callconv(.c) void, argument: ?*anyopaque) callconv(.c) c_int {
+        of(env).cleanup = hook;
+        of(env).cleanup_argument = argument;
+        return 0;
+    }
+
+    /// Attaches this thread and connects it.
+    fn start(runtime: *Runtime) !void {
+        waker.useApi(api);
+        runtime.isolate = isolates.attach(gpa, false, isolates.test_stack).?;
+        _ = waker.napi_register_module_v1(runtime, runtime);
+        _ = runtime.connect.?(runtime, runtime);
+        try std.testing.expect(runtime.connected);
+    }
+
+    /// The environment ends, as it does when a worker is terminated.
+    fn end(runtime: *Runtime) void {
+        if (runtime.cleanup) |cleanup| cleanup(runtime.cleanup_argument);
+        runtime.cleanup = null;
+    }
+
+    /// Ends what is still there, and looks whether everything was given back that has to be.
+    fn stop(runtime: *Runtime) void {
+        runtime.end();
+        isolates.leaveThread();
+        foreign.freeOrphans();
+        thunks.dismiss(runtime.isolate);
+        std.testing.expect(runtime.released.load(.acquire)) catch unreachable;
+        std.testing.expect(!runtime.called_after_release.load(.acquire)) catch unreachable;
+    }
+
+    /// What `look` in wake.ts does: all that is queued.
+    fn look(runtime: *Runtime) void {
+        waker.looking(runtime.isolate);
+        while (foreign.next(runtime.isolate, .take)) {
+            runtime.handle(runtime, &runtime.isolate.words);
+            runtime.handled += 1;
+        }
+    }
+
+    /// A turn of the event loop: sleeps until a wake, and looks. Only a wake makes it look.
+    fn turn(runtime: *Runtime) void {
+        const give_up = futex.now() + 10 * std.time.ns_per_s;
+        while (runtime.signal.load(.acquire) == 0) {
+            if (futex.now() > give_up) @panic("no wake for ten seconds");
+            futex.wait(&runtime.signal, 0, std.time.ns_per_s);
+        }
+        runtime.signal.store(0, .monotonic);
+        runtime.look();
+    }
+
+    fn turnUntil(runtime: *Runtime, handled: u64) void {
+        while (runtime.handled < handled) runtime.turn();
+    }
+
+    /// Turns until so many calls were handled or dropped. A call that is dropped need not wake anybody.
+    fn turnUntilAll(runtime: *Runtime, count: u64) void {
+        while (runtime.handled + @atomicLoad(u32, &runtime.isolate.words.dropped, .monotonic) < count) {
+            futex.wait(&runtime.signal, 0, std.time.ns_per_ms);
+            if (runtime.signal.swap(0, .acquire) == 1) runtime.look();
+        }
+    }
+};
+
+/// A callback with a contract, set up in the order in which JavaScript does it.
+const Bridge = struct {
+    runtime: *Runtime,
+    number: u32,
+    queue: *Queue,
+    function: *const anyopaque,
+
+    const Options = struct {
+        contract: u32 = thunks.contract_post,
+        /// All of its arguments are in integer registers.
+        integers: u32 = 2,
+        strings: u64 = 0,
+        capacity: u32 = 64,
+        on_full: queues.OnFull = .block,
+        timeout_ms: u32 = 60_000,
+        fallback: u64 = fallback,
+        /// Another callback's queue.
+        queue: ?*Queue = null,
+    };
+    const fallback = 1 << 40;
+
+    fn open(runtime: *Runtime, options: Options) Bridge {
+        const isolate = runtime.isolate;
+        const number = thunks.claim(isolate, "test").?;
+        const slot = thunks.slotOf(number);
+        slot.index = number;
+        slot.fallback = options.fallback;
+        slot.layout = options.integers << 8;
+        const extra = @as(u32, @intFromBool(options.contract == thunks.contract_wait)) + @intFromBool(options.strings != 0);
+        const queue = options.queue orelse
+            foreign.createQueue(isolate, options.capacity, slot.layout, extra, options.on_full).?;
+        const bridge: Bridge = .{ .runtime = runtime, .number = number, .queue = queue, .function = isolate.words.chunk_code.? };
+        const state = bridge.close();
+        @atomicStore(u64, &slot.strings, options.strings, .seq_cst);
+        @atomicStore(?*Queue, &slot.queue, queue, .seq_cst);
+        @atomicStore(u32, &slot.timeout_ms, options.timeout_ms, .seq_cst);
+        @atomicStore(u32, &slot.state, (state & ~thunks.contract_mask) + 4 + options.contract, .seq_cst);
+        return bridge;
+    }
+
+    fn slotOf(bridge: Bridge) *Slot {
+        return thunks.slotOf(bridge.number);
+    }
+
+    /// The contract ends, but for what `foreign.cancel` does. Answers the state before.
+    fn close(bridge: Bridge) u32 {
+        const state = @atomicLoad(u32, &bridge.slotOf().state, .monotonic);
+        @atomicStore(u32, &bridge.slotOf().state, (state & ~thunks.contract_mask) + 4, .seq_cst);
+        return state;
+    }
+
+    fn cancel(bridge: Bridge) u32 {
+        return foreign.cancel(bridge.runtime.isolate, bridge.number, bridge.close(), bridge.queue, true);
+    }
+
+    fn call(bridge: Bridge, first: u64, second: u64) u64 {
+        const function: *const fn (u64, u64) callconv(.c) u64 = @ptrCast(@alignCast(bridge.function));
+        return function(first, second);
+    }
+};
+
+/// Lets the first word of a test's thread be seen by another one, and waits for it.
+const Flag = struct {
+    word: futex.Word = .init(0),
+    fn raise(flag: *Flag) void {
+        flag.word.store(1, .release);
+        futex.wakeAll(&flag.word);
+    }
+    fn wait(flag: *Flag) void {
+        while (!flag.isUp()) futex.wait(&flag.word, 0, std.time.ns_per_s);
+    }
+    fn isUp(flag: *Flag) bool {
+        return flag.word.load(.acquire) == 1;
+    }
+};
+
+/// Checks that each thread's calls come in the order in which it made them: thread and number are the arguments.
+const Order = struct {
+    next: [4]u64 = @splat(0),
+    /// Calls may be missing.
+    gaps: bool = false,
+    wrong: u32 = 0,
+
+    fn handle(runtime: *Runtime, words: *isolates.Words) void {
+        const order: *Order = @ptrCast(@alignCast(runtime.context.?));
+        const next = &order.next[@intCast(words.arguments[0])];
+        const number = words.arguments[1];
+        if (number < next.* or (number != next.* and !order.gaps)) order.wrong += 1;
+        next.* = number + 1;
+    }
+};
+
+const Poster = struct {
+    fn run(bridge: Bridge, id: u64, count: u64) void {
+        for (0..count) |i| _ = bridge.call(id, i);
+    }
+};
+
+fn ignore(_: *Runtime, _: *isolates.Words) void {}
+
+test "post: four threads, a queue that is often full, an event loop that only wakes start: none is lost, all in order" {
+    const count = 20_000;
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    var poster: [4]std.Thread = undefined;
+    for (&poster, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Poster.run, .{ bridge, id, count });
+    runtime.turnUntil(4 * count);
+    for (poster) |thread| thread.join();
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+    try std.testing.expectEqual([4]u64{ count, count, count, count }, order.next);
+    try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.dropped);
+    try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.foreign_calls);
+}
+
+test "post: callbacks with different arguments share a queue, a thread's calls come in order across them" {
+    const Both = struct {
+        fn run(bridges: [2]Bridge, id: u64) void {
+            for (0..5000) |i| _ = bridges[i % 2].call(id, i);
+        }
+    };
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const first: Bridge = .open(&runtime, .{});
+    const second: Bridge = .open(&runtime, .{ .integers = 4, .queue = first.queue });
+    var threads: [2]std.Thread = undefined;
+    for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Both.run, .{ [_]Bridge{ first, second }, id });
+    runtime.turnUntil(10_000);
+    for (threads) |thread| thread.join();
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+}
+
+test "post: on the isolate's own thread a call is queued, and dropped when the queue is full" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .capacity = 3 });
+    for (0..5) |i| try std.testing.expectEqual(Bridge.fallback, bridge.call(0, i));
+    try std.testing.expectEqual(@as(u64, 0), runtime.handled);
+    runtime.turn();
+    try std.testing.expectEqual(@as(u64, 3), runtime.handled);
+    try std.testing.expectEqual(@as(u32, 2), bridge.slotOf().dropped);
+    try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.dropped);
+    try std.testing.expectEqual(@as(u32, isolates.attention_foreign), runtime.isolate.words.attention);
+}
+
+test "post: a thread that finds no space for its time drops its call" {
+    var runtime: Runtime = .{ .handle = ignore };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .capacity = 2, .timeout_ms = 10 });
+    const thread = try std.Thread.spawn(.{}, Poster.run, .{ bridge, 0, 3 });
+    thread.join();
+    runtime.turn();
+    try std.testing.expectEqual(@as(u64, 2), runtime.handled);
+    try std.testing.expectEqual(@as(u32, 1), bridge.slotOf().dropped);
+}
+
+test "post: JavaScript that stops after each call and wakes itself for the rest gets all" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .capacity = 8 });
+    const thread = try std.Thread.spawn(.{}, Poster.run, .{ bridge, 0, 3000 });
+    while (runtime.handled < 3000) {
+        while (runtime.signal.swap(0, .acquire) == 0) futex.wait(&runtime.signal, 0, std.time.ns_per_s);
+        waker.looking(runtime.isolate);
+        if (!foreign.next(runtime.isolate, .take)) continue;
+        runtime.handle(&runtime, &runtime.isolate.words);
+        runtime.handled += 1;
+        _ = foreign.next(runtime.isolate, .finish);
+        waker.wake(runtime.isolate);
+    }
+    thread.join();
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+}
+
+test "wait: each of four threads gets its own answers" {
+    const Asker = struct {
+        const count = 2000;
+        var wrong: std.atomic.Value(u32) = .init(0);
+        fn run(bridge: Bridge, id: u64) void {
+            for (0..count) |i| {
+                if (bridge.call(id, i) != (id << 32) + i) _ = wrong.fetchAdd(1, .monotonic);
+            }
+        }
+        fn handle(_: *Runtime, words: *isolates.Words) void {
+            words.result = (words.arguments[0] << 32) + words.arguments[1];
+        }
+    };
+    var runtime: Runtime = .{ .handle = Asker.handle };
+    try runtime.start();
+    defer runtime.stop();
+    // Smaller than the number of threads: they also wait for space.
+    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 3 });
+    var threads: [4]std.Thread = undefined;
+    for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Asker.run, .{ bridge, id });
+    runtime.turnUntil(4 * Asker.count);
+    for (threads) |thread| thread.join();
+    try std.testing.expectEqual(@as(u32, 0), Asker.wrong.load(.monotonic));
+    try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.timeouts);
+}
+
+/// One call on a thread of its own.
+const Ask = struct {
+    bridge: Bridge,
+    answer: u64 = 0,
+    thread: std.Thread = undefined,
+
+    fn start(ask: *Ask) !void {
+        ask.thread = try std.Thread.spawn(.{}, run, .{ask});
+    }
+    fn run(ask: *Ask) void {
+        ask.answer = ask.bridge.call(1, 2);
+    }
+    fn join(ask: *Ask) u64 {
+        ask.thread.join();
+        return ask.answer;
+    }
+};
+
+test "wait: nobody looks in time, and then the function takes too long" {
+    const Slow = struct {
+        var ask: *Ask = undefined;
+        fn handle(_: *Runtime, words: *isolates.Words) void {
+            // Answers when nobody listens any more.
+            words.result = ask.join();
+        }
+    };
+    var runtime: Runtime = .{ .handle = Slow.handle };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .timeout_ms = 20 });
+    var unseen: Ask = .{ .bridge = bridge };
+    try unseen.start();
+    try std.testing.expectEqual(Bridge.fallback, unseen.join());
+    runtime.turn();
+    try std.testing.expectEqual(@as(u64, 0), runtime.handled);
+    try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts_waiting);
+
+    @atomicStore(u32, &bridge.slotOf().timeout_ms, 500, .seq_cst);
+    var slow: Ask = .{ .bridge = bridge };
+    Slow.ask = &slow;
+    try slow.start();
+    runtime.turnUntil(1);
+    try std.testing.expectEqual(Bridge.fallback, slow.answer);
+    try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts_running);
+    try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.timeouts);
+}
+
+/// Waits until a condition of another thread's holds.
+fn untilSleeping(queue: *Queue) void {
+    while (queue.sleepers.load(.acquire) == 0) std.Thread.yield() catch {};
+}
+fn untilQueued(queue: *Queue) void {
+    while (@atomicLoad(u64, &queue.words[0], .acquire) == 0) std.Thread.yield() catch {};
+}
+
+test "the isolate ends while threads wait for an answer and for space: all go on at once" {
+    var runtime: Runtime = .{ .handle = ignore };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 1 });
+    var first: Ask = .{ .bridge = bridge };
+    var second: Ask = .{ .bridge = bridge };
+    try first.start();
+    untilQueued(bridge.queue);
+    try second.start();
+    untilSleeping(bridge.queue);
+    const start = futex.now();
+    foreign.end(runtime.isolate);
+    try std.testing.expectEqual(Bridge.fallback, first.join());
+    try std.testing.expectEqual(Bridge.fallback, second.join());
+    try std.testing.expect(futex.now() - start < 10 * std.time.ns_per_s);
+    // From now on its thunks answer for themselves.
+    var third: Ask = .{ .bridge = bridge };
+    try third.start();
+    try std.testing.expectEqual(Bridge.fallback, third.join());
+    try std.testing.expectEqual(@as(u32, 1), runtime.isolate.words.foreign_calls);
+    _ = bridge.close();
+    runtime.look();
+    try std.testing.expectEqual(@as(u64, 0), runtime.handled);
+}
+
+test "the isolate ends while JavaScript makes a call that a thread waits for" {
+    const Ends = struct {
+        fn handle(runtime: *Runtime, words: *isolates.Words) void {
+            words.result = 5;
+            foreign.end(runtime.isolate);
+        }
+    };
+    var runtime: Runtime = .{ .handle = Ends.handle };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait });
+    var ask: Ask = .{ .bridge = bridge };
+    try ask.start();
+    runtime.turnUntil(1);
+    try std.testing.expectEqual(Bridge.fallback, ask.join());
+}
+
+test "environments end while threads push: nobody is left behind, and nothing calls what was released" {
+    const Pusher = struct {
+        fn run(post: Bridge, wait: Bridge, stop: *Flag, name: [*:0]const u8) void {
+            var i: u64 = 0;
+            while (!stop.isUp()) : (i += 1) {
+                _ = post.call(i, @intFromPtr(name));
+                if (i % 8 == 0) _ = wait.call(i, i);
+            }
+        }
+    };
+    for (0..10) |round| {
+        var runtime: Runtime = .{ .handle = ignore };
+        try runtime.start();
+        defer runtime.stop();
+        const on_full: queues.OnFull = if (round % 2 == 0) .block else .drop_oldest;
+        const post: Bridge = .open(&runtime, .{ .capacity = 8, .strings = 2, .on_full = on_full });
+        const wait: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 2 });
+        var stop: Flag = .{};
+        var threads: [3]std.Thread = undefined;
+        for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, Pusher.run, .{ post, wait, &stop, "a name" });
+        runtime.turnUntil(200 * round);
+        runtime.end();
+        try std.testing.expect(runtime.released.load(.acquire));
+        stop.raise();
+        for (threads) |thread| thread.join();
+        // What was queued last holds strings and threads' waits.
+        _ = post.close();
+        _ = wait.close();
+        runtime.look();
+    }
+}
+
+test "cancel: who waits gets the fallback, what is queued doesn't run, and the queue serves another callback" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const asked: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 1 });
+    var first: Ask = .{ .bridge = asked };
+    var second: Ask = .{ .bridge = asked };
+    try first.start();
+    untilQueued(asked.queue);
+    try second.start();
+    untilSleeping(asked.queue);
+    try std.testing.expectEqual(@as(u32, 1), asked.cancel());
+    try std.testing.expectEqual(Bridge.fallback, first.join());
+    try std.testing.expectEqual(Bridge.fallback, second.join());
+
+    const posted: Bridge = .open(&runtime, .{ .capacity = 4 });
+    for (0..4) |i| _ = posted.call(0, i);
+    try std.testing.expectEqual(@as(u32, 4), posted.cancel());
+    const again: Bridge = .open(&runtime, .{ .capacity = 4 });
+    try std.testing.expectEqual(posted.queue, again.queue);
+    // The new callback's calls come behind the old one's, which still take the space.
+    try std.testing.expectEqual(Bridge.fallback, again.call(0, 4));
+    try std.testing.expectEqual(@as(u32, 1), again.slotOf().dropped);
+    runtime.turn();
+    try std.testing.expectEqual(@as(u64, 0), runtime.handled);
+    for (0..4) |i| _ = again.call(0, i);
+    runtime.turn();
+    try std.testing.expectEqual(@as(u64, 4), runtime.handled);
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+}
+
+test "drop_oldest: what comes is in order, and what doesn't is counted" {
+    const count = 10_000;
+    var order: Order = .{ .gaps = true };
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .capacity = 8, .on_full = .drop_oldest });
+    var threads: [3]std.Thread = undefined;
+    for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Poster.run, .{ bridge, id, count });
+    runtime.turnUntilAll(3 * count);
+    for (threads) |thread| thread.join();
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+    const dropped = @atomicLoad(u32, &bridge.slotOf().dropped, .monotonic);
+    try std.testing.expectEqual(@as(u64, 3 * count), runtime.handled + dropped);
+    try std.testing.expectEqual(dropped, runtime.isolate.words.dropped);
+}
+
+test "drop_newest: what comes is in order, and what doesn't is counted" {
+    const count = 5000;
+    var order: Order = .{ .gaps = true };
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{ .capacity = 8, .on_full = .drop_newest });
+    var threads: [2]std.Thread = undefined;
+    for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Poster.run, .{ bridge, id, count });
+    runtime.turnUntilAll(2 * count);
+    for (threads) |thread| thread.join();
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+}
+
+test "strings are copied before the call returns, whatever becomes of it, and freed: handled, dropped or cancelled" {
+    const Strings = struct {
+        const count = 2000;
+        var wrong: u32 = 0;
+        fn handle(_: *Runtime, words: *isolates.Words) void {
+            const string: ?[*:0]const u8 = @ptrFromInt(@as(usize, @intCast(words.arguments[1])));
+            var expected: [24]u8 = undefined;
+            const number = words.arguments[0];
+            if (number % 16 == 15) {
+                wrong += @intFromBool(string != null);
+            } else if (!std.mem.eql(u8, std.mem.span(string.?), write(&expected, number))) wrong += 1;
+        }
+        fn write(buffer: *[24]u8, number: u64) [:0]const u8 {
+            return std.fmt.bufPrintZ(buffer, "string {d}", .{number}) catch unreachable;
+        }
+        fn run(bridge: Bridge) void {
+            var buffer: [24]u8 = undefined;
+            for (0..count) |i| {
+                _ = bridge.call(i, if (i % 16 == 15) 0 else @intFromPtr(write(&buffer, i).ptr));
+                @memset(&buffer, '!');
+            }
+        }
+    };
+    for ([_]queues.OnFull{ .block, .drop_newest, .drop_oldest }) |on_full| {
+        var runtime: Runtime = .{ .handle = Strings.handle };
+        try runtime.start();
+        defer runtime.stop();
+        const bridge: Bridge = .open(&runtime, .{ .capacity = 8, .strings = 2, .on_full = on_full });
+        const thread = try std.Thread.spawn(.{}, Strings.run, .{bridge});
+        runtime.turnUntilAll(Strings.count);
+        thread.join();
+        for (0..3) |i| _ = bridge.call(i, @intFromPtr("never seen"));
+        try std.testing.expectEqual(@as(u32, 3), bridge.cancel());
+        const handled = runtime.handled;
+        runtime.turn();
+        try std.testing.expectEqual(handled, runtime.handled);
+        try std.testing.expectEqual(@as(u32, 0), Strings.wrong);
+    }
+}
+
+test "wakes that the runtime loses are repeated" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    for (0..3) |i| {
+        runtime.deaf.store(2, .monotonic);
+        _ = bridge.call(0, i);
+        runtime.turn();
+        try std.testing.expectEqual(@as(u64, i + 1), runtime.handled);
+    }
+    // Three for each; a repeated one may have come just when it was no longer needed, and have served the next call.
+    try std.testing.expect(runtime.signals.load(.monotonic) >= 5);
+}
+
+test "a burst is one wake" {
+    var runtime: Runtime = .{ .handle = ignore };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    for (0..10) |round| {
+        for (0..50) |i| _ = bridge.call(round, i);
+        // The watchdog may have repeated it: only if the system let this thread wait for so long.
+        runtime.turn();
+        try std.testing.expectEqual(@as(u64, 50 * (round + 1)), runtime.handled);
+    }
+    try std.testing.expect(runtime.signals.load(.monotonic) < 100);
+}
