@@ -146,9 +146,11 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     const queue = @atomicLoad(?*Queue, &slot.queue, .acquire) orelse return thunks.foreign(slot, isolate);
     const timeout_ms = @atomicLoad(u32, &slot.timeout_ms, .acquire);
     const layout: Layout = .of(slot);
-    const waits = state & thunks.contract_mask == thunks.contract_wait;
-    // JavaScript changes the state before and after the rest: what was read is of one callback.
-    const whole = @atomicLoad(u32, &slot.state, .monotonic) == state;
+    const contract = state & thunks.contract_mask;
+    const waits = contract == thunks.contract_wait;
+    // JavaScript changes the state before and after the rest: what was read is of one callback. The one that the dispatcher
+    // has seen may be gone since.
+    const whole = @atomicLoad(u32, &slot.state, .monotonic) == state and contract != thunks.contract_same;
     if (!whole or !waker.isConnected(isolate) or (waits and own)) return thunks.foreign(slot, isolate);
 
     const deadline = if (waits) after(timeout_ms) else 0;
