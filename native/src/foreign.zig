@@ -158,7 +158,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     if (waits) {
         const made = allocator.create(Waiter) catch return dropped(slot, isolate, fallback);
         made.* = .{ .result = fallback, .slot = slot, .token = current_token };
-        enlist(isolate, made);
+        enlist(isolate, made, state);
         waiter = made;
     }
     const id: Id = .{ .number = @intCast(number), .has_strings = strings != 0, .state = state };
@@ -286,15 +286,16 @@ fn dropped(slot: *Slot, isolate: *Isolate, fallback: u64) u64 {
     return fallback;
 }
 
-fn enlist(isolate: *Isolate, waiter: *Waiter) void {
+fn enlist(isolate: *Isolate, waiter: *Waiter, state: u32) void {
     const calls = &isolate.calls;
     calls.mutex.acquire();
     defer calls.mutex.release();
     waiter.next = calls.waiters;
     if (calls.waiters) |first| first.previous = waiter;
     calls.waiters = waiter;
-    // Whoever ends the isolate answers those in the list, and those who come later find it ended.
-    if (!isolate.words.isLive()) waiter.answerWaiting();
+    // Whoever ends the isolate or the callback answers those in the list; those who come later find that it has ended.
+    const gone = @atomicLoad(u32, &waiter.slot.state, .monotonic) != state;
+    if (gone or !isolate.words.isLive()) waiter.answerWaiting();
 }
 
 fn delist(isolate: *Isolate, waiter: *Waiter) void {
