@@ -529,8 +529,12 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         const waits = if (waiterOf(queue, record)) |waiter| waiter.state.load(.monotonic) != Waiter.abandoned else true;
         count += @intFromBool(waits and slot.index == index and slot.isolate == isolate);
     }
+    if (retire) {
+        // The next callback finds it empty.
+        while (queue.take(lengthOf)) |record| discard(queue, record);
+        queue.retired = true;
+    }
     queue.wakeSleepers();
-    queue.retired = queue.retired or retire;
     return count;
 }
 
