@@ -334,7 +334,8 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
     return waiter.result;
 }
 
-/// How `next` goes about it: it takes no call; one that is there; one that is there soon.
+/// How `next` goes about it: it takes no call, and begins with another queue the next time, so that one which never gets
+/// empty doesn't keep the others waiting; it takes one that is there; one that is there soon.
 pub const Patience = enum(u32) { finish = 0, take = 1, linger = 2 };
 
 /// How long it lingers: where calls come thick and fast, less than another wake takes.
@@ -345,7 +346,11 @@ const linger_ns = 10 * std.time.ns_per_us;
 /// while JavaScript runs a call that it took.
 pub fn next(isolate: *Isolate, patience: Patience) bool {
     finish(isolate);
-    if (patience == .finish) return false;
+    if (patience == .finish) {
+        const calls = &isolate.calls;
+        calls.current = if (calls.current) |queue| queue.next else null;
+        return false;
+    }
     if (takeAny(isolate)) return true;
     if (patience == .take) return false;
     const end_ns = futex.now() + linger_ns;
