@@ -79,6 +79,11 @@ export interface Backend {
    * @param path Where the core is.
    */
   connect(path: string, isolate: Address, look: () => void): boolean;
+  /**
+   * Has a function called in a later turn, if the event loop is alive then. Only where a wake that comes while `look` runs has
+   * it called again before other events get their turn.
+   */
+  readonly later?: (fn: () => void) => void;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
 }

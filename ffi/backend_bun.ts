@@ -41,6 +41,9 @@ export interface BunProcess extends ModuleLoader {
   on(event: "exit", listener: () => void): unknown;
 }
 
+// A program may replace it for a while (fake timers).
+const { setImmediate } = globalThis as unknown as { setImmediate(fn: () => void): { unref(): void } };
+
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
@@ -114,6 +117,7 @@ export function bunBackend(process: BunProcess): Backend {
     readString,
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) => connectAsModule(process, path, isolate, look, false),
+    later: (fn) => void setImmediate(fn).unref(),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {
