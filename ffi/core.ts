@@ -77,6 +77,7 @@ export const overflowWord: number = overflowByteOffset / 4;
 export const notedWord: number = notedByteOffset / 4;
 export const droppedWord: number = droppedByteOffset / 4;
 export const timeoutsWord: number = timeoutsByteOffset / 4;
+export const liveWord: number = liveByteOffset / 4;
 export const staleReleasesWord: number = staleReleasesByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
@@ -214,9 +215,9 @@ function attach(): Core {
     f32: new Float32Array(buffer),
     f64: new Float64Array(buffer),
   };
-  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
+  attachedAs(words.u32.subarray(liveWord, liveWord + 1));
   // C may call back even while the process exits, when nothing can run here any more.
-  runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
+  runtime.onExit(() => void (words.u32[liveWord] = 0));
   return {
     isolate,
     words,
