@@ -25,6 +25,7 @@ test {
     _ = @import("threads.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
+    _ = @import("caller.zig");
 }
 
 fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
