@@ -88,6 +88,7 @@ typedef struct belay_isolate {
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
+  uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
@@ -171,6 +172,52 @@ uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t sta
 void belay_calls_end(belay_isolate *isolate);
 /* Has `look` called soon. */
 void belay_isolate_wake(belay_isolate *isolate);
+
+/* The pool: threads of the core's own that make native calls while JavaScript goes on. There is one for the process; it
+ * has no thread until the first call, and a thread that has been idle for some seconds ends. A call that finds all of them
+ * busy for about 0.1 ms gets another one, up to the limit: so calls may wait for one another. */
+
+/* How many calls of an isolate can be outstanding. */
+#define BELAY_MAX_CALLS 65536
+/* How many threads the pool may have, and has at most unless told otherwise. */
+#define BELAY_MAX_THREADS 1024
+#define BELAY_DEFAULT_THREADS 64
+
+/* Any C call, as the platform's calling convention has it. The caller extends what is narrower than a word (to 32 bits at
+ * least), puts a float into the low half, and packs the stack where the platform does. */
+typedef struct belay_frame {
+  uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* integer registers, float registers, then the stack */
+  const void *function;
+  uint64_t stack_words;        /* how many of the arguments are on the stack: at most BELAY_STACK_WORDS */
+  uint64_t indirect_result;    /* where AArch64 returns what no register holds (x8) */
+  uint64_t integer_results[2]; /* the result registers afterwards: rax and rdx, or x0 and x1 */
+  uint64_t float_results[4];   /* xmm0 and xmm1, or d0 to d3 */
+} belay_frame;
+
+/* A call for the pool. JavaScript writes the frame and submits it; nobody but the pool touches it then until it is in the
+ * isolate's list of completed calls. */
+typedef struct belay_call {
+  belay_frame frame;
+  belay_isolate *isolate; /* the pool's own, as is the next */
+  struct belay_call *next;
+  uint32_t index;          /* among the isolate's calls */
+  uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
+  uint64_t unused[4];
+} belay_call;
+
+/* The isolate's BELAY_MAX_CALLS calls, always the same. Called on the isolate's thread. Ownership: the core's. They are
+ * unmapped when the isolate is gone and none of its calls is running: nobody may touch them from when its `live` is 0.
+ * NULL: no memory. */
+belay_call *belay_pool_calls(belay_isolate *isolate);
+/* Has a thread of the pool make a call whose frame is written; then the isolate is woken. Called on the isolate's thread.
+ * When the isolate is gone by then, the call isn't made; when it goes while the call runs, the result is dropped. A
+ * callback that is made during the call and queued for the isolate has the call's index and 1 as its `token`. 0: the system
+ * starts no thread. */
+bool belay_pool_submit(belay_isolate *isolate, uint32_t index);
+/* How many threads there may be, from 1 to BELAY_MAX_THREADS. Those that are too many end when their calls have. */
+void belay_pool_limit(uint32_t thread_count);
+/* How many threads there are. */
+uint32_t belay_pool_thread_count(void);
 
 /* Opens a library. NULL: it could not be loaded, and `reason` (reason_byte_length bytes; 0 is allowed) holds the
  * loader's words, cut to fit. A pinned library stays mapped until the process ends, whatever closes it. */

@@ -432,6 +432,7 @@ fn finish(isolate: *Isolate) void {
     }
     for (calls.strings[0..calls.string_count]) |string| freeString(string);
     calls.string_count = 0;
+    isolate.words.token = 0;
 }
 
 /// A queue for so many calls of a layout, with so many more words, or one that no callback has any more.

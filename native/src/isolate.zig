@@ -8,6 +8,7 @@ const Registry = @import("registry.zig").Registry;
 const Stack = @import("stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
 const foreign = @import("foreign.zig");
+const pool = @import("pool.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
 pub const Words = extern struct {
@@ -51,6 +52,8 @@ pub const Words = extern struct {
     released: u32 = 0,
     /// Releases of what was no live handle.
     stale_releases: u32 = 0,
+    /// The list of calls that the pool has made: the index of the last one and 1, or 0.
+    completed: u32 = 0,
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
@@ -84,6 +87,7 @@ pub const Isolate = struct {
     previous: ?*Isolate = null,
     waker: Waker = .{},
     calls: foreign.Calls = .{},
+    outgoing: pool.Calls = .{},
 
     pub fn of(words: *Words) *Isolate {
         return @alignCast(@fieldParentPtr("words", words));
@@ -206,6 +210,7 @@ fn leaveLocked(isolate: *Isolate) void {
     @atomicStore(?*Isolate, &tag.holder, null, .release);
     tag.slots = @min(isolate.words.slots, tag.registry.length);
     tag.used = false;
+    pool.leave(isolate);
 }
 
 /// How many isolates are live.

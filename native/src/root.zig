@@ -5,6 +5,7 @@ const foreign = @import("foreign.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
+const pool = @import("pool.zig");
 const thunks = @import("thunk.zig");
 const waker = @import("waker.zig");
 const Queue = @import("queue.zig").Queue;
@@ -60,6 +61,22 @@ pub export fn belay_calls_end(isolate: *Words) void {
 
 pub export fn belay_isolate_wake(isolate: *Words) void {
     waker.wake(.of(isolate));
+}
+
+pub export fn belay_pool_calls(isolate: *Words) ?[*]pool.Call {
+    return pool.blocksOf(.of(isolate));
+}
+
+pub export fn belay_pool_submit(isolate: *Words, index: u32) bool {
+    return pool.submit(.of(isolate), index);
+}
+
+pub export fn belay_pool_limit(thread_count: u32) void {
+    pool.setLimit(thread_count);
+}
+
+pub export fn belay_pool_thread_count() u32 {
+    return pool.threadCount();
 }
 
 pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u8, reason_byte_length: u32) ?*anyopaque {

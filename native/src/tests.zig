@@ -6,6 +6,8 @@ const registries = @import("registry.zig");
 const thunks = @import("thunk.zig");
 const foreign = @import("foreign.zig");
 const queues = @import("queue.zig");
+const caller = @import("caller.zig");
+const pool = @import("pool.zig");
 const root = @import("root.zig");
 const header = @import("header");
 
@@ -25,7 +27,8 @@ test {
     _ = @import("threads.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
-    _ = @import("caller.zig");
+    _ = caller;
+    _ = pool;
 }
 
 fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
@@ -41,6 +44,11 @@ fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
 test "belay.h and Zig agree on every structure and constant" {
     try expectSameLayout(isolates.Words, header.belay_isolate);
     try expectSameLayout(thunks.Slot, header.belay_thunk);
+    try expectSameLayout(caller.Frame, header.belay_frame);
+    try expectSameLayout(pool.Call, header.belay_call);
+    try std.testing.expectEqual(header.BELAY_MAX_CALLS, pool.max_calls);
+    try std.testing.expectEqual(header.BELAY_MAX_THREADS, pool.max_threads);
+    try std.testing.expectEqual(header.BELAY_DEFAULT_THREADS, pool.default_threads);
     try std.testing.expectEqual(header.BELAY_ABI_VERSION, root.abi_version);
     try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
     try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
@@ -94,5 +102,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(27, count);
+    try std.testing.expectEqual(31, count);
 }
