@@ -79,6 +79,8 @@ export interface Backend {
    * @param path Where the core is.
    */
   connect(path: string, isolate: Address, look: () => void): boolean;
+  /** Where the memory of a view is that {@linkcode Backend.hold} has made stay. */
+  viewAddress(view: ArrayBufferView): Address;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
 }

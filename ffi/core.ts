@@ -32,11 +32,12 @@ const timeoutsByteOffset = droppedByteOffset + 4;
 const liveByteOffset = timeoutsByteOffset + 4;
 const releasedByteOffset = liveByteOffset + 4;
 const staleReleasesByteOffset = releasedByteOffset + 4;
-const isolateByteLength = staleReleasesByteOffset + 4;
+const completedByteOffset = staleReleasesByteOffset + 4;
+const isolateByteLength = completedByteOffset + 8;
 /** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
 const linksByteOffset = 2 ** 22 * 8;
 
-/** The isolate's words as typed arrays of every width. */
+/** Words that the core shares, as typed arrays of every width. */
 export interface WordViews {
   readonly i8: Int8Array<ArrayBuffer>;
   readonly u8: Uint8Array<ArrayBuffer>;
@@ -78,6 +79,8 @@ export const notedWord: number = notedByteOffset / 4;
 export const droppedWord: number = droppedByteOffset / 4;
 export const timeoutsWord: number = timeoutsByteOffset / 4;
 export const staleReleasesWord: number = staleReleasesByteOffset / 4;
+export const liveWord: number = liveByteOffset / 4;
+export const completedWord: number = completedByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
 export const attentionForeign = 2;
@@ -201,8 +204,22 @@ function attach(): Core {
   }
   // The core keeps itself mapped from here on.
   opened.release();
-  const buffer = runtime.map(isolate, isolateByteLength);
-  const words: WordViews = {
+  const words = wordViews(runtime.map(isolate, isolateByteLength));
+  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
+  // C may call back even while the process exits, when nothing can run here any more.
+  runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
+  return {
+    isolate,
+    words,
+    tag: words.u32[tagByteOffset / 4],
+    // Opened with the first function, since a second opening would take a third of a millisecond.
+    claimThunks: (shape) => functions.claimThunks(isolate, zeroTerminated(shape)) !== 0,
+  };
+}
+
+/** Memory as typed arrays of every width. */
+export function wordViews(buffer: ArrayBuffer): WordViews {
+  return {
     i8: new Int8Array(buffer),
     u8: new Uint8Array(buffer),
     i16: new Int16Array(buffer),
@@ -213,16 +230,6 @@ function attach(): Core {
     u64: new BigUint64Array(buffer),
     f32: new Float32Array(buffer),
     f64: new Float64Array(buffer),
-  };
-  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
-  // C may call back even while the process exits, when nothing can run here any more.
-  runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
-  return {
-    isolate,
-    words,
-    tag: words.u32[tagByteOffset / 4],
-    // Opened with the first function, since a second opening would take a third of a millisecond.
-    claimThunks: (shape) => functions.claimThunks(isolate, zeroTerminated(shape)) !== 0,
   };
 }
 

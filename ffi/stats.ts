@@ -9,6 +9,7 @@ import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
 import { callCounts, processCounts } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
+import { outstandingCalls, poolThreads } from "./outgoing.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
 
 /** Counts of this isolate; those of the process say so. */
@@ -44,6 +45,10 @@ export interface Stats {
    * before. Those with what has no isolate's tag, such as NULL, count in every isolate.
    */
   readonly staleReleases: number;
+  /** Nonblocking calls that have not settled. */
+  readonly nonblockingCalls: number;
+  /** Threads of the process that make nonblocking calls, or wait for one. */
+  readonly poolThreads: number;
   /** Errors that wait for their native call to return. */
   readonly pendingErrors: number;
 }
@@ -84,6 +89,8 @@ export function stats(): Stats {
     timeouts,
     invalidHandles: upcallCounts.invalidHandles,
     staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
+    nonblockingCalls: outstandingCalls(),
+    poolThreads: poolThreads(),
     pendingErrors: calls.pending === none ? 0 : 1,
   };
 }

@@ -12,9 +12,9 @@ import { main, root, StepError } from "./tools.ts";
 /** From the top. A file may import files of its own layer that come before it in the row, and anything below. */
 const layers: readonly (readonly string[])[] = [
   ["stats", "scope"],
-  ["library_path", "downcall", "library"],
+  ["library_path", "downcall", "nonblocking", "library"],
   ["memory", "pointer", "native", "contracts", "callback"],
-  ["marshal", "thunk_pool", "upcall"],
+  ["marshal", "thunk_pool", "upcall", "outgoing"],
   ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],

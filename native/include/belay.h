@@ -89,6 +89,7 @@ typedef struct belay_isolate {
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
+  uint32_t padding;
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
