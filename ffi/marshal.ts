@@ -240,7 +240,8 @@ export function writeArgument(
   if (type === "f64") return `${element("f64", 8)} = ${variable};`;
   if (type === "bool") return `${packed ? element("u8", 1) : element("u32", 4)} = ${variable} ? 1 : 0;`;
   const view = parameterNativeType(type) === "view";
-  const address = view ? `viewAddress(${variable})` : variable;
+  const none = addressKind === "bigint" ? "0n" : "0";
+  const address = view ? `(${variable} === null ? ${none} : viewAddress(${variable}))` : variable;
   if (addressKind === "bigint") return `${element("u64", 8)} = ${address};`;
   return `{ const address = ${address};
       if (typeof address === "bigint") ${element("u64", 8)} = address;

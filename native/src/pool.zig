@@ -56,7 +56,7 @@ const Sleeper = struct {
 
 /// Submitted calls that no thread has seen, the last one first.
 var incoming: std.atomic.Value(?*Call) = .init(null);
-/// How many threads are awake and in no call, or on their way to that. Changes under the mutex.
+/// How many threads are awake and in no call, or on their way to that: they look for calls before they sleep.
 var searching: std.atomic.Value(u32) = .init(0);
 var thread_count: std.atomic.Value(u32) = .init(0);
 var limit: std.atomic.Value(u32) = .init(default_threads);
@@ -184,11 +184,11 @@ const Appointment = union(enum) { nothing, wake: *const futex.Word, spawn };
 
 /// Has an idle thread search, or a new one, unless somebody does. Under the mutex; `act` comes after it.
 fn appoint() Appointment {
-    if (searching.raw != 0) return .nothing;
+    if (searching.load(.monotonic) != 0) return .nothing;
     const count = thread_count.load(.monotonic);
     if (sleepers == null and count >= limit.load(.monotonic)) return .nothing;
     appointed_mark = taken + queued;
-    searching.store(1, .seq_cst);
+    _ = searching.fetchAdd(1, .seq_cst);
     if (sleepers) |sleeper| {
         sleepers = sleeper.next;
         sleeper.appointed.store(1, .release);
@@ -207,7 +207,7 @@ fn act(how: Appointment) bool {
         .spawn => if (!threads.spawn(run, null, stack_byte_length)) {
             mutex.acquire();
             defer mutex.release();
-            searching.store(searching.raw - 1, .seq_cst);
+            _ = searching.fetchSub(1, .seq_cst);
             _ = thread_count.fetchSub(1, .monotonic);
             return false;
         },
@@ -231,12 +231,8 @@ fn find(was_busy: bool) ?*Call {
     defer mutex.release();
     const too_many = thread_count.load(.monotonic) > limit.load(.monotonic);
     if (was_busy) {
-        if (!too_many) {
-            if (pop()) |call| return call;
-        }
         busy -= 1;
-        searching.store(searching.raw + 1, .seq_cst);
-        if (too_many) return end();
+        if (too_many) return end(&how);
     }
     var spins = was_busy and !spinning;
     var mark = if (was_busy) std.math.maxInt(u64) else appointed_mark;
@@ -262,9 +258,9 @@ fn find(was_busy: bool) ?*Call {
             mark = std.math.maxInt(u64);
             continue;
         }
-        searching.store(searching.raw - 1, .seq_cst);
+        _ = searching.fetchSub(1, .seq_cst);
         if (incoming.load(.seq_cst) != null) {
-            searching.store(searching.raw + 1, .seq_cst);
+            _ = searching.fetchAdd(1, .seq_cst);
             continue;
         }
         if (!sleep()) return null;
@@ -276,15 +272,16 @@ fn find(was_busy: bool) ?*Call {
 fn begin(how: *Appointment) *Call {
     const call = pop().?;
     busy += 1;
-    searching.store(searching.raw - 1, .seq_cst);
+    _ = searching.fetchSub(1, .seq_cst);
     if (first != null or incoming.load(.seq_cst) != null) how.* = appoint();
     return call;
 }
 
 /// Ends a thread that searches.
-fn end() ?*Call {
-    searching.store(searching.raw - 1, .seq_cst);
+fn end(how: *Appointment) ?*Call {
+    _ = searching.fetchSub(1, .seq_cst);
     _ = thread_count.fetchSub(1, .monotonic);
+    if (first != null or incoming.load(.seq_cst) != null) how.* = appoint();
     return null;
 }
 
@@ -329,7 +326,11 @@ fn perform(call: *Call) void {
         foreign.current_token = call.index + 1;
         caller.make(&call.frame);
         foreign.current_token = 0;
+        // Before JavaScript can submit the next one, so that no other thread is appointed for it.
+        _ = searching.fetchAdd(1, .seq_cst);
         complete(isolate, call);
+    } else {
+        _ = searching.fetchAdd(1, .seq_cst);
     }
     letGo(isolate);
 }
