@@ -289,7 +289,7 @@ fn spin() void {
     const spin_end = futex.now() + spin_ns;
     while (incoming.load(.monotonic) == null) {
         if (futex.now() >= spin_end) return;
-        for (0..8) |_| std.atomic.spinLoopHint();
+        std.Thread.yield() catch {};
     }
 }
 
