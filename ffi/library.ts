@@ -112,7 +112,8 @@ function dropped({ held, name }: { held: Held; name: string }): void {
  *
  * *Errors:* what a callback throws during a call is thrown by the call when C has returned.
  *
- * *Threads:* functions run on the calling isolate's thread. Each isolate opens the library for itself.
+ * *Threads:* functions run on the calling isolate's thread; with `nonblocking: true` on another one, while the promise
+ * that they return waits. Each isolate opens the library for itself.
  *
  * ```ts
  * import { dlopen } from "@belay/ffi";
