@@ -33,7 +33,8 @@ const liveByteOffset = timeoutsByteOffset + 4;
 const releasedByteOffset = liveByteOffset + 4;
 const staleReleasesByteOffset = releasedByteOffset + 4;
 const completedByteOffset = staleReleasesByteOffset + 4;
-const isolateByteLength = completedByteOffset + 8;
+const pollsByteOffset = completedByteOffset + 4;
+const isolateByteLength = pollsByteOffset + 4;
 /** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
 const linksByteOffset = 2 ** 22 * 8;
 
@@ -81,6 +82,7 @@ export const timeoutsWord: number = timeoutsByteOffset / 4;
 export const staleReleasesWord: number = staleReleasesByteOffset / 4;
 export const liveWord: number = liveByteOffset / 4;
 export const completedWord: number = completedByteOffset / 4;
+export const pollsWord: number = pollsByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
 export const attentionForeign = 2;

@@ -15,6 +15,7 @@ import {
   coreIsAttached,
   isNull,
   liveWord,
+  pollsWord,
   signature,
   type WordViews,
   wordViews,
@@ -24,6 +25,9 @@ import { poolSettings } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { unbind, type Upcall } from "./upcall.ts";
 import { connect, onWake } from "./wake.ts";
+
+// A program may replace it for a while (fake timers): what is put off here would never come.
+const { queueMicrotask } = globalThis;
 
 /** A `belay_call`, in bytes, and the places of its fields. */
 export const callByteLength = 640;
@@ -39,6 +43,7 @@ const firstCalls = 64;
 const functions = coreFunctions({
   calls: signature("belay_pool_calls", ["address"], "address"),
   submit: signature("belay_pool_submit", ["address", "u32"], "bool"),
+  poll: signature("belay_pool_poll", ["address"], "bool"),
   limit: signature("belay_pool_limit", ["u32"], "void"),
 });
 const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [], "u32") });
@@ -71,6 +76,18 @@ let outstanding = 0;
 const holder = {};
 let lingers = false;
 
+/**
+ * Waking the event loop takes longer than many a call. So JavaScript waits for a moment, when the program's own code of the
+ * turn has run, whether a call completes; and leaves that the more often the more often none did. At most so often in
+ * a turn of the event loop, which has other things to do.
+ */
+const mostPolls = 64;
+const mostSkipped = 64;
+let polling = false;
+let pollsLeft = 0;
+let skipped = 0;
+let toSkip = 0;
+
 /** How many calls are outstanding. */
 export function outstandingCalls(): number {
   return outstanding;
@@ -91,7 +108,11 @@ function open(): Address {
   live = words;
   poolSettings.changed = (threads) => void functions().limit(threads);
   if (poolSettings.threads !== undefined) poolSettings.changed(poolSettings.threads);
-  onWake(settleCompleted);
+  onWake(() => {
+    pollsLeft = mostPolls;
+    settleCompleted();
+    return false;
+  });
   return address;
 }
 
@@ -119,6 +140,10 @@ export function takeBlock(key: string): number {
 /** Submits the call whose arguments are in a block. */
 export function startCall(index: number, call: Outgoing): void {
   outgoing[index] = call;
+  if (!polling && pollsLeft > 0) {
+    if (toSkip > 0) toSkip -= 1;
+    else beginPolling();
+  }
   if (!submit(isolate, index)) {
     outgoing[index] = undefined;
     free.push(index);
@@ -127,10 +152,25 @@ export function startCall(index: number, call: Outgoing): void {
   if (outstanding++ === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
 }
 
+function beginPolling(): void {
+  polling = true;
+  pollsLeft -= 1;
+  Atomics.store(live, pollsWord, 1);
+  queueMicrotask(poll);
+}
+
+function poll(): void {
+  const worthIt = functions().poll(isolate);
+  skipped = worthIt ? 0 : Math.min(2 * skipped + 1, mostSkipped);
+  toSkip = skipped;
+  polling = false;
+  settleCompleted();
+}
+
 /** Settles the promises of the calls that have ended, in the order in which they have. */
-function settleCompleted(): boolean {
+function settleCompleted(): void {
   let next = Atomics.exchange(live, completedWord, 0);
-  if (next === 0 || live[liveWord] === 0) return false;
+  if (next === 0 || live[liveWord] === 0) return;
   if (live[attentionWord] !== 0) errorWaits();
   const { u32 } = blocks.words;
   const ended: number[] = [];
@@ -140,7 +180,6 @@ function settleCompleted(): boolean {
   }
   for (let i = ended.length - 1; i >= 0; i--) settle(ended[i]);
   if (outstanding === 0 && !lingers) void letGoSoon();
-  return false;
 }
 
 /**

@@ -89,7 +89,7 @@ typedef struct belay_isolate {
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
-  uint32_t padding;
+  uint32_t polls;     /* 1 while JavaScript looks at `completed` by itself, and needn't be woken; it looks once more after that */
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
@@ -215,6 +215,9 @@ belay_call *belay_pool_calls(belay_isolate *isolate);
  * callback that is made during the call and queued for the isolate has the call's index and 1 as its `token`. 0: the system
  * starts no thread. */
 bool belay_pool_submit(belay_isolate *isolate, uint32_t index);
+/* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what completes later
+ * wakes the isolate. Answers whether one has, and soon. */
+bool belay_pool_poll(belay_isolate *isolate);
 /* How many threads there may be, from 1 to BELAY_MAX_THREADS. Those that are too many end when their calls have. */
 void belay_pool_limit(uint32_t thread_count);
 /* How many threads there are. */

@@ -54,7 +54,8 @@ pub const Words = extern struct {
     stale_releases: u32 = 0,
     /// The list of calls that the pool has made: the index of the last one and 1, or 0.
     completed: u32 = 0,
-    padding: u32 = 0,
+    /// 1 while JavaScript looks at the list by itself, and needn't be woken for it. Written by JavaScript.
+    polls: u32 = 0,
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;

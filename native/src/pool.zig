@@ -35,6 +35,10 @@ pub const default_threads = 64;
 pub const max_threads = 1024;
 
 const spin_ns = 20 * std.time.ns_per_us;
+/// How long JavaScript waits for a call to complete rather than for the event loop to be woken; and how long that may take
+/// when others got the processor meanwhile.
+const poll_ns = 10 * std.time.ns_per_us;
+const longest_poll_ns = 50 * std.time.ns_per_us;
 /// How long a call waits for a thread to come back from another one.
 const patience_ns = 50 * std.time.ns_per_us;
 const idle_ns = if (builtin.is_test) 100 * std.time.ns_per_ms else 3 * std.time.ns_per_s;
@@ -122,6 +126,20 @@ pub fn submit(isolate: *Isolate, index: u32) bool {
     if (thread_count.load(.monotonic) > 0 or !unqueue(call)) return true;
     letGo(isolate);
     return false;
+}
+
+/// Waits a moment for a call to complete; answers whether one has. Others run meanwhile: the thread that makes the call may
+/// be on the same processor.
+pub fn poll(isolate: *Isolate) bool {
+    const words = &isolate.words;
+    const start = futex.now();
+    var now = start;
+    while (@atomicLoad(u32, &words.completed, .monotonic) == 0 and now < start + poll_ns) : (now = futex.now()) {
+        std.Thread.yield() catch {};
+    }
+    // What completes from here on wakes JavaScript; what has before is found when it takes the list.
+    @atomicStore(u32, &words.polls, 0, .seq_cst);
+    return @atomicLoad(u32, &words.completed, .seq_cst) != 0 and now < start + longest_poll_ns;
 }
 
 /// How many threads there may be. Those that are too many end when they come back from their calls, or are idle.
@@ -343,8 +361,9 @@ fn complete(isolate: *Isolate, call: *Call) void {
         @atomicStore(u32, &call.completed_next, next, .monotonic);
         next = @cmpxchgWeak(u32, head, next, call.index + 1, .seq_cst, .monotonic) orelse break;
     }
-    // Where the list wasn't empty, somebody has.
-    if (next == 0 and isolate.words.isLive()) waker.wake(isolate);
+    // Where the list wasn't empty, somebody has. JavaScript that polls looks once more when it has stopped.
+    if (next != 0 or @atomicLoad(u32, &isolate.words.polls, .seq_cst) != 0) return;
+    if (isolate.words.isLive()) waker.wake(isolate);
 }
 
 const Test = struct {

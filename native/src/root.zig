@@ -71,6 +71,10 @@ pub export fn belay_pool_submit(isolate: *Words, index: u32) bool {
     return pool.submit(.of(isolate), index);
 }
 
+pub export fn belay_pool_poll(isolate: *Words) bool {
+    return pool.poll(.of(isolate));
+}
+
 pub export fn belay_pool_limit(thread_count: u32) void {
     pool.setLimit(thread_count);
 }
