@@ -380,7 +380,9 @@ const Test = struct {
         isolates.leaveThread();
         while (isolate.outgoing.holders.load(.acquire) != 0) rest();
         while (threadCount() != 0) rest();
-        try std.testing.expectEqual(@as(u32, 0), searching.raw);
+        mutex.acquire();
+        defer mutex.release();
+        try std.testing.expectEqual(@as(u32, 0), searching.load(.monotonic));
         try std.testing.expectEqual(@as(u32, 0), busy);
         try std.testing.expectEqual(@as(u64, 0), queued);
         gpa.destroy(isolate);
@@ -448,6 +450,19 @@ test "calls are made on other threads, every one once, and the threads end when 
         }
     }
     try std.testing.expect(threadCount() >= 1 and threadCount() <= default_threads);
+    try Test.dismiss(isolate);
+}
+
+test "JavaScript that polls finds what completes, and stops after a while where nothing does" {
+    const isolate = Test.attach();
+    @atomicStore(u32, &isolate.words.polls, 1, .seq_cst);
+    try std.testing.expect(!poll(isolate));
+    try std.testing.expectEqual(@as(u32, 0), @atomicLoad(u32, &isolate.words.polls, .monotonic));
+    @atomicStore(u32, &isolate.words.polls, 1, .seq_cst);
+    try Test.start(isolate, 5, &Test.double, 21);
+    while (@atomicLoad(u32, &isolate.words.completed, .acquire) == 0) _ = poll(isolate);
+    Test.await_(isolate, 1);
+    try std.testing.expectEqual(@as(u64, 42), isolate.outgoing.blocks.raw.?[5].frame.integer_results[0]);
     try Test.dismiss(isolate);
 }
 
