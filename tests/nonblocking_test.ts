@@ -15,7 +15,7 @@ import {
 } from "@belay/ffi";
 import { host, testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
-import { alive, collect, collectFully, turn } from "./gc.ts";
+import { alive, collect, collectFully, collectUntil, turn } from "./gc.ts";
 import { slowness } from "./machine.ts";
 import { caught, raise } from "./outcome.ts";
 import { limits, type ScalarType, scalarTypes } from "./scalars.ts";
@@ -290,7 +290,8 @@ describe("nonblocking calls: memory", () => {
     assertEquals(await Promise.all(comparisons), Array(20).fill(0));
   });
 
-  it("a library that is dropped while a call of its runs stays, and what is written is there afterwards", async () => {
+  it("a library that is dropped while a call of its runs stays until that has ended, and then goes", async () => {
+    const before = stats().libraries;
     const start = (): Promise<number> => {
       const { symbols } = dlopen(testLibrary, gate, { unload: true });
       symbols.set_gate(false);
@@ -298,9 +299,13 @@ describe("nonblocking calls: memory", () => {
     };
     const promise = start();
     await collectFully();
-    using library = dlopen(testLibrary, gate);
-    library.symbols.set_gate(true);
-    assertEquals(await promise, 7);
+    assertEquals(stats().libraries, before + 1);
+    {
+      using library = dlopen(testLibrary, gate);
+      library.symbols.set_gate(true);
+      assertEquals(await promise, 7);
+    }
+    assert(await collectUntil(() => stats().libraries === before));
   });
 });
 
