@@ -18,6 +18,7 @@ test {
     _ = @import("stack.zig");
     _ = @import("futex.zig");
     _ = @import("queue.zig");
+    _ = @import("queue_model.zig");
     _ = @import("foreign.zig");
     _ = @import("foreign_tests.zig");
     _ = @import("waker.zig");
