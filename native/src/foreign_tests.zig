@@ -628,6 +628,21 @@ test "wakes that the runtime loses are repeated" {
     try std.testing.expect(runtime.signals.load(.monotonic) >= 5);
 }
 
+test "nobody repeats wakes for an isolate that has ended" {
+    var runtime: Runtime = .{ .handle = ignore, .deaf = .init(1000) };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    _ = bridge.call(0, 0);
+    foreign.end(runtime.isolate);
+    // One may be under way.
+    var never: futex.Word = .init(0);
+    futex.wait(&never, 0, 5 * std.time.ns_per_ms);
+    const before = runtime.signals.load(.monotonic);
+    futex.wait(&never, 0, 50 * std.time.ns_per_ms);
+    try std.testing.expectEqual(before, runtime.signals.load(.monotonic));
+}
+
 test "a burst is one wake" {
     var runtime: Runtime = .{ .handle = ignore };
     try runtime.start();
