@@ -320,7 +320,11 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
 pub fn next(isolate: *Isolate, more: bool) bool {
     const calls = &isolate.calls;
     finish(isolate);
-    if (!more) return false;
+    if (!more) {
+        // The next turn begins with another queue: this one may never be empty.
+        if (calls.current) |queue| calls.current = queue.next;
+        return false;
+    }
     var queue = calls.current orelse calls.queues orelse return false;
     const start = queue;
     while (true) {

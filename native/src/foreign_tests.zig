@@ -353,6 +353,27 @@ test "post: JavaScript that stops after each call and wakes itself for the rest 
     try std.testing.expectEqual(@as(u32, 0), order.wrong);
 }
 
+test "post: a queue that never gets empty doesn't keep others waiting for more than a turn each" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    var bridges: [3]Bridge = undefined;
+    for (&bridges) |*bridge| bridge.* = .open(&runtime, .{});
+    for (bridges, 0..) |bridge, id| {
+        for (0..10) |i| _ = bridge.call(id, i);
+    }
+    for (0..6) |_| {
+        try std.testing.expect(foreign.next(runtime.isolate, true));
+        runtime.handle(&runtime, &runtime.isolate.words);
+        _ = foreign.next(runtime.isolate, false);
+    }
+    try std.testing.expectEqual([4]u64{ 2, 2, 2, 0 }, order.next);
+    runtime.turn();
+    try std.testing.expectEqual([4]u64{ 10, 10, 10, 0 }, order.next);
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+}
+
 test "wait: each of four threads gets its own answers" {
     const Asker = struct {
         const count = 2000;
