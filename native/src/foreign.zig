@@ -342,7 +342,11 @@ const linger_ns = 10 * std.time.ns_per_us;
 /// while JavaScript runs a call that it took.
 pub fn next(isolate: *Isolate, patience: Patience) bool {
     finish(isolate);
-    if (patience == .finish) return false;
+    if (patience == .finish) {
+        // The next turn begins with another queue: this one may never be empty.
+        if (isolate.calls.current) |queue| isolate.calls.current = queue.next;
+        return false;
+    }
     if (takeAny(isolate)) return true;
     if (patience == .take) return false;
     const end_ns = futex.now() + linger_ns;

@@ -355,6 +355,27 @@ test "post: JavaScript that stops after each call and wakes itself for the rest 
     try std.testing.expectEqual(@as(u32, 0), order.wrong);
 }
 
+test "post: a queue that never gets empty doesn't keep others waiting for more than a turn each" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    var bridges: [3]Bridge = undefined;
+    for (&bridges) |*bridge| bridge.* = .open(&runtime, .{});
+    for (bridges, 0..) |bridge, id| {
+        for (0..10) |i| _ = bridge.call(id, i);
+    }
+    for (0..6) |_| {
+        try std.testing.expect(foreign.next(runtime.isolate, .take));
+        runtime.handle(&runtime, &runtime.isolate.words);
+        _ = foreign.next(runtime.isolate, .finish);
+    }
+    try std.testing.expectEqual([4]u64{ 2, 2, 2, 0 }, order.next);
+    runtime.turn();
+    try std.testing.expectEqual([4]u64{ 10, 10, 10, 0 }, order.next);
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+}
+
 test "wait: each of four threads gets its own answers" {
     const Asker = struct {
         const count = 2000;
@@ -628,6 +649,21 @@ test "wakes that the runtime loses are repeated" {
     }
     // Three for each; a repeated one may have come just when it was no longer needed, and have served the next call.
     try std.testing.expect(runtime.signals.load(.monotonic) >= 5);
+}
+
+test "nobody repeats wakes for an isolate that has ended" {
+    var runtime: Runtime = .{ .handle = ignore, .deaf = .init(1000) };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    _ = bridge.call(0, 0);
+    foreign.end(runtime.isolate);
+    // One may be under way.
+    var never: futex.Word = .init(0);
+    futex.wait(&never, 0, 5 * std.time.ns_per_ms);
+    const before = runtime.signals.load(.monotonic);
+    futex.wait(&never, 0, 50 * std.time.ns_per_ms);
+    try std.testing.expectEqual(before, runtime.signals.load(.monotonic));
 }
 
 test "a burst is one wake" {

@@ -21,6 +21,7 @@ test {
     _ = @import("stack.zig");
     _ = @import("futex.zig");
     _ = @import("queue.zig");
+    _ = @import("queue_model.zig");
     _ = foreign;
     _ = @import("foreign_tests.zig");
     _ = @import("waker.zig");
