@@ -81,6 +81,11 @@ export interface Backend {
   connect(path: string, isolate: Address, look: () => void): boolean;
   /** Where the memory of a view is that {@linkcode Backend.hold} has made stay. */
   viewAddress(view: ArrayBufferView): Address;
+  /**
+   * Has a function called in a later turn, if the event loop is alive then. Only where a wake that comes while `look` runs has
+   * it called again before other events get their turn.
+   */
+  readonly later?: (fn: () => void) => void;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
 }

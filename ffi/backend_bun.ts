@@ -42,6 +42,9 @@ export interface BunProcess extends ModuleLoader {
   on(event: "exit", listener: () => void): unknown;
 }
 
+// A program may replace it for a while (fake timers).
+const { setImmediate } = globalThis as unknown as { setImmediate(fn: () => void): { unref(): void } };
+
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
@@ -116,6 +119,7 @@ export function bunBackend(process: BunProcess): Backend {
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) => connectAsModule(process, path, isolate, look, false),
     viewAddress: (view) => ffi.ptr(view),
+    later: (fn) => void setImmediate(fn).unref(),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {

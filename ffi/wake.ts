@@ -16,6 +16,8 @@ const functions = coreFunctions({
 });
 
 let connected = false;
+/** Whether a later turn goes on with what the last one left. */
+let goesOn = false;
 const sources: ((endMs: number) => boolean)[] = [];
 /** How long one turn serves what was queued before timers and other events get theirs. */
 const sliceMs = 5;
@@ -43,7 +45,14 @@ export function connect(): void {
   backend().onExit(() => void end(isolate));
 }
 
+function goOn(): void {
+  goesOn = false;
+  look();
+}
+
 function look(): void {
+  // The wake stays requested meanwhile: there are no more of them.
+  if (goesOn) return;
   const { isolate, words } = core();
   const { look, wake } = functions();
   look(isolate);
@@ -59,5 +68,9 @@ function look(): void {
       reportUncaught(error);
     }
   }
-  if (more) wake(isolate);
+  if (!more) return;
+  const { later } = backend();
+  if (later === undefined) return void wake(isolate);
+  goesOn = true;
+  later(goOn);
 }

@@ -340,6 +340,32 @@ describe("callback", () => {
     );
   });
 
+  it("with a thread: post is for functions without a result, which may be async; wait is for those that answer", () => {
+    const nothing = { parameters: ["cstring"], result: "void" } as const;
+    holds<Equals<CallbackOptions<typeof i32ToI32>["thread"], "same" | "wait" | undefined>>();
+    holds<Equals<CallbackOptions<typeof nothing>["thread"], "same" | "wait" | "post" | undefined>>();
+    compiles(
+      () => callback(nothing, async (text) => void (await text?.length), { thread: "post" }),
+      () => callback(nothing, (text) => text?.length, { thread: "post", once: true, queue: { capacity: 1 } }),
+      () => callback(i32ToI32, (value) => value, { thread: "wait", timeoutMs: 1, fallback: -1 }),
+      () => callback(nothing, () => {}, { thread: "wait", queue: { capacity: 1, onFull: "dropOldest" } }),
+      // @ts-expect-error: C goes on without a result
+      () => callback(i32ToI32, (value) => value, { thread: "post" }),
+      // @ts-expect-error: C waits for the result, but not for a promise
+      () => callback(i32ToI32, async (value) => await value, { thread: "wait" }),
+      // @ts-expect-error: nor for one of nothing
+      () => callback(nothing, async () => {}, { thread: "wait" }),
+      // @ts-expect-error: a string is no number
+      () => callback(nothing, (value: number) => value, { thread: "post" }),
+      // @ts-expect-error: no such thread
+      () => callback(nothing, () => {}, { thread: "other" }),
+      // @ts-expect-error: a queue has a capacity
+      () => callback(nothing, () => {}, { thread: "post", queue: { onFull: "block" } }),
+      // @ts-expect-error: no such way
+      () => callback(nothing, () => {}, { thread: "post", queue: { capacity: 1, onFull: "drop" } }),
+    );
+  });
+
   it("refuses a function that returns a promise, for every result", () => {
     // In plain TypeScript, such a function is one that returns nothing.
     const plain: () => void = async () => {};

@@ -146,9 +146,11 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     const queue = @atomicLoad(?*Queue, &slot.queue, .acquire) orelse return thunks.foreign(slot, isolate);
     const timeout_ms = @atomicLoad(u32, &slot.timeout_ms, .acquire);
     const layout: Layout = .of(slot);
-    const waits = state & thunks.contract_mask == thunks.contract_wait;
-    // JavaScript changes the state before and after the rest: what was read is of one callback.
-    const whole = @atomicLoad(u32, &slot.state, .monotonic) == state;
+    const contract = state & thunks.contract_mask;
+    const waits = contract == thunks.contract_wait;
+    // JavaScript changes the state before and after the rest: what was read is of one callback. The one that the dispatcher
+    // has seen may be gone since.
+    const whole = @atomicLoad(u32, &slot.state, .monotonic) == state and contract != thunks.contract_same;
     if (!whole or !waker.isConnected(isolate) or (waits and own)) return thunks.foreign(slot, isolate);
 
     const deadline = if (waits) after(timeout_ms) else 0;
@@ -156,7 +158,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     if (waits) {
         const made = allocator.create(Waiter) catch return dropped(slot, isolate, fallback);
         made.* = .{ .result = fallback, .slot = slot, .token = current_token };
-        enlist(isolate, made);
+        enlist(isolate, made, state);
         waiter = made;
     }
     const id: Id = .{ .number = @intCast(number), .has_strings = strings != 0, .state = state };
@@ -284,15 +286,16 @@ fn dropped(slot: *Slot, isolate: *Isolate, fallback: u64) u64 {
     return fallback;
 }
 
-fn enlist(isolate: *Isolate, waiter: *Waiter) void {
+fn enlist(isolate: *Isolate, waiter: *Waiter, state: u32) void {
     const calls = &isolate.calls;
     calls.mutex.acquire();
     defer calls.mutex.release();
     waiter.next = calls.waiters;
     if (calls.waiters) |first| first.previous = waiter;
     calls.waiters = waiter;
-    // Whoever ends the isolate answers those in the list, and those who come later find it ended.
-    if (!isolate.words.isLive()) waiter.answerWaiting();
+    // Whoever ends the isolate or the callback answers those in the list; those who come later find that it has ended.
+    const gone = @atomicLoad(u32, &waiter.slot.state, .monotonic) != state;
+    if (gone or !isolate.words.isLive()) waiter.answerWaiting();
 }
 
 fn delist(isolate: *Isolate, waiter: *Waiter) void {
@@ -331,7 +334,8 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
     return waiter.result;
 }
 
-/// How `next` goes about it: it takes no call; one that is there; one that is there soon.
+/// How `next` goes about it: it takes no call, and begins with another queue the next time, so that one which never gets
+/// empty doesn't keep the others waiting; it takes one that is there; one that is there soon.
 pub const Patience = enum(u32) { finish = 0, take = 1, linger = 2 };
 
 /// How long it lingers: where calls come thick and fast, less than another wake takes.
@@ -531,8 +535,12 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         const waits = if (waiterOf(queue, record)) |waiter| waiter.state.load(.monotonic) != Waiter.abandoned else true;
         count += @intFromBool(waits and slot.index == index and slot.isolate == isolate);
     }
+    if (retire) {
+        // The next callback finds it empty.
+        while (queue.take(lengthOf)) |record| discard(queue, record);
+        queue.retired = true;
+    }
     queue.wakeSleepers();
-    queue.retired = queue.retired or retire;
     return count;
 }
 
