@@ -14,7 +14,7 @@ const Queue = queues.Queue;
 const Slot = thunks.Slot;
 const Frame = thunks.Frame;
 
-const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
+const allocator = if (builtin.is_test) @import("test_allocator.zig").allocator else std.heap.c_allocator;
 
 /// The header of a record says whose call it is. What follows: who waits for it, if somebody does; which of the arguments
 /// are strings, if some are; the arguments.

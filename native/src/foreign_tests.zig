@@ -10,7 +10,7 @@ const waker = @import("waker.zig");
 const Isolate = isolates.Isolate;
 const Queue = queues.Queue;
 const Slot = thunks.Slot;
-const gpa = std.testing.allocator;
+const gpa = @import("test_allocator.zig").allocator;
 
 const Value = ?*anyopaque;
 const Callback = *const fn (Value, Value) callconv(.c) Value;
