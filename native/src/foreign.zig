@@ -225,8 +225,10 @@ const Attempt = struct {
     deadline: u64,
     own: bool,
 
-    /// The callback is gone, or its isolate: nobody needs the space any more, or makes it.
+    /// The callback is gone, or its isolate: nobody needs the space any more, or makes it. If not, JavaScript is to make it:
+    /// it may not have been woken for what fills the queue, which may be of an isolate that had it before.
     fn isOver(attempt: Attempt) bool {
+        waker.wake(attempt.isolate);
         return @atomicLoad(u32, &attempt.slot.state, .monotonic) != attempt.state or !attempt.isolate.words.isLive();
     }
 };
@@ -234,7 +236,11 @@ const Attempt = struct {
 fn reserve(queue: *Queue, length: u32, attempt: Attempt) ?queues.Record {
     if (queue.reserve(length)) |record| return record;
     switch (queue.on_full) {
-        .drop_newest => return null,
+        .drop_newest => {
+            // As in `isOver`.
+            waker.wake(attempt.isolate);
+            return null;
+        },
         .drop_oldest => {
             // Not for ever, since others may take the space each time.
             for (0..100_000) |_| {
@@ -474,6 +480,8 @@ fn adopt(length: u64, on_full: queues.OnFull) ?*Queue {
     while (link.*) |queue| : (link = &queue.next) {
         if (queue.words.len != length or queue.on_full != on_full) continue;
         link.* = queue.next;
+        // Of the isolate before, threads may have been about to queue something when it left.
+        drain(queue);
         return queue;
     }
     return null;
@@ -490,6 +498,13 @@ pub fn freeOrphans() void {
     }
 }
 
+/// Frees what is queued and complete, for the thread that takes.
+fn drain(queue: *Queue) void {
+    while (!queue.beginTaking()) std.atomic.spinLoopHint();
+    defer queue.endTaking();
+    while (queue.take(lengthOf)) |record| discard(queue, record);
+}
+
 /// An isolate that has ended leaves its queues. On its thread.
 pub fn abandonQueues(isolate: *Isolate) void {
     const calls = &isolate.calls;
@@ -497,11 +512,7 @@ pub fn abandonQueues(isolate: *Isolate) void {
     calls.current = null;
     while (calls.queues) |queue| {
         calls.queues = queue.next;
-        {
-            while (!queue.beginTaking()) std.atomic.spinLoopHint();
-            defer queue.endTaking();
-            while (queue.take(lengthOf)) |record| discard(queue, record);
-        }
+        drain(queue);
         orphans_mutex.acquire();
         defer orphans_mutex.release();
         queue.next = orphans;
