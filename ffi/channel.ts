@@ -306,9 +306,9 @@ class Consumer {
  * *Backpressure:* while nobody reads, events wait. When the ring is full, sending answers false, which is counted as a
  * dropped event, and C decides what to do.
  *
- * *Ownership:* a channel lives until it is closed. One that is dropped is closed after a garbage collection, unless it is being
- * read and not `unref`'d, or its function can reach it. C may keep the pointer: it is a number that is never issued twice, so sending to
- * a channel that is closed, or whose isolate is gone, answers false and reaches no other channel.
+ * *Ownership:* a channel lives until it is closed. One that is dropped is closed after a garbage collection, unless it is
+ * being read and not `unref`'d, or its function can reach it. C may keep the pointer, which is no address but a number that
+ * is never issued twice: sending to a channel that is closed, or whose isolate is gone, answers false and reaches no other.
  *
  * *Order:* events of one thread arrive in the order in which it sent them.
  *

@@ -66,21 +66,25 @@ typedef struct belay_queue belay_queue;
 /* A channel as C knows it: not an address of anything, but a number that is never issued twice. */
 typedef struct belay_channel belay_channel;
 
-/* Sends an event to the JavaScript that made the channel: for C libraries that are written for belay. They don't link the
- * core but get the function's address from JavaScript (`native.channelSend`), beside the channel's:
+/* Sends an event to the JavaScript that made a channel: for C libraries that are written for belay. These don't link the
+ * core; JavaScript gives them the function's address (`native.channelSend`) and the channel's (`channel.pointer`):
  *
  *     static belay_channel_send_function *send;
- *     void library_open(belay_channel_send_function *channel_send, belay_channel *channel, void *handle);
+ *     void sensor_start(belay_channel_send_function *channel_send, belay_channel *channel, void *handle);
+ *     ...
+ *     if (!send(channel, handle, &sample, sizeof sample)) missed++;
  *
- * `handle` is the id of a Handle, as any user data, or NULL; JavaScript gets its value. `data` is copied (`length` bytes; it
- * may be NULL when that is 0). Events of one thread arrive in its order.
+ * `handle` is the id of a Handle, as any user data, or NULL. JavaScript gets its value: it must not be released before it
+ * has read the event. `data` is copied, `length` bytes of it; it may be NULL when that is 0. Events that a thread sends to a
+ * channel arrive in its order.
  *
- * False, when nothing was sent: there is no space, or `length` is more than half of the channel's capacity less 16 bytes (both
- * are counted as dropped; the caller may try again later), or the channel was closed, or its isolate is gone.
+ * False when nothing was sent: there is no space, or the event with its 16 bytes of header takes more than half of the
+ * capacity (these two are counted as dropped; the caller may try again, or give up); the channel is closed; its isolate is
+ * gone; or it is no channel at all. A channel's bits are never issued again, so a stale one reaches no other, and any bits
+ * may be passed at any time.
  *
- * From any thread and any stack, also in a signal's handler; it takes no lock, allocates nothing and waits for nobody, except
- * that an event which has to wake the event loop calls the runtime for that: not in a signal's handler, then. Channels are never issued twice, so one that
- * is stale reaches no other; and any bits may be passed. */
+ * Threads: any, on any stack, but not in a signal's handler. It takes no lock of the channel's, allocates nothing and never waits for
+ * space or for JavaScript. The first event after JavaScript has looked calls the runtime, to wake its event loop. */
 typedef bool belay_channel_send_function(belay_channel *channel, void *handle, const void *data, uint32_t length);
 
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
