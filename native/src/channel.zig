@@ -208,7 +208,8 @@ pub fn create(isolate: *Isolate, byte_length: u32) ?*Words {
     channel.words.channel = token;
     channel.words.length = length;
     channel.words.batch = 0;
-    channel.words.dropped = 0;
+    // One that found no space in the channel before, and was put aside, may still count here.
+    @atomicStore(u32, &channel.words.dropped, 0, .monotonic);
     channel.state = .open;
     channel.head.store(position << 1 | open_bit, .release);
     return &channel.words;
