@@ -114,6 +114,8 @@ class Consumer {
   #left = 0;
   #place = 0;
   #lease: Lease = { over: true };
+  /** Of the batch that an iteration was given. */
+  #batchLease: Lease | undefined;
   #data: ChannelData;
   #delivering = false;
   #staleReported = false;
@@ -232,18 +234,19 @@ class Consumer {
     }
     return undefined;
   }
-  #batchLease: Lease | undefined;
-
   /** Ends the batch that an iteration was given. */
   endBatch(): void {
     if (this.#batchLease !== undefined) this.#batchLease.over = true;
     this.#batchLease = undefined;
   }
 
-  /** A batch that is there already; none when other events of the loop should have their turn first. */
-  nextBatch(): ChannelEvent<unknown>[] | undefined {
+  /**
+   * A batch that is there already: `undefined` when there is none, `null` when other events of the loop should have their
+   * turn before anybody looks.
+   */
+  nextBatch(): ChannelEvent<unknown>[] | undefined | null {
     this.endBatch();
-    return performance.now() < this.#endMs ? this.#takeBatch() : undefined;
+    return performance.now() < this.#endMs ? this.#takeBatch() : null;
   }
 
   #dropStale(id: number): void {
@@ -254,10 +257,10 @@ class Consumer {
     report("invalid-handle", `channel "${this.name}" dropped an event: ${cause.message}`, cause);
   }
 
-  /** Has the event loop look: events may have come before somebody read them. */
-  consume(): void {
+  /** Has events read when they come; those that may be there already, too, unless somebody has just looked. */
+  consume(looked = false): void {
     consumed.add(this);
-    wake();
+    if (!looked) wake();
   }
 
   close(): void {
@@ -427,8 +430,8 @@ export class Channel<T = unknown> {
           end();
           return Promise.resolve(done);
         }
-        const batch = consumer.nextBatch() as ChannelEvent<T>[] | undefined;
-        if (batch !== undefined) return Promise.resolve({ done: false, value: batch });
+        const batch = consumer.nextBatch() as ChannelEvent<T>[] | undefined | null;
+        if (batch) return Promise.resolve({ done: false, value: batch });
         return new Promise((resolve) => {
           consumer.wanting = (batch) => {
             this.#hold();
@@ -436,7 +439,7 @@ export class Channel<T = unknown> {
             resolve(batch === undefined ? done : { done: false, value: batch as ChannelEvent<T>[] });
           };
           this.#hold();
-          consumer.consume();
+          consumer.consume(batch === undefined);
         });
       },
       return: () => {
