@@ -50,7 +50,7 @@ function sendNumbers(
 }
 
 /** Collects what a channel's function gets, as it was then; `until` so many came. */
-function collector(channel: Channel): { events: [unknown, number][]; until: (count: number) => Promise<void> } {
+function collector<T>(channel: Channel<T>): { events: [unknown, number][]; until: (count: number) => Promise<void> } {
   const events: [unknown, number][] = [];
   let wanted = Infinity;
   let resolve = (): void => {};
@@ -93,8 +93,8 @@ describe("Channel", () => {
     using channel = new Channel<string>();
     using a = Handle.create("a");
     using b = Handle.create("b");
-    const { events, until } = collector(channel as Channel);
-    assertStrictEquals(sendNumbers(channel as Channel, 5, 0, [a.id, b.id, 0]), 5);
+    const { events, until } = collector(channel);
+    assertStrictEquals(sendNumbers(channel, 5, 0, [a.id, b.id, 0]), 5);
     assertEquals(events, []);
     await until(5);
     assertEquals(events, [["a", 0], ["b", 1], [undefined, 2], ["a", 3], ["b", 4]]);
@@ -295,7 +295,7 @@ describe("Channel", () => {
   it("iterates in batches whose data ends with the next one", async () => {
     using channel = new Channel<string>();
     using handle = Handle.create("value");
-    sendNumbers(channel as Channel, 1000, 0, [handle.id]);
+    sendNumbers(channel, 1000, 0, [handle.id]);
     let next = 0;
     let last: ChannelEvent<string> | undefined;
     for await (const batch of channel) {
@@ -312,14 +312,14 @@ describe("Channel", () => {
       last = batch.at(-1);
       await turn();
       assertStrictEquals(last?.data.getFloat64(0), next - 1);
-      if (next === 1000) sendNumbers(channel as Channel, 10, 1000, [handle.id]);
+      if (next === 1000) sendNumbers(channel, 10, 1000, [handle.id]);
       if (next === 1010) break;
     }
     const ended = last;
     assert(ended !== undefined);
     assertThrows(() => ended.data.getFloat64(0), Error, "the event is over");
     // Leaving the loop has not closed it.
-    sendNumbers(channel as Channel, 1, 1010, [handle.id]);
+    sendNumbers(channel, 1, 1010, [handle.id]);
     for await (const batch of channel) {
       assertStrictEquals(batch[0].data.getFloat64(0), 1010);
       break;
@@ -402,7 +402,7 @@ describe("Channel", () => {
   it("becomes a stream of events that stay", async () => {
     using channel = new Channel<string>();
     using handle = Handle.create("value");
-    sendNumbers(channel as Channel, 100, 0, [handle.id]);
+    sendNumbers(channel, 100, 0, [handle.id]);
     const events: ChannelEvent<string>[] = [];
     for await (const event of channel.toReadableStream() as unknown as AsyncIterable<ChannelEvent<string>>) {
       events.push(event);
