@@ -83,8 +83,8 @@ typedef struct belay_channel belay_channel;
  * gone; or it is no channel at all. A channel's bits are never issued again, so a stale one reaches no other, and any bits
  * may be passed at any time.
  *
- * Threads: any, on any stack, but not in a signal's handler. It takes no lock of the channel's, allocates nothing and never waits for
- * space or for JavaScript. The first event after JavaScript has looked calls the runtime, to wake its event loop. */
+ * Threads: any, on any stack, but not in a signal's handler. It takes no lock of the channel's, allocates nothing and never
+ * waits for space or for JavaScript. The first event after JavaScript has looked calls the runtime, to wake its event loop. */
 typedef bool belay_channel_send_function(belay_channel *channel, void *handle, const void *data, uint32_t length);
 
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes

@@ -353,6 +353,8 @@ test "an empty ring has space for each event that isn't refused, wherever the he
     const words = create(isolate, 1).?;
     try testing.expectEqual(@as(u32, least_words), words.length);
     const bytes: [64]u8 = @splat('x');
+    // Also when nobody has to look at the tail.
+    try testing.expect(!sendBytes(words.channel, 0, bytes[0..17]));
     for (0..64) |round| {
         // Half of the ring, at most.
         for (0..17) |length| {
@@ -368,7 +370,7 @@ test "an empty ring has space for each event that isn't refused, wherever the he
         _ = take(words.channel, 9);
         _ = take(words.channel, 9);
     }
-    try testing.expectEqual(@as(u32, 64), words.dropped);
+    try testing.expectEqual(@as(u32, 65), words.dropped);
     try testing.expect(!send(@ptrFromInt(@as(usize, @intCast(words.channel))), null, null, std.math.maxInt(u32)));
     _ = close(words.channel, true);
 }
@@ -440,6 +442,7 @@ test "a closed channel's number reaches nothing, nor do any other bits" {
     const first = create(isolate, 64).?;
     const token = first.channel;
     try testing.expect(sendBytes(token, 1, "event"));
+    const head = of(token).?.head.load(.monotonic);
     try testing.expectEqual(@as(u32, 0), close(token, false));
     try testing.expect(!sendBytes(token, 1, "event"));
     try testing.expectEqual(@as(u32, 1), take(token, 9));
@@ -449,6 +452,8 @@ test "a closed channel's number reaches nothing, nor do any other bits" {
     const second = create(isolate, 64).?;
     try testing.expectEqual(first, second);
     try testing.expect(second.channel != token);
+    // A swap of what was the head before must fail.
+    try testing.expect(of(second.channel).?.head.load(.monotonic) > head);
     try testing.expect(!sendBytes(token, 1, "event"));
     var random = std.Random.DefaultPrng.init(2);
     for (0..100_000) |_| {
