@@ -24,7 +24,8 @@ const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const overflowByteOffset = slotsByteOffset + 4;
 const handleReleaseByteOffset = overflowByteOffset + 8;
-const foreignCallsByteOffset = handleReleaseByteOffset + 8;
+const channelSendByteOffset = handleReleaseByteOffset + 8;
+const foreignCallsByteOffset = channelSendByteOffset + 8;
 const attentionByteOffset = foreignCallsByteOffset + 4;
 const notedByteOffset = attentionByteOffset + 4;
 const droppedByteOffset = notedByteOffset + 4;
@@ -64,12 +65,13 @@ export interface Core {
   readonly claimThunks: (shape: string) => boolean;
 }
 
-/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with. */
+/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with; what C sends events with. */
 export const trampolineWord: number = trampolineByteOffset / 8;
 export const chunkSlotsWord: number = chunkSlotsByteOffset / 8;
 export const chunkCodeWord: number = chunkCodeByteOffset / 8;
 export const tokenWord: number = tokenByteOffset / 8;
 export const handleReleaseWord: number = handleReleaseByteOffset / 8;
+export const channelSendWord: number = channelSendByteOffset / 8;
 /** Which of `words.u32` are: see `belay.h`. */
 export const thunkByteLengthWord: number = thunkByteLengthByteOffset / 4;
 export const callbackWord: number = callbackByteOffset / 4;

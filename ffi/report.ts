@@ -10,7 +10,7 @@ import { setTracking } from "./tracking.ts";
 export interface Report {
   /**
    * `stale-callback`: C called a callback that was disposed of or garbage-collected. `invalid-handle`: C passed a handle
-   * that names nothing. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
+   * that names nothing, or sent an event with one, which was dropped. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
    * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
    * or with `stats()`. `leak`: a callback or library was garbage-collected before it
    * was disposed of; it has been released (only while leaks are tracked). `dropped-calls`: calls from other threads found

@@ -45,6 +45,8 @@ const limits: Readonly<Record<string, number>> = {
   "thread/wait deno raw": 1,
   "thread/wake-latency deno raw": 1.5,
   "thread/wake-latency bun raw": 2,
+  "channel/event deno loop": 6,
+  "channel/event bun loop": 6,
   "sqlite/udf-1M-rows deno raw": 0.75,
   "sqlite/udf-1M-rows deno node:sqlite": 1.2,
 };

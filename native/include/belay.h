@@ -59,6 +59,34 @@ extern "C" {
 /* A queue of calls; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
 
+/* Channels that the process can have at once; words of an event before its payload. */
+#define BELAY_MAX_CHANNELS 4096
+#define BELAY_CHANNEL_HEADER_WORDS 2
+
+/* A channel as C knows it: not an address of anything, but a number that is never issued twice. */
+typedef struct belay_channel belay_channel;
+
+/* Sends an event to the JavaScript that made a channel: for C libraries that are written for belay. These don't link the
+ * core; JavaScript gives them the function's address (`native.channelSend`) and the channel's (`channel.pointer`):
+ *
+ *     static belay_channel_send_function *send;
+ *     void sensor_start(belay_channel_send_function *channel_send, belay_channel *channel, void *handle);
+ *     ...
+ *     if (!send(channel, handle, &sample, sizeof sample)) missed++;
+ *
+ * `handle` is the id of a Handle, as any user data, or NULL. JavaScript gets its value: it must not be released before it
+ * has read the event. `data` is copied, `length` bytes of it; it may be NULL when that is 0. Events that a thread sends to a
+ * channel arrive in its order.
+ *
+ * False when nothing was sent: there is no space, or the event with its 16 bytes of header takes more than half of the
+ * capacity (these two are counted as dropped; the caller may try again, or give up); the channel is closed; its isolate is
+ * gone; or it is no channel at all. A channel's bits are never issued again, so a stale one reaches no other, and any bits
+ * may be passed at any time.
+ *
+ * Threads: any, on any stack, but not in a signal's handler. It takes no lock of the channel's, allocates nothing and never
+ * waits for space or for JavaScript. The first event after JavaScript has looked calls the runtime, to wake its event loop. */
+typedef bool belay_channel_send_function(belay_channel *channel, void *handle, const void *data, uint32_t length);
+
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
  * it, except that any thread adds to the counts, to `noted` and `released`, and sets attention. Lifetime: until the process
  * ends, since a call to a thunk may always ask for it. */
@@ -79,6 +107,7 @@ typedef struct belay_isolate {
   uint32_t overflow;          /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t unused;
   void (*handle_release)(void *id); /* belay_handle_release; constant */
+  belay_channel_send_function *channel_send; /* belay_channel_send; constant */
   /* From here on, what other threads read and write, too. */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
@@ -222,6 +251,29 @@ bool belay_pool_poll(belay_isolate *isolate);
 void belay_pool_limit(uint32_t thread_count);
 /* How many threads there are. */
 uint32_t belay_pool_thread_count(void);
+
+/* What JavaScript sees of a channel. Only the isolate's thread reads and writes it, except that any thread adds to the count. */
+typedef struct belay_channel_words {
+  belay_channel *channel; /* what C gets; constant, as the next two */
+  uint64_t *ring;         /* the events: see belay_channel_take */
+  uint32_t length;        /* of the ring, in words */
+  uint32_t batch;         /* the word of the ring where the batch begins that was taken last */
+  uint32_t dropped;       /* events that found no space */
+  uint32_t unused;
+} belay_channel_words;
+
+/* See belay_channel_send_function. */
+bool belay_channel_send(belay_channel *channel, void *handle, const void *data, uint32_t length);
+/* A channel with a ring of so many bytes, rounded up to a power of two. Lifetime: see belay_channel_close. NULL: no memory, or
+ * BELAY_MAX_CHANNELS are in use. The next three are called on the isolate's thread. */
+belay_channel_words *belay_channel_create(belay_isolate *isolate, uint32_t byte_capacity);
+/* Gives the batch back that was taken last, and takes the next one: as many events as this answers, at most `most`, one behind
+ * the other. Each is a word whose lower 32 bits are the payload's length in bytes, a double with the handle, and the
+ * payload, as far as whole words go. They stay as they are until the next call. */
+uint32_t belay_channel_take(belay_channel *channel, uint32_t most);
+/* Ends a channel: nothing can be sent from now on. With `settled` the ring is gone and the structure no longer this channel's,
+ * and it answers how many events were not taken. Doing it again does nothing. */
+uint32_t belay_channel_close(belay_channel *channel, bool settled);
 
 /* Opens a library. NULL: it could not be loaded, and `reason` (reason_byte_length bytes; 0 is allowed) holds the
  * loader's words, cut to fit. A pinned library stays mapped until the process ends, whatever closes it. */

@@ -7,6 +7,7 @@ const Lock = @import("lock.zig").Lock;
 const Registry = @import("registry.zig").Registry;
 const Stack = @import("stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
+const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
 const pool = @import("pool.zig");
 
@@ -37,6 +38,8 @@ pub const Words = extern struct {
     // Another cache line, since other threads read and write this, too.
     /// What C releases handles with.
     handle_release: *const fn (?*anyopaque) callconv(.c) void = &releaseHandle,
+    /// What C sends events with.
+    channel_send: *const fn (?*anyopaque, ?*anyopaque, ?[*]const u8, u32) callconv(.c) bool = &channels.send,
     /// Calls to this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
     foreign_calls: u32 = 0,
     /// Flags: what waits for JavaScript to look at it.
@@ -206,7 +209,7 @@ pub fn leave(isolate: *Isolate) void {
 
 fn leaveLocked(isolate: *Isolate) void {
     if (isolate.departure != 0) return;
-    isolate.departure = departures.fetchAdd(1, .monotonic) + 1;
+    @atomicStore(u32, &isolate.departure, departures.fetchAdd(1, .monotonic) + 1, .release);
     @atomicStore(u32, &isolate.words.live, 0, .release);
     const tag = &tags[isolate.words.tag];
     @atomicStore(?*Isolate, &tag.holder, null, .release);

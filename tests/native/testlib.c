@@ -516,6 +516,61 @@ EXPORT bool start_calls(double (*callback)(double), int32_t threads, int32_t cou
 }
 EXPORT double calls_ns(void) { return ns_of_calls; }
 
+/* As a library written for belay sends events: it gets the function and the channel from JavaScript. */
+#include "../../native/include/belay.h"
+EXPORT bool send_bytes(belay_channel_send_function *send, belay_channel *channel, void *handle, const void *data,
+                       uint32_t length) {
+  return send(channel, handle, data, length);
+}
+/* Sends numbers from `first` on, each with the next one of the handles, and answers how many were sent. */
+EXPORT uint32_t send_numbers(belay_channel_send_function *send, belay_channel *channel, const uint64_t *handles,
+                             uint32_t handle_count, uint32_t first, uint32_t count) {
+  uint32_t sent = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const double number = first + i;
+    sent += send(channel, (void *)(uintptr_t)handles[i % handle_count], &number, sizeof number);
+  }
+  return sent;
+}
+/* Threads that send events whose payload is: the thread, a number from 0 on, and as many bytes of the number's lowest one as
+   the number modulo `spread`. Each waits for space, until it is told to stop. */
+struct sender {
+  pthread_t thread;
+  belay_channel_send_function *send;
+  belay_channel *channel;
+  uint64_t handle;
+  uint32_t number, count, spread;
+};
+static struct sender senders[16];
+static uint32_t sender_count = 0;
+static volatile bool senders_stop = false;
+static void *sender_main(void *argument) {
+  const struct sender *sender = argument;
+  struct { uint32_t thread, number; uint8_t rest[1024]; } event = {.thread = sender->number};
+  for (uint32_t i = 0; i < sender->count && !senders_stop; i++) {
+    const uint32_t rest = i % sender->spread;
+    event.number = i;
+    memset(event.rest, (int)(i & 255), rest);
+    while (!sender->send(sender->channel, (void *)(uintptr_t)sender->handle, &event, 8 + rest) && !senders_stop) sched_yield();
+  }
+  return NULL;
+}
+EXPORT bool start_senders(belay_channel_send_function *send, belay_channel *channel, uint64_t handle, uint32_t threads,
+                          uint32_t count, uint32_t spread) {
+  senders_stop = false;
+  for (sender_count = 0; sender_count < threads; sender_count++) {
+    struct sender *sender = &senders[sender_count];
+    *sender = (struct sender){.send = send, .channel = channel, .handle = handle, .number = sender_count, .count = count, .spread = spread};
+    if (pthread_create(&sender->thread, NULL, sender_main, sender) != 0) return false;
+  }
+  return true;
+}
+EXPORT void stop_senders(void) {
+  senders_stop = true;
+  for (uint32_t i = 0; i < sender_count; i++) pthread_join(senders[i].thread, NULL);
+  sender_count = 0;
+}
+
 /* Calls it over and over for so long; other threads can ask whether that is over. */
 static volatile bool loop_over = false;
 EXPORT void call_for(int32_t (*callback)(int32_t), int32_t duration_ms) {
