@@ -25,6 +25,8 @@ export {
   type PostOptions,
   type QueueOptions,
 } from "./ffi/callback.ts";
+export { Channel, type ChannelEvent, type ChannelOptions } from "./ffi/channel.ts";
+export type { ChannelData } from "./ffi/channel_data.ts";
 export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
 export type { OnFull } from "./ffi/contracts.ts";
 export {

@@ -9,6 +9,8 @@ import { runtime } from "./harness.ts";
 export interface RawDefinition {
   readonly parameters: readonly string[];
   readonly result: string;
+  /** Deno's word for a call on another thread. */
+  readonly nonblocking?: boolean;
 }
 
 type RawFunction = (...args: unknown[]) => unknown;

@@ -48,8 +48,20 @@ export function wordIndex({ bits }: ArgumentLayout, byteOffset: number): number 
   return integers + (bits >> 16) + (byteOffset - stack) / wordByteLength;
 }
 
-/** @throws {RangeError} When more than 48 words of arguments would arrive on the stack. */
-export function argumentLayout(classes: readonly ArgumentClass[], platform: Platform): ArgumentLayout {
+/** Whether an argument at an offset has no more space than its own width. */
+export function isPacked({ os, arch }: Platform, byteOffset: number): boolean {
+  return os === "darwin" && arch === "aarch64" && byteOffset >= stack;
+}
+
+/**
+ * @param what What is being defined.
+ * @throws {RangeError} When more than 48 words of arguments would arrive on the stack.
+ */
+export function argumentLayout(
+  classes: readonly ArgumentClass[],
+  platform: Platform,
+  what = "a callback",
+): ArgumentLayout {
   const { integers, floats, positional } = registerCounts(platform);
   // Apple packs stack arguments at their natural alignment; everyone else gives each a word.
   const packed = platform.os === "darwin" && platform.arch === "aarch64";
@@ -71,7 +83,7 @@ export function argumentLayout(classes: readonly ArgumentClass[], platform: Plat
   }
   const stackWords = Math.ceil(stackBytes / wordByteLength);
   if (stackWords > maxStackWords) {
-    throw new RangeError(`Cannot define a callback: ${stackWords} words of arguments on the stack, at most 48 work`);
+    throw new RangeError(`Cannot define ${what}: ${stackWords} words of arguments on the stack, at most 48 work`);
   }
   // Where registers are positional, both kinds are in use as far as there are arguments.
   const integerWords = positional ? Math.min(classes.length, integers) : nextInteger;

@@ -79,6 +79,8 @@ export interface Backend {
    * @param path Where the core is.
    */
   connect(path: string, isolate: Address, look: () => void): boolean;
+  /** Where the memory of a view is that {@linkcode Backend.hold} has made stay. */
+  viewAddress(view: ArrayBufferView): Address;
   /**
    * Has a function called in a later turn, if the event loop is alive then. Only where a wake that comes while `look` runs has
    * it called again before other events get their turn.

@@ -25,6 +25,7 @@ export interface BunFfi {
     definition: { readonly args: []; readonly returns: "void" },
   ) => { readonly ptr: number | null };
   readonly CString: new (pointer: number) => { toString(): string };
+  ptr(view: ArrayBufferView): number;
   toArrayBuffer(pointer: number, byteOffset: number, byteLength: number): ArrayBuffer;
 }
 
@@ -117,6 +118,7 @@ export function bunBackend(process: BunProcess): Backend {
     readString,
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) => connectAsModule(process, path, isolate, look, false),
+    viewAddress: (view) => ffi.ptr(view),
     later: (fn) => void setImmediate(fn).unref(),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.

@@ -32,6 +32,7 @@ export interface DenoNamespace {
   ) => { readonly pointer: object };
   readonly UnsafePointer: {
     create(value: bigint): object | null;
+    of(view: ArrayBufferView): object | null;
     value(pointer: object | null): bigint;
   };
   readonly UnsafePointerView: {
@@ -112,6 +113,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
     connect: (path, isolate, look) =>
       connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look, true),
+    viewAddress: (view) => deno.UnsafePointer.value(deno.UnsafePointer.of(view)),
     hold: (view) => view,
   };
 }

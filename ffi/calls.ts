@@ -5,7 +5,7 @@
  * @module
  */
 
-import { attentionError, attentionForeign, attentionRelease, attentionWord, core } from "./core.ts";
+import { attentionError, attentionForeign, attentionRelease, attentionWord, core, tokenWord } from "./core.ts";
 import { handleTable } from "./handle.ts";
 import { reportUncaught } from "./report.ts";
 
@@ -43,6 +43,20 @@ const { Atomics, Error } = globalThis;
 /** Has the next look find that an error waits. Other threads set flags of the same word. */
 function wantAttention(): void {
   Atomics.or(core().words.u32, attentionWord, attentionError);
+}
+
+/** What callbacks of nonblocking calls threw, by the call's token: the first error of each. */
+export const callErrors: Map<number, unknown> = new Map();
+
+/** The nonblocking call that the queued callback which is running belongs to, or 0. */
+function token(): number {
+  // It is an index and 1: the upper half is empty.
+  return core().words.u32[tokenWord * 2];
+}
+
+/** Whether the nonblocking call that a queued callback belongs to has an error: its callbacks run no more. */
+export function callHasFailed(): boolean {
+  return callErrors.size > 0 && callErrors.has(token());
 }
 
 const observers: ((where: string | undefined) => void)[] = [];
@@ -111,6 +125,8 @@ export function postpone(error: unknown, onError: ((error: unknown) => void) | u
   if (inNativeCall()) {
     calls.pending = error;
     wantAttention();
+  } else if (token() !== 0) {
+    if (!callErrors.has(token())) callErrors.set(token(), error);
   } else if (onError === undefined) {
     reportUncaught(error);
   } else {

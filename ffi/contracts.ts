@@ -7,6 +7,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { callHasFailed } from "./calls.ts";
 import { core, coreFunctions, isNull, signature } from "./core.ts";
 import { setContract } from "./core_thunks.ts";
 import { report } from "./report.ts";
@@ -41,7 +42,7 @@ function makeCalls(endMs: number): boolean {
   const { isolate } = core();
   const { next } = functions();
   for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
-    invokeCalled();
+    if (!callHasFailed()) invokeCalled();
     if ((count & 255) !== 0 || performance.now() < endMs) continue;
     next(isolate, nextFinish);
     return true;

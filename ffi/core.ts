@@ -24,7 +24,8 @@ const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const overflowByteOffset = slotsByteOffset + 4;
 const handleReleaseByteOffset = overflowByteOffset + 8;
-const foreignCallsByteOffset = handleReleaseByteOffset + 8;
+const channelSendByteOffset = handleReleaseByteOffset + 8;
+const foreignCallsByteOffset = channelSendByteOffset + 8;
 const attentionByteOffset = foreignCallsByteOffset + 4;
 const notedByteOffset = attentionByteOffset + 4;
 const droppedByteOffset = notedByteOffset + 4;
@@ -32,11 +33,13 @@ const timeoutsByteOffset = droppedByteOffset + 4;
 const liveByteOffset = timeoutsByteOffset + 4;
 const releasedByteOffset = liveByteOffset + 4;
 const staleReleasesByteOffset = releasedByteOffset + 4;
-const isolateByteLength = staleReleasesByteOffset + 4;
+const completedByteOffset = staleReleasesByteOffset + 4;
+const pollsByteOffset = completedByteOffset + 4;
+const isolateByteLength = pollsByteOffset + 4;
 /** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
 const linksByteOffset = 2 ** 22 * 8;
 
-/** The isolate's words as typed arrays of every width. */
+/** Words that the core shares, as typed arrays of every width. */
 export interface WordViews {
   readonly i8: Int8Array<ArrayBuffer>;
   readonly u8: Uint8Array<ArrayBuffer>;
@@ -62,12 +65,13 @@ export interface Core {
   readonly claimThunks: (shape: string) => boolean;
 }
 
-/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with. */
+/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with; what C sends events with. */
 export const trampolineWord: number = trampolineByteOffset / 8;
 export const chunkSlotsWord: number = chunkSlotsByteOffset / 8;
 export const chunkCodeWord: number = chunkCodeByteOffset / 8;
 export const tokenWord: number = tokenByteOffset / 8;
 export const handleReleaseWord: number = handleReleaseByteOffset / 8;
+export const channelSendWord: number = channelSendByteOffset / 8;
 /** Which of `words.u32` are: see `belay.h`. */
 export const thunkByteLengthWord: number = thunkByteLengthByteOffset / 4;
 export const callbackWord: number = callbackByteOffset / 4;
@@ -77,8 +81,10 @@ export const overflowWord: number = overflowByteOffset / 4;
 export const notedWord: number = notedByteOffset / 4;
 export const droppedWord: number = droppedByteOffset / 4;
 export const timeoutsWord: number = timeoutsByteOffset / 4;
-export const liveWord: number = liveByteOffset / 4;
 export const staleReleasesWord: number = staleReleasesByteOffset / 4;
+export const liveWord: number = liveByteOffset / 4;
+export const completedWord: number = completedByteOffset / 4;
+export const pollsWord: number = pollsByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
 export const attentionForeign = 2;
@@ -202,8 +208,22 @@ function attach(): Core {
   }
   // The core keeps itself mapped from here on.
   opened.release();
-  const buffer = runtime.map(isolate, isolateByteLength);
-  const words: WordViews = {
+  const words = wordViews(runtime.map(isolate, isolateByteLength));
+  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
+  // C may call back even while the process exits, when nothing can run here any more.
+  runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
+  return {
+    isolate,
+    words,
+    tag: words.u32[tagByteOffset / 4],
+    // Opened with the first function, since a second opening would take a third of a millisecond.
+    claimThunks: (shape) => functions.claimThunks(isolate, zeroTerminated(shape)) !== 0,
+  };
+}
+
+/** Memory as typed arrays of every width. */
+export function wordViews(buffer: ArrayBuffer): WordViews {
+  return {
     i8: new Int8Array(buffer),
     u8: new Uint8Array(buffer),
     i16: new Int16Array(buffer),
@@ -214,16 +234,6 @@ function attach(): Core {
     u64: new BigUint64Array(buffer),
     f32: new Float32Array(buffer),
     f64: new Float64Array(buffer),
-  };
-  attachedAs(words.u32.subarray(liveWord, liveWord + 1));
-  // C may call back even while the process exits, when nothing can run here any more.
-  runtime.onExit(() => void (words.u32[liveWord] = 0));
-  return {
-    isolate,
-    words,
-    tag: words.u32[tagByteOffset / 4],
-    // Opened with the first function, since a second opening would take a third of a millisecond.
-    claimThunks: (shape) => functions.claimThunks(isolate, zeroTerminated(shape)) !== 0,
   };
 }
 

@@ -46,6 +46,62 @@ export function nativeSignature(symbol: string, { parameters, result }: Function
   return { name: symbol, parameters: parameters.map(parameterNativeType), result: resultNativeType(result) };
 }
 
+/** What checks the arguments of a function, as source, and what that names. */
+interface ArgumentChecks {
+  readonly names: readonly string[];
+  /** The variables of functions that are lent to the call: `null` before the checks. */
+  readonly lent: readonly string[];
+  /** For each argument, what makes its variable what is passed on, or throws. */
+  readonly checks: readonly string[];
+  readonly scope: Readonly<Record<string, unknown>> & {
+    readonly lendFunction: (index: number, fn: UpcallFunction) => Upcall;
+    readonly closed: () => never;
+  };
+}
+
+/** Makes the checks that a function's arguments go through before C is entered. */
+export function argumentChecks(key: string, { parameters }: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
+  const names = parameters.map((_, index) => `a${index}`);
+  const { addressKind } = backend();
+  const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
+  const checks = names.map((name, index) => {
+    const type = parameters[index];
+    const bad = `bad(${index}, ${name})`;
+    if (!isCallbackDefinition(type)) return checkArgument(type, name, bad, addressKind);
+    return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
+      else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
+  });
+  const closed = (): never => {
+    throw new LibraryClosedError("call", key, owner.name);
+  };
+  const scope = {
+    key,
+    owner,
+    unbind,
+    lendFunction: (index: number, fn: UpcallFunction): Upcall =>
+      lend(parameters[index] as Exclude<ParameterType, string>, fn, `argument ${index + 1} of ${key}`),
+    lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
+    shapes,
+    bad(index: number, value: unknown): never {
+      if (owner.closed) closed();
+      const type = parameters[index];
+      throw mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
+    },
+    // Together with this one, every function keeps its library's owner alive.
+    closed,
+  };
+  const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
+  return { names, lent, checks, scope };
+}
+
+/** A call that was counted in `running` has ended. */
+export function callEnds(owner: LibraryOwner): void {
+  owner.running -= 1;
+  if (owner.running > 0) return;
+  owner.whenIdle?.();
+  owner.whenIdle = undefined;
+}
+
 /**
  * Generates the function.
  *
@@ -58,19 +114,9 @@ export function makeDowncall(
   owner: LibraryOwner,
 ): Downcall {
   const { parameters, result } = definition;
-  const names = parameters.map((_, index) => `a${index}`);
-  const { addressKind } = backend();
   const { i32 } = core().words;
-  const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
-  const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
+  const { names, lent, checks, scope } = argumentChecks(key, definition, owner);
   const kept = names.filter((_, index) => ownsMemory(parameters[index]));
-  const checks = names.map((name, index) => {
-    const type = parameters[index];
-    const bad = `bad(${index}, ${name})`;
-    if (!isCallbackDefinition(type)) return checkArgument(type, name, bad, addressKind);
-    return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
-      else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
-  });
   // Handles, memory and functions are looked at before the callee is: a closed library must not be the last to be named.
   const guard = parameters.some((type) => isCallbackDefinition(type) || ownsMemory(type) || type === "handle");
   const body = `
@@ -88,7 +134,7 @@ export function makeDowncall(
   }
   if (owner.counted) {
     before.push("owner.running += 1;");
-    after.push("callEnds();");
+    after.push("callEnds(owner);");
   }
   const source = `
     let native = open;
@@ -96,36 +142,8 @@ export function makeDowncall(
       ${after.length === 0 ? body : `${before.join(" ")} try { ${body} } finally { ${after.join(" ")} }`}
     };
     return { call, close() { native = closed; } };`;
-  const closed = (): never => {
-    throw new LibraryClosedError("call", key, owner.name);
-  };
   const made = generate(
-    {
-      open: native,
-      key,
-      owner,
-      i32,
-      errorWaits,
-      takePending,
-      unbind,
-      lendFunction: (index: number, fn: UpcallFunction): Upcall =>
-        lend(parameters[index] as Exclude<ParameterType, string>, fn, `argument ${index + 1} of ${key}`),
-      lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
-      shapes,
-      bad(index: number, value: unknown): never {
-        if (owner.closed) closed();
-        const type = parameters[index];
-        throw mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
-      },
-      // Together with this one, every function keeps its library's owner alive.
-      closed,
-      callEnds(): void {
-        owner.running -= 1;
-        if (owner.running > 0) return;
-        owner.whenIdle?.();
-        owner.whenIdle = undefined;
-      },
-    },
+    { ...scope, open: native, i32, errorWaits, takePending, callEnds },
     source,
     nativeCallMark,
   ) as Downcall;
@@ -133,6 +151,7 @@ export function makeDowncall(
   return made;
 }
 
-function ownsMemory(type: ParameterType): boolean {
+/** Whether an argument of a type is memory of JavaScript's, which C has during the call. */
+export function ownsMemory(type: ParameterType): boolean {
   return type === "buffer" || type === "cstring" || type === "handle*";
 }

@@ -9,6 +9,7 @@ import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { closeLibrary, librarySymbol, openLibrary } from "./core_library.ts";
 import { loads, type LoadType } from "./core_memory.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature } from "./downcall.ts";
+import { makeNonblocking } from "./nonblocking.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
 import { generate, stringAt } from "./helpers.ts";
 import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
@@ -111,7 +112,8 @@ function dropped({ held, name }: { held: Held; name: string }): void {
  *
  * *Errors:* what a callback throws during a call is thrown by the call when C has returned.
  *
- * *Threads:* functions run on the calling isolate's thread. Each isolate opens the library for itself.
+ * *Threads:* functions run on the calling isolate's thread; with `nonblocking: true` on another one, while the promise
+ * that they return waits. Each isolate opens the library for itself.
  *
  * ```ts
  * import { dlopen } from "@belay/ffi";
@@ -191,15 +193,19 @@ function bindLibrary<S extends Definitions>(
   const closers: (() => void)[] = [];
   let native: NativeLibrary | undefined;
   try {
+    const waiting = functions.filter(([, { nonblocking }]) => nonblocking !== true);
     const bound = native = backend().open(
       path,
-      functions.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
+      waiting.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
     );
-    functions.forEach(([key, definition], index) => {
-      const downcall = makeDowncall(key, definition, bound.functions[index], owner);
-      define(key, downcall.call);
-      closers.push(downcall.close);
-    });
+    let index = 0;
+    for (const [key, definition] of functions) {
+      const { call, close } = definition.nonblocking === true
+        ? makeNonblocking(key, definition, addresses.get(key) as Address, owner)
+        : makeDowncall(key, definition, bound.functions[index++], owner);
+      define(key, call);
+      closers.push(close);
+    }
   } catch (error) {
     native?.close();
     closeLibrary(library);
@@ -255,14 +261,16 @@ function validate(key: string, definition: unknown): void {
     throw new TypeError(`Cannot define "${key}": ${what}`);
   };
   if (typeof definition !== "object" || definition === null) return refuse("expected an object");
-  const { parameters, result, type, name, optional, ...rest } = definition as Record<string, unknown>;
+  const { parameters, result, type, name, optional, nonblocking, ...rest } = definition as Record<string, unknown>;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition`);
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
   if (optional !== undefined && typeof optional !== "boolean") refuse("optional must be a boolean");
+  if (nonblocking !== undefined && typeof nonblocking !== "boolean") refuse("nonblocking must be a boolean");
   if (type !== undefined) {
+    if (nonblocking !== undefined) refuse("a variable can't be nonblocking");
     if (parameters !== undefined || result !== undefined) refuse("a variable has no parameters and no result");
     const numeric = isNamedType(type) && /^([iuf]\d+|[iu]size)$/.test(type);
     if (!numeric && !variableTypes.includes(String(type))) refuse(`unknown type ${String(type)} of a variable`);

@@ -166,25 +166,39 @@ export function fromResult(type: ResultType, variable: string): string {
   }
 }
 
-/** An expression that reads a callback's argument from the words at a byte offset; handles as their ids. */
-export function readWord(type: NamedType, byteOffset: number, addressKind: "number" | "bigint"): string {
+/** The index of an element of so many bytes: from the start of the words, or from the elements `b1` to `b8` of a block. */
+function at(byteLength: number, byteOffset: number, inBlock: boolean): string {
+  return inBlock ? `b${byteLength} + ${byteOffset / byteLength}` : `${byteOffset / byteLength}`;
+}
+
+/**
+ * An expression that reads a callback's argument from the words at a byte offset; handles as their ids.
+ *
+ * @param inBlock Whether the offset is from the block whose first element, of so many bytes, `b1` to `b8` are.
+ */
+export function readWord(
+  type: NamedType,
+  byteOffset: number,
+  addressKind: "number" | "bigint",
+  inBlock = false,
+): string {
   const integer = integers[type];
   if (integer !== undefined) {
-    return `${integer.signed ? "i" : "u"}${integer.bits}[${byteOffset / (integer.bits / 8)}]`;
+    return `${integer.signed ? "i" : "u"}${integer.bits}[${at(integer.bits / 8, byteOffset, inBlock)}]`;
   }
-  const low = `u32[${byteOffset / 4}]`;
-  const high = `u32[${byteOffset / 4 + 1}]`;
+  const low = `u32[${at(4, byteOffset, inBlock)}]`;
+  const high = `u32[${at(4, byteOffset + 4, inBlock)}]`;
   const number = `(${low} + ${high} * 4294967296)`;
-  const word = `u64[${byteOffset / 8}]`;
+  const word = `u64[${at(8, byteOffset, inBlock)}]`;
   // An address beyond 2^53 is a bigint everywhere.
   const address = addressKind === "bigint" ? word : `(${high} < 2097152 ? ${number} : ${word})`;
   switch (type) {
     case "f32":
-      return `f32[${byteOffset / 4}]`;
+      return `f32[${at(4, byteOffset, inBlock)}]`;
     case "f64":
-      return `f64[${byteOffset / 8}]`;
+      return `f64[${at(8, byteOffset, inBlock)}]`;
     case "bool":
-      return `(u8[${byteOffset}] !== 0)`;
+      return `(u8[${at(1, byteOffset, inBlock)}] !== 0)`;
     case "handle":
       return number;
     case "handle*":
@@ -194,6 +208,44 @@ export function readWord(type: NamedType, byteOffset: number, addressKind: "numb
     default:
       return `((${low} | ${high}) === 0 ? null : ${address})`;
   }
+}
+
+/** An expression for a call's result in its block: see {@linkcode readWord}. */
+export function readResult(type: ResultType, byteOffset: number, addressKind: "number" | "bigint"): string {
+  if (type === "void") return "undefined";
+  const word = readWord(type, byteOffset, addressKind, true);
+  return type === "handle" || type === "handle*" ? `handles.value(${word})` : word;
+}
+
+/**
+ * A statement that writes a checked argument to its call's block: see {@linkcode readWord}.
+ *
+ * @param packed Whether it has no more space than its own width.
+ */
+export function writeArgument(
+  type: ParameterType,
+  variable: string,
+  byteOffset: number,
+  packed: boolean,
+  addressKind: "number" | "bigint",
+): string {
+  const element = (name: string, byteLength: number): string => `${name}[${at(byteLength, byteOffset, true)}]`;
+  const integer = isCallbackDefinition(type) ? undefined : integers[type];
+  if (integer !== undefined) {
+    // Callees may count on 32 bits.
+    const bits = packed ? integer.bits : Math.max(integer.bits, 32);
+    return `${element(`${integer.signed ? "i" : "u"}${bits}`, bits / 8)} = ${variable};`;
+  }
+  if (type === "f32") return `${element("f32", 4)} = ${variable};`;
+  if (type === "f64") return `${element("f64", 8)} = ${variable};`;
+  if (type === "bool") return `${packed ? element("u8", 1) : element("u32", 4)} = ${variable} ? 1 : 0;`;
+  const view = parameterNativeType(type) === "view";
+  const none = addressKind === "bigint" ? "0n" : "0";
+  const address = view ? `(${variable} === null ? ${none} : viewAddress(${variable}))` : variable;
+  if (addressKind === "bigint") return `${element("u64", 8)} = ${address};`;
+  return `{ const address = ${address};
+      if (typeof address === "bigint") ${element("u64", 8)} = address;
+      else { ${element("u32", 4)} = address; u32[${at(4, byteOffset + 4, true)}] = address / 4294967296; } }`;
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { core, handleReleaseWord } from "./core.ts";
+import { channelSendWord, core, handleReleaseWord } from "./core.ts";
 import { pointerFrom } from "./pointer.ts";
 import type { Pointer } from "./types.ts";
 
@@ -24,6 +24,20 @@ export interface NativeFunctions {
    * @throws {LibraryLoadError} When belay's native core can't be opened.
    */
   readonly releaseHandle: Pointer;
+  /**
+   * `bool (*)(belay_channel *channel, void *handle, const void *data, uint32_t length)`, which sends an event to a
+   * {@linkcode Channel}: for C libraries that are written for belay, `belay_channel_send_function` in `belay.h`. They get it
+   * from here, since they can't link belay's core.
+   *
+   * *Threads:* C may call it from any thread and on any stack, but not in signal handlers. It takes no lock of the
+   * channel's, allocates nothing and waits for no space.
+   *
+   * *Errors:* it answers false when nothing was sent: there is no space, the event is too large, the channel is closed, its
+   * isolate is gone, or it is no channel at all.
+   *
+   * @throws {LibraryLoadError} When belay's native core can't be opened.
+   */
+  readonly channelSend: Pointer;
 }
 
 /**
@@ -45,5 +59,8 @@ export interface NativeFunctions {
 export const native: NativeFunctions = {
   get releaseHandle() {
     return pointerFrom(core().words.u64[handleReleaseWord]) as Pointer;
+  },
+  get channelSend() {
+    return pointerFrom(core().words.u64[channelSendWord]) as Pointer;
   },
 };

@@ -10,7 +10,7 @@ import { setTracking } from "./tracking.ts";
 export interface Report {
   /**
    * `stale-callback`: C called a callback that was disposed of or garbage-collected. `invalid-handle`: C passed a handle
-   * that names nothing. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
+   * that names nothing, or sent an event with one, which was dropped. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
    * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
    * or with `stats()`. `leak`: a callback or library was garbage-collected before it
    * was disposed of; it has been released (only while leaks are tracked). `dropped-calls`: calls from other threads found
@@ -30,7 +30,19 @@ export interface Configuration {
   readonly trackLeaks?: boolean;
   /** Who is told of reports. `undefined` restores the default, which prints them with `console.warn`. */
   readonly onReport?: ((report: Report) => void) | undefined;
+  /**
+   * How many threads may make nonblocking calls: 64 by default, from 1 to 1,024. They are the process's, so what was set
+   * last counts for all isolates; where an isolate sets it before its first nonblocking call, it counts from then on.
+   */
+  readonly threads?: number;
 }
+
+/** How many threads the pool may have, if that was set, and who is told when it is. */
+export const poolSettings: { threads: number | undefined; changed: ((threads: number) => void) | undefined } = {
+  threads: undefined,
+  changed: undefined,
+};
+const mostThreads = 1024;
 
 const { queueMicrotask, reportError } = globalThis;
 
@@ -53,9 +65,17 @@ export function configure(configuration: Configuration): void {
     throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
   }
   for (const key of Object.keys(configuration)) {
-    if (key !== "trackLeaks" && key !== "onReport") {
-      throw new TypeError(`Cannot configure "${key}": expected "trackLeaks" or "onReport"`);
+    if (key !== "trackLeaks" && key !== "onReport" && key !== "threads") {
+      throw new TypeError(`Cannot configure "${key}": expected "trackLeaks", "onReport" or "threads"`);
     }
+  }
+  const { threads } = configuration;
+  if (threads !== undefined) {
+    const what = `Cannot configure "threads": expected an integer from 1 to ${mostThreads}, got ${String(threads)}`;
+    if (typeof threads !== "number") throw new TypeError(what);
+    if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) throw new RangeError(what);
+    poolSettings.threads = threads;
+    poolSettings.changed?.(threads);
   }
   if (configuration.trackLeaks !== undefined) setTracking(configuration.trackLeaks);
   if ("onReport" in configuration) listener = configuration.onReport ?? print;

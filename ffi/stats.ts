@@ -5,10 +5,12 @@
  */
 
 import { calls, errorWaits, none } from "./calls.ts";
+import { channelCounts } from "./channel.ts";
 import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
 import { callCounts, processCounts } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
+import { outstandingCalls, poolThreads } from "./outgoing.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
 
 /** Counts of this isolate; those of the process say so. */
@@ -35,6 +37,12 @@ export interface Stats {
   readonly foreignCalls: number;
   /** Calls from other threads that found their queue full, or were dropped for newer ones. */
   readonly droppedCalls: number;
+  /** Open channels. */
+  readonly channels: number;
+  /**
+   * Events of channels that found no space, whose handle was stale, or that nobody had read when their channel was closed.
+   */
+  readonly droppedEvents: number;
   /** Calls from other threads that waited too long for their answer. */
   readonly timeouts: number;
   /** Callbacks that did not run, because C passed a null or stale handle. */
@@ -44,6 +52,10 @@ export interface Stats {
    * before. Those with what has no isolate's tag, such as NULL, count in every isolate.
    */
   readonly staleReleases: number;
+  /** Nonblocking calls that have not settled. */
+  readonly nonblockingCalls: number;
+  /** Threads of the process that make nonblocking calls, or wait for one. */
+  readonly poolThreads: number;
   /** Errors that wait for their native call to return. */
   readonly pendingErrors: number;
 }
@@ -67,6 +79,7 @@ export function stats(): Stats {
   if (native !== undefined) errorWaits();
   const { foreign, dropped, timeouts } = native === undefined ? { foreign: 0, dropped: 0, timeouts: 0 } : callCounts();
   const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
+  const { channels, dropped: droppedEvents } = channelCounts();
   const table = handleTable();
   const handles = table.live;
   return {
@@ -81,9 +94,13 @@ export function stats(): Stats {
     staleCalls: upcallCounts.staleCalls,
     foreignCalls: foreign,
     droppedCalls: dropped,
+    channels,
+    droppedEvents,
     timeouts,
     invalidHandles: upcallCounts.invalidHandles,
     staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
+    nonblockingCalls: outstandingCalls(),
+    poolThreads: poolThreads(),
     pendingErrors: calls.pending === none ? 0 : 1,
   };
 }

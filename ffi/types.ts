@@ -105,6 +105,13 @@ export interface FunctionDefinition {
   readonly name?: string;
   /** Whether the library may lack it; it is `null` then. */
   readonly optional?: boolean;
+  /**
+   * Whether another thread makes the call, while JavaScript goes on: the function returns a promise then. Buffers and
+   * strings stay in place until it settles; don't write to them meanwhile. Callbacks that C makes during the call come
+   * from another thread: functions that are passed to it may be called so, others need `thread: "wait"` or `"post"`. What
+   * such a function throws rejects the promise.
+   */
+  readonly nonblocking?: boolean;
 }
 
 /** A static variable. Each read of the property reads it anew. */
@@ -192,7 +199,14 @@ export interface NativeFunction<D extends CallbackDefinition = CallbackDefinitio
 /** A C function as TypeScript calls it. */
 export type LibraryFunction<D extends FunctionDefinition> = (
   ...args: FunctionArguments<D["parameters"]>
-) => FromNative<D["result"]>;
+) => LibraryFunctionResult<D>;
+
+/** What a C function gives: a promise where it is nonblocking. */
+export type LibraryFunctionResult<D extends FunctionDefinition> = D extends { readonly nonblocking: infer N }
+  ? [N] extends [true] ? Promise<FromNative<D["result"]>>
+  : [N] extends [false | undefined] ? FromNative<D["result"]>
+  : FromNative<D["result"]> | Promise<FromNative<D["result"]>>
+  : FromNative<D["result"]>;
 
 type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
   : D extends VariableDefinition ? FromNative<D["type"]>

@@ -50,6 +50,11 @@ function goOn(): void {
   look();
 }
 
+/** Has the event loop look soon what there is, as if something had been queued. After {@linkcode connect}. */
+export function wake(): void {
+  functions().wake(core().isolate);
+}
+
 function look(): void {
   // The wake stays requested meanwhile: there are no more of them.
   if (goesOn) return;

@@ -12,16 +12,16 @@ import { main, root, StepError } from "./tools.ts";
 /** From the top. A file may import files of its own layer that come before it in the row, and anything below. */
 const layers: readonly (readonly string[])[] = [
   ["stats", "scope"],
-  ["library_path", "downcall", "library"],
-  ["memory", "pointer", "native", "contracts", "callback"],
-  ["marshal", "thunk_pool", "upcall"],
+  ["library_path", "downcall", "nonblocking", "library"],
+  ["memory", "pointer", "native", "channel", "contracts", "callback"],
+  ["marshal", "thunk_pool", "upcall", "outgoing"],
   ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],
   ["backend_deno", "backend_bun"],
   ["backend", "abi"],
   ["handle", "cleanup", "keep_alive"],
-  ["report", "types"],
+  ["report", "types", "channel_data"],
   ["errors", "tracking"],
 ];
 
@@ -36,6 +36,7 @@ const runtimeFree = new Set([
   "abi",
   "thunk_pool",
   "keep_alive",
+  "channel_data",
 ]);
 const aboutRuntimes = new Set([
   "backend_deno",

@@ -585,7 +585,7 @@ describe("definitions", () => {
   const good = { parameters: [], result: "void" };
   const malformed: [string, unknown, string][] = [
     ["a misspelled key", { paramaters: ["i32"], result: "i32" }, '"paramaters" is not a property'],
-    ["nonblocking", { ...good, nonblocking: true }, '"nonblocking" is not a property'],
+    ["nonblocking that is not a boolean", { ...good, nonblocking: 1 }, "nonblocking must be a boolean"],
     ["a misspelled key of a variable", { type: "i32", option: true }, '"option" is not a property'],
     ["null", null, "expected an object"],
     ["a string", "i32", "expected an object"],

@@ -59,6 +59,34 @@ extern "C" {
 /* A queue of calls; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
 
+/* Channels that the process can have at once; words of an event before its payload. */
+#define BELAY_MAX_CHANNELS 4096
+#define BELAY_CHANNEL_HEADER_WORDS 2
+
+/* A channel as C knows it: not an address of anything, but a number that is never issued twice. */
+typedef struct belay_channel belay_channel;
+
+/* Sends an event to the JavaScript that made a channel: for C libraries that are written for belay. These don't link the
+ * core; JavaScript gives them the function's address (`native.channelSend`) and the channel's (`channel.pointer`):
+ *
+ *     static belay_channel_send_function *send;
+ *     void sensor_start(belay_channel_send_function *channel_send, belay_channel *channel, void *handle);
+ *     ...
+ *     if (!send(channel, handle, &sample, sizeof sample)) missed++;
+ *
+ * `handle` is the id of a Handle, as any user data, or NULL. JavaScript gets its value: it must not be released before it
+ * has read the event. `data` is copied, `length` bytes of it; it may be NULL when that is 0. Events that a thread sends to a
+ * channel arrive in its order.
+ *
+ * False when nothing was sent: there is no space, or the event with its 16 bytes of header takes more than half of the
+ * capacity (these two are counted as dropped; the caller may try again, or give up); the channel is closed; its isolate is
+ * gone; or it is no channel at all. A channel's bits are never issued again, so a stale one reaches no other, and any bits
+ * may be passed at any time.
+ *
+ * Threads: any, on any stack, but not in a signal's handler. It takes no lock of the channel's, allocates nothing and never
+ * waits for space or for JavaScript. The first event after JavaScript has looked calls the runtime, to wake its event loop. */
+typedef bool belay_channel_send_function(belay_channel *channel, void *handle, const void *data, uint32_t length);
+
 /* An isolate: the part of its record that it shares with its JavaScript. Only the isolate's own thread reads and writes
  * it, except that any thread adds to the counts, to `noted` and `released`, and sets attention. Lifetime: until the process
  * ends, since a call to a thunk may always ask for it. */
@@ -79,6 +107,7 @@ typedef struct belay_isolate {
   uint32_t overflow;          /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   uint32_t unused;
   void (*handle_release)(void *id); /* belay_handle_release; constant */
+  belay_channel_send_function *channel_send; /* belay_channel_send; constant */
   /* From here on, what other threads read and write, too. */
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
@@ -88,6 +117,8 @@ typedef struct belay_isolate {
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
+  uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
+  uint32_t polls;     /* 1 while JavaScript looks at `completed` by itself, and needn't be woken; it looks once more after that */
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
@@ -171,6 +202,78 @@ uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t sta
 void belay_calls_end(belay_isolate *isolate);
 /* Has `look` called soon. */
 void belay_isolate_wake(belay_isolate *isolate);
+
+/* The pool: threads of the core's own that make native calls while JavaScript goes on. There is one for the process; it
+ * has no thread until the first call, and a thread that has been idle for some seconds ends. A call that finds all of them
+ * busy for about 0.1 ms gets another one, up to the limit: so calls may wait for one another. */
+
+/* How many calls of an isolate can be outstanding. */
+#define BELAY_MAX_CALLS 65536
+/* How many threads the pool may have, and has at most unless told otherwise. */
+#define BELAY_MAX_THREADS 1024
+#define BELAY_DEFAULT_THREADS 64
+
+/* Any C call, as the platform's calling convention has it. The caller extends what is narrower than a word (to 32 bits at
+ * least), puts a float into the low half, and packs the stack where the platform does. */
+typedef struct belay_frame {
+  uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* integer registers, float registers, then the stack */
+  const void *function;
+  uint64_t stack_words;        /* how many of the arguments are on the stack: at most BELAY_STACK_WORDS */
+  uint64_t indirect_result;    /* where AArch64 returns what no register holds (x8) */
+  uint64_t integer_results[2]; /* the result registers afterwards: rax and rdx, or x0 and x1 */
+  uint64_t float_results[4];   /* xmm0 and xmm1, or d0 to d3 */
+} belay_frame;
+
+/* A call for the pool. JavaScript writes the frame and submits it; nobody but the pool touches it then until it is in the
+ * isolate's list of completed calls. */
+typedef struct belay_call {
+  belay_frame frame;
+  belay_isolate *isolate; /* the pool's own, as is the next */
+  struct belay_call *next;
+  uint32_t index;          /* among the isolate's calls */
+  uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
+  uint64_t unused[4];
+} belay_call;
+
+/* The isolate's BELAY_MAX_CALLS calls, always the same. Called on the isolate's thread. Ownership: the core's. They are
+ * unmapped when the isolate is gone and none of its calls is running: nobody may touch them from when its `live` is 0.
+ * NULL: no memory. */
+belay_call *belay_pool_calls(belay_isolate *isolate);
+/* Has a thread of the pool make a call whose frame is written; then the isolate is woken. Called on the isolate's thread.
+ * When the isolate is gone by then, the call isn't made; when it goes while the call runs, the result is dropped. A
+ * callback that is made during the call and queued for the isolate has the call's index and 1 as its `token`. 0: the system
+ * starts no thread. */
+bool belay_pool_submit(belay_isolate *isolate, uint32_t index);
+/* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what completes later
+ * wakes the isolate. Answers whether one has, and soon. */
+bool belay_pool_poll(belay_isolate *isolate);
+/* How many threads there may be, from 1 to BELAY_MAX_THREADS. Those that are too many end when their calls have. */
+void belay_pool_limit(uint32_t thread_count);
+/* How many threads there are. */
+uint32_t belay_pool_thread_count(void);
+
+/* What JavaScript sees of a channel. Only the isolate's thread reads and writes it, except that any thread adds to the count. */
+typedef struct belay_channel_words {
+  belay_channel *channel; /* what C gets; constant, as the next two */
+  uint64_t *ring;         /* the events: see belay_channel_take */
+  uint32_t length;        /* of the ring, in words */
+  uint32_t batch;         /* the word of the ring where the batch begins that was taken last */
+  uint32_t dropped;       /* events that found no space */
+  uint32_t unused;
+} belay_channel_words;
+
+/* See belay_channel_send_function. */
+bool belay_channel_send(belay_channel *channel, void *handle, const void *data, uint32_t length);
+/* A channel with a ring of so many bytes, rounded up to a power of two. Lifetime: see belay_channel_close. NULL: no memory, or
+ * BELAY_MAX_CHANNELS are in use. The next three are called on the isolate's thread. */
+belay_channel_words *belay_channel_create(belay_isolate *isolate, uint32_t byte_capacity);
+/* Gives the batch back that was taken last, and takes the next one: as many events as this answers, at most `most`, one behind
+ * the other. Each is a word whose lower 32 bits are the payload's length in bytes, a double with the handle, and the
+ * payload, as far as whole words go. They stay as they are until the next call. */
+uint32_t belay_channel_take(belay_channel *channel, uint32_t most);
+/* Ends a channel: nothing can be sent from now on. With `settled` the ring is gone and the structure no longer this channel's,
+ * and it answers how many events were not taken. Doing it again does nothing. */
+uint32_t belay_channel_close(belay_channel *channel, bool settled);
 
 /* Opens a library. NULL: it could not be loaded, and `reason` (reason_byte_length bytes; 0 is allowed) holds the
  * loader's words, cut to fit. A pinned library stays mapped until the process ends, whatever closes it. */

@@ -67,3 +67,64 @@ comptime {
             \\
         ++ prefix ++ "belay_tail_end:\n");
 }
+
+// The generic caller: `fn (frame: *caller.Frame) void`. Copies the stack words, loads the registers, x8 among them for a
+// result in memory, calls, and stores the result registers.
+comptime {
+    asm (".text\n" ++ symbols.declare("belay_make_call", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_make_call:\n" ++
+            (if (windows) ".seh_proc belay_make_call\n" else ".cfi_startproc\n") ++
+            \\stp x29, x30, [sp, #-32]!
+            \\
+        ++ (if (windows) ".seh_save_fplr_x 32\n" else "") ++
+            \\str x19, [sp, #16]
+            \\
+        ++ (if (windows) ".seh_save_reg x19, 16\n" else "") ++
+            \\mov x29, sp
+            \\
+        ++ (if (windows)
+            ".seh_set_fp\n.seh_endprologue\n"
+        else
+            ".cfi_def_cfa w29, 32\n.cfi_offset w30, -24\n.cfi_offset w29, -32\n.cfi_offset w19, -16\n") ++
+            \\mov x19, x0
+            \\ldr x9, [x19, #520]
+            \\cbz x9, 2f
+            \\add x10, x9, #1
+            \\and x10, x10, #0xfffffffffffffffe
+            \\sub sp, sp, x10, lsl #3
+            \\add x11, x19, #128
+            \\1:
+            \\sub x9, x9, #1
+            \\ldr x10, [x11, x9, lsl #3]
+            \\str x10, [sp, x9, lsl #3]
+            \\cbnz x9, 1b
+            \\2:
+            \\ldp d0, d1, [x19, #64]
+            \\ldp d2, d3, [x19, #80]
+            \\ldp d4, d5, [x19, #96]
+            \\ldp d6, d7, [x19, #112]
+            \\ldp x0, x1, [x19, #0]
+            \\ldp x2, x3, [x19, #16]
+            \\ldp x4, x5, [x19, #32]
+            \\ldp x6, x7, [x19, #48]
+            \\ldr x8, [x19, #528]
+            \\ldr x16, [x19, #512]
+            \\blr x16
+            \\add x9, x19, #536
+            \\stp x0, x1, [x9, #0]
+            \\stp d0, d1, [x9, #16]
+            \\stp d2, d3, [x9, #32]
+            \\
+        ++ (if (windows) ".seh_startepilogue\n" else "") ++
+            \\mov sp, x29
+            \\
+        ++ (if (windows) ".seh_set_fp\n" else "") ++
+            \\ldr x19, [sp, #16]
+            \\
+        ++ (if (windows) ".seh_save_reg x19, 16\n" else "") ++
+            \\ldp x29, x30, [sp], #32
+            \\
+        ++ (if (windows) ".seh_save_fplr_x 32\n.seh_endepilogue\n" else "") ++
+            \\ret
+            \\
+        ++ (if (windows) ".seh_endproc\n" else ".cfi_endproc\n"));
+}

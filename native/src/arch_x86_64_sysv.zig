@@ -66,3 +66,58 @@ comptime {
             \\
         ++ prefix ++ "belay_tail_end:\n");
 }
+
+// The generic caller: `fn (frame: *caller.Frame) void`. Pushes the stack words, loads the registers, calls, and stores
+// the result registers. Variadic functions want to know in al how many float registers are in use; at most 8 are.
+comptime {
+    asm (".text\n" ++ symbols.declare("belay_make_call", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_make_call:\n" ++
+            \\.cfi_startproc
+            \\pushq %rbp
+            \\.cfi_def_cfa_offset 16
+            \\.cfi_offset %rbp, -16
+            \\movq %rsp, %rbp
+            \\.cfi_def_cfa_register %rbp
+            \\pushq %rbx
+            \\.cfi_offset %rbx, -24
+            \\movq %rdi, %rbx
+            \\movq 520(%rbx), %rcx
+            \\leaq 1(%rcx), %rax
+            \\orq $1, %rax
+            \\shlq $3, %rax
+            \\subq %rax, %rsp
+            \\testq %rcx, %rcx
+            \\jz 2f
+            \\1:
+            \\movq 120(%rbx,%rcx,8), %rax
+            \\movq %rax, -8(%rsp,%rcx,8)
+            \\decq %rcx
+            \\jnz 1b
+            \\2:
+            \\movq 0(%rbx), %rdi
+            \\movq 8(%rbx), %rsi
+            \\movq 16(%rbx), %rdx
+            \\movq 24(%rbx), %rcx
+            \\movq 32(%rbx), %r8
+            \\movq 40(%rbx), %r9
+            \\movsd 64(%rbx), %xmm0
+            \\movsd 72(%rbx), %xmm1
+            \\movsd 80(%rbx), %xmm2
+            \\movsd 88(%rbx), %xmm3
+            \\movsd 96(%rbx), %xmm4
+            \\movsd 104(%rbx), %xmm5
+            \\movsd 112(%rbx), %xmm6
+            \\movsd 120(%rbx), %xmm7
+            \\movl $8, %eax
+            \\callq *512(%rbx)
+            \\movq %rax, 536(%rbx)
+            \\movq %rdx, 544(%rbx)
+            \\movsd %xmm0, 552(%rbx)
+            \\movsd %xmm1, 560(%rbx)
+            \\movq -8(%rbp), %rbx
+            \\leave
+            \\.cfi_def_cfa %rsp, 8
+            \\retq
+            \\.cfi_endproc
+            \\
+    );
+}

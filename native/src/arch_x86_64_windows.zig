@@ -61,3 +61,51 @@ comptime {
             \\
     );
 }
+
+// The generic caller: `fn (frame: *caller.Frame) void`. Copies the stack words above the home space, loads the registers,
+// calls, and stores the result registers.
+comptime {
+    asm (".text\n" ++ symbols.declare("belay_make_call", &.{}) ++ ".p2align 4\n" ++
+            \\.def belay_make_call; .scl 3; .type 32; .endef
+            \\belay_make_call:
+            \\.seh_proc belay_make_call
+            \\pushq %rbp
+            \\.seh_pushreg %rbp
+            \\pushq %rbx
+            \\.seh_pushreg %rbx
+            \\movq %rsp, %rbp
+            \\.seh_setframe %rbp, 0
+            \\.seh_endprologue
+            \\movq %rcx, %rbx
+            \\movq 520(%rbx), %rcx
+            \\leaq 1(%rcx), %rax
+            \\andq $-2, %rax
+            \\leaq 40(,%rax,8), %rax
+            \\subq %rax, %rsp
+            \\testq %rcx, %rcx
+            \\jz 2f
+            \\1:
+            \\movq 120(%rbx,%rcx,8), %rax
+            \\movq %rax, 24(%rsp,%rcx,8)
+            \\decq %rcx
+            \\jnz 1b
+            \\2:
+            \\movq 0(%rbx), %rcx
+            \\movq 8(%rbx), %rdx
+            \\movq 16(%rbx), %r8
+            \\movq 24(%rbx), %r9
+            \\movsd 64(%rbx), %xmm0
+            \\movsd 72(%rbx), %xmm1
+            \\movsd 80(%rbx), %xmm2
+            \\movsd 88(%rbx), %xmm3
+            \\callq *512(%rbx)
+            \\movq %rax, 536(%rbx)
+            \\movsd %xmm0, 552(%rbx)
+            \\leaq 0(%rbp), %rsp
+            \\popq %rbx
+            \\popq %rbp
+            \\retq
+            \\.seh_endproc
+            \\
+    );
+}

@@ -14,7 +14,7 @@ const Queue = queues.Queue;
 const Slot = thunks.Slot;
 const Frame = thunks.Frame;
 
-const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
+const allocator = if (builtin.is_test) @import("test_allocator.zig").allocator else std.heap.c_allocator;
 
 /// The header of a record says whose call it is. What follows: who waits for it, if somebody does; which of the arguments
 /// are strings, if some are; the arguments.
@@ -354,8 +354,8 @@ const linger_ns = 10 * std.time.ns_per_us;
 pub fn next(isolate: *Isolate, patience: Patience) bool {
     finish(isolate);
     if (patience == .finish) {
-        const calls = &isolate.calls;
-        calls.current = if (calls.current) |queue| queue.next else null;
+        // The next turn begins with another queue: this one may never be empty.
+        if (isolate.calls.current) |queue| isolate.calls.current = queue.next;
         return false;
     }
     if (takeAny(isolate)) return true;
@@ -447,6 +447,7 @@ fn finish(isolate: *Isolate) void {
     }
     for (calls.strings[0..calls.string_count]) |string| freeString(string);
     calls.string_count = 0;
+    isolate.words.token = 0;
 }
 
 /// A queue for so many calls of a layout, with so many more words, or one that no callback has any more.

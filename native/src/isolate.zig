@@ -7,7 +7,9 @@ const Lock = @import("lock.zig").Lock;
 const Registry = @import("registry.zig").Registry;
 const Stack = @import("stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
+const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
+const pool = @import("pool.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
 pub const Words = extern struct {
@@ -36,6 +38,8 @@ pub const Words = extern struct {
     // Another cache line, since other threads read and write this, too.
     /// What C releases handles with.
     handle_release: *const fn (?*anyopaque) callconv(.c) void = &releaseHandle,
+    /// What C sends events with.
+    channel_send: *const fn (?*anyopaque, ?*anyopaque, ?[*]const u8, u32) callconv(.c) bool = &channels.send,
     /// Calls to this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
     foreign_calls: u32 = 0,
     /// Flags: what waits for JavaScript to look at it.
@@ -51,6 +55,10 @@ pub const Words = extern struct {
     released: u32 = 0,
     /// Releases of what was no live handle.
     stale_releases: u32 = 0,
+    /// The list of calls that the pool has made: the index of the last one and 1, or 0.
+    completed: u32 = 0,
+    /// 1 while JavaScript looks at the list by itself, and needn't be woken for it. Written by JavaScript.
+    polls: u32 = 0,
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
@@ -84,6 +92,7 @@ pub const Isolate = struct {
     previous: ?*Isolate = null,
     waker: Waker = .{},
     calls: foreign.Calls = .{},
+    outgoing: pool.Calls = .{},
 
     pub fn of(words: *Words) *Isolate {
         return @alignCast(@fieldParentPtr("words", words));
@@ -200,12 +209,13 @@ pub fn leave(isolate: *Isolate) void {
 
 fn leaveLocked(isolate: *Isolate) void {
     if (isolate.departure != 0) return;
-    isolate.departure = departures.fetchAdd(1, .monotonic) + 1;
+    @atomicStore(u32, &isolate.departure, departures.fetchAdd(1, .monotonic) + 1, .release);
     @atomicStore(u32, &isolate.words.live, 0, .release);
     const tag = &tags[isolate.words.tag];
     @atomicStore(?*Isolate, &tag.holder, null, .release);
     tag.slots = @min(isolate.words.slots, tag.registry.length);
     tag.used = false;
+    pool.leave(isolate);
 }
 
 /// How many isolates are live.

@@ -1,10 +1,12 @@
 //! The core's C ABI, all of it: `include/belay.h` says what each function promises.
 
 const std = @import("std");
+const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
+const pool = @import("pool.zig");
 const thunks = @import("thunk.zig");
 const waker = @import("waker.zig");
 const Queue = @import("queue.zig").Queue;
@@ -60,6 +62,42 @@ pub export fn belay_calls_end(isolate: *Words) void {
 
 pub export fn belay_isolate_wake(isolate: *Words) void {
     waker.wake(.of(isolate));
+}
+
+pub export fn belay_pool_calls(isolate: *Words) ?[*]pool.Call {
+    return pool.blocksOf(.of(isolate));
+}
+
+pub export fn belay_pool_submit(isolate: *Words, index: u32) bool {
+    return pool.submit(.of(isolate), index);
+}
+
+pub export fn belay_pool_poll(isolate: *Words) bool {
+    return pool.poll(.of(isolate));
+}
+
+pub export fn belay_pool_limit(thread_count: u32) void {
+    pool.setLimit(thread_count);
+}
+
+pub export fn belay_pool_thread_count() u32 {
+    return pool.threadCount();
+}
+
+pub export fn belay_channel_send(channel: ?*anyopaque, handle: ?*anyopaque, data: ?[*]const u8, byte_length: u32) bool {
+    return channels.send(channel, handle, data, byte_length);
+}
+
+pub export fn belay_channel_create(isolate: *Words, byte_capacity: u32) ?*channels.Words {
+    return channels.create(.of(isolate), byte_capacity);
+}
+
+pub export fn belay_channel_take(channel: ?*anyopaque, most: u32) u32 {
+    return channels.take(@intFromPtr(channel), most);
+}
+
+pub export fn belay_channel_close(channel: ?*anyopaque, settled: bool) u32 {
+    return channels.close(@intFromPtr(channel), settled);
 }
 
 pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u8, reason_byte_length: u32) ?*anyopaque {

@@ -6,6 +6,9 @@ const registries = @import("registry.zig");
 const thunks = @import("thunk.zig");
 const foreign = @import("foreign.zig");
 const queues = @import("queue.zig");
+const caller = @import("caller.zig");
+const pool = @import("pool.zig");
+const channels = @import("channel.zig");
 const root = @import("root.zig");
 const header = @import("header");
 
@@ -19,12 +22,16 @@ test {
     _ = @import("stack.zig");
     _ = @import("futex.zig");
     _ = @import("queue.zig");
+    _ = @import("queue_model.zig");
+    _ = channels;
     _ = foreign;
     _ = @import("foreign_tests.zig");
     _ = @import("waker.zig");
     _ = @import("threads.zig");
     _ = @import("library.zig");
     _ = @import("memory.zig");
+    _ = caller;
+    _ = pool;
 }
 
 fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
@@ -40,6 +47,12 @@ fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
 test "belay.h and Zig agree on every structure and constant" {
     try expectSameLayout(isolates.Words, header.belay_isolate);
     try expectSameLayout(thunks.Slot, header.belay_thunk);
+    try expectSameLayout(caller.Frame, header.belay_frame);
+    try expectSameLayout(pool.Call, header.belay_call);
+    try std.testing.expectEqual(header.BELAY_MAX_CALLS, pool.max_calls);
+    try std.testing.expectEqual(header.BELAY_MAX_THREADS, pool.max_threads);
+    try std.testing.expectEqual(header.BELAY_DEFAULT_THREADS, pool.default_threads);
+    try expectSameLayout(channels.Words, header.belay_channel_words);
     try std.testing.expectEqual(header.BELAY_ABI_VERSION, root.abi_version);
     try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
     try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
@@ -58,6 +71,8 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_FULL_DROP_NEWEST, @intFromEnum(queues.OnFull.drop_newest));
     try std.testing.expectEqual(header.BELAY_FULL_DROP_OLDEST, @intFromEnum(queues.OnFull.drop_oldest));
     try std.testing.expectEqual(header.BELAY_ATTENTION_RELEASE, isolates.attention_release);
+    try std.testing.expectEqual(header.BELAY_MAX_CHANNELS, channels.max_channels);
+    try std.testing.expectEqual(header.BELAY_CHANNEL_HEADER_WORDS, channels.header_words);
     try std.testing.expectEqual(header.BELAY_MAX_SLOTS, registries.max_slots);
     try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
     try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
@@ -93,5 +108,5 @@ test "belay.h and Zig agree on every function's parameters and result" {
             }
         }
     }
-    try std.testing.expectEqual(27, count);
+    try std.testing.expectEqual(36, count);
 }

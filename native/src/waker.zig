@@ -188,7 +188,8 @@ const watchdog = struct {
         var next = connected;
         while (next) |isolate| : (next = isolate.waker.next) {
             const waker = &isolate.waker;
-            if (waker.requested.load(.acquire) == 0) continue;
+            // One that has ended looks no more, and its runtime may be gone without having said so.
+            if (waker.requested.load(.acquire) == 0 or !isolate.words.isLive()) continue;
             outstanding = true;
             const looks = waker.looks.load(.monotonic);
             if (looks != waker.seen or waker.patience_ns == 0) {

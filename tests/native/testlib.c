@@ -516,6 +516,61 @@ EXPORT bool start_calls(double (*callback)(double), int32_t threads, int32_t cou
 }
 EXPORT double calls_ns(void) { return ns_of_calls; }
 
+/* As a library written for belay sends events: it gets the function and the channel from JavaScript. */
+#include "../../native/include/belay.h"
+EXPORT bool send_bytes(belay_channel_send_function *send, belay_channel *channel, void *handle, const void *data,
+                       uint32_t length) {
+  return send(channel, handle, data, length);
+}
+/* Sends numbers from `first` on, each with the next one of the handles, and answers how many were sent. */
+EXPORT uint32_t send_numbers(belay_channel_send_function *send, belay_channel *channel, const uint64_t *handles,
+                             uint32_t handle_count, uint32_t first, uint32_t count) {
+  uint32_t sent = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const double number = first + i;
+    sent += send(channel, (void *)(uintptr_t)handles[i % handle_count], &number, sizeof number);
+  }
+  return sent;
+}
+/* Threads that send events whose payload is: the thread, a number from 0 on, and as many bytes of the number's lowest one as
+   the number modulo `spread`. Each waits for space, until it is told to stop. */
+struct sender {
+  pthread_t thread;
+  belay_channel_send_function *send;
+  belay_channel *channel;
+  uint64_t handle;
+  uint32_t number, count, spread;
+};
+static struct sender senders[16];
+static uint32_t sender_count = 0;
+static volatile bool senders_stop = false;
+static void *sender_main(void *argument) {
+  const struct sender *sender = argument;
+  struct { uint32_t thread, number; uint8_t rest[1024]; } event = {.thread = sender->number};
+  for (uint32_t i = 0; i < sender->count && !senders_stop; i++) {
+    const uint32_t rest = i % sender->spread;
+    event.number = i;
+    memset(event.rest, (int)(i & 255), rest);
+    while (!sender->send(sender->channel, (void *)(uintptr_t)sender->handle, &event, 8 + rest) && !senders_stop) sched_yield();
+  }
+  return NULL;
+}
+EXPORT bool start_senders(belay_channel_send_function *send, belay_channel *channel, uint64_t handle, uint32_t threads,
+                          uint32_t count, uint32_t spread) {
+  senders_stop = false;
+  for (sender_count = 0; sender_count < threads; sender_count++) {
+    struct sender *sender = &senders[sender_count];
+    *sender = (struct sender){.send = send, .channel = channel, .handle = handle, .number = sender_count, .count = count, .spread = spread};
+    if (pthread_create(&sender->thread, NULL, sender_main, sender) != 0) return false;
+  }
+  return true;
+}
+EXPORT void stop_senders(void) {
+  senders_stop = true;
+  for (uint32_t i = 0; i < sender_count; i++) pthread_join(senders[i].thread, NULL);
+  sender_count = 0;
+}
+
 /* Calls it over and over for so long; other threads can ask whether that is over. */
 static volatile bool loop_over = false;
 EXPORT void call_for(int32_t (*callback)(int32_t), int32_t duration_ms) {
@@ -618,5 +673,113 @@ EXPORT int32_t call_on_coroutine(int32_t (*callback)(int32_t)) {
   swapcontext(&outside, &inside);
   free(stack);
   return coroutine_answer;
+}
+#endif
+
+/* So many mixed arguments; the result tells where each one arrived. */
+#define P1 int8_t a1
+#define P2 P1, float a2
+#define P3 P2, uint16_t a3
+#define P4 P3, double a4
+#define P5 P4, int32_t a5
+#define P6 P5, float a6
+#define P7 P6, int64_t a7
+#define P8 P7, double a8
+#define P9 P8, uint8_t a9
+#define P10 P9, float a10
+#define P11 P10, bool a11
+#define P12 P11, double a12
+#define P13 P12, uint32_t a13
+#define P14 P13, int16_t a14
+#define P15 P14, float a15
+#define P16 P15, uint64_t a16
+#define S1 1 * (double)a1
+#define S2 S1 + 2 * (double)a2
+#define S3 S2 + 3 * (double)a3
+#define S4 S3 + 4 * (double)a4
+#define S5 S4 + 5 * (double)a5
+#define S6 S5 + 6 * (double)a6
+#define S7 S6 + 7 * (double)a7
+#define S8 S7 + 8 * (double)a8
+#define S9 S8 + 9 * (double)a9
+#define S10 S9 + 10 * (double)a10
+#define S11 S10 + 11 * (double)a11
+#define S12 S11 + 12 * (double)a12
+#define S13 S12 + 13 * (double)a13
+#define S14 S13 + 14 * (double)a14
+#define S15 S14 + 15 * (double)a15
+#define S16 S15 + 16 * (double)a16
+EXPORT double mixed_0(void) { return 0.5; }
+EXPORT double mixed_1(P1) { return S1; }
+EXPORT double mixed_2(P2) { return S2; }
+EXPORT double mixed_3(P3) { return S3; }
+EXPORT double mixed_4(P4) { return S4; }
+EXPORT double mixed_5(P5) { return S5; }
+EXPORT double mixed_6(P6) { return S6; }
+EXPORT double mixed_7(P7) { return S7; }
+EXPORT double mixed_8(P8) { return S8; }
+EXPORT double mixed_9(P9) { return S9; }
+EXPORT double mixed_10(P10) { return S10; }
+EXPORT double mixed_11(P11) { return S11; }
+EXPORT double mixed_12(P12) { return S12; }
+EXPORT double mixed_13(P13) { return S13; }
+EXPORT double mixed_14(P14) { return S14; }
+EXPORT double mixed_15(P15) { return S15; }
+EXPORT double mixed_16(P16) { return S16; }
+
+/* What calls that JavaScript doesn't wait for do meanwhile. */
+#if !defined(_WIN32)
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
+static int32_t met = 0, at_gate_now = 0, at_gate_most = 0;
+static bool gate_open = false;
+/* Waits until so many calls are in it; answers how many were before this one. */
+EXPORT int32_t meet(int32_t wanted) {
+  pthread_mutex_lock(&gate);
+  const int32_t before = met++;
+  pthread_cond_broadcast(&gate_changed);
+  while (met < wanted) pthread_cond_wait(&gate_changed, &gate);
+  pthread_mutex_unlock(&gate);
+  return before;
+}
+EXPORT void meet_anew(void) { met = 0; }
+/* Waits until the gate is opened; answers the value. */
+EXPORT int32_t wait_at_gate(int32_t value) {
+  pthread_mutex_lock(&gate);
+  at_gate_now++;
+  if (at_gate_now > at_gate_most) at_gate_most = at_gate_now;
+  pthread_cond_broadcast(&gate_changed);
+  while (!gate_open) pthread_cond_wait(&gate_changed, &gate);
+  at_gate_now--;
+  pthread_mutex_unlock(&gate);
+  return value;
+}
+EXPORT int32_t at_gate(void) { return at_gate_now; }
+EXPORT int32_t most_at_gate(void) { return at_gate_most; }
+EXPORT void set_gate(bool open) {
+  pthread_mutex_lock(&gate);
+  gate_open = open;
+  if (!open) at_gate_most = at_gate_now;
+  pthread_cond_broadcast(&gate_changed);
+  pthread_mutex_unlock(&gate);
+}
+/* Looks at the memory when the gate is open. */
+EXPORT uint64_t sum_at_gate(const uint8_t *bytes, size_t length) {
+  wait_at_gate(0);
+  return sum_bytes(bytes, length);
+}
+EXPORT int32_t compare_at_gate(const char *a, const char *b) {
+  wait_at_gate(0);
+  return strcmp(a, b);
+}
+EXPORT void rest(int32_t ms) {
+  struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+  nanosleep(&time, NULL);
+}
+/* Calls it `count` times and answers the sum. */
+EXPORT int32_t sum_of_calls(int32_t (*callback)(int32_t), int32_t count) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < count; i++) sum += callback(i);
+  return sum;
 }
 #endif

@@ -1,0 +1,220 @@
+/**
+ * Calls of C that the core's pool of threads makes, and the promises that wait for them: what all nonblocking functions
+ * share. `nonblocking.ts` generates the functions.
+ *
+ * @module
+ */
+
+import type { Address } from "./backend.ts";
+import { callErrors, errorWaits } from "./calls.ts";
+import {
+  attentionWord,
+  completedWord,
+  core,
+  coreFunctions,
+  coreIsAttached,
+  isNull,
+  liveWord,
+  pollsWord,
+  signature,
+  type WordViews,
+  wordViews,
+} from "./core.ts";
+import { keepAlive, letGo } from "./keep_alive.ts";
+import { poolSettings } from "./report.ts";
+import { backend } from "./runtime.ts";
+import { unbind, type Upcall } from "./upcall.ts";
+import { connect, onWake } from "./wake.ts";
+
+// A program may replace it for a while (fake timers): what is put off here would never come.
+const { queueMicrotask } = globalThis;
+
+/** A `belay_call`, in bytes, and the places of its fields. */
+export const callByteLength = 640;
+export const functionByteOffset: number = 64 * 8;
+export const stackWordsByteOffset: number = functionByteOffset + 8;
+export const integerResultByteOffset: number = stackWordsByteOffset + 16;
+export const floatResultByteOffset: number = integerResultByteOffset + 16;
+const completedNextWord = (floatResultByteOffset + 4 * 8 + 8 + 8 + 4) / 4;
+/** `BELAY_MAX_CALLS`. */
+const maxCalls = 65536;
+const firstCalls = 64;
+
+const functions = coreFunctions({
+  calls: signature("belay_pool_calls", ["address"], "address"),
+  submit: signature("belay_pool_submit", ["address", "u32"], "bool"),
+  poll: signature("belay_pool_poll", ["address"], "bool"),
+  limit: signature("belay_pool_limit", ["u32"], "void"),
+});
+const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [], "u32") });
+
+/** What a call needs until it has ended, and what becomes of it then. */
+export interface Outgoing {
+  /** The result of the call at an index; it may throw. */
+  readonly read: (index: number) => unknown;
+  /** Memory of JavaScript's that C has. */
+  readonly kept: readonly unknown[] | undefined;
+  /** Functions that are lent to it. */
+  readonly lent: readonly (Upcall | null)[] | undefined;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** The call is over, settled or not. */
+  readonly ended: (() => void) | undefined;
+}
+
+/** The calls' blocks as typed arrays, made anew when there are more of them. */
+export const blocks: { words: WordViews } = { words: wordViews(new ArrayBuffer(0)) };
+/** Indices of blocks that no call has; the last one is used next. */
+const free: number[] = [];
+const outgoing: (Outgoing | undefined)[] = [];
+let base: Address | undefined;
+let submit: (isolate: Address, index: number) => unknown;
+let isolate: Address;
+let live: Uint32Array<ArrayBuffer>;
+let outstanding = 0;
+/** What keeps the event loop alive while calls are outstanding, and whether it still does a moment later. */
+const holder = {};
+let lingers = false;
+
+/**
+ * Waking the event loop takes longer than many a call. So JavaScript waits for a moment, when the program's own code of the
+ * turn has run, whether a call completes; and leaves that the more often the more often none did. At most so often in
+ * a turn of the event loop, which has other things to do.
+ */
+const mostPolls = 64;
+const mostSkipped = 64;
+let polling = false;
+let pollsLeft = 0;
+let skipped = 0;
+let toSkip = 0;
+
+/** How many calls are outstanding. */
+export function outstandingCalls(): number {
+  return outstanding;
+}
+
+/** How many threads the process's pool has. */
+export function poolThreads(): number {
+  return coreIsAttached() ? counts().threads() as number : 0;
+}
+
+function open(): Address {
+  connect();
+  const words = core().words.u32;
+  const address = functions().calls(core().isolate) as Address | null;
+  if (isNull(address)) throw new RangeError("Cannot make a nonblocking call: no memory for its arguments");
+  submit = functions().submit;
+  isolate = core().isolate;
+  live = words;
+  poolSettings.changed = (threads) => void functions().limit(threads);
+  if (poolSettings.threads !== undefined) poolSettings.changed(poolSettings.threads);
+  onWake(() => {
+    pollsLeft = mostPolls;
+    settleCompleted();
+    return false;
+  });
+  return address;
+}
+
+/** Makes more blocks and answers the index of one. */
+function grow(key: string): number {
+  base ??= open();
+  const count = outgoing.length;
+  if (count === maxCalls) throw new RangeError(`Cannot call "${key}": ${maxCalls} nonblocking calls are outstanding`);
+  const newCount = Math.max(firstCalls, 2 * count);
+  blocks.words = wordViews(backend().map(base, newCount * callByteLength));
+  for (let index = newCount - 1; index >= count; index--) free.push(index);
+  // Without holes, which engines look up more slowly.
+  for (let index = count; index < newCount; index++) outgoing.push(undefined);
+  return free.pop() as number;
+}
+
+/** The index of a block for a call's arguments. @throws {Error} When there is none, or nothing can run any more. */
+export function takeBlock(key: string): number {
+  const index = free.pop() ?? grow(key);
+  if (live[liveWord] !== 0) return index;
+  free.push(index);
+  throw new Error(`Cannot call "${key}": the isolate has ended`);
+}
+
+/** Submits the call whose arguments are in a block. */
+export function startCall(index: number, call: Outgoing): void {
+  outgoing[index] = call;
+  if (!polling && pollsLeft > 0) {
+    if (toSkip > 0) toSkip -= 1;
+    else beginPolling();
+  }
+  if (!submit(isolate, index)) {
+    outgoing[index] = undefined;
+    free.push(index);
+    throw new Error("Cannot make a nonblocking call: the system starts no thread");
+  }
+  if (outstanding++ === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
+}
+
+function beginPolling(): void {
+  polling = true;
+  pollsLeft -= 1;
+  Atomics.store(live, pollsWord, 1);
+  queueMicrotask(poll);
+}
+
+function poll(): void {
+  const worthIt = functions().poll(isolate);
+  skipped = worthIt ? 0 : Math.min(2 * skipped + 1, mostSkipped);
+  toSkip = skipped;
+  polling = false;
+  settleCompleted();
+}
+
+/** Settles the promises of the calls that have ended, in the order in which they have. */
+function settleCompleted(): void {
+  let next = Atomics.exchange(live, completedWord, 0);
+  if (next === 0 || live[liveWord] === 0) return;
+  if (live[attentionWord] !== 0) errorWaits();
+  const { u32 } = blocks.words;
+  const ended: number[] = [];
+  while (next !== 0) {
+    ended.push(next - 1);
+    next = u32[(next - 1) * (callByteLength / 4) + completedNextWord];
+  }
+  for (let i = ended.length - 1; i >= 0; i--) settle(ended[i]);
+  if (outstanding === 0 && !lingers) void letGoSoon();
+}
+
+/**
+ * Lets the event loop end if no call has been started when the promises' reactions have run: a program that makes one call
+ * after the other would pay for a timer each time.
+ */
+async function letGoSoon(): Promise<void> {
+  lingers = true;
+  for (let i = 0; i < 8; i++) await undefined;
+  lingers = false;
+  if (outstanding === 0) letGo(holder);
+}
+
+function settle(index: number): void {
+  const call = outgoing[index] as Outgoing;
+  outgoing[index] = undefined;
+  outstanding -= 1;
+  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) unbind(upcall); }
+  const token = index + 1;
+  let value: unknown;
+  let failed = false;
+  if (callErrors.size > 0 && callErrors.has(token)) {
+    failed = true;
+    value = callErrors.get(token);
+    callErrors.delete(token);
+  } else {
+    try {
+      value = call.read(index);
+    } catch (error) {
+      failed = true;
+      value = error;
+    }
+  }
+  free.push(index);
+  call.ended?.();
+  if (failed) call.reject(value);
+  else call.resolve(value);
+}
