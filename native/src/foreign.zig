@@ -571,3 +571,18 @@ pub fn end(isolate: *Isolate) void {
     var queues_left = calls.queues;
     while (queues_left) |queue| : (queues_left = queue.next) queue.wakeSleepers();
 }
+
+test "who begins to wait for a callback that has just gone is answered at once" {
+    var slot: Slot = .{ .state = 4 | thunks.contract_wait };
+    var isolate: Isolate = .{};
+    var waiter: Waiter = .{ .result = 7, .slot = &slot, .token = 0 };
+    enlist(&isolate, &waiter, slot.state);
+    try std.testing.expectEqual(Waiter.waiting, waiter.state.load(.monotonic));
+    delist(&isolate, &waiter);
+    const seen = slot.state;
+    slot.state = 8;
+    enlist(&isolate, &waiter, seen);
+    try std.testing.expectEqual(Waiter.answered, waiter.state.load(.monotonic));
+    delist(&isolate, &waiter);
+    try std.testing.expectEqual(@as(?*Waiter, null), isolate.calls.waiters);
+}
