@@ -10,7 +10,7 @@
 
 import { argumentLayout, wordIndex } from "./abi.ts";
 import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
-import { attentionWord, callbackWord, core, overflowWord, resultByteOffset } from "./core.ts";
+import { attentionWord, callbackWord, core, liveWord, overflowWord, resultByteOffset } from "./core.ts";
 import {
   claimThunks,
   describeThunk,
@@ -390,7 +390,9 @@ function reportNoted(where: string | undefined): void {
     const upcall = upcalls[index];
     if (upcall === undefined) return;
     const notes = thunkNotes(index);
-    if (notes.foreignCalls > 0 && !upcall.foreignReported) {
+    // Threads that may call until the program ends have done nothing wrong when they go on.
+    const ended = upcall.contract !== undefined && core().words.u32[liveWord] === 0;
+    if (notes.foreignCalls > 0 && !upcall.foreignReported && !ended) {
       upcall.foreignReported = true;
       const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
       aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));

@@ -6,10 +6,12 @@
 
 import process from "node:process";
 import { type ChildOptions, pinnedRuntime, runChild, type Runtime } from "./child.ts";
+import { testLibrary } from "../scripts/build.ts";
 import type { CrowdFigures } from "./fixtures/closure_crowd.ts";
 import type { EveryThunkFigures } from "./fixtures/every_thunk.ts";
 import type { MapsFigures } from "./fixtures/closure_maps.ts";
 import type { MemoryFigures } from "./fixtures/closure_memory.ts";
+import type { ExitFigures } from "./fixtures/thread_exits.ts";
 import type { WalkFigures } from "./fixtures/closure_walk.ts";
 import { emulator } from "./machine.ts";
 import { measuring } from "./resident.ts";
@@ -179,6 +181,41 @@ const everyThunk: SoakCase = {
   shown: ({ live }: EveryThunkFigures) => `${grouped(live)} lived at once`,
 };
 
+const windows = process.platform === "win32" ? "it has POSIX threads only" : undefined;
+
+/** The library by its path, so that what starts often needs not the scripts to find it. */
+const threads = (fixture: string, name: string, args: readonly string[], times: number): SoakCase => ({
+  name,
+  fixture,
+  args: [testLibrary, ...args],
+  options: { timeoutMs: 300_000 },
+  leftOut: windows,
+  wrong: (right: number) => [right !== times && `${right} of ${times} times it was so`],
+  shown: () => `${times} times`,
+});
+
+function terminations(thread: "post" | "wait", times: number): SoakCase {
+  const name = `${times} workers are terminated while threads call their callbacks (${thread}): nothing runs any more`;
+  return threads("thread_terminate.ts", name, [thread, String(times)], times);
+}
+
+function closings(times: number): SoakCase {
+  const name = `${times} times, callbacks are disposed of and their library is closed while its threads call them`;
+  return threads("thread_close.ts", name, [String(times)], times);
+}
+
+function exits(times: number): SoakCase {
+  return {
+    name: `${8 * times} processes end while threads call: with code 0, and nothing is printed`,
+    fixture: "thread_exits.ts",
+    args: [String(times)],
+    options: { timeoutMs: 600_000 },
+    leftOut: windows,
+    wrong: ({ count, wrong }: ExitFigures) => [count !== 8 * times && `there were ${count}`, ...wrong],
+    shown: ({ count }: ExitFigures) => `${count} processes`,
+  };
+}
+
 /** Everything that is to be run. */
 export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   const full = 10_000_000;
@@ -196,6 +233,10 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
     ...(long ? [everyThunk] : []),
+    closings(200),
+    terminations("post", long ? 200 : 50),
+    terminations("wait", long ? 200 : 50),
+    exits(25),
   ];
 }
 

@@ -169,7 +169,8 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
             delist(isolate, made);
             allocator.destroy(made);
         }
-        return dropped(slot, isolate, fallback);
+        // What ended meanwhile has no queue that was too small.
+        return if (attempt.isOver()) thunks.foreign(slot, isolate) else dropped(slot, isolate, fallback);
     };
     if (waiter) |made| queue.word(record, 1).* = @intFromPtr(made);
     if (strings != 0) queue.word(record, id.stringsPlace()).* = strings;
