@@ -473,6 +473,9 @@ test "the isolate ends while threads wait for an answer and for space: all go on
     try std.testing.expectEqual(Bridge.fallback, first.join());
     try std.testing.expectEqual(Bridge.fallback, second.join());
     try std.testing.expect(futex.now() - start < 10 * std.time.ns_per_s);
+    // Who waited for space was not refused by a queue that is too small.
+    try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.dropped);
+    try std.testing.expectEqual(@as(u32, 1), runtime.isolate.words.foreign_calls);
     // From now on its thunks answer for themselves.
     var third: Ask = .{ .bridge = bridge };
     try third.start();
