@@ -649,7 +649,7 @@ describe("a call from elsewhere", () => {
     const { pointer } = watched;
     assert(elsewhere.start_watching?.(pointer, fallbacks[0], fallbacks[1]));
     const counts = new BigUint64Array(3);
-    const reports = reportsOf(() => {
+    reportsOf(() => {
       watched.dispose();
       // A thunk comes back after 256 younger frees, so every other time with the other fallback.
       let replaced = 0;
@@ -663,7 +663,6 @@ describe("a call from elsewhere", () => {
       void stats();
     });
     assertEquals([counts[0] > 0n, counts[1] > 0n, counts[2]], [true, true, 0n]);
-    assert(reports.length > 0);
   });
 
   itOnThreads("is counted each time, and leaves the function that it didn't run alone", () => {

@@ -154,9 +154,21 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     if (!whole or !waker.isConnected(isolate) or (waits and own)) return thunks.foreign(slot, isolate);
 
     const deadline = if (waits) after(timeout_ms) else 0;
+    // Before there is a record, which holds back those after it until it is complete.
+    var source: Source = .{ .strings = strings, .frame = frame, .stack = stack };
+    if (strings != 0) {
+        layout.each(&source, Source.copyString);
+        if (source.failed) {
+            layout.each(&source, Source.freeCopy);
+            return dropped(slot, isolate, fallback);
+        }
+    }
     var waiter: ?*Waiter = null;
     if (waits) {
-        const made = allocator.create(Waiter) catch return dropped(slot, isolate, fallback);
+        const made = allocator.create(Waiter) catch {
+            if (strings != 0) layout.each(&source, Source.freeCopy);
+            return dropped(slot, isolate, fallback);
+        };
         made.* = .{ .result = fallback, .slot = slot, .token = current_token };
         enlist(isolate, made, state);
         waiter = made;
@@ -169,30 +181,55 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
             delist(isolate, made);
             allocator.destroy(made);
         }
+        if (strings != 0) layout.each(&source, Source.freeCopy);
         // What ended meanwhile has no queue that was too small.
         return if (attempt.isOver()) thunks.foreign(slot, isolate) else dropped(slot, isolate, fallback);
     };
     if (waiter) |made| queue.word(record, 1).* = @intFromPtr(made);
     if (strings != 0) queue.word(record, id.stringsPlace()).* = strings;
-    const source: Source = .{ .queue = queue, .record = record, .first = first, .strings = strings, .frame = frame, .stack = stack };
-    layout.each(source, Source.copy);
+    source.queue = queue;
+    source.record = record;
+    source.first = first;
+    layout.each(&source, Source.fill);
     queue.commit(record, @bitCast(id));
     waker.wake(isolate);
     return if (waiter) |made| await_(isolate, made, fallback, deadline) else fallback;
 }
 
+/// A call's arguments on their way into a record.
 const Source = struct {
-    queue: *Queue,
-    record: queues.Record,
-    first: usize,
     strings: u64,
     frame: *const Frame,
     stack: [*]const u64,
+    copies: [isolates.argument_words]u64 = undefined,
+    failed: bool = false,
+    queue: *Queue = undefined,
+    record: queues.Record = undefined,
+    first: usize = undefined,
 
-    fn copy(source: Source, index: usize, place: usize) void {
-        const word = if (place < isolates.register_words) source.frame[place] else source.stack[place - isolates.register_words];
-        const is_string = source.strings != 0 and isString(source.strings, index);
-        source.queue.word(source.record, source.first + index).* = if (is_string) copyString(word) else word;
+    fn word(source: *const Source, place: usize) u64 {
+        return if (place < isolates.register_words) source.frame[place] else source.stack[place - isolates.register_words];
+    }
+
+    fn isString(source: *const Source, index: usize) bool {
+        return source.strings != 0 and isStringAt(source.strings, index);
+    }
+
+    fn copyString(source: *Source, index: usize, place: usize) void {
+        if (!source.isString(index)) return;
+        const string: ?[*:0]const u8 = @ptrFromInt(@as(usize, @intCast(source.word(place))));
+        const copy = if (string) |text| allocator.dupeZ(u8, std.mem.span(text)) catch null else null;
+        source.copies[index] = if (copy) |made| @intFromPtr(made.ptr) else 0;
+        source.failed = source.failed or (copy == null and string != null);
+    }
+
+    fn freeCopy(source: *Source, index: usize, _: usize) void {
+        if (source.isString(index) and source.copies[index] != 0) freeString(source.copies[index]);
+    }
+
+    fn fill(source: *Source, index: usize, place: usize) void {
+        const value = if (source.isString(index)) source.copies[index] else source.word(place);
+        source.queue.word(source.record, source.first + index).* = value;
     }
 };
 
@@ -200,15 +237,8 @@ fn after(timeout_ms: u32) u64 {
     return futex.now() +| @as(u64, timeout_ms) * std.time.ns_per_ms;
 }
 
-fn isString(strings: u64, index: usize) bool {
+fn isStringAt(strings: u64, index: usize) bool {
     return strings >> @intCast(index) & 1 != 0;
-}
-
-fn copyString(word: u64) u64 {
-    if (word == 0) return 0;
-    const string: [*:0]const u8 = @ptrFromInt(@as(usize, @intCast(word)));
-    const copy = allocator.dupeZ(u8, std.mem.span(string)) catch return 0;
-    return @intFromPtr(copy.ptr);
 }
 
 fn freeString(word: u64) void {
@@ -274,7 +304,7 @@ fn discard(queue: *Queue, record: queues.Record) void {
     const id = idOf(queue, record);
     const strings = stringsOf(queue, record);
     for (0..Layout.of(thunks.slotOf(id.number)).words()) |index| {
-        if (!isString(strings, index)) continue;
+        if (!isStringAt(strings, index)) continue;
         const word = queue.word(record, id.argumentsPlace() + index).*;
         if (word != 0) freeString(word);
     }
@@ -387,7 +417,7 @@ fn takeAny(isolate: *Isolate) bool {
 
 fn takeFrom(isolate: *Isolate, queue: *Queue) bool {
     // Who drops the oldest is about to end.
-    while (!queue.beginTaking()) std.atomic.spinLoopHint();
+    while (!queue.beginTaking()) std.Thread.yield() catch {};
     defer queue.endTaking();
     while (queue.take(lengthOf)) |record| {
         if (begin(isolate, queue, record)) return true;
@@ -430,7 +460,7 @@ const Target = struct {
     fn copy(target: Target, index: usize, place: usize) void {
         const word = target.queue.word(target.record, target.first + index).*;
         target.isolate.words.arguments[place] = word;
-        if (target.strings == 0 or !isString(target.strings, index) or word == 0) return;
+        if (target.strings == 0 or !isStringAt(target.strings, index) or word == 0) return;
         const calls = &target.isolate.calls;
         calls.strings[calls.string_count] = @intCast(word);
         calls.string_count += 1;

@@ -480,6 +480,7 @@ test "the isolate ends while threads wait for an answer and for space: all go on
     var third: Ask = .{ .bridge = bridge };
     try third.start();
     try std.testing.expectEqual(Bridge.fallback, third.join());
+    // The one that waited for space, and the one that came later.
     try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.foreign_calls);
     _ = bridge.close();
     runtime.look();
