@@ -24,7 +24,7 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { poolSettings } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { unbind, type Upcall } from "./upcall.ts";
-import { connect, onWake } from "./wake.ts";
+import { connect, onCompletion, serveCompletions } from "./wake.ts";
 
 // A program may replace it for a while (fake timers): what is put off here would never come.
 const { queueMicrotask } = globalThis;
@@ -108,11 +108,7 @@ function open(): Address {
   live = words;
   poolSettings.changed = (threads) => void functions().limit(threads);
   if (poolSettings.threads !== undefined) poolSettings.changed(poolSettings.threads);
-  onWake(() => {
-    pollsLeft = mostPolls;
-    settleCompleted();
-    return false;
-  });
+  onCompletion({ woken: () => pollsLeft = mostPolls, take: takeCompleted, settle: settleTaken });
   return address;
 }
 
@@ -164,21 +160,29 @@ function poll(): void {
   skipped = worthIt ? 0 : Math.min(2 * skipped + 1, mostSkipped);
   toSkip = skipped;
   polling = false;
-  settleCompleted();
+  serveCompletions();
 }
 
-/** Settles the promises of the calls that have ended, in the order in which they have. */
-function settleCompleted(): void {
+/** Calls that have completed and are not settled yet, in the order in which they have. */
+const taken: number[] = [];
+
+function takeCompleted(): boolean {
   let next = Atomics.exchange(live, completedWord, 0);
-  if (next === 0 || live[liveWord] === 0) return;
-  if (live[attentionWord] !== 0) errorWaits();
   const { u32 } = blocks.words;
-  const ended: number[] = [];
+  const latestFirst: number[] = [];
   while (next !== 0) {
-    ended.push(next - 1);
+    latestFirst.push(next - 1);
     next = u32[(next - 1) * (callByteLength / 4) + completedNextWord];
   }
-  for (let i = ended.length - 1; i >= 0; i--) settle(ended[i]);
+  for (let i = latestFirst.length - 1; i >= 0; i--) taken.push(latestFirst[i]);
+  return taken.length > 0;
+}
+
+function settleTaken(): void {
+  if (taken.length === 0 || live[liveWord] === 0) return;
+  if (live[attentionWord] !== 0) errorWaits();
+  for (const index of taken) settle(index);
+  taken.length = 0;
   if (outstanding === 0 && !lingers) void letGoSoon();
 }
 

@@ -30,6 +30,22 @@ export function onWake(source: (endMs: number) => boolean): void {
   sources.push(source);
 }
 
+/** Native calls that have completed. */
+export interface Completions {
+  /** The event loop was woken. */
+  readonly woken: () => void;
+  /** Takes those that have completed by now, and answers whether there are any that were taken and not settled. */
+  readonly take: () => boolean;
+  /** Settles those that were taken. */
+  readonly settle: () => void;
+}
+let completions: Completions | undefined;
+
+/** Has native calls settled that have completed. */
+export function onCompletion(given: Completions): void {
+  completions = given;
+}
+
 /** Lets the core wake this isolate's event loop. @throws {Error} When the runtime has no way to. */
 export function connect(): void {
   if (connected) return;
@@ -59,10 +75,16 @@ function look(): void {
   // The wake stays requested meanwhile: there are no more of them.
   if (goesOn) return;
   const { isolate, words } = core();
-  const { look, wake } = functions();
-  look(isolate);
+  functions().look(isolate);
   if (words.u32[attentionWord] !== 0) errorWaits();
+  completions?.woken();
+  serve();
+}
+
+/** Serves what was queued, then what has completed: what a thread queued before that is served by then. */
+function serve(): void {
   const endMs = performance.now() + sliceMs;
+  completions?.take();
   let more = false;
   for (const source of sources) {
     try {
@@ -73,9 +95,14 @@ function look(): void {
       reportUncaught(error);
     }
   }
-  if (!more) return;
+  if (!more) return completions?.settle();
   const { later } = backend();
-  if (later === undefined) return void wake(isolate);
+  if (later === undefined) return wake();
   goesOn = true;
   later(goOn);
+}
+
+/** Serves at once, if something has completed. */
+export function serveCompletions(): void {
+  if (!goesOn && completions?.take() === true) serve();
 }

@@ -16,6 +16,7 @@ import {
 import { host, testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collect, collectFully, collectUntil, turn } from "./gc.ts";
+import { leftOut } from "./left_out.ts";
 import { slowness } from "./machine.ts";
 import { caught, raise } from "./outcome.ts";
 import { limits, type ScalarType, scalarTypes } from "./scalars.ts";
@@ -437,6 +438,23 @@ describe("nonblocking calls: ends", () => {
   it("a worker that is terminated leaves its calls behind, and nobody is called", () => {
     const { code, stdout, stderr } = runChild("nonblocking_terminated.ts");
     assertEquals({ code, stdout, stderr }, { code: 0, stdout: "all rounds\n", stderr: "" });
+  });
+
+  it("settles when what threads posted before it returned was called", async () => {
+    const post = { parameters: ["i32", "i32"], result: "void" } as const;
+    using library = dlopen(testLibrary, {
+      post_and_join: { parameters: ["function", "i32", "i32"], result: "i64", nonblocking: true, optional: true },
+    });
+    const { post_and_join } = library.symbols;
+    if (post_and_join === null) return leftOut("threads of the tests' C library, which has POSIX threads only");
+    for (const queue of [undefined, { capacity: 100 }]) {
+      for (let round = 0; round < 100; round++) {
+        let calls = 0;
+        using made = callback(post, () => void (calls += 1), { thread: "post", queue });
+        await post_and_join(made, 2, 10);
+        assertStrictEquals(calls, 20);
+      }
+    }
   });
 
   it("addresses of functions are what they are for synchronous calls", async () => {
