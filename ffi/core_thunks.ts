@@ -78,6 +78,7 @@ export function describeThunk(index: number, layout: number, fallback: bigint): 
   wideChunks[index >>> chunkBits][(slot >> 1) + fallbackPlace] = fallback;
   slots[slot + layoutPlace] = layout;
   slots[slot + foreignCallsPlace] = 0;
+  slots[slot + droppedPlace] = 0;
 }
 
 /** What becomes of calls of a thunk from other threads. */
@@ -103,7 +104,6 @@ export function setContract(index: number, contract: ThunkContract | undefined):
   Atomics.store(wide, (slot >> 1) + stringsPlace, contract.strings);
   Atomics.store(wide, (slot >> 1) + queuePlace, BigInt(contract.queue));
   Atomics.store(slots, slot + timeoutPlace, contract.timeoutMs);
-  Atomics.store(slots, slot + droppedPlace, 0);
   Atomics.store(slots, slot + timeoutsPlace, 0);
   Atomics.store(slots, slot + statePlace, state | contract.kind);
   return old;

@@ -20,6 +20,7 @@ import {
   type Outgoing,
   stackWordsByteOffset,
   startCall,
+  stringResultByteOffset,
   takeBlock,
 } from "./outgoing.ts";
 import { backend } from "./runtime.ts";
@@ -74,6 +75,7 @@ export function makeNonblocking(
       u32[b4 + ${functionByteOffset / 4}] = ${BigInt.asUintN(32, fn)};
       u32[b4 + ${functionByteOffset / 4 + 1}] = ${fn >> 32n};
       u32[b4 + ${stackWordsByteOffset / 4}] = ${stackWords};
+      u32[b4 + ${stringResultByteOffset / 4}] = ${result === "cstring" ? 1 : 0};
       return start(index, ${list(kept)}, ${list(lent)});`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);

@@ -35,7 +35,9 @@ export const functionByteOffset: number = 64 * 8;
 export const stackWordsByteOffset: number = functionByteOffset + 8;
 export const integerResultByteOffset: number = stackWordsByteOffset + 16;
 export const floatResultByteOffset: number = integerResultByteOffset + 16;
-const completedNextWord = (floatResultByteOffset + 4 * 8 + 8 + 8 + 4) / 4;
+const completedNextByteOffset = floatResultByteOffset + 4 * 8 + 8 + 8 + 4;
+const completedNextWord = completedNextByteOffset / 4;
+export const stringResultByteOffset: number = completedNextByteOffset + 4;
 /** `BELAY_MAX_CALLS`. */
 const maxCalls = 65536;
 const firstCalls = 64;

@@ -324,8 +324,10 @@ function refusePromise(upcall: Upcall | { readonly name: string }, value: unknow
   if (typeof then !== "function") return;
   // C has gone on with the fallback long since.
   const answersNobody = upcall instanceof Upcall && upcall.contract?.thread === "post";
+  // By then the callback may be gone, and its options with it.
+  const onError = answersNobody ? upcall.onError : undefined;
   // Its rejection has been answered for otherwise: the error below says all there is to say.
-  const rejected = answersNobody ? (error: unknown) => failed(upcall, error) : () => {};
+  const rejected = answersNobody ? (error: unknown) => failed(upcall, error, onError) : () => {};
   try {
     then.call(value, undefined, rejected);
   } catch (error) {
@@ -373,8 +375,8 @@ function interrupted(upcall: Upcall): boolean {
 }
 
 /** What becomes of an error; the result is the fallback unless `onError` answers another. */
-function failed(upcall: Upcall, error: unknown): void {
-  const { onError, signature } = upcall;
+function failed(upcall: Upcall, error: unknown, onError = upcall.onError): void {
+  const { signature } = upcall;
   postpone(
     error,
     onError === undefined ? undefined : () => {

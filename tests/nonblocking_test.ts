@@ -440,6 +440,21 @@ describe("nonblocking calls: ends", () => {
     assertEquals({ code, stdout, stderr }, { code: 0, stdout: "all rounds\n", stderr: "" });
   });
 
+  it("gives each call the string that C keeps for each thread", async () => {
+    using library = dlopen(testLibrary, {
+      thread_text: { parameters: ["i32"], result: "cstring", nonblocking: true, optional: true },
+    });
+    const { thread_text } = library.symbols;
+    if (thread_text === null) {
+      return leftOut("text of each thread, which the tests' C library has with POSIX threads only");
+    }
+    for (let round = 0; round < 10; round++) {
+      const texts = await Promise.all(Array.from({ length: 64 }, (_, index) => thread_text(round * 100 + index)));
+      assertEquals(texts, texts.map((_, index) => `text ${round * 100 + index}`));
+    }
+    assertStrictEquals(await thread_text(-1), null);
+  });
+
   it("settles when what threads posted before it returned was called", async () => {
     const post = { parameters: ["i32", "i32"], result: "void" } as const;
     using library = dlopen(testLibrary, {

@@ -236,7 +236,8 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     closings(200),
     terminations("post", long ? 200 : 50),
     terminations("wait", long ? 200 : 50),
-    exits(25),
+    // An emulated process takes seconds to start.
+    exits(emulator === undefined ? 25 : 2),
   ];
 }
 

@@ -232,7 +232,9 @@ typedef struct belay_call {
   struct belay_call *next;
   uint32_t index;          /* among the isolate's calls */
   uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
-  uint64_t unused[4];
+  uint64_t string_result;  /* 1 when the result is a string: it is copied at once, and the result is the copy, which lives */
+  uint64_t string;         /* until the next call of this place; the pool's own */
+  uint64_t unused[2];
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS calls, always the same. Called on the isolate's thread. Ownership: the core's. They are

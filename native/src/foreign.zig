@@ -89,6 +89,8 @@ pub const Calls = struct {
 
 /// The native call that this thread makes for an isolate, so that its callbacks can be told to belong to it.
 pub threadlocal var current_token: u64 = 0;
+/// Whose it is.
+pub threadlocal var current_isolate: ?*Isolate = null;
 
 /// How many words of each kind the arguments of a thunk's signature take. A thunk has one shape, and so one layout, for good.
 const Layout = struct {
@@ -169,7 +171,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
             if (strings != 0) layout.each(&source, Source.freeCopy);
             return dropped(slot, isolate, fallback);
         };
-        made.* = .{ .result = fallback, .slot = slot, .token = current_token };
+        made.* = .{ .result = fallback, .slot = slot, .token = if (current_isolate == isolate) current_token else 0 };
         enlist(isolate, made, state);
         waiter = made;
     }
@@ -218,8 +220,8 @@ const Source = struct {
     fn copyString(source: *Source, index: usize, place: usize) void {
         if (!source.isString(index)) return;
         const string: ?[*:0]const u8 = @ptrFromInt(@as(usize, @intCast(source.word(place))));
-        const copy = if (string) |text| allocator.dupeZ(u8, std.mem.span(text)) catch null else null;
-        source.copies[index] = if (copy) |made| @intFromPtr(made.ptr) else 0;
+        const copy = if (string) |text| copyOf(text) else null;
+        source.copies[index] = @intFromPtr(copy);
         source.failed = source.failed or (copy == null and string != null);
     }
 
@@ -241,7 +243,12 @@ fn isStringAt(strings: u64, index: usize) bool {
     return strings >> @intCast(index) & 1 != 0;
 }
 
-fn freeString(word: u64) void {
+/// A copy of the string at an address; null when there is no memory.
+pub fn copyOf(string: [*:0]const u8) ?[*:0]u8 {
+    return allocator.dupeZ(u8, std.mem.span(string)) catch null;
+}
+
+pub fn freeString(word: u64) void {
     const string: [*:0]const u8 = @ptrFromInt(@as(usize, @intCast(word)));
     allocator.free(std.mem.span(string));
 }

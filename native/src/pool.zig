@@ -26,7 +26,23 @@ pub const Call = extern struct {
     index: u32 = 0,
     /// In the isolate's list of completed calls: one more than the next one's index, or 0.
     completed_next: u32 = 0,
-    unused: [4]u64 = @splat(0),
+    /// Whether the result is a string, to be copied before the thread does anything else: C may keep it for each thread. The
+    /// copy lives until the block's next call.
+    string_result: u64 = 0,
+    string: u64 = 0,
+    unused: [2]u64 = @splat(0),
+
+    fn copyString(call: *Call) void {
+        const result = &call.frame.integer_results[0];
+        const string: ?[*:0]const u8 = @ptrFromInt(@as(usize, @intCast(result.*)));
+        call.string = @intFromPtr(foreign.copyOf(string orelse return));
+        result.* = call.string;
+    }
+
+    fn freeString(call: *Call) void {
+        if (call.string != 0) foreign.freeString(call.string);
+        call.string = 0;
+    }
 };
 
 /// How many calls of an isolate can be outstanding.
@@ -50,6 +66,8 @@ pub const Calls = struct {
     blocks: std.atomic.Value(?[*]Call) = .init(null),
     /// The isolate and each of its outstanding calls: the last one unmaps the blocks.
     holders: std.atomic.Value(u32) = .init(0),
+    /// How many blocks were ever used: the first ones.
+    used: u32 = 0,
 };
 
 /// A thread without work; its word changes when it is to search.
@@ -98,6 +116,7 @@ fn letGo(isolate: *Isolate) void {
     const calls = &isolate.outgoing;
     if (calls.holders.fetchSub(1, .acq_rel) > 1) return;
     const blocks = calls.blocks.swap(null, .monotonic) orelse return;
+    for (blocks[0..calls.used]) |*call| call.freeString();
     const memory: [*]u8 = @ptrCast(blocks);
     pages.unmap(memory[0 .. max_calls * @sizeOf(Call)]);
 }
@@ -106,8 +125,10 @@ fn letGo(isolate: *Isolate) void {
 pub fn submit(isolate: *Isolate, index: u32) bool {
     const blocks = isolate.outgoing.blocks.load(.monotonic) orelse return false;
     const call = &blocks[index];
+    call.freeString();
     call.isolate = isolate;
     call.index = index;
+    isolate.outgoing.used = @max(isolate.outgoing.used, index + 1);
     _ = isolate.outgoing.holders.fetchAdd(1, .monotonic);
     var head = incoming.load(.monotonic);
     while (true) {
@@ -342,8 +363,10 @@ fn perform(call: *Call) void {
     // What JavaScript passed is gone with it.
     if (isolate.words.isLive()) {
         foreign.current_token = call.index + 1;
+        foreign.current_isolate = isolate;
         caller.make(&call.frame);
         foreign.current_token = 0;
+        if (call.string_result != 0) call.copyString();
         // Before JavaScript can submit the next one, so that no other thread is appointed for it.
         _ = searching.fetchAdd(1, .seq_cst);
         complete(isolate, call);

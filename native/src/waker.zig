@@ -102,7 +102,7 @@ pub fn looking(isolate: *Isolate) void {
 }
 
 pub fn isConnected(isolate: *Isolate) bool {
-    return @atomicLoad(?ThreadsafeFunction, &isolate.waker.function, .monotonic) != null;
+    return @atomicLoad(?ThreadsafeFunction, &isolate.waker.function, .acquire) != null;
 }
 
 /// From now on the isolate's JavaScript isn't woken any more, and what woke it isn't touched.
@@ -234,11 +234,12 @@ fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
         const words: *isolates.Words = @ptrFromInt(@as(usize, @intCast(address)));
         const isolate: *Isolate = .of(words);
         _ = api.unref_threadsafe_function(env, function.?);
+        // Before it can be woken.
+        isolate.waker.watched = watched and watchdog.add(isolate);
         isolate.waker.mutex.acquire();
-        @atomicStore(?ThreadsafeFunction, &isolate.waker.function, function, .monotonic);
+        @atomicStore(?ThreadsafeFunction, &isolate.waker.function, function, .release);
         isolate.waker.mutex.release();
         _ = api.add_env_cleanup_hook(env, envEnds, isolate);
-        isolate.waker.watched = watched and watchdog.add(isolate);
     }
     _ = api.get_boolean(env, ok, &answer);
     return answer;

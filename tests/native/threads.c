@@ -150,6 +150,13 @@ EXPORT int32_t call_here(wait_function f, int32_t thread, int32_t index) { retur
 EXPORT void post_here(post_function f, int32_t first, int32_t count) {
   for (int32_t i = 0; i < count; i++) f(-1, first + i);
 }
+/* Text in memory that each thread has of its own. */
+EXPORT const char *thread_text(int32_t number) {
+  static _Thread_local char text[32];
+  snprintf(text, sizeof text, "text %d", (int)number);
+  return number < 0 ? NULL : text;
+}
+
 /* Threads that end before this returns. */
 EXPORT int64_t post_and_join(post_function f, int32_t threads, int32_t count) {
   return crew_join(start(fast_post_work, (void *)f, NULL, threads, count, NULL));
