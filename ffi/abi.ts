@@ -49,8 +49,13 @@ export function wordIndex({ bits }: ArgumentLayout, byteOffset: number): number 
 }
 
 /** Whether an argument at an offset has no more space than its own width. */
-export function isPacked({ os, arch }: Platform, byteOffset: number): boolean {
-  return os === "darwin" && arch === "aarch64" && byteOffset >= stack;
+export function isPacked(platform: Platform, byteOffset: number): boolean {
+  return packsStack(platform) && byteOffset >= stack;
+}
+
+/** Apple packs stack arguments at their natural alignment; everyone else gives each a word. */
+function packsStack({ os, arch }: Platform): boolean {
+  return os === "darwin" && arch === "aarch64";
 }
 
 /**
@@ -63,8 +68,7 @@ export function argumentLayout(
   what = "a callback",
 ): ArgumentLayout {
   const { integers, floats, positional } = registerCounts(platform);
-  // Apple packs stack arguments at their natural alignment; everyone else gives each a word.
-  const packed = platform.os === "darwin" && platform.arch === "aarch64";
+  const packed = packsStack(platform);
   let nextInteger = 0;
   let nextFloat = 0;
   let stackBytes = 0;

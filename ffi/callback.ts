@@ -7,7 +7,7 @@
 import { errorWaits } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
-import { type OnFull, openContract } from "./contracts.ts";
+import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { report } from "./report.ts";
 import { track, tracking, untrack } from "./tracking.ts";
@@ -196,7 +196,8 @@ export function callback<const D extends CallbackDefinition>(
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
   if (options === undefined) return own(definition, bind(signatureOf(definition), fn, fn, zero));
-  const { name, fallback, onError, once = false, thread = "same", timeoutMs = 10_000, queue } = checkedOptions(options);
+  const { name, fallback, onError, once = false, thread = "same", timeoutMs = defaultTimeoutMs, queue } =
+    checkedOptions(options);
   if (thread === "post") checkPost(definition);
   const signature = signatureOf(definition);
   if (fallback !== undefined && definition.result === "void") {

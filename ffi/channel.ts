@@ -14,6 +14,7 @@ import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { attentionWord, core, coreFunctions, isNull, signature } from "./core.ts";
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
+import { addressOf } from "./helpers.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { pointerFrom } from "./pointer.ts";
 import { report, reportUncaught } from "./report.ts";
@@ -129,13 +130,12 @@ class Consumer {
         `Cannot create a channel: no memory for a capacity of ${capacity} bytes, or 4,096 channels are open`,
       );
     }
-    const { addressKind, map } = backend();
-    const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
+    const { map } = backend();
     this.name = name;
     this.#words = new Uint32Array(map(words, wordsByteLength));
     const wide = new BigUint64Array(this.#words.buffer);
-    this.channel = address(wide[channelPlace]);
-    const ring = map(address(wide[ringPlace]), this.#words[lengthPlace] * 8);
+    this.channel = addressOf(pointerFrom(wide[channelPlace]) as Pointer);
+    const ring = map(wide[ringPlace], this.#words[lengthPlace] * 8);
     this.#u32 = new Uint32Array(ring);
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);

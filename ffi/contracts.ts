@@ -66,6 +66,9 @@ function createQueue(callCount: number, layout: number, extraWords: number, onFu
   return queue;
 }
 
+/** How long a thread waits, unless the callback says otherwise. */
+export const defaultTimeoutMs = 10_000;
+
 /** Lets other threads call a callback. Calls of those without a queue of their own share one. */
 export function openContract(
   upcall: Upcall,

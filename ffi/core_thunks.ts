@@ -58,7 +58,7 @@ export function claimThunks(shape: string): number {
   if (!claimThunks(shape)) return 0;
   const { addressKind, map } = backend();
   const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
-  const slots = new Uint32Array(map(address(words.u64[chunkSlotsWord]), chunkLength * slotByteLength));
+  const slots = new Uint32Array(map(words.u64[chunkSlotsWord], chunkLength * slotByteLength));
   const code = words.u64[chunkCodeWord];
   for (let i = 0; i < chunkLength; i++) {
     slots[(i << slotBits) + indexPlace] = thunkPointers.length;

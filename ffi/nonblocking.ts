@@ -7,7 +7,7 @@
 
 import { argumentLayout, isPacked } from "./abi.ts";
 import type { Address, NativeFunctionObject } from "./backend.ts";
-import { openContract } from "./contracts.ts";
+import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { argumentChecks, callEnds, type Downcall, type LibraryOwner, ownsMemory } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isCallbackDefinition, readResult, writeArgument } from "./marshal.ts";
@@ -26,9 +26,6 @@ import {
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition } from "./types.ts";
 import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
-
-/** How long a function that is lent to a call may keep C waiting. */
-const lentTimeoutMs = 10_000;
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
@@ -98,7 +95,7 @@ export function makeNonblocking(
   const lendFunction = (index: number, fn: UpcallFunction): Upcall => {
     const upcall = scope.lendFunction(index, fn);
     try {
-      openContract(upcall, "wait", lentTimeoutMs, undefined);
+      openContract(upcall, "wait", defaultTimeoutMs, undefined);
     } catch (error) {
       unbind(upcall);
       throw error;

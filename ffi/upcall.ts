@@ -136,12 +136,11 @@ function thunkPool(): ThunkPool {
 
 function makeThunkPool(): ThunkPool {
   const { i32 } = core().words;
-  setTrampoline(
-    backend().createTrampoline(() => {
-      const upcall = upcalls[i32[callbackWord]];
-      if (upcall !== undefined) upcall.invoke(upcall);
-    }),
-  );
+  invokeCalled = () => {
+    const upcall = upcalls[i32[callbackWord]];
+    if (upcall !== undefined) upcall.invoke(upcall);
+  };
+  setTrampoline(backend().createTrampoline(invokeCalled));
   upcallCounts.trampolines += 1;
   onForeignCall(reportNoted);
   // The last chance to tell of calls from elsewhere.
@@ -157,11 +156,8 @@ function makeThunkPool(): ThunkPool {
   });
 }
 
-/** Makes the call that the core has put into the words. */
-export function invokeCalled(): void {
-  const upcall = upcalls[core().words.i32[callbackWord]];
-  if (upcall !== undefined) upcall.invoke(upcall);
-}
+/** Makes the call that the core has put into the words: the trampoline's function, there since the first callback. */
+export let invokeCalled: () => void = () => {};
 
 /** Thunks that callbacks of this isolate stand behind. */
 export function thunksInUse(): number {

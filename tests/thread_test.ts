@@ -18,6 +18,7 @@ import {
   stats,
 } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
+import { type Crew, type Post, post, threadDefinitions, type Wait, wait } from "./fixtures/threads.ts";
 import { alive, collect, collectFully, collectUntil, turn } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
 import { slowness } from "./machine.ts";
@@ -27,20 +28,13 @@ import { callbackUnchecked, openUnchecked } from "./unchecked.ts";
 
 const before = alive();
 
-const post = { parameters: ["i32", "i32"], result: "void" } as const;
-const wait = { parameters: ["i32", "i32"], result: "i32" } as const;
 const nothing = { parameters: [], result: "void" } as const;
 const possible = process.platform !== "win32";
 const definitions = {
-  crew_join: { parameters: ["pointer"], result: "i64" },
-  crew_stop: { parameters: ["pointer"], result: "i64" },
+  ...threadDefinitions,
   crew_tell_to_stop: { parameters: ["pointer"], result: "void" },
-  crew_running: { parameters: ["pointer"], result: "i32" },
-  crew_waiting: { parameters: ["pointer"], result: "i32" },
   crew_longest_ms: { parameters: ["pointer"], result: "f64" },
   start_posts: { parameters: [post, post, "i32", "i32"], result: "pointer" },
-  start_fast_posts: { parameters: [post, "i32", "i32"], result: "pointer" },
-  start_waits: { parameters: [wait, "i32", "i32"], result: "pointer" },
   start_plain: { parameters: [nothing, "i32", "i32"], result: "pointer" },
   start_user_data: { parameters: ["function", "handle", "i32", "i32"], result: "pointer" },
   start_texts: { parameters: ["function", "i32", "i32"], result: "pointer" },
@@ -49,13 +43,6 @@ const definitions = {
   post_here: { parameters: [post, "i32", "i32"], result: "void" },
   post_and_join: { parameters: [post, "i32", "i32"], result: "i64" },
   wait_and_join: { parameters: [wait, "i32", "i32"], result: "i64" },
-  sleep_ms: { parameters: ["i32"], result: "void" },
-  pool_create: { parameters: ["i32"], result: "pointer" },
-  pool_submit: {
-    parameters: ["pointer", "i32", { parameters: ["handle", "i32", "i64"], result: "void" }, "handle"],
-    result: "void",
-  },
-  pool_destroy: { parameters: ["pointer"], result: "void" },
 } as const;
 // Opened even where its functions are missing, so that what follows need not ask.
 const library = possible ? dlopen(testLibrary, definitions) : undefined;
@@ -67,10 +54,6 @@ const { relay_i32, call_void } = dlopen(testLibrary, {
 }).symbols;
 /** Opening it is what this file leaves behind. */
 before.libraries += possible ? 2 : 1;
-
-type Crew = Pointer | null;
-type Post = Callback<typeof post>;
-type Wait = Callback<typeof wait>;
 
 function test(name: string, body: () => void | Promise<void>): void {
   (possible ? it : it.skip)(name, async () => {

@@ -423,8 +423,7 @@ fn takeAny(isolate: *Isolate) bool {
 }
 
 fn takeFrom(isolate: *Isolate, queue: *Queue) bool {
-    // Who drops the oldest is about to end.
-    while (!queue.beginTaking()) std.Thread.yield() catch {};
+    queue.awaitTaking();
     defer queue.endTaking();
     while (queue.take(lengthOf)) |record| {
         if (begin(isolate, queue, record)) return true;
@@ -492,19 +491,23 @@ pub fn createQueue(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_w
     const slot: Slot = .{ .layout = layout_bits };
     const limit = @as(u64, call_count) * (1 + @as(u64, extra_words) + Layout.of(&slot).words());
     const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
-    var next_queue = isolate.calls.queues;
-    while (next_queue) |queue| : (next_queue = queue.next) {
-        if (!queue.retired or queue.words.len != length or queue.on_full != on_full) continue;
-        queue.retired = false;
-        queue.limit.store(limit, .monotonic);
-        return queue;
-    }
-    const queue = adopt(length, on_full) orelse Queue.create(allocator, limit, on_full) orelse return null;
+    const queue = retiredQueue(isolate, length, on_full) orelse added: {
+        const added = adopt(length, on_full) orelse Queue.create(allocator, limit, on_full) orelse return null;
+        added.next = isolate.calls.queues;
+        isolate.calls.queues = added;
+        break :added added;
+    };
     queue.retired = false;
     queue.limit.store(limit, .monotonic);
-    queue.next = isolate.calls.queues;
-    isolate.calls.queues = queue;
     return queue;
+}
+
+fn retiredQueue(isolate: *Isolate, length: u64, on_full: queues.OnFull) ?*Queue {
+    var next_queue = isolate.calls.queues;
+    while (next_queue) |queue| : (next_queue = queue.next) {
+        if (queue.retired and queue.is(length, on_full)) return queue;
+    }
+    return null;
 }
 
 /// The queues of isolates that are gone, for those that come.
@@ -516,7 +519,7 @@ fn adopt(length: u64, on_full: queues.OnFull) ?*Queue {
     defer orphans_mutex.release();
     var link = &orphans;
     while (link.*) |queue| : (link = &queue.next) {
-        if (queue.words.len != length or queue.on_full != on_full) continue;
+        if (!queue.is(length, on_full)) continue;
         link.* = queue.next;
         // Of the isolate before, threads may have been about to queue something when it left.
         drain(queue);
@@ -531,15 +534,19 @@ pub fn freeOrphans() void {
     while (orphans) |queue| {
         orphans = queue.next;
         // What threads queued that had not heard of the end.
-        while (queue.take(lengthOf)) |record| discard(queue, record);
+        drain(queue);
         queue.destroy(allocator);
     }
 }
 
 /// Frees what is queued and complete, for the thread that takes.
 fn drain(queue: *Queue) void {
-    while (!queue.beginTaking()) std.atomic.spinLoopHint();
+    queue.awaitTaking();
     defer queue.endTaking();
+    discardAll(queue);
+}
+
+fn discardAll(queue: *Queue) void {
     while (queue.take(lengthOf)) |record| discard(queue, record);
 }
 
@@ -573,7 +580,7 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         }
     }
     var count: u32 = 0;
-    while (!queue.beginTaking()) std.atomic.spinLoopHint();
+    queue.awaitTaking();
     defer queue.endTaking();
     var oldest = queue.oldest(lengthOf);
     while (oldest) |record| : (oldest = queue.following(record, lengthOf)) {
@@ -586,7 +593,7 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
     }
     if (retire) {
         // The next callback finds it empty.
-        while (queue.take(lengthOf)) |record| discard(queue, record);
+        discardAll(queue);
         queue.retired = true;
     }
     queue.wakeSleepers();

@@ -60,6 +60,11 @@ pub const Queue = struct {
         allocator.destroy(queue);
     }
 
+    /// Whether it is of a kind.
+    pub fn is(queue: *const Queue, length: u64, on_full: OnFull) bool {
+        return queue.words.len == length and queue.on_full == on_full;
+    }
+
     fn at(queue: *Queue, position: u64) *u64 {
         return &queue.words[@intCast(position & (queue.words.len - 1))];
     }
@@ -131,6 +136,11 @@ pub const Queue = struct {
     /// Lets one thread take at a time, where several may; answers whether it is the caller.
     pub fn beginTaking(queue: *Queue) bool {
         return queue.on_full != .drop_oldest or !queue.taking.swap(true, .acquire);
+    }
+
+    /// As `beginTaking`, in the caller's turn: another thread takes for a moment only.
+    pub fn awaitTaking(queue: *Queue) void {
+        while (!queue.beginTaking()) std.Thread.yield() catch {};
     }
 
     pub fn endTaking(queue: *Queue) void {

@@ -55,7 +55,9 @@ pub const Stack = struct {
     fn ofLinuxThread() Stack {
         const main_thread = std.os.linux.gettid() == std.os.linux.getpid();
         // Asking for the main thread's attributes reads all of /proc/self/maps, a quarter of a millisecond in a runtime.
-        if (main_thread and glibc.stackEnd() != null) return mainStack(glibc.stackEnd().?);
+        if (main_thread) {
+            if (glibc.stackEnd()) |end| return mainStack(end);
+        }
         var attributes: std.c.pthread_attr_t = undefined;
         if (linux.pthread_getattr_np(std.c.pthread_self(), &attributes) != 0) return .{};
         defer _ = std.c.pthread_attr_destroy(&attributes);
