@@ -46,9 +46,16 @@ export function qemu(): Emulator {
         "(Debian: apt-get install qemu-user-static libc6-arm64-cross libgcc-s1-arm64-cross)",
     );
   }
-  // A processor without pointer authentication: QEMU computes its signatures in software, and the runtimes, which sign
-  // every return address, then take ten times as long.
-  return { path, env: { QEMU_LD_PREFIX: arm64Libraries, QEMU_CPU: "neoverse-n1" } };
+  const env = {
+    QEMU_LD_PREFIX: arm64Libraries,
+    // A processor without pointer authentication: QEMU computes its signatures in software, and the runtimes, which sign
+    // every return address, then take ten times as long.
+    QEMU_CPU: "neoverse-n1",
+    // Bun stops a worker that is busy by patching its machine code while it runs, which ends under QEMU in a segmentation
+    // fault of nearly every process that terminates 50 such workers, without belay, too. So it has to ask instead.
+    BUN_JSC_usePollingTraps: "1",
+  };
+  return { path, env };
 }
 
 /** Wine for x64 Windows programs. @throws {MissingError} When it isn't there. */
