@@ -61,8 +61,8 @@ export interface Core {
   readonly words: WordViews;
   /** This isolate's registry tag, 1 to 255. */
   readonly tag: number;
-  /** Takes a chunk of thunks for a shape; answers whether there was one. */
-  readonly claimThunks: (shape: string) => boolean;
+  /** The thunks that were claimed with the opening, for a shape; no slots where there are none. */
+  readonly firstChunk: { readonly shape: string; readonly slots: bigint; readonly code: bigint };
 }
 
 /** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with; what C sends events with. */
@@ -134,9 +134,14 @@ function copiesOfPackage(): { beside: boolean; attachedAs: (live: Uint32Array<Ar
 
 let attached: Core | undefined;
 
-/** This isolate's core. @throws {LibraryLoadError} When the native library isn't there or doesn't load. */
-export function core(): Core {
-  return attached ??= attach();
+/**
+ * This isolate's core.
+ *
+ * @param shape What thunks are claimed for with the opening, if this is that: it saves a start the function for others.
+ * @throws {LibraryLoadError} When the native library isn't there or doesn't load.
+ */
+export function core(shape = ""): Core {
+  return attached ??= attach(shape);
 }
 
 /** Whether the core has been opened; asking does not open it. */
@@ -191,14 +196,14 @@ export function zeroTerminated(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${text}\0`);
 }
 
-function attach(): Core {
+function attach(shape: string): Core {
   const runtime = backend();
   const { functions, opened } = openCore({
-    attach: signature("belay_isolate_attach", ["u32", "bool", "u32"], "address"),
-    claimThunks: signature("belay_thunks_claim", ["address", "view"], "u32"),
+    attach: signature("belay_isolate_attach", ["u32", "bool", "u32", "view"], "address"),
   });
   const { beside, attachedAs } = copiesOfPackage();
-  const isolate = functions.attach(abiVersion, beside, runtime.stackByteLength) as Address | null;
+  const { stackByteLength } = runtime;
+  const isolate = functions.attach(abiVersion, beside, stackByteLength, zeroTerminated(shape)) as Address | null;
   if (isNull(isolate)) {
     opened.close();
     throw new RangeError(
@@ -212,13 +217,8 @@ function attach(): Core {
   attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
-  return {
-    isolate,
-    words,
-    tag: words.u32[tagByteOffset / 4],
-    // Opened with the first function, since a second opening would take a third of a millisecond.
-    claimThunks: (shape) => functions.claimThunks(isolate, zeroTerminated(shape)) !== 0,
-  };
+  const firstChunk = { shape, slots: words.u64[chunkSlotsWord], code: words.u64[chunkCodeWord] };
+  return { isolate, words, tag: words.u32[tagByteOffset / 4], firstChunk };
 }
 
 /** Memory as typed arrays of every width. */

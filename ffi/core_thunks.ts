@@ -17,6 +17,7 @@ import {
   thunkByteLengthWord,
   timeoutsWord,
   trampolineWord,
+  zeroTerminated,
 } from "./core.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
@@ -41,6 +42,7 @@ const queuePlace = 5;
 /** `BELAY_CONTRACT_MASK`. */
 const contractMask = 3;
 
+const claims = coreFunctions({ claim: signature("belay_thunks_claim", ["address", "view"], "u32") });
 const counts = coreFunctions({
   thunks: signature("belay_thunk_count", [], "u32"),
   isolates: signature("belay_isolate_count", [], "u32"),
@@ -52,14 +54,20 @@ const wideChunks: BigUint64Array<ArrayBuffer>[] = [];
 /** What C calls, by a thunk's index. It stays callable for ever. */
 export const thunkPointers: Pointer[] = [];
 
+let firstChunkTaken = false;
+
 /** Makes a chunk of thunks for a shape, and answers how many it made: 0 when there are no more. */
 export function claimThunks(shape: string): number {
-  const { words, claimThunks } = core();
-  if (!claimThunks(shape)) return 0;
+  const { isolate, words, firstChunk } = core(shape);
+  const isFirst = !firstChunkTaken && firstChunk.shape === shape && firstChunk.slots !== 0n;
+  if (isFirst) firstChunkTaken = true;
+  else if (claims().claim(isolate, zeroTerminated(shape)) === 0) return 0;
   const { addressKind, map } = backend();
   const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
-  const slots = new Uint32Array(map(words.u64[chunkSlotsWord], chunkLength * slotByteLength));
-  const code = words.u64[chunkCodeWord];
+  const slots = new Uint32Array(
+    map(isFirst ? firstChunk.slots : words.u64[chunkSlotsWord], chunkLength * slotByteLength),
+  );
+  const code = isFirst ? firstChunk.code : words.u64[chunkCodeWord];
   for (let i = 0; i < chunkLength; i++) {
     slots[(i << slotBits) + indexPlace] = thunkPointers.length;
     const thunk = code + BigInt(i * words.u32[thunkByteLengthWord]);

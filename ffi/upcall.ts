@@ -233,7 +233,7 @@ function shapeOfType(type: NamedType): string {
 }
 
 function makeSignature(definition: CallbackDefinition): Signature {
-  const { words } = core();
+  const { words } = core(shapeOf(definition));
   const { addressKind, platform } = backend();
   const { parameters, result } = definition;
   const layout = argumentLayout(parameters.map(argumentClass), platform);

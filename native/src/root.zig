@@ -14,9 +14,10 @@ const Words = isolates.Words;
 
 pub const abi_version = 3;
 
-pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32) ?*Words {
+pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: [*:0]const u8) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
     const isolate = isolates.attach(std.heap.c_allocator, beside, stack_byte_length) orelse return null;
+    if (shape[0] != 0) _ = thunks.claim(isolate, std.mem.span(shape));
     return &isolate.words;
 }
 
