@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "../ffi/thunk_pool.ts";
+import { testLibrary } from "../scripts/build.ts";
 import { root } from "../scripts/tools.ts";
 import { runChild } from "./child.ts";
 import { alive } from "./gc.ts";
@@ -399,6 +400,11 @@ describe("ThunkPool", () => {
 });
 
 describe("callback", () => {
+  it("has the thunks that came with the core's opening for the shape that they are of (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("first_chunk.ts", [testLibrary]);
+    assertEquals([stdout.trim().split("\n").at(-1), code, stderr], ["80 80", 0, ""]);
+  });
+
   it("gives another pointer while a disposed callback's rests, and the same one after 256 younger frees", () => {
     const { code, stdout } = runChild("thunk_rest.ts");
     assertEquals([code, stdout.trim()], [0, String(restingFrees)]);
