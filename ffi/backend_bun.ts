@@ -42,8 +42,15 @@ export interface BunProcess extends ModuleLoader {
   on(event: "exit", listener: () => void): unknown;
 }
 
-// A program may replace it for a while (fake timers).
-const { setImmediate } = globalThis as unknown as { setImmediate(fn: () => void): { unref(): void } };
+interface BunTimers {
+  setImmediate(fn: () => void): { unref(): void };
+  clearImmediate(immediate: unknown): void;
+  setTimeout(fn: () => void, ms: number): { unref(): void };
+  clearTimeout(timer: unknown): void;
+}
+
+// A program may replace them for a while (fake timers).
+const { setImmediate, clearImmediate, setTimeout, clearTimeout } = globalThis as unknown as BunTimers;
 
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
@@ -119,7 +126,19 @@ export function bunBackend(process: BunProcess): Backend {
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) => connectAsModule(process, path, isolate, look, false),
     viewAddress: (view) => ffi.ptr(view),
-    later: (fn) => void setImmediate(fn).unref(),
+    later(fn) {
+      // Bun drops an immediate that is unref'd while nothing else keeps the loop alive, and after an error that nobody
+      // handled (a test that failed, say). The timer comes then; mostly it is too late.
+      const run = (): void => {
+        clearImmediate(immediate);
+        clearTimeout(timer);
+        fn();
+      };
+      const immediate = setImmediate(run);
+      const timer = setTimeout(run, 2);
+      immediate.unref();
+      timer.unref();
+    },
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {

@@ -54,9 +54,13 @@ function token(): number {
   return core().words.u32[tokenWord * 2];
 }
 
-/** Whether the nonblocking call that a queued callback belongs to has an error: its callbacks run no more. */
-export function callHasFailed(): boolean {
-  return callErrors.size > 0 && callErrors.has(token());
+/**
+ * Whether the nonblocking call that a queued callback belongs to has an error: its callbacks run no more.
+ *
+ * @param lentTo The token of the call that the function is lent to.
+ */
+export function callHasFailed(lentTo: number): boolean {
+  return callErrors.has(token()) || callErrors.has(lentTo);
 }
 
 const observers: ((where: string | undefined) => void)[] = [];
@@ -120,13 +124,16 @@ function restoreErrors(stackTraceLimit: number, prepare: PropertyDescriptor | un
 /**
  * Keeps an error until the native call around the callback returns. When no call of belay's is there to throw it, because
  * another binding or the event loop called C, it goes to `onError`, or to the runtime's uncaught-error path.
+ *
+ * @param lentTo The token of the nonblocking call that the callback is lent to, whose promise it rejects, or 0.
  */
-export function postpone(error: unknown, onError: ((error: unknown) => void) | undefined): void {
+export function postpone(error: unknown, onError: ((error: unknown) => void) | undefined, lentTo: number): void {
+  const rejects = token() || lentTo;
   if (inNativeCall()) {
     calls.pending = error;
     wantAttention();
-  } else if (token() !== 0) {
-    if (!callErrors.has(token())) callErrors.set(token(), error);
+  } else if (rejects !== 0) {
+    if (!callErrors.has(rejects)) callErrors.set(rejects, error);
   } else if (onError === undefined) {
     reportUncaught(error);
   } else {

@@ -246,7 +246,7 @@ class Consumer {
    */
   nextBatch(): ChannelEvent<unknown>[] | undefined | null {
     this.endBatch();
-    return performance.now() < this.#endMs ? this.#takeBatch() : null;
+    return !this.#delivering && performance.now() < this.#endMs ? this.#takeBatch() : null;
   }
 
   #dropStale(id: number): void {

@@ -7,11 +7,12 @@
  */
 
 import type { Address } from "./backend.ts";
-import { callHasFailed } from "./calls.ts";
-import { core, coreFunctions, isNull, signature } from "./core.ts";
+import { callErrors, callHasFailed } from "./calls.ts";
+import { core, coreFunctions, droppedWord, isNull, signature } from "./core.ts";
 import { setContract } from "./core_thunks.ts";
+import { handleTable } from "./handle.ts";
 import { report } from "./report.ts";
-import { invokeCalled, type Upcall } from "./upcall.ts";
+import { invokeCalled, tokenOfCalled, type Upcall } from "./upcall.ts";
 import { connect, onWake } from "./wake.ts";
 
 /** What becomes of a call when its queue is full. */
@@ -20,6 +21,7 @@ export type OnFull = "block" | "dropNewest" | "dropOldest";
 const functions = coreFunctions({
   createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
   next: signature("belay_calls_next", ["address", "u32"], "u32"),
+  wait: signature("belay_calls_wait", ["address"], "bool"),
   cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
 });
 
@@ -46,7 +48,7 @@ function makeCalls(endMs: number): boolean {
   const startMs = performance.now();
   let lookAt = 1;
   for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
-    if (!callHasFailed()) invokeCalled();
+    if (callErrors.size === 0 || !callHasFailed(tokenOfCalled())) invokeCalled();
     if (count < lookAt) continue;
     const nowMs = performance.now();
     if (nowMs >= endMs) {
@@ -56,6 +58,8 @@ function makeCalls(endMs: number): boolean {
     // As many more as are likely to fit into the turn: looking at the clock takes longer than many a call.
     lookAt = count + Math.max(1, Math.floor(Math.min(mostUnclocked, (endMs - nowMs) * count / (nowMs - startMs))));
   }
+  // Those that had to stay for these calls.
+  handleTable().deleteReleased();
   return false;
 }
 
@@ -81,6 +85,9 @@ export function openContract(
   if (sharedQueue === undefined) {
     sharedQueue = createQueue(sharedLength, 0, 0, "block");
     onWake(makeCalls);
+    const { isolate } = core();
+    const { wait } = functions();
+    handleTable().callsWait = () => wait(isolate) as boolean;
   }
   const extraWords = (thread === "wait" ? 1 : 0) + (strings === 0n ? 0 : 1);
   const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, extraWords, queue.onFull);
@@ -99,6 +106,7 @@ function endContract(upcall: Upcall, queue: Address, ownQueue: boolean): void {
   const state = setContract(upcall.thunk, undefined);
   const dropped = functions().cancel(core().isolate, upcall.thunk, state, queue, ownQueue) as number;
   if (dropped === 0) return;
+  Atomics.add(core().words.u32, droppedWord, dropped);
   const calls = dropped === 1 ? "a call" : `${dropped} calls`;
   report("dropped-calls", `callback "${upcall.name}" was disposed of while ${calls} of it waited; they don't run`);
 }

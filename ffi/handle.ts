@@ -190,16 +190,29 @@ export class HandleTable {
   /** How many times C has released what was deleted before JavaScript looked. */
   staleReleases = 0;
 
-  /** Deletes the handles that C has released since this was last called. */
+  /** Whether calls wait that C has made before it released handles, and that may have them as arguments. */
+  callsWait: (() => boolean) | undefined;
+  /** Lists of released handles, each by its first place, that stay until no call waits. */
+  readonly #released: number[] = [];
+
+  /** Deletes the handles that C has released since this was last called, those that calls which wait may have aside. */
   deleteReleased(): void {
     const { releases } = this.#store;
     // Until the first handle is created there are only those of the isolate before, if any.
     if (this.#tag === 0 || releases === undefined) return;
-    let place = Atomics.exchange(releases.head, 0, 0);
-    if (place === 0) return;
+    // What a thread queued before it released these is in the queues by now.
+    const first = Atomics.exchange(releases.head, 0, 0);
+    if (first !== 0) this.#released.push(first);
+    if (this.#released.length === 0 || this.callsWait?.() === true) return;
     const ids = this.#ids;
     if (this.#links.length < ids.length * 2) this.#links = releases.links(ids.length);
+    for (const place of this.#released.splice(0)) this.#deleteListed(place);
+  }
+
+  #deleteListed(first: number): void {
+    const ids = this.#ids;
     const links = this.#links;
+    let place = first;
     while (place !== 0) {
       const slot = place - 1;
       place = Atomics.exchange(links, slot * 2, 0) & placeMask;

@@ -138,6 +138,7 @@ export function takeBlock(key: string): number {
 /** Submits the call whose arguments are in a block. */
 export function startCall(index: number, call: Outgoing): void {
   outgoing[index] = call;
+  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
   if (!polling && pollsLeft > 0) {
     if (toSkip > 0) toSkip -= 1;
     else beginPolling();

@@ -75,6 +75,8 @@ export class Upcall {
   contract: Contract | undefined;
   /** Whether it is a function that was passed to one native call. */
   lent = false;
+  /** The token of that call, if it is a nonblocking one; else 0. */
+  lentTo = 0;
   /** One report of a kind is enough. */
   staleReported = false;
   handleReported = false;
@@ -158,6 +160,11 @@ function makeThunkPool(): ThunkPool {
 
 /** Makes the call that the core has put into the words: the trampoline's function, there since the first callback. */
 export let invokeCalled: () => void = () => {};
+
+/** The token of the nonblocking call that the called function is lent to, or 0. */
+export function tokenOfCalled(): number {
+  return upcalls[core().words.u32[callbackWord]]?.lentTo ?? 0;
+}
 
 /** Thunks that callbacks of this isolate stand behind. */
 export function thunksInUse(): number {
@@ -348,7 +355,10 @@ function invalidHandle(upcall: Upcall, id: number, index: number): void {
 /** A call of a callback whose function is gone. */
 function stale(upcall: Upcall): void {
   upcallCounts.staleCalls += 1;
-  if (upcall.staleReported) return;
+  if (!upcall.staleReported) reportStale(upcall);
+}
+
+function reportStale(upcall: Upcall): void {
   upcall.staleReported = true;
   const what = upcall.lent
     ? `C called the function that was ${upcall.name} after that call had returned, and got zero; make a callback() of what ` +
@@ -379,6 +389,7 @@ function failed(upcall: Upcall, error: unknown, onError = upcall.onError): void 
       const answer = onError(error);
       if (answer !== undefined) signature.writeAnswer(answer, upcall);
     },
+    upcall.lentTo,
   );
 }
 
@@ -390,11 +401,7 @@ function reportNoted(where: string | undefined): void {
     const notes = thunkNotes(index);
     // Threads that may call until the program ends have done nothing wrong when they go on.
     const ended = upcall.contract !== undefined && core().words.u32[liveWord] === 0;
-    if (notes.foreignCalls > 0 && !upcall.foreignReported && !ended) {
-      upcall.foreignReported = true;
-      const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
-      aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback`));
-    }
+    if (notes.foreignCalls > 0 && !upcall.foreignReported && !ended) reportForeignCalls(upcall);
     if (notes.dropped > 0 && !upcall.droppedReported) {
       upcall.droppedReported = true;
       const what = `the queue of callback "${upcall.name}" was full, and calls of it are being dropped`;
@@ -402,6 +409,20 @@ function reportNoted(where: string | undefined): void {
     }
     if (upcall.contract !== undefined) reportTimeouts(upcall, upcall.contract, notes, where);
   });
+}
+
+function reportForeignCalls(upcall: Upcall): void {
+  upcall.foreignReported = true;
+  // One that other threads may call is called by them when it is gone, too.
+  if (upcall.fn === null && upcall.contract !== undefined) {
+    if (!upcall.staleReported) reportStale(upcall);
+    return;
+  }
+  const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
+  const remedy = upcall.contract === undefined
+    ? '; for calls from other threads it takes thread: "wait" or "post"'
+    : "";
+  aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback${remedy}`));
 }
 
 function reportTimeouts(upcall: Upcall, contract: Contract, notes: ThunkNotes, where: string | undefined): void {

@@ -18,6 +18,9 @@ const functions = coreFunctions({
 let connected = false;
 /** Whether a later turn goes on with what the last one left. */
 let goesOn = false;
+/** Whether it is being served; and whether the loop was woken meanwhile, by a function that runs it (Bun's `expect().resolves`). */
+let serving = false;
+let wokenMeanwhile = false;
 const sources: ((endMs: number) => boolean)[] = [];
 /** How long one turn serves what was queued before timers and other events get theirs. */
 const sliceMs = 5;
@@ -74,6 +77,10 @@ export function wake(): void {
 function look(): void {
   // The wake stays requested meanwhile: there are no more of them.
   if (goesOn) return;
+  if (serving) {
+    wokenMeanwhile = true;
+    return;
+  }
   const { isolate, words } = core();
   functions().look(isolate);
   if (words.u32[attentionWord] !== 0) errorWaits();
@@ -83,6 +90,7 @@ function look(): void {
 
 /** Serves what was queued, then what has completed: what a thread queued before that is served by then. */
 function serve(): void {
+  serving = true;
   const endMs = performance.now() + sliceMs;
   completions?.take();
   let more = false;
@@ -95,7 +103,14 @@ function serve(): void {
       reportUncaught(error);
     }
   }
-  if (!more) return completions?.settle();
+  if (!more) completions?.settle();
+  serving = false;
+  if (wokenMeanwhile) {
+    wokenMeanwhile = false;
+    functions().look(core().isolate);
+    more = true;
+  }
+  if (!more) return;
   const { later } = backend();
   if (later === undefined) return wake();
   goesOn = true;
@@ -104,5 +119,5 @@ function serve(): void {
 
 /** Serves at once, if something has completed. */
 export function serveCompletions(): void {
-  if (!goesOn && completions?.take() === true) serve();
+  if (!goesOn && !serving && completions?.take() === true) serve();
 }

@@ -344,6 +344,23 @@ describe("nonblocking calls: callbacks", () => {
     assertEquals(stats().pendingErrors, 0);
   });
 
+  it("what a lent function throws on a thread of C's own rejects the promise, too, and none runs after it", async () => {
+    using library = dlopen(testLibrary, {
+      call_on_thread: { parameters: [i32Function, "i32"], result: "i32", nonblocking: true, optional: true },
+    });
+    const { call_on_thread } = library.symbols;
+    if (call_on_thread === null) return leftOut("threads of the tests' C library, which has POSIX threads only");
+    const error = new Error("thrown");
+    let calls = 0;
+    const promise = call_on_thread((value) => {
+      calls += 1;
+      return value === 2 ? raise(error) : value;
+    }, 100);
+    assertStrictEquals(await rejection(promise), error);
+    assertEquals([calls, stats().pendingErrors], [3, 0]);
+    assertEquals(await call_on_thread((value) => value, 100), 4950);
+  });
+
   it("errors of calls that run at once go to their own promises, beside other callbacks'", async () => {
     using library = dlopen(testLibrary, { sum_of_calls: onMany });
     using own = callback(i32Function, (value) => value === 50 ? raise(new Error("own")) : value, { thread: "wait" });

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { callback, dlopen, pointerFrom, pointerValue, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { runChild } from "./child.ts";
+import { runChild, runFiles } from "./child.ts";
 import { alive } from "./gc.ts";
 import type { SqliteFigures } from "./fixtures/sqlite_threads.ts";
 import type { ThreadAnswer, ThreadQuestion } from "./fixtures/thread_worker.ts";
@@ -38,6 +38,16 @@ describe("the event loop", () => {
       });
     }
   }
+});
+
+describe("a test that fails", () => {
+  test("leaves the callbacks of the next one as they are (in a child process)", () => {
+    const fixture = "./tests/fixtures/after_failure.ts";
+    const options = { as: "test", env: { TEST_LIBRARY: testLibrary }, timeoutMs: 30_000 } as const;
+    const { code, stdout, stderr } = runFiles([fixture], options);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stdout, "all were called");
+  });
 });
 
 describe("an error that nobody takes", () => {

@@ -196,6 +196,8 @@ void belay_calls_look(belay_isolate *isolate);
  * trampoline finds those of a call. The next
  * belay_calls_next gives `result` to a thread that waits for it. */
 uint32_t belay_calls_next(belay_isolate *isolate, uint32_t patience);
+/* Whether calls are queued, or about to be: what belay_handle_release has released may be their arguments. */
+bool belay_calls_wait(belay_isolate *isolate);
 /* Ends the wait of those who called a thunk that has another `state` now, and had this one; answers how many calls of it
  * were queued. They will not run. `retire` gives the queue to be created anew. */
 uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t state, belay_queue *queue, bool retire);

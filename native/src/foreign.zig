@@ -406,6 +406,15 @@ pub fn next(isolate: *Isolate, patience: Patience) bool {
     return false;
 }
 
+/// Whether anything is queued, or about to be. On the isolate's thread.
+pub fn callsWait(isolate: *Isolate) bool {
+    var queue = isolate.calls.queues;
+    while (queue) |one| : (queue = one.next) {
+        if (!one.isEmpty()) return true;
+    }
+    return false;
+}
+
 /// From the queue that the last one came from, as long as there are any in it, so that each is looked at in turn.
 fn takeAny(isolate: *Isolate) bool {
     const calls = &isolate.calls;

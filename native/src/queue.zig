@@ -96,6 +96,11 @@ pub const Queue = struct {
         }
     }
 
+    /// Whether no record is there or about to be, as far as this thread knows.
+    pub fn isEmpty(queue: *const Queue) bool {
+        return queue.head.load(.monotonic) == queue.tail.load(.monotonic);
+    }
+
     /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a sleep
     /// that began before this.
     pub fn commit(queue: *Queue, record: Record, header: u64) void {

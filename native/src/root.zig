@@ -53,6 +53,10 @@ pub export fn belay_calls_next(isolate: *Words, patience: u32) u32 {
     return @intFromBool(foreign.next(.of(isolate), @enumFromInt(patience)));
 }
 
+pub export fn belay_calls_wait(isolate: *Words) bool {
+    return foreign.callsWait(.of(isolate));
+}
+
 pub export fn belay_calls_cancel(isolate: *Words, index: u32, state: u32, queue: *Queue, retire: bool) u32 {
     return foreign.cancel(.of(isolate), index, state, queue, retire);
 }

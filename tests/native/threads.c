@@ -271,6 +271,21 @@ EXPORT struct crew *start_user_data(int32_t (*f)(void *, int32_t), void *user_da
   return start(user_data_work, (void *)f, NULL, threads, count, user_data);
 }
 
+/* One thread calls with each of its user data, and destroys it then. */
+static void owned_work(struct member *member) {
+  struct crew *crew = member->crew;
+  void (*f)(void *, int32_t) = (void (*)(void *, int32_t))crew->functions[0];
+  void (*destroy)(void *) = (void (*)(void *))crew->functions[1];
+  const uint64_t *ids = crew->memory;
+  for (int32_t i = 0; i < crew->count; i++) {
+    f((void *)(uintptr_t)ids[i], i);
+    destroy((void *)(uintptr_t)ids[i]);
+  }
+}
+EXPORT struct crew *start_owned(void (*f)(void *, int32_t), void (*destroy)(void *), const uint64_t *ids, int32_t count) {
+  return start(owned_work, (void *)f, (void *)destroy, 1, count, (void *)ids);
+}
+
 /* A pool of threads that take jobs, and tell when each is done. */
 struct job {
   struct job *next;
