@@ -19,6 +19,7 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { pointerFrom } from "./pointer.ts";
 import { report, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
 import { connect, onWake, wake } from "./wake.ts";
 
@@ -120,6 +121,7 @@ class Consumer {
   #data: ChannelData;
   #delivering = false;
   #staleReported = false;
+  readonly #token: number;
 
   /** @throws {RangeError} When the core can make none. */
   constructor(capacity: number, name: string) {
@@ -141,6 +143,7 @@ class Consumer {
     this.#view = new DataView(ring);
     this.#data = new ChannelData(this.#view, this.#lease, 0, 0);
     open.add(this);
+    this.#token = track("channel", name);
   }
 
   get capacity(): number {
@@ -263,9 +266,11 @@ class Consumer {
     if (!looked) wake();
   }
 
-  close(): void {
-    if (this.closed) return;
+  /** Closes the channel, and answers what is known of its creation while leaks are tracked. */
+  close(): Leak | undefined {
+    if (this.closed) return undefined;
     this.closed = true;
+    const leak = untrack(this.#token);
     functions().close(this.channel, false);
     const { wanting, onClose } = this;
     this.fn = this.wanting = this.onClose = undefined;
@@ -275,6 +280,7 @@ class Consumer {
     if (!this.#delivering) this.#settle();
     onClose?.();
     wanting?.(undefined);
+    return leak;
   }
 
   /** Gives the ring back: nobody reads it any more. */
@@ -350,7 +356,7 @@ export class Channel<T = unknown> {
     this.pointer = pointerFrom(consumer.channel) as Pointer;
     this.#cleanup = addCheckedCleanup(this, collected, consumer);
     if (signal === undefined) return;
-    const abort = (): void => consumer.close();
+    const abort = (): void => void consumer.close();
     if (signal.aborted) {
       abort();
       return;
@@ -505,7 +511,10 @@ export class Channel<T = unknown> {
 
 /** A channel that was dropped. */
 function collected(consumer: Consumer): void {
-  consumer.close();
+  const leak = consumer.close();
+  if (leak === undefined) return;
+  const message = `channel "${leak.name}" was garbage-collected before it was closed; it has been closed`;
+  report("leak", message, leak.stack);
 }
 
 const optionNames = ["capacity", "signal", "name"];

@@ -16,7 +16,8 @@ export interface NativeFunctions {
    *
    * *Threads:* C may call it from any thread and on any stack, without waiting for anything. The handle is deleted when
    * its isolate next looks: after a native call, before a callback, in `stats()`, `leaks()` and `Handle.live`, and before
-   * the registry grows. Until then its value is kept, and its id good. Calling it wakes no event loop.
+   * the registry grows; and not before the calls of `"post"` and `"wait"` callbacks that are queued by then have run, which
+   * may be C's last with it. Until then its value is kept, and its id good. Calling it wakes no event loop.
    *
    * *Errors:* none. An id of a handle that was deleted or released before, NULL, and what is no id at all do nothing, and
    * are counted in `stats().staleReleases`. When the isolate is gone, nothing happens.

@@ -1,5 +1,5 @@
 /**
- * Leak tracking: where the live handles, callbacks and libraries were created. Off by default, since a stack costs
+ * Leak tracking: where the live handles, callbacks, channels and libraries were created. Off by default, since a stack costs
  * microseconds.
  *
  * @module
@@ -8,8 +8,8 @@
 /** Something that was created while tracking was on and is still alive. */
 export interface Leak {
   /** What it is. */
-  readonly kind: "handle" | "callback" | "library";
-  /** Its id, its callback's or its library's name. */
+  readonly kind: "handle" | "callback" | "channel" | "library";
+  /** A handle's id, the name of anything else. */
   readonly name: string;
   /** The stack of its creation. */
   readonly stack: string;

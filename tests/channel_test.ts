@@ -9,6 +9,7 @@ import {
   configure,
   dlopen,
   Handle,
+  leaks,
   native,
   type Pointer,
   pointerFrom,
@@ -437,6 +438,44 @@ describe("Channel", () => {
     const none = [channel.pointer, pointerFrom(1), pointerFrom(0xfff), pointerFrom(2n ** 64n - 1n)] as Pointer[];
     for (const pointer of none) assert(!send({ pointer }, 0, Uint8Array.of(1)));
     assertStrictEquals(stats().droppedEvents, droppedEvents);
+  });
+
+  it("is listed by leaks() until it is closed, and told of when it was dropped", async () => {
+    const reports: Report[] = [];
+    configure({ trackLeaks: true, onReport: (report) => reports.push(report) });
+    const kept = new Channel({ name: "kept" });
+    (() => void new Channel({ name: "dropped" }))();
+    assertEquals(leaks().map(({ kind, name }) => [kind, name]), [["channel", "kept"], ["channel", "dropped"]]);
+    assert(leaks()[0].stack.includes("channel_test.ts"));
+    kept.close();
+    assert(await collectUntil(() => reports.length > 0), "nothing was reported");
+    configure({ trackLeaks: false, onReport: undefined });
+    assertEquals([leaks(), reports.map(({ kind }) => kind)], [[], ["leak"]]);
+    assert(reports[0].message.includes('"dropped"'));
+  });
+
+  it("gives an iteration that begins inside its function what comes after the events that are being delivered", async () => {
+    using channel = new Channel();
+    const seen: number[] = [];
+    let iteration: Promise<void> | undefined;
+    channel.onEvent((_, data) => {
+      seen.push(data.getFloat64(0));
+      if (seen.length < 4) return;
+      channel.onEvent(null);
+      iteration = (async () => {
+        for await (const batch of channel) {
+          for (const { data } of batch) seen.push(data.getFloat64(0));
+          if (seen.length === 8) break;
+        }
+      })();
+      // It is still this function's.
+      assertStrictEquals(data.getFloat64(0), 3);
+    });
+    sendNumbers(channel, 4);
+    while (iteration === undefined) await turn();
+    sendNumbers(channel, 4, 4);
+    await iteration;
+    assertEquals(seen, [0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   it("is closed after a garbage collection when it is dropped", async () => {

