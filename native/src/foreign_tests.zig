@@ -451,7 +451,7 @@ test "wait: nobody looks in time, and then the function takes too long" {
 
 /// Waits until a condition of another thread's holds.
 fn untilSleeping(queue: *Queue) void {
-    while (queue.sleepers.load(.acquire) == 0) std.Thread.yield() catch {};
+    while (queue.sleep.sleepers.load(.acquire) == 0) std.Thread.yield() catch {};
 }
 fn untilQueued(queue: *Queue) void {
     while (@atomicLoad(u64, &queue.words[0], .acquire) == 0) std.Thread.yield() catch {};

@@ -26,24 +26,37 @@ pub const Record = struct {
 pub const LengthOf = fn (header: u64) u32;
 
 pub const Queue = struct {
-    /// Where the next record goes, and the tail as a producer saw it last.
-    head: std.atomic.Value(u64) align(128) = .init(0),
-    seen_tail: std.atomic.Value(u64) = .init(0),
-    /// Where the oldest record is. What comes before it is free and zeroed, as far as others were told.
-    tail: std.atomic.Value(u64) align(128) = .init(0),
-    /// As far as has been taken: only for who takes.
-    taken: u64 = 0,
-    taking: std.atomic.Value(bool) = .init(false),
+    // Each part on lines of its own: what one side writes for each record would take the line from the other.
+    producers: Producers align(128) = .{},
+    consumer: Consumer align(128) = .{},
+    sleep: Sleep align(128) = .{},
     words: []u64 align(128),
     on_full: OnFull,
     /// How many words may be in use.
     limit: std.atomic.Value(u64),
-    /// Changes when there is space again, or something else to look at for those who sleep on it.
-    space: futex.Word = .init(0),
-    sleepers: std.atomic.Value(u32) = .init(0),
     /// The next queue of the isolate. Only its own thread reads and writes these two.
     next: ?*Queue = null,
     retired: bool = false,
+
+    const Producers = struct {
+        /// Where the next record goes, and the tail as a producer saw it last.
+        head: std.atomic.Value(u64) = .init(0),
+        seen_tail: std.atomic.Value(u64) = .init(0),
+    };
+
+    const Consumer = struct {
+        /// Where the oldest record is. What comes before it is free and zeroed, as far as others were told.
+        tail: std.atomic.Value(u64) = .init(0),
+        /// As far as has been taken: only for who takes.
+        taken: u64 = 0,
+        taking: std.atomic.Value(bool) = .init(false),
+    };
+
+    const Sleep = struct {
+        /// Changes when there is space again, or something else to look at for those who sleep on it.
+        space: futex.Word = .init(0),
+        sleepers: std.atomic.Value(u32) = .init(0),
+    };
 
     /// Its memory is never given back: a thread may hold on to it for any time.
     pub fn create(allocator: std.mem.Allocator, limit: u64, on_full: OnFull) ?*Queue {
@@ -91,28 +104,33 @@ pub const Queue = struct {
     /// Words for a record that is to be filled and committed; null when there is no space.
     pub fn reserve(queue: *Queue, length: u32) ?Record {
         const limit = queue.limit.load(.monotonic);
-        var tail = queue.seen_tail.load(.acquire);
-        var position = queue.head.load(.monotonic);
+        var tail = queue.producers.seen_tail.load(.acquire);
+        var position = queue.producers.head.load(.monotonic);
         while (true) {
             // A tail that has passed an old position makes the difference huge.
             if (position +% length -% tail > limit) {
-                tail = queue.tail.load(.acquire);
+                tail = queue.consumer.tail.load(.acquire);
                 if (position +% length -% tail > limit) {
-                    const now = queue.head.load(.monotonic);
+                    const now = queue.producers.head.load(.monotonic);
                     if (now == position) return null;
                     position = now;
                     continue;
                 }
-                queue.seen_tail.store(tail, .release);
+                queue.producers.seen_tail.store(tail, .release);
             }
-            position = queue.head.cmpxchgWeak(position, position + length, .monotonic, .monotonic) orelse
+            position = queue.producers.head.cmpxchgWeak(position, position + length, .monotonic, .monotonic) orelse
                 return .{ .position = position, .length = length };
+            // Another thread is at it. Both going on would take the line to and fro for each record; the one that yields lets
+            // the other do several, or the thread that takes them run where there are more threads than processors.
+            for (0..8) |_| std.atomic.spinLoopHint();
+            std.Thread.yield() catch {};
+            position = queue.producers.head.load(.monotonic);
         }
     }
 
     /// Whether no record is there or about to be, as far as this thread knows.
     pub fn isEmpty(queue: *const Queue) bool {
-        return queue.head.load(.monotonic) == queue.tail.load(.monotonic);
+        return queue.producers.head.load(.monotonic) == queue.consumer.tail.load(.monotonic);
     }
 
     /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a sleep
@@ -123,14 +141,14 @@ pub const Queue = struct {
 
     /// The oldest record, if it is complete. Until it is released its words stay as they are.
     pub fn take(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
-        const record = queue.completeAt(queue.taken, lengthOf) orelse return null;
-        queue.taken += record.length;
+        const record = queue.completeAt(queue.consumer.taken, lengthOf) orelse return null;
+        queue.consumer.taken += record.length;
         return record;
     }
 
     /// The oldest record that was not taken, and the one after another, if complete; for the thread that takes.
     pub fn oldest(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
-        return queue.completeAt(queue.taken, lengthOf);
+        return queue.completeAt(queue.consumer.taken, lengthOf);
     }
     pub fn following(queue: *Queue, record: Record, comptime lengthOf: LengthOf) ?Record {
         return queue.completeAt(record.position + record.length, lengthOf);
@@ -139,7 +157,7 @@ pub const Queue = struct {
     fn completeAt(queue: *Queue, position: u64, comptime lengthOf: LengthOf) ?Record {
         const header = @atomicLoad(u64, queue.at(position), .seq_cst);
         // All words taken are those of whole rounds: the oldest one's header would be met again.
-        if (header == 0 or position - queue.tail.load(.monotonic) >= queue.words.len) return null;
+        if (header == 0 or position - queue.consumer.tail.load(.monotonic) >= queue.words.len) return null;
         return .{ .position = position, .length = lengthOf(header) };
     }
 
@@ -147,14 +165,14 @@ pub const Queue = struct {
     pub fn release(queue: *Queue, record: Record) void {
         for (0..record.length) |index| @atomicStore(u64, queue.at(record.position + index), 0, .monotonic);
         const end = record.position + record.length;
-        queue.tail.store(end, .release);
-        if (queue.sleepers.load(.monotonic) == 0) return;
-        if (queue.head.load(.monotonic) - end <= queue.limit.load(.monotonic) / 2) queue.wakeSleepers();
+        queue.consumer.tail.store(end, .release);
+        if (queue.sleep.sleepers.load(.monotonic) == 0) return;
+        if (queue.producers.head.load(.monotonic) - end <= queue.limit.load(.monotonic) / 2) queue.wakeSleepers();
     }
 
     /// Lets one thread take at a time, where several may; answers whether it is the caller.
     pub fn beginTaking(queue: *Queue) bool {
-        return queue.on_full != .drop_oldest or !queue.taking.swap(true, .acquire);
+        return queue.on_full != .drop_oldest or !queue.consumer.taking.swap(true, .acquire);
     }
 
     /// As `beginTaking`, in the caller's turn: another thread takes for a moment only.
@@ -163,19 +181,19 @@ pub const Queue = struct {
     }
 
     pub fn endTaking(queue: *Queue) void {
-        if (queue.on_full == .drop_oldest) queue.taking.store(false, .release);
+        if (queue.on_full == .drop_oldest) queue.consumer.taking.store(false, .release);
     }
 
     /// Has those who found no space look again.
     pub fn wakeSleepers(queue: *Queue) void {
-        _ = queue.space.fetchAdd(1, .release);
-        futex.wakeAll(&queue.space);
+        _ = queue.sleep.space.fetchAdd(1, .release);
+        futex.wakeAll(&queue.sleep.space);
     }
 
     /// As `wakeSleepers`, when the queue was seen empty: nothing will be released to do it.
     pub fn emptied(queue: *Queue) void {
         // Together with the sleeper's addition: one of the two sees what the other did.
-        if (queue.sleepers.fetchAdd(0, .seq_cst) != 0) queue.wakeSleepers();
+        if (queue.sleep.sleepers.fetchAdd(0, .seq_cst) != 0) queue.wakeSleepers();
     }
 
     /// As `reserve`; waits for space until a time, or until `cancelled` says not to.
@@ -185,14 +203,14 @@ pub const Queue = struct {
             if (queue.reserve(length)) |record| return record;
             std.atomic.spinLoopHint();
         }
-        _ = queue.sleepers.fetchAdd(1, .seq_cst);
-        defer _ = queue.sleepers.fetchSub(1, .monotonic);
+        _ = queue.sleep.sleepers.fetchAdd(1, .seq_cst);
+        defer _ = queue.sleep.sleepers.fetchSub(1, .monotonic);
         while (true) {
-            const seen = queue.space.load(.seq_cst);
+            const seen = queue.sleep.space.load(.seq_cst);
             if (queue.reserve(length)) |record| return record;
             const time = futex.now();
             if (time >= deadline or cancelled(context)) return null;
-            futex.wait(&queue.space, seen, @min(deadline - time, 100 * std.time.ns_per_ms));
+            futex.wait(&queue.sleep.space, seen, @min(deadline - time, 100 * std.time.ns_per_ms));
         }
     }
 };
