@@ -220,6 +220,8 @@ function exits(times: number): SoakCase {
 export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   const full = 10_000_000;
   const some = long ? full : full / 5;
+  // An emulated process takes seconds to start, an emulated worker a tenth of one.
+  const [workers, rounds] = emulator === undefined ? [200, 25] : [50, 2];
   return [
     memory("made and disposed of", "dispose", { cycles: full }),
     memory("made and disposed of", "dispose", { cycles: full, live: 5000 }),
@@ -234,10 +236,9 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
     ...(long ? [everyThunk] : []),
     closings(200),
-    terminations("post", long ? 200 : 50),
-    terminations("wait", long ? 200 : 50),
-    // An emulated process takes seconds to start.
-    exits(emulator === undefined ? 25 : 2),
+    terminations("post", workers),
+    terminations("wait", workers),
+    exits(rounds),
   ];
 }
 

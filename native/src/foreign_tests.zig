@@ -1,6 +1,7 @@
 //! Calls from other threads, end to end: real thunks and threads, with a Node-API and a JavaScript that are the tests' own.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const foreign = @import("foreign.zig");
 const futex = @import("futex.zig");
 const isolates = @import("isolate.zig");
@@ -181,8 +182,10 @@ const Bridge = struct {
 
     const Options = struct {
         contract: u32 = thunks.contract_post,
-        /// All of its arguments are in integer registers.
+        /// How many words of each kind its arguments take.
         integers: u32 = 2,
+        floats: u32 = 0,
+        stack: u32 = 0,
         strings: u64 = 0,
         capacity: u32 = 64,
         on_full: queues.OnFull = .block,
@@ -199,7 +202,7 @@ const Bridge = struct {
         const slot = thunks.slotOf(number);
         slot.index = number;
         slot.fallback = options.fallback;
-        slot.layout = options.integers << 8;
+        slot.layout = options.stack | options.integers << 8 | options.floats << 16;
         const extra = @as(u32, @intFromBool(options.contract == thunks.contract_wait)) + @intFromBool(options.strings != 0);
         const queue = options.queue orelse
             foreign.createQueue(isolate, options.capacity, slot.layout, extra, options.on_full).?;
@@ -419,6 +422,57 @@ const Ask = struct {
         return ask.answer;
     }
 };
+
+test "wait: twenty integers and floats in turn arrive from another thread, in registers and on the stack" {
+    const World = struct {
+        const Function = fn (u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64) callconv(.c) u64;
+        // What each word holds: an integer, or a float, which ends in a half here. 0 is a register that the other kind has.
+        const Expected = struct { integers: []const f64, floats: []const f64, stack: []const f64 };
+        const expected: Expected = if (builtin.os.tag == .windows)
+            .{ .integers = &.{ 1, 0, 2 }, .floats = &.{ 0, 1.5, 0, 2.5 }, .stack = &.{ 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5 } }
+        else if (builtin.cpu.arch == .x86_64)
+            .{ .integers = &.{ 1, 2, 3, 4, 5, 6 }, .floats = &.{ 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5 }, .stack = &.{ 7, 8, 9, 9.5, 10, 10.5 } }
+        else
+            .{ .integers = &.{ 1, 2, 3, 4, 5, 6, 7, 8 }, .floats = &.{ 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5 }, .stack = &.{ 9, 9.5, 10, 10.5 } };
+        var wrong: u32 = 0;
+
+        fn check(values: []const f64, words: []const u64) void {
+            for (values, words[0..values.len]) |value, word| {
+                const wanted: u64 = if (@floor(value) == value) @intFromFloat(value) else @bitCast(value);
+                if (value != 0 and word != wanted) wrong += 1;
+            }
+        }
+
+        fn handle(_: *Runtime, words: *isolates.Words) void {
+            check(expected.integers, words.arguments[0..8]);
+            check(expected.floats, words.arguments[8..16]);
+            check(expected.stack, words.arguments[isolates.register_words..]);
+            words.result = 77;
+        }
+
+        fn run(function: *const anyopaque, answer: *u64) void {
+            const call: *const Function = @ptrCast(@alignCast(function));
+            answer.* = call(1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5);
+        }
+    };
+    var runtime: Runtime = .{ .handle = World.handle };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{
+        .contract = thunks.contract_wait,
+        .integers = World.expected.integers.len,
+        .floats = World.expected.floats.len,
+        .stack = World.expected.stack.len,
+    });
+    var answer: u64 = 0;
+    const thread = try std.Thread.spawn(.{}, World.run, .{ bridge.function, &answer });
+    runtime.turnUntil(1);
+    // Taking the next one answers the last one.
+    _ = foreign.next(runtime.isolate, .take);
+    thread.join();
+    try std.testing.expectEqual(@as(u64, 77), answer);
+    try std.testing.expectEqual(@as(u32, 0), World.wrong);
+}
 
 test "wait: nobody looks in time, and then the function takes too long" {
     const Slow = struct {
