@@ -49,7 +49,7 @@ interface BunTimers {
   clearTimeout(timer: unknown): void;
 }
 
-// A program may replace them for a while (fake timers).
+// A program may replace them for a while.
 const { setImmediate, clearImmediate, setTimeout, clearTimeout } = globalThis as unknown as BunTimers;
 
 /** What Bun calls the types that it doesn't call by their own names. */

@@ -15,13 +15,17 @@ import { report } from "./report.ts";
 import { invokeCalled, tokenOfCalled, type Upcall } from "./upcall.ts";
 import { connect, onWake } from "./wake.ts";
 
+// As they were before the program could replace them.
+const { Atomics, performance } = globalThis;
+
 /** What becomes of a call when its queue is full. */
 export type OnFull = "block" | "dropNewest" | "dropOldest";
 
 const functions = coreFunctions({
   createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
   next: signature("belay_calls_next", ["address", "u32"], "u32"),
-  wait: signature("belay_calls_wait", ["address"], "bool"),
+  mark: signature("belay_calls_mark", ["address"], "bool"),
+  marked: signature("belay_calls_marked", ["address"], "bool"),
   cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
 });
 
@@ -37,6 +41,8 @@ const nextLinger = 2;
 const burstLength = 16;
 /** Calls between two looks at the clock. */
 const mostUnclocked = 64;
+/** Calls in one turn, should the clock stand still (fake timers). */
+const mostInTurn = 2 ** 16;
 /** Words of the queue that callbacks without one of their own share. */
 const sharedLength = 2 ** 15;
 let sharedQueue: Address | undefined;
@@ -51,8 +57,9 @@ function makeCalls(endMs: number): boolean {
     if (callErrors.size === 0 || !callHasFailed(tokenOfCalled())) invokeCalled();
     if (count < lookAt) continue;
     const nowMs = performance.now();
-    if (nowMs >= endMs) {
+    if (nowMs >= endMs || count >= mostInTurn) {
       next(isolate, nextFinish);
+      handleTable().deleteReleased();
       return true;
     }
     // As many more as are likely to fit into the turn: looking at the clock takes longer than many a call.
@@ -86,8 +93,8 @@ export function openContract(
     sharedQueue = createQueue(sharedLength, 0, 0, "block");
     onWake(makeCalls);
     const { isolate } = core();
-    const { wait } = functions();
-    handleTable().callsWait = () => wait(isolate) as boolean;
+    const { mark, marked } = functions();
+    handleTable().waitingCalls = { mark: () => mark(isolate) as boolean, marked: () => marked(isolate) as boolean };
   }
   const extraWords = (thread === "wait" ? 1 : 0) + (strings === 0n ? 0 : 1);
   const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, extraWords, queue.onFull);

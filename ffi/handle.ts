@@ -135,6 +135,7 @@ export class HandleTable {
     this.deleteReleased();
     let count = 0;
     for (const value of this.#values) if (value !== free) count += 1;
+    for (const id of new Set([...this.#marked, ...this.#released])) if (this.has(id)) count -= 1;
     return count;
   }
 
@@ -190,29 +191,42 @@ export class HandleTable {
   /** How many times C has released what was deleted before JavaScript looked. */
   staleReleases = 0;
 
-  /** Whether calls wait that C has made before it released handles, and that may have them as arguments. */
-  callsWait: (() => boolean) | undefined;
-  /** Lists of released handles, each by its first place, that stay until no call waits. */
-  readonly #released: number[] = [];
+  /**
+   * What knows of calls that wait, and whose arguments may be handles that C has released since; see `belay.h`. Without it
+   * there are none.
+   */
+  waitingCalls: { readonly mark: () => boolean; readonly marked: () => boolean } | undefined;
+  /** Ids that C has released: those that stay until the marked calls were made, and those that came later. */
+  #marked: number[] = [];
+  #released: number[] = [];
 
-  /** Deletes the handles that C has released since this was last called, those that calls which wait may have aside. */
+  /** Deletes the handles that C has released since this was last called, when no call that waits may have them. */
   deleteReleased(): void {
+    this.#takeReleased();
+    if (this.#marked.length > 0 && this.waitingCalls?.marked() !== true) this.#deleteEach(this.#marked.splice(0));
+    if (this.#released.length === 0 || this.#marked.length > 0) return;
+    // What a thread queued before it released these is in the queues by now.
+    const released = this.#released.splice(0);
+    if (this.waitingCalls?.mark() === true) this.#marked = released;
+    else this.#deleteEach(released);
+  }
+
+  #deleteEach(ids: readonly number[]): void {
+    for (const id of ids) {
+      if (this.has(id)) this.delete(id);
+      else this.staleReleases += 1;
+    }
+  }
+
+  #takeReleased(): void {
     const { releases } = this.#store;
     // Until the first handle is created there are only those of the isolate before, if any.
     if (this.#tag === 0 || releases === undefined) return;
-    // What a thread queued before it released these is in the queues by now.
-    const first = Atomics.exchange(releases.head, 0, 0);
-    if (first !== 0) this.#released.push(first);
-    if (this.#released.length === 0 || this.callsWait?.() === true) return;
+    let place = Atomics.exchange(releases.head, 0, 0);
+    if (place === 0) return;
     const ids = this.#ids;
     if (this.#links.length < ids.length * 2) this.#links = releases.links(ids.length);
-    for (const place of this.#released.splice(0)) this.#deleteListed(place);
-  }
-
-  #deleteListed(first: number): void {
-    const ids = this.#ids;
     const links = this.#links;
-    let place = first;
     while (place !== 0) {
       const slot = place - 1;
       place = Atomics.exchange(links, slot * 2, 0) & placeMask;
@@ -220,7 +234,7 @@ export class HandleTable {
       // is younger, so this one is stale, and that one will be when its turn comes. The counts come out the same.
       const generation = Atomics.load(links, slot * 2 + 1);
       const id = ids[slot];
-      if (Math.floor(id / generationUnit) === generation && this.#values[slot] !== free) this.delete(id);
+      if (Math.floor(id / generationUnit) === generation && this.#values[slot] !== free) this.#released.push(id);
       else this.staleReleases += 1;
     }
   }

@@ -138,7 +138,7 @@ export function takeBlock(key: string): number {
 /** Submits the call whose arguments are in a block. */
 export function startCall(index: number, call: Outgoing): void {
   outgoing[index] = call;
-  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
+  for (const upcall of call.lent ?? []) if (upcall !== null) upcall.lentTo = index + 1;
   if (!polling && pollsLeft > 0) {
     if (toSkip > 0) toSkip -= 1;
     else beginPolling();
@@ -184,8 +184,7 @@ function takeCompleted(): boolean {
 function settleTaken(): void {
   if (taken.length === 0 || live[liveWord] === 0) return;
   if (live[attentionWord] !== 0) errorWaits();
-  for (const index of taken) settle(index);
-  taken.length = 0;
+  for (const index of taken.splice(0)) settle(index);
   if (outstanding === 0 && !lingers) void letGoSoon();
 }
 
@@ -204,7 +203,12 @@ function settle(index: number): void {
   const call = outgoing[index] as Outgoing;
   outgoing[index] = undefined;
   outstanding -= 1;
-  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) unbind(upcall); }
+  for (const upcall of call.lent ?? []) {
+    if (upcall === null) continue;
+    unbind(upcall);
+    // The block is another call's before long.
+    upcall.lentTo = 0;
+  }
   const token = index + 1;
   let value: unknown;
   let failed = false;

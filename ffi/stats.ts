@@ -35,7 +35,10 @@ export interface Stats {
   readonly staleCalls: number;
   /** Calls that did not come from the isolate's own thread and stack. */
   readonly foreignCalls: number;
-  /** Calls from other threads that found their queue full, or were dropped for newer ones. */
+  /**
+   * Calls from other threads that found their queue full, were dropped for newer ones, or waited when their callback was
+   * disposed of.
+   */
   readonly droppedCalls: number;
   /** Open channels. */
   readonly channels: number;

@@ -15,6 +15,9 @@ const functions = coreFunctions({
   wake: signature("belay_isolate_wake", ["address"], "void"),
 });
 
+// As it was before the program could replace it.
+const { performance } = globalThis;
+
 let connected = false;
 /** Whether a later turn goes on with what the last one left. */
 let goesOn = false;
@@ -79,6 +82,8 @@ function look(): void {
   if (goesOn) return;
   if (serving) {
     wokenMeanwhile = true;
+    // The loop may run because somebody waits for one of these.
+    if (completions?.take() === true) completions.settle();
     return;
   }
   const { isolate, words } = core();
@@ -91,6 +96,18 @@ function look(): void {
 /** Serves what was queued, then what has completed: what a thread queued before that is served by then. */
 function serve(): void {
   serving = true;
+  // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
+  let more = true;
+  try {
+    more = serveSources();
+    if (!more) completions?.settle();
+  } finally {
+    serving = false;
+    goOnLater(more);
+  }
+}
+
+function serveSources(): boolean {
   const endMs = performance.now() + sliceMs;
   completions?.take();
   let more = false;
@@ -98,19 +115,18 @@ function serve(): void {
     try {
       more = source(endMs) || more;
     } catch (error) {
-      // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
       more = true;
       reportUncaught(error);
     }
   }
-  if (!more) completions?.settle();
-  serving = false;
-  if (wokenMeanwhile) {
-    wokenMeanwhile = false;
-    functions().look(core().isolate);
-    more = true;
-  }
-  if (!more) return;
+  return more;
+}
+
+/** Has what is left served in another turn, and what came while nobody looked. */
+function goOnLater(more: boolean): void {
+  if (wokenMeanwhile) functions().look(core().isolate);
+  if (!more && !wokenMeanwhile) return;
+  wokenMeanwhile = false;
   const { later } = backend();
   if (later === undefined) return wake();
   goesOn = true;
@@ -119,5 +135,6 @@ function serve(): void {
 
 /** Serves at once, if something has completed. */
 export function serveCompletions(): void {
-  if (!goesOn && !serving && completions?.take() === true) serve();
+  if (serving) wokenMeanwhile = true;
+  else if (!goesOn && completions?.take() === true) serve();
 }

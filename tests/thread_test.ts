@@ -40,6 +40,7 @@ const definitions = {
   start_plain: { parameters: [nothing, "i32", "i32"], result: "pointer" },
   start_user_data: { parameters: ["function", "handle", "i32", "i32"], result: "pointer" },
   start_owned: { parameters: ["function", "function", "buffer", "i32"], result: "pointer" },
+  destroy_each: { parameters: ["function", "buffer", "u32", "u32"], result: "void" },
   start_texts: { parameters: ["function", "i32", "i32"], result: "pointer" },
   start_through: { parameters: ["function", "i32", "buffer", "i32"], result: "pointer" },
   call_here: { parameters: [wait, "i32", "i32"], result: "i32" },
@@ -91,14 +92,15 @@ async function served(): Promise<void> {
   await until(() => done, "the queue's end");
 }
 
-/** What runs the event loop for a while before it returns. */
-async function loopRunner(): Promise<(() => void) | undefined> {
+/** What runs the event loop for a while, or until a promise is settled, before it returns. */
+async function loopRunner(): Promise<((until?: Promise<unknown>) => void) | undefined> {
   if (!("Bun" in globalThis)) return undefined;
   // Not a name that Deno would look up.
   const { expect } = await import(["bun", "test"].join(":")) as {
-    expect(value: unknown): { resolves: { toBe(value: unknown): unknown } };
+    expect(value: unknown): { resolves: { toBeDefined(): unknown } };
   };
-  return () => void expect(new Promise((resolve) => setTimeout(resolve, 20, 1))).resolves.toBe(1);
+  const pause = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 20, 1));
+  return (until = pause()) => void expect(until).resolves.toBeDefined();
 }
 
 /** What is reported from now on. */
@@ -219,25 +221,56 @@ describe('a callback with thread: "post"', () => {
     assertStrictEquals(stats().droppedCalls - droppedCalls, 100);
   });
 
-  test("has the values of handles that C releases right after it has called", async () => {
-    const { handles, staleReleases } = stats();
-    const count = 5000;
-    const reports = listen();
-    const seen: number[] = [];
-    using made = callback({ parameters: [handle<number>(), "i32"], result: "void" }, (value) => {
-      seen.push(value);
-      // What looks for releases finds none that came after this call.
-      c.sleep_ms(0);
+  for (const [how, slowMs] of [["quicker", 0], ["slower", 0.05]] as const) {
+    test(`has the values of handles that C releases after it has called, with a function that is ${how}`, async () => {
+      const { handles, staleReleases } = stats();
+      const count = 5000;
+      const reports = listen();
+      const seen: number[] = [];
+      using made = callback({ parameters: [handle<number>(), "i32"], result: "void" }, (value) => {
+        seen.push(value);
+        for (const endMs = performance.now() + slowMs; performance.now() < endMs;);
+      }, { thread: "post" });
+      const ids = BigUint64Array.from({ length: count }, (_, i) => BigInt(Handle.create(i).id));
+      await ended(c.start_owned(made, native.releaseHandle, ids, count));
+      await served();
+      assertEquals(seen, Array.from({ length: count }, (_, i) => i));
+      assertEquals([stats().handles, stats().staleReleases, reports], [handles, staleReleases, []]);
+    });
+  }
+
+  test("that runs has its handle until it returns, whatever it calls meanwhile", async () => {
+    const values: unknown[] = [];
+    using made = callback({ parameters: ["u64", "i32"], result: "void" }, (id) => {
+      c.sleep_ms(2);
+      values.push(stats().handles >= 0 && Handle.value(Number(id)));
     }, { thread: "post" });
-    const ids = BigUint64Array.from({ length: count }, (_, i) => BigInt(Handle.create(i).id));
-    const crew = c.start_owned(made, native.releaseHandle, ids, count);
-    // They are released while nobody has looked yet, and while some have been called.
-    c.sleep_ms(1);
-    await ended(crew);
+    const ids = BigUint64Array.of(BigInt(Handle.create("value").id));
+    await ended(c.start_owned(made, native.releaseHandle, ids, 1));
     await served();
-    assertEquals(seen, Array.from({ length: count }, (_, i) => i));
-    await until(() => stats().handles === handles, "the end of the handles");
-    assertEquals([stats().staleReleases, reports], [staleReleases, []]);
+    assertEquals(values, ["value"]);
+    assertThrows(() => Handle.value(Number(ids[0])));
+  });
+
+  test("that is called without end doesn't keep what C releases meanwhile", async () => {
+    using made = callback(post, () => {
+      for (const endMs = performance.now() + 0.02; performance.now() < endMs;);
+    }, { thread: "post" });
+    const crew = c.start_fast_posts(made, 1, 2 ** 31 - 1);
+    const isLive = (id: number): boolean => {
+      try {
+        return Handle.value(id) === "value";
+      } catch {
+        return false;
+      }
+    };
+    for (let i = 0; i < 3; i++) {
+      const { id } = Handle.create("value");
+      c.destroy_each(native.releaseHandle, BigUint64Array.of(BigInt(id)), 1, 1);
+      await until(() => !isLive(id), "its end");
+    }
+    made.dispose();
+    c.crew_stop(crew);
   });
 
   test("that was disposed of is told of as that when a thread calls it", () => {
@@ -448,7 +481,7 @@ describe('a callback with thread: "wait"', () => {
     });
     // Each waits for its first answer at most.
     assert(
-      kinds(reports).every((kind) => kind === "dropped-calls" || kind === "stale-callback"),
+      reports.length > 0 && kinds(reports).every((kind) => kind === "dropped-calls" || kind === "stale-callback"),
       String(kinds(reports)),
     );
   });
@@ -480,6 +513,33 @@ describe('a callback with thread: "wait"', () => {
     c.post_and_join(busy, 1, 1);
     assertStrictEquals(await ended(c.start_waits(made, 1, 1)), 5n);
     assertStrictEquals(await ended(other), 21n);
+  });
+
+  test("may start a nonblocking call and run the event loop", async () => {
+    const run = await loopRunner();
+    if (run === undefined) return leftOut("the event loop inside a callback, which only Bun's tests can run");
+    using library = dlopen(testLibrary, { sleep_ms: { ...threadDefinitions.sleep_ms, nonblocking: true } });
+    const { sleep_ms } = library.symbols;
+    let [settled, waited] = [0, 0];
+    using made = callback(wait, () => {
+      void sleep_ms(0).then(() => settled += 1);
+      run();
+      return 1;
+    }, { thread: "wait", timeoutMs: 1_000_000 });
+    for (let i = 1; i <= 20; i++) {
+      // So that its completion is looked for at once.
+      for (let i = 0; i < 8; i++) await sleep_ms(0);
+      assertStrictEquals(await ended(c.start_waits(made, 1, 1)), 1n);
+      await until(() => settled === i, "a call's end");
+    }
+    // Bun wakes nobody whom it has just woken; in a turn of its own the callback may wait for the promise.
+    using busy = callback(post, () => {
+      for (const endMs = performance.now() + 10; performance.now() < endMs;);
+    }, { thread: "post" });
+    using waiting = callback(post, () => run(sleep_ms(1).then(() => waited += 1)), { thread: "post" });
+    c.post_and_join(busy, 1, 1);
+    c.post_and_join(waiting, 1, 1);
+    await until(() => waited === 1, "the call's end");
   });
 
   test("disposing of itself while it runs still answers", async () => {

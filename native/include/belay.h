@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 3
+#define BELAY_ABI_VERSION 4
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -112,7 +112,7 @@ typedef struct belay_isolate {
   uint32_t foreign_calls; /* calls from other threads or stacks, or after the isolate was gone: they got the fallback */
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t noted;    /* the list of thunks that have something to tell: the first one's index and 1, or 0; taken whole */
-  uint32_t dropped;  /* calls that were not queued since the queue was full, or were dropped for newer ones */
+  uint32_t dropped;  /* calls that found their queue full, were dropped for newer ones, or waited when JavaScript ended their callback */
   uint32_t timeouts; /* calls that waited too long for their answer */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
@@ -196,8 +196,11 @@ void belay_calls_look(belay_isolate *isolate);
  * trampoline finds those of a call. The next
  * belay_calls_next gives `result` to a thread that waits for it. */
 uint32_t belay_calls_next(belay_isolate *isolate, uint32_t patience);
-/* Whether calls are queued, or about to be: what belay_handle_release has released may be their arguments. */
-bool belay_calls_wait(belay_isolate *isolate);
+/* What belay_handle_release has released may be an argument of a call that was queued before. Marks those that are queued
+ * now, or about to be, and the one that was taken last; answers whether there are any. One mark at a time. */
+bool belay_calls_mark(belay_isolate *isolate);
+/* Whether some of these have not been made, as of the last belay_calls_next. */
+bool belay_calls_marked(belay_isolate *isolate);
 /* Ends the wait of those who called a thunk that has another `state` now, and had this one; answers how many calls of it
  * were queued. They will not run. `retire` gives the queue to be created anew. */
 uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t state, belay_queue *queue, bool retire);

@@ -81,8 +81,11 @@ pub const Calls = struct {
     /// callback has any more.
     queues: ?*Queue = null,
     current: ?*Queue = null,
-    /// The call that JavaScript is making.
+    /// Whether JavaScript is making a call, and who waits for its answer.
+    running: bool = false,
     waiter: ?*Waiter = null,
+    /// Whether calls that `mark` has marked have not been made.
+    marked: bool = false,
     string_count: u32 = 0,
     strings: [isolates.argument_words]usize = undefined,
 };
@@ -406,13 +409,22 @@ pub fn next(isolate: *Isolate, patience: Patience) bool {
     return false;
 }
 
-/// Whether anything is queued, or about to be. On the isolate's thread.
-pub fn callsWait(isolate: *Isolate) bool {
-    var queue = isolate.calls.queues;
-    while (queue) |one| : (queue = one.next) {
-        if (!one.isEmpty()) return true;
+/// Marks the calls that are queued, or about to be, and the one that JavaScript is making; answers whether there are any.
+/// On the isolate's thread.
+pub fn mark(isolate: *Isolate) bool {
+    const calls = &isolate.calls;
+    var next_queue = calls.queues;
+    while (next_queue) |queue| : (next_queue = queue.next) queue.mark();
+    calls.marked = calls.running or !markIsPassed(calls);
+    return calls.marked;
+}
+
+fn markIsPassed(calls: *const Calls) bool {
+    var next_queue = calls.queues;
+    while (next_queue) |queue| : (next_queue = queue.next) {
+        if (!queue.markIsPassed()) return false;
     }
-    return false;
+    return true;
 }
 
 /// From the queue that the last one came from, as long as there are any in it, so that each is looked at in turn.
@@ -456,6 +468,7 @@ fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     const calls = &isolate.calls;
     const target: Target = .{ .queue = queue, .record = record, .first = id.argumentsPlace(), .strings = strings, .isolate = isolate };
     layout.each(target, Target.copy);
+    calls.running = true;
     calls.waiter = waiter;
     words.token = if (waiter) |one| one.token else 0;
     words.callback = slot.index;
@@ -492,6 +505,8 @@ fn finish(isolate: *Isolate) void {
     }
     for (calls.strings[0..calls.string_count]) |string| freeString(string);
     calls.string_count = 0;
+    calls.running = false;
+    if (calls.marked) calls.marked = !markIsPassed(calls);
     isolate.words.token = 0;
 }
 
@@ -507,6 +522,7 @@ pub fn createQueue(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_w
         break :added added;
     };
     queue.retired = false;
+    queue.marked = 0;
     queue.limit.store(limit, .monotonic);
     return queue;
 }

@@ -34,9 +34,11 @@ pub const Queue = struct {
     on_full: OnFull,
     /// How many words may be in use.
     limit: std.atomic.Value(u64),
-    /// The next queue of the isolate. Only its own thread reads and writes these two.
+    /// The next queue of the isolate. Only its own thread reads and writes these three.
     next: ?*Queue = null,
     retired: bool = false,
+    /// Where the head was when it was marked last.
+    marked: u64 = 0,
 
     const Producers = struct {
         /// Where the next record goes, and the tail as a producer saw it last.
@@ -128,9 +130,14 @@ pub const Queue = struct {
         }
     }
 
-    /// Whether no record is there or about to be, as far as this thread knows.
-    pub fn isEmpty(queue: *const Queue) bool {
-        return queue.producers.head.load(.monotonic) == queue.consumer.tail.load(.monotonic);
+    /// Marks the records that are there or about to be, as far as this thread knows.
+    pub fn mark(queue: *Queue) void {
+        queue.marked = queue.producers.head.load(.monotonic);
+    }
+
+    /// Whether those that were marked last have been taken and released.
+    pub fn markIsPassed(queue: *const Queue) bool {
+        return queue.consumer.tail.load(.monotonic) >= queue.marked;
     }
 
     /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a sleep

@@ -10,9 +10,10 @@ const pool = @import("pool.zig");
 const thunks = @import("thunk.zig");
 const waker = @import("waker.zig");
 const Queue = @import("queue.zig").Queue;
+const Isolate = isolates.Isolate;
 const Words = isolates.Words;
 
-pub const abi_version = 3;
+pub const abi_version = 4;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: [*:0]const u8) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
@@ -53,8 +54,12 @@ pub export fn belay_calls_next(isolate: *Words, patience: u32) u32 {
     return @intFromBool(foreign.next(.of(isolate), @enumFromInt(patience)));
 }
 
-pub export fn belay_calls_wait(isolate: *Words) bool {
-    return foreign.callsWait(.of(isolate));
+pub export fn belay_calls_mark(isolate: *Words) bool {
+    return foreign.mark(.of(isolate));
+}
+
+pub export fn belay_calls_marked(isolate: *Words) bool {
+    return Isolate.of(isolate).calls.marked;
 }
 
 pub export fn belay_calls_cancel(isolate: *Words, index: u32, state: u32, queue: *Queue, retire: bool) u32 {

@@ -271,7 +271,7 @@ EXPORT struct crew *start_user_data(int32_t (*f)(void *, int32_t), void *user_da
   return start(user_data_work, (void *)f, NULL, threads, count, user_data);
 }
 
-/* One thread calls with each of its user data, and destroys it then. */
+/* One thread calls with each of its user data, and destroys it then, 0 to 30 microseconds later. */
 static void owned_work(struct member *member) {
   struct crew *crew = member->crew;
   void (*f)(void *, int32_t) = (void (*)(void *, int32_t))crew->functions[0];
@@ -279,6 +279,9 @@ static void owned_work(struct member *member) {
   const uint64_t *ids = crew->memory;
   for (int32_t i = 0; i < crew->count; i++) {
     f((void *)(uintptr_t)ids[i], i);
+    double end_ms = milliseconds() + i % 31 * 1e-3;
+    while (milliseconds() < end_ms) {
+    }
     destroy((void *)(uintptr_t)ids[i]);
   }
 }
