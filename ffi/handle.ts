@@ -199,22 +199,25 @@ export class HandleTable {
   /** Ids that C has released: those that stay until the marked calls were made, and those that came later. */
   #marked: number[] = [];
   #released: number[] = [];
+  /** Where the rest of the list begins that is being taken, or 0. All of this goes on where it stopped if no stack was left. */
+  #place = 0;
 
   /** Deletes the handles that C has released since this was last called, when no call that waits may have them. */
   deleteReleased(): void {
     this.#takeReleased();
-    if (this.#marked.length > 0 && this.waitingCalls?.marked() !== true) this.#deleteEach(this.#marked.splice(0));
+    if (this.#marked.length > 0 && this.waitingCalls?.marked() !== true) this.#deleteEach(this.#marked);
     if (this.#released.length === 0 || this.#marked.length > 0) return;
     // What a thread queued before it released these is in the queues by now.
-    const released = this.#released.splice(0);
-    if (this.waitingCalls?.mark() === true) this.#marked = released;
-    else this.#deleteEach(released);
+    if (this.waitingCalls?.mark() === true) [this.#marked, this.#released] = [this.#released, this.#marked];
+    else this.#deleteEach(this.#released);
   }
 
-  #deleteEach(ids: readonly number[]): void {
-    for (const id of ids) {
+  #deleteEach(ids: number[]): void {
+    while (ids.length > 0) {
+      const id = ids[ids.length - 1];
       if (this.has(id)) this.delete(id);
       else this.staleReleases += 1;
+      ids.length -= 1;
     }
   }
 
@@ -222,14 +225,16 @@ export class HandleTable {
     const { releases } = this.#store;
     // Until the first handle is created there are only those of the isolate before, if any.
     if (this.#tag === 0 || releases === undefined) return;
-    let place = Atomics.exchange(releases.head, 0, 0);
-    if (place === 0) return;
     const ids = this.#ids;
-    if (this.#links.length < ids.length * 2) this.#links = releases.links(ids.length);
+    if (this.#place === 0) {
+      if (Atomics.load(releases.head, 0) === 0) return;
+      if (this.#links.length < ids.length * 2) this.#links = releases.links(ids.length);
+      this.#place = Atomics.exchange(releases.head, 0, 0);
+    }
     const links = this.#links;
-    while (place !== 0) {
-      const slot = place - 1;
-      place = Atomics.exchange(links, slot * 2, 0) & placeMask;
+    while (this.#place !== 0) {
+      const slot = this.#place - 1;
+      this.#place = Atomics.exchange(links, slot * 2, 0) & placeMask;
       // From here on another thread may list the slot again. The generation that is read now may already be that one's: it
       // is younger, so this one is stale, and that one will be when its turn comes. The counts come out the same.
       const generation = Atomics.load(links, slot * 2 + 1);

@@ -168,6 +168,8 @@ function poll(): void {
 
 /** Calls that have completed and are not settled yet, in the order in which they have. */
 const taken: number[] = [];
+/** How many of these are settled by now: settling one may throw, or settle others. */
+let settled = 0;
 
 function takeCompleted(): boolean {
   let next = Atomics.exchange(live, completedWord, 0);
@@ -178,13 +180,14 @@ function takeCompleted(): boolean {
     next = u32[(next - 1) * (callByteLength / 4) + completedNextWord];
   }
   for (let i = latestFirst.length - 1; i >= 0; i--) taken.push(latestFirst[i]);
-  return taken.length > 0;
+  return taken.length > settled;
 }
 
 function settleTaken(): void {
   if (taken.length === 0 || live[liveWord] === 0) return;
   if (live[attentionWord] !== 0) errorWaits();
-  for (const index of taken.splice(0)) settle(index);
+  while (settled < taken.length) settle(taken[settled++]);
+  taken.length = settled = 0;
   if (outstanding === 0 && !lingers) void letGoSoon();
 }
 

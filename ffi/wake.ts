@@ -27,6 +27,9 @@ let wokenMeanwhile = false;
 const sources: ((endMs: number) => boolean)[] = [];
 /** How long one turn serves what was queued before timers and other events get theirs. */
 const sliceMs = 5;
+/** After so many turns that all left something, calls that have completed are settled before that is served. */
+const mostTurns = 20;
+let turnsLeft = mostTurns;
 
 /**
  * Has a function called whenever the core woke the event loop, in the order in which they were given. It answers whether
@@ -82,13 +85,11 @@ function look(): void {
   if (goesOn) return;
   if (serving) {
     wokenMeanwhile = true;
-    // The loop may run because somebody waits for one of these.
-    if (completions?.take() === true) completions.settle();
+    functions().look(core().isolate);
+    settleMeanwhile();
     return;
   }
-  const { isolate, words } = core();
-  functions().look(isolate);
-  if (words.u32[attentionWord] !== 0) errorWaits();
+  functions().look(core().isolate);
   completions?.woken();
   serve();
 }
@@ -99,16 +100,26 @@ function serve(): void {
   // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
   let more = true;
   try {
-    more = serveSources();
-    if (!more) completions?.settle();
+    const left = serveSources();
+    if (!left || turnsLeft-- === 0) {
+      turnsLeft = mostTurns;
+      completions?.settle();
+    }
+    more = left;
   } finally {
     serving = false;
     goOnLater(more);
   }
 }
 
+/** The loop may run inside a function because that waits for one of these. */
+function settleMeanwhile(): void {
+  if (completions?.take() === true) completions.settle();
+}
+
 function serveSources(): boolean {
   const endMs = performance.now() + sliceMs;
+  if (core().words.u32[attentionWord] !== 0) errorWaits();
   completions?.take();
   let more = false;
   for (const source of sources) {
@@ -129,12 +140,12 @@ function goOnLater(more: boolean): void {
   wokenMeanwhile = false;
   const { later } = backend();
   if (later === undefined) return wake();
-  goesOn = true;
   later(goOn);
+  goesOn = true;
 }
 
 /** Serves at once, if something has completed. */
 export function serveCompletions(): void {
-  if (serving) wokenMeanwhile = true;
+  if (serving) settleMeanwhile();
   else if (!goesOn && completions?.take() === true) serve();
 }

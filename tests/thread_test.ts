@@ -103,6 +103,21 @@ async function loopRunner(): Promise<((until?: Promise<unknown>) => void) | unde
   return (until = pause()) => void expect(until).resolves.toBeDefined();
 }
 
+function isLive(id: number): boolean {
+  try {
+    return Handle.value(id) === "value";
+  } catch {
+    return false;
+  }
+}
+
+/** The id of a handle that C releases on this thread. */
+function released(): number {
+  const { id } = Handle.create("value");
+  c.destroy_each(native.releaseHandle, BigUint64Array.of(BigInt(id)), 1, 1);
+  return id;
+}
+
 /** What is reported from now on. */
 function listen(): Report[] {
   stats();
@@ -257,20 +272,25 @@ describe('a callback with thread: "post"', () => {
       for (const endMs = performance.now() + 0.02; performance.now() < endMs;);
     }, { thread: "post" });
     const crew = c.start_fast_posts(made, 1, 2 ** 31 - 1);
-    const isLive = (id: number): boolean => {
-      try {
-        return Handle.value(id) === "value";
-      } catch {
-        return false;
-      }
-    };
     for (let i = 0; i < 3; i++) {
-      const { id } = Handle.create("value");
-      c.destroy_each(native.releaseHandle, BigUint64Array.of(BigInt(id)), 1, 1);
+      const id = released();
       await until(() => !isLive(id), "its end");
     }
+    // Nor does it keep a nonblocking call from being settled.
+    using library = dlopen(testLibrary, { sleep_ms: { ...threadDefinitions.sleep_ms, nonblocking: true } });
+    await library.symbols.sleep_ms(1);
     made.dispose();
     c.crew_stop(crew);
+  });
+
+  test("that is disposed of before it was called doesn't keep what C released then", async () => {
+    const made = callback(post, () => {}, { thread: "post" });
+    listen();
+    c.post_and_join(made, 1, 3);
+    const id = released();
+    assert(isLive(id));
+    made.dispose();
+    await until(() => !isLive(id), "its end");
   });
 
   test("that was disposed of is told of as that when a thread calls it", () => {
@@ -536,10 +556,13 @@ describe('a callback with thread: "wait"', () => {
     using busy = callback(post, () => {
       for (const endMs = performance.now() + 10; performance.now() < endMs;);
     }, { thread: "post" });
-    using waiting = callback(post, () => run(sleep_ms(1).then(() => waited += 1)), { thread: "post" });
+    using waiting = callback(post, () => {
+      run(sleep_ms(1).then(() => sleep_ms(1)).then(() => waited += 1));
+      run(Promise.all([sleep_ms(1), sleep_ms(10)]).then(() => waited += 1));
+    }, { thread: "post" });
     c.post_and_join(busy, 1, 1);
     c.post_and_join(waiting, 1, 1);
-    await until(() => waited === 1, "the call's end");
+    await until(() => waited === 2, "the calls' end");
   });
 
   test("disposing of itself while it runs still answers", async () => {

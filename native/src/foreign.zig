@@ -399,6 +399,8 @@ pub fn next(isolate: *Isolate, patience: Patience) bool {
         return false;
     }
     if (takeAny(isolate)) return true;
+    // What was stale has been passed over.
+    updateMark(&isolate.calls);
     if (patience == .take) return false;
     const end_ns = futex.now() + linger_ns;
     while (futex.now() < end_ns) {
@@ -416,7 +418,13 @@ pub fn mark(isolate: *Isolate) bool {
     var next_queue = calls.queues;
     while (next_queue) |queue| : (next_queue = queue.next) queue.mark();
     calls.marked = calls.running or !markIsPassed(calls);
+    // What another isolate's threads queued when this one got the queue has woken nobody.
+    if (calls.marked) waker.wake(isolate);
     return calls.marked;
+}
+
+fn updateMark(calls: *Calls) void {
+    if (calls.marked) calls.marked = !markIsPassed(calls);
 }
 
 fn markIsPassed(calls: *const Calls) bool {
@@ -506,7 +514,7 @@ fn finish(isolate: *Isolate) void {
     for (calls.strings[0..calls.string_count]) |string| freeString(string);
     calls.string_count = 0;
     calls.running = false;
-    if (calls.marked) calls.marked = !markIsPassed(calls);
+    updateMark(calls);
     isolate.words.token = 0;
 }
 
