@@ -281,6 +281,8 @@ describe('a callback with thread: "post"', () => {
     await library.symbols.sleep_ms(1);
     made.dispose();
     c.crew_stop(crew);
+    // What is left in the queue would have the next thread wait for space.
+    await served();
   });
 
   test("that is disposed of before it was called doesn't keep what C released then", async () => {
