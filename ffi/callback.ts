@@ -9,7 +9,7 @@ import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
-import { report } from "./report.ts";
+import { reportLeak } from "./report.ts";
 import { track, tracking, untrack } from "./tracking.ts";
 import type {
   CallbackDefinition,
@@ -326,8 +326,5 @@ export function lend(definition: CallbackDefinition, fn: UpcallFunction, name: s
 function collected(dropped: Upcall | { readonly upcall: Upcall; readonly token: number }): void {
   if (!("token" in dropped)) return unbind(dropped);
   unbind(dropped.upcall);
-  const leak = untrack(dropped.token);
-  if (leak === undefined) return;
-  const message = `callback "${leak.name}" was garbage-collected before it was disposed of; it has been released`;
-  report("leak", message, leak.stack);
+  reportLeak(untrack(dropped.token), "disposed of");
 }

@@ -17,7 +17,7 @@ import { handleTable } from "./handle.ts";
 import { addressOf } from "./helpers.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { pointerFrom } from "./pointer.ts";
-import { report, reportUncaught } from "./report.ts";
+import { report, reportLeak, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
@@ -63,6 +63,8 @@ const headerWords = 2;
 /** Events that are taken at once: for a function, between two looks at the clock; for a batch of an iteration. */
 const mostAtOnce = 256;
 const mostInBatch = 4096;
+/** How often they are taken in one turn, should the clock stand still (fake timers). */
+const mostInTurn = 256;
 
 const stale: unique symbol = Symbol("stale");
 const handles = handleTable();
@@ -175,8 +177,7 @@ class Consumer {
       wanting(batch);
       return false;
     }
-    // Should the clock stand still (fake timers), so many batches are a turn.
-    let batches = 256;
+    let batches = mostInTurn;
     do {
       if (this.fn === undefined) return false;
       if (this.#left === 0 && !this.#take(mostAtOnce)) return false;
@@ -513,10 +514,7 @@ export class Channel<T = unknown> {
 
 /** A channel that was dropped. */
 function collected(consumer: Consumer): void {
-  const leak = consumer.close();
-  if (leak === undefined) return;
-  const message = `channel "${leak.name}" was garbage-collected before it was closed; it has been closed`;
-  report("leak", message, leak.stack);
+  reportLeak(consumer.close(), "closed");
 }
 
 const optionNames = ["capacity", "signal", "name"];

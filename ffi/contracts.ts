@@ -53,21 +53,22 @@ function makeCalls(endMs: number): boolean {
   const { next } = functions();
   const startMs = performance.now();
   let lookAt = 1;
+  let more = false;
   for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
     if (callErrors.size === 0 || !callHasFailed(tokenOfCalled())) invokeCalled();
     if (count < lookAt) continue;
     const nowMs = performance.now();
     if (nowMs >= endMs || count >= mostInTurn) {
       next(isolate, nextFinish);
-      handleTable().deleteReleased();
-      return true;
+      more = true;
+      break;
     }
     // As many more as are likely to fit into the turn: looking at the clock takes longer than many a call.
     lookAt = count + Math.max(1, Math.floor(Math.min(mostUnclocked, (endMs - nowMs) * count / (nowMs - startMs))));
   }
   // Those that had to stay for these calls.
   handleTable().deleteReleased();
-  return false;
+  return more;
 }
 
 function createQueue(callCount: number, layout: number, extraWords: number, onFull: OnFull): Address {

@@ -61,14 +61,23 @@ export interface Core {
   readonly words: WordViews;
   /** This isolate's registry tag, 1 to 255. */
   readonly tag: number;
-  /** The thunks that were claimed with the opening, for a shape; no slots where there are none. */
-  readonly firstChunk: { readonly shape: string; readonly slots: bigint; readonly code: bigint };
+  /** The thunks that were claimed with the opening, and for which shape; no slots where there are none. */
+  readonly firstChunk: Chunk & { readonly shape: string };
 }
 
-/** Which of `words.u64` are: the trampoline; what the last claim gave; what a queued call belongs to; what C releases handles with; what C sends events with. */
+/** Where a chunk's slots and the code of its thunks are. */
+export interface Chunk {
+  readonly slots: bigint;
+  readonly code: bigint;
+}
+
+/** What the last claim gave. */
+export function claimedChunk({ u64 }: WordViews): Chunk {
+  return { slots: u64[chunkSlotsByteOffset / 8], code: u64[chunkCodeByteOffset / 8] };
+}
+
+/** Which of `words.u64` are: the trampoline; what a queued call belongs to; what C releases handles with; what C sends events with. */
 export const trampolineWord: number = trampolineByteOffset / 8;
-export const chunkSlotsWord: number = chunkSlotsByteOffset / 8;
-export const chunkCodeWord: number = chunkCodeByteOffset / 8;
 export const tokenWord: number = tokenByteOffset / 8;
 export const handleReleaseWord: number = handleReleaseByteOffset / 8;
 export const channelSendWord: number = channelSendByteOffset / 8;
@@ -217,8 +226,7 @@ function attach(shape: string): Core {
   attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
-  const firstChunk = { shape, slots: words.u64[chunkSlotsWord], code: words.u64[chunkCodeWord] };
-  return { isolate, words, tag: words.u32[tagByteOffset / 4], firstChunk };
+  return { isolate, words, tag: words.u32[tagByteOffset / 4], firstChunk: { ...claimedChunk(words), shape } };
 }
 
 /** Memory as typed arrays of every width. */

@@ -6,8 +6,7 @@
 
 import type { Address } from "./backend.ts";
 import {
-  chunkCodeWord,
-  chunkSlotsWord,
+  claimedChunk,
   core,
   coreFunctions,
   droppedWord,
@@ -58,16 +57,14 @@ let firstChunkTaken = false;
 
 /** Makes a chunk of thunks for a shape, and answers how many it made: 0 when there are no more. */
 export function claimThunks(shape: string): number {
-  const { isolate, words, firstChunk } = core(shape);
+  const { isolate, words, firstChunk } = core();
   const isFirst = !firstChunkTaken && firstChunk.shape === shape && firstChunk.slots !== 0n;
   if (isFirst) firstChunkTaken = true;
   else if (claims().claim(isolate, zeroTerminated(shape)) === 0) return 0;
   const { addressKind, map } = backend();
   const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
-  const slots = new Uint32Array(
-    map(isFirst ? firstChunk.slots : words.u64[chunkSlotsWord], chunkLength * slotByteLength),
-  );
-  const code = isFirst ? firstChunk.code : words.u64[chunkCodeWord];
+  const { slots: slotsAddress, code } = isFirst ? firstChunk : claimedChunk(words);
+  const slots = new Uint32Array(map(slotsAddress, chunkLength * slotByteLength));
   for (let i = 0; i < chunkLength; i++) {
     slots[(i << slotBits) + indexPlace] = thunkPointers.length;
     const thunk = code + BigInt(i * words.u32[thunkByteLengthWord]);

@@ -14,7 +14,7 @@ import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotF
 import { generate, stringAt } from "./helpers.ts";
 import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
 import { fromResult, isNamedType, resultNativeType } from "./marshal.ts";
-import { report } from "./report.ts";
+import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { track, untrack } from "./tracking.ts";
 import { validateCallback } from "./upcall.ts";
@@ -55,7 +55,7 @@ export class Library<S extends Definitions = Definitions> {
     this.#owner = owner;
     this.#held = held;
     this.#closers = closers;
-    this.#cleanup = addCleanup(owner, dropped, { held, name: owner.name });
+    this.#cleanup = addCleanup(owner, dropped, held);
     libraryCounts.open += 1;
   }
 
@@ -91,11 +91,9 @@ function release({ native, library }: Held): void {
   closeLibrary(library);
 }
 
-function dropped({ held, name }: { held: Held; name: string }): void {
+function dropped(held: Held): void {
   release(held);
-  const leak = untrack(held.token);
-  if (leak === undefined) return;
-  report("leak", `library "${name}" was garbage-collected before it was closed; it has been released`, leak.stack);
+  reportLeak(untrack(held.token), "closed");
 }
 
 /**

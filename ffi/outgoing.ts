@@ -138,7 +138,7 @@ export function takeBlock(key: string): number {
 /** Submits the call whose arguments are in a block. */
 export function startCall(index: number, call: Outgoing): void {
   outgoing[index] = call;
-  for (const upcall of call.lent ?? []) if (upcall !== null) upcall.lentTo = index + 1;
+  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
   if (!polling && pollsLeft > 0) {
     if (toSkip > 0) toSkip -= 1;
     else beginPolling();
@@ -202,16 +202,17 @@ async function letGoSoon(): Promise<void> {
   if (outstanding === 0) letGo(holder);
 }
 
+function endLoan(upcall: Upcall): void {
+  unbind(upcall);
+  // The block is another call's before long.
+  upcall.lentTo = 0;
+}
+
 function settle(index: number): void {
   const call = outgoing[index] as Outgoing;
   outgoing[index] = undefined;
   outstanding -= 1;
-  for (const upcall of call.lent ?? []) {
-    if (upcall === null) continue;
-    unbind(upcall);
-    // The block is another call's before long.
-    upcall.lentTo = 0;
-  }
+  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) endLoan(upcall); }
   const token = index + 1;
   let value: unknown;
   let failed = false;

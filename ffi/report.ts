@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setTracking } from "./tracking.ts";
+import { type Leak, setTracking } from "./tracking.ts";
 
 /** Something that went wrong where nothing could be thrown. */
 export interface Report {
@@ -88,6 +88,13 @@ export function report(kind: Report["kind"], message: string, cause?: unknown): 
   } catch (error) {
     reportUncaught(error);
   }
+}
+
+/** Tells of what was collected, if its creation was tracked. */
+export function reportLeak(leak: Leak | undefined, end: "closed" | "disposed of"): void {
+  if (leak === undefined) return;
+  const { kind, name, stack } = leak;
+  report("leak", `${kind} "${name}" was garbage-collected before it was ${end}; it has been released`, stack);
 }
 
 /** Hands an error to the runtime as one that nobody caught, once nothing of C is on the stack. */

@@ -240,7 +240,8 @@ function shapeOfType(type: NamedType): string {
 }
 
 function makeSignature(definition: CallbackDefinition): Signature {
-  const { words } = core(shapeOf(definition));
+  const shape = shapeOf(definition);
+  const { words } = core(shape);
   const { addressKind, platform } = backend();
   const { parameters, result } = definition;
   const layout = argumentLayout(parameters.map(argumentClass), platform);
@@ -294,7 +295,6 @@ function makeSignature(definition: CallbackDefinition): Signature {
     }`;
   const writer = (bad: string): (value: unknown, upcall: { name: string }) => void =>
     generate(scope, `return (result, upcall) => { ${write(bad)} };`) as ReturnType<typeof writer>;
-  const shape = shapeOf(definition);
   let thunks = thunksByShape.get(shape);
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   const resultWord = resultByteOffset / 8;
@@ -355,10 +355,11 @@ function invalidHandle(upcall: Upcall, id: number, index: number): void {
 /** A call of a callback whose function is gone. */
 function stale(upcall: Upcall): void {
   upcallCounts.staleCalls += 1;
-  if (!upcall.staleReported) reportStale(upcall);
+  reportStale(upcall);
 }
 
 function reportStale(upcall: Upcall): void {
+  if (upcall.staleReported) return;
   upcall.staleReported = true;
   const what = upcall.lent
     ? `C called the function that was ${upcall.name} after that call had returned, and got zero; make a callback() of what ` +
@@ -414,10 +415,7 @@ function reportNoted(where: string | undefined): void {
 function reportForeignCalls(upcall: Upcall): void {
   upcall.foreignReported = true;
   // One that other threads may call is called by them when it is gone, too.
-  if (upcall.fn === null && upcall.contract !== undefined) {
-    if (!upcall.staleReported) reportStale(upcall);
-    return;
-  }
+  if (upcall.fn === null && upcall.contract !== undefined) return reportStale(upcall);
   const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
   const remedy = upcall.contract === undefined
     ? '; for calls from other threads it takes thread: "wait" or "post"'

@@ -83,13 +83,11 @@ export function wake(): void {
 function look(): void {
   // The wake stays requested meanwhile: there are no more of them.
   if (goesOn) return;
+  functions().look(core().isolate);
   if (serving) {
     wokenMeanwhile = true;
-    functions().look(core().isolate);
-    settleMeanwhile();
-    return;
+    return settleMeanwhile();
   }
-  functions().look(core().isolate);
   completions?.woken();
   serve();
 }
@@ -135,7 +133,6 @@ function serveSources(): boolean {
 
 /** Has what is left served in another turn, and what came while nobody looked. */
 function goOnLater(more: boolean): void {
-  if (wokenMeanwhile) functions().look(core().isolate);
   if (!more && !wokenMeanwhile) return;
   wokenMeanwhile = false;
   const { later } = backend();

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { stats } from "@belay/ffi";
+import { assert } from "@std/assert";
+import { Handle, InvalidHandleError, stats } from "@belay/ffi";
 
 const scope = globalThis as { readonly gc?: () => void; readonly Bun?: { gc(force: boolean): void } };
 
@@ -49,6 +50,17 @@ export async function collectFully(): Promise<void> {
     throw new Error(`Cannot collect garbage: ${controlsCollected} of 100 objects were collected`);
   }
   for (let i = 0; i < 5; i++) await collectUntil(() => true);
+}
+
+/** Whether a handle lives; it must have been one. */
+export function isLive(id: number): boolean {
+  try {
+    Handle.value(id);
+    return true;
+  } catch (error) {
+    assert(error instanceof InvalidHandleError && error.reason === "stale", String(error));
+    return false;
+  }
 }
 
 /** What is alive in this isolate: the counts of `stats()` that a test file leaves as it found them. */

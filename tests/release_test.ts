@@ -21,7 +21,7 @@ import { rawOpen } from "../bench/raw.ts";
 import { HandleTable } from "../ffi/handle.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
-import { alive, collectUntil } from "./gc.ts";
+import { alive, collectUntil, isLive } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
 import { slowness } from "./machine.ts";
 import type { ReleaseAnswer, ReleaseQuestion } from "./fixtures/release_worker.ts";
@@ -50,16 +50,6 @@ const slotOf = (id: number): number => Math.floor(id / 2) % 2 ** 22;
 
 function create(count: number, value: unknown = "value"): number[] {
   return Array.from({ length: count }, () => Handle.create(value).id);
-}
-
-function isLive(id: number): boolean {
-  try {
-    Handle.value(id);
-    return true;
-  } catch (error) {
-    assert(error instanceof InvalidHandleError && error.reason === "stale", String(error));
-    return false;
-  }
 }
 
 /** Releases ids, or whatever bits these are, on this thread. */

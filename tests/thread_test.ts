@@ -20,8 +20,17 @@ import {
   stats,
 } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { type Crew, type Post, post, threadDefinitions, type Wait, wait } from "./fixtures/threads.ts";
-import { alive, collect, collectFully, collectUntil, turn } from "./gc.ts";
+import {
+  type Crew,
+  endless,
+  keepBusy,
+  type Post,
+  post,
+  threadDefinitions,
+  type Wait,
+  wait,
+} from "./fixtures/threads.ts";
+import { alive, collect, collectFully, collectUntil, isLive, turn } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
 import { slowness } from "./machine.ts";
 import { caught, raise, reportsOf } from "./outcome.ts";
@@ -101,14 +110,6 @@ async function loopRunner(): Promise<((until?: Promise<unknown>) => void) | unde
   };
   const pause = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 20, 1));
   return (until = pause()) => void expect(until).resolves.toBeDefined();
-}
-
-function isLive(id: number): boolean {
-  try {
-    return Handle.value(id) === "value";
-  } catch {
-    return false;
-  }
 }
 
 /** The id of a handle that C releases on this thread. */
@@ -244,7 +245,7 @@ describe('a callback with thread: "post"', () => {
       const seen: number[] = [];
       using made = callback({ parameters: [handle<number>(), "i32"], result: "void" }, (value) => {
         seen.push(value);
-        for (const endMs = performance.now() + slowMs; performance.now() < endMs;);
+        keepBusy(slowMs);
       }, { thread: "post" });
       const ids = BigUint64Array.from({ length: count }, (_, i) => BigInt(Handle.create(i).id));
       await ended(c.start_owned(made, native.releaseHandle, ids, count));
@@ -268,10 +269,8 @@ describe('a callback with thread: "post"', () => {
   });
 
   test("that is called without end doesn't keep what C releases meanwhile", async () => {
-    using made = callback(post, () => {
-      for (const endMs = performance.now() + 0.02; performance.now() < endMs;);
-    }, { thread: "post" });
-    const crew = c.start_fast_posts(made, 1, 2 ** 31 - 1);
+    using made = callback(post, () => keepBusy(0.02), { thread: "post" });
+    const crew = c.start_fast_posts(made, 1, endless);
     for (let i = 0; i < 3; i++) {
       const id = released();
       await until(() => !isLive(id), "its end");
@@ -529,9 +528,7 @@ describe('a callback with thread: "wait"', () => {
       return 5;
     }, { thread: "wait", timeoutMs: 1_000_000 });
     // A turn of its own for what comes after this.
-    using busy = callback(post, () => {
-      for (const end = performance.now() + 10; performance.now() < end;);
-    }, { thread: "post" });
+    using busy = callback(post, () => keepBusy(10), { thread: "post" });
     c.post_and_join(busy, 1, 1);
     assertStrictEquals(await ended(c.start_waits(made, 1, 1)), 5n);
     assertStrictEquals(await ended(other), 21n);
@@ -555,9 +552,7 @@ describe('a callback with thread: "wait"', () => {
       await until(() => settled === i, "a call's end");
     }
     // Bun wakes nobody whom it has just woken; in a turn of its own the callback may wait for the promise.
-    using busy = callback(post, () => {
-      for (const endMs = performance.now() + 10; performance.now() < endMs;);
-    }, { thread: "post" });
+    using busy = callback(post, () => keepBusy(10), { thread: "post" });
     using waiting = callback(post, () => {
       run(sleep_ms(1).then(() => sleep_ms(1)).then(() => waited += 1));
       run(Promise.all([sleep_ms(1), sleep_ms(10)]).then(() => waited += 1));
