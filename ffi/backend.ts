@@ -93,24 +93,30 @@ export interface Backend {
 /** What a runtime's `process` does with a Node-API module: its exports come to be those of `module`. */
 export interface ModuleLoader {
   dlopen(
-    module: { exports: { connect?(isolate: bigint, look: () => void, watch: boolean): boolean } },
+    module: {
+      exports: { connect?(isolate: bigint, look: () => void, watch: boolean, callback: bigint): boolean };
+    },
     path: string,
   ): void;
 }
 
-/**
- * As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does.
- *
- * @param watch Whether wakes that nobody answers are to be repeated, since the runtime loses some.
- */
+/** How a runtime wakes an event loop. */
+export interface WakeOptions {
+  /** Whether wakes that nobody answers are to be repeated, since the runtime loses some. */
+  readonly watch: boolean;
+  /** A callback of the runtime's own that any thread may call, where that is better than Node-API's thread-safe functions. */
+  readonly callback?: Address;
+}
+
+/** As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does. */
 export function connectAsModule(
   loader: ModuleLoader,
   path: string,
   isolate: Address,
   look: () => void,
-  watch: boolean,
+  { watch, callback = 0n }: WakeOptions,
 ): boolean {
   const module: Parameters<ModuleLoader["dlopen"]>[0] = { exports: {} };
   loader.dlopen(module, path);
-  return module.exports.connect?.(BigInt(isolate), look, watch) ?? false;
+  return module.exports.connect?.(BigInt(isolate), look, watch, BigInt(callback)) ?? false;
 }

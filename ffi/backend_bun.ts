@@ -22,7 +22,7 @@ export interface BunFfi {
   };
   readonly JSCallback: new (
     callback: () => void,
-    definition: { readonly args: []; readonly returns: "void" },
+    definition: { readonly args: []; readonly returns: "void"; readonly threadsafe?: boolean },
   ) => { readonly ptr: number | null };
   readonly CString: new (pointer: number) => { toString(): string };
   ptr(view: ArrayBufferView): number;
@@ -49,6 +49,8 @@ interface BunTimers {
   clearTimeout(timer: unknown): void;
 }
 
+declare const Bun: { readonly isMainThread: boolean };
+
 // A program may replace them for a while.
 const { setImmediate, clearImmediate, setTimeout, clearTimeout } = globalThis as unknown as BunTimers;
 
@@ -67,7 +69,13 @@ export function bunBackend(process: BunProcess): Backend {
   const ffi = process.getBuiltinModule("bun:ffi");
   if (ffi === undefined) throw new TypeError('Cannot use this runtime: it has no "bun:ffi"');
   const readString = (address: number | bigint): string => new ffi.CString(Number(address)).toString();
-  const trampolines: unknown[] = [];
+  const callbacks: unknown[] = [];
+  const createCallback = (fn: () => void, threadsafe: boolean): number => {
+    const callback = new ffi.JSCallback(fn, { args: [], returns: "void", threadsafe });
+    callbacks.push(callback);
+    if (callback.ptr === null) throw new Error("Cannot create a callback: the runtime gave no pointer");
+    return callback.ptr;
+  };
   return {
     runtime: "bun",
     platform: {
@@ -115,16 +123,17 @@ export function bunBackend(process: BunProcess): Backend {
         },
       };
     },
-    createTrampoline(fn) {
-      const callback = new ffi.JSCallback(fn, { args: [], returns: "void" });
-      trampolines.push(callback);
-      if (callback.ptr === null) throw new Error("Cannot create a callback: the runtime gave no pointer");
-      return callback.ptr;
-    },
+    createTrampoline: (fn) => createCallback(fn, false),
     map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
     readString,
     onExit: (fn) => void process.on("exit", () => void fn()),
-    connect: (path, isolate, look) => connectAsModule(process, path, isolate, look, false),
+    connect: (path, isolate, look) =>
+      connectAsModule(process, path, isolate, look, {
+        // Bun holds the lock of a thread-safe function while it wakes the loop, which then may have to wait for it. Its own
+        // callbacks have none. They crash in a worker that was terminated; and they are deaf once `bun test --isolate` has
+        // begun with another file.
+        ...(Bun.isMainThread ? { callback: createCallback(look, true), watch: true } : { watch: false }),
+      }),
     viewAddress: (view) => ffi.ptr(view),
     later(fn) {
       // Bun drops an immediate that is unref'd while nothing else keeps the loop alive, and after an error that nobody

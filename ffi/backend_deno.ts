@@ -112,7 +112,9 @@ export function denoBackend(deno: DenoNamespace): Backend {
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
     connect: (path, isolate, look) =>
-      connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look, true),
+      connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look, {
+        watch: true,
+      }),
     viewAddress: (view) => deno.UnsafePointer.value(deno.UnsafePointer.of(view)),
     hold: (view) => view,
   };

@@ -35,6 +35,8 @@ const Runtime = struct {
     handle: *const fn (runtime: *Runtime, words: *isolates.Words) void,
     context: ?*anyopaque = null,
     handled: u64 = 0,
+    /// The address of what wakes in place of the thread-safe function, or 0.
+    callback: u64 = 0,
 
     fn of(pointer: ?*anyopaque) *Runtime {
         return @ptrCast(@alignCast(pointer.?));
@@ -71,12 +73,13 @@ const Runtime = struct {
         return 0;
     }
     fn getCallbackInfo(env: Value, _: Value, count: *usize, values: [*]Value, _: ?*Value, _: ?*?*anyopaque) callconv(.c) c_int {
-        count.* = 3;
+        count.* = 4;
         for (values[0..3]) |*value| value.* = env;
+        values[3] = null;
         return 0;
     }
-    fn getBigint(env: Value, _: Value, value: *u64, lossless: *bool) callconv(.c) c_int {
-        value.* = @intFromPtr(&of(env).isolate.words);
+    fn getBigint(env: Value, argument: Value, value: *u64, lossless: *bool) callconv(.c) c_int {
+        value.* = if (argument == null) of(env).callback else @intFromPtr(&of(env).isolate.words);
         lossless.* = true;
         return 0;
     }
@@ -290,6 +293,41 @@ test "post: four threads, a queue that is often full, an event loop that only wa
     try std.testing.expectEqual([4]u64{ count, count, count, count }, order.next);
     try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.dropped);
     try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.foreign_calls);
+}
+
+test "post: a callback of the runtime's wakes in place of the thread-safe function, which is called where it is deaf" {
+    const Wake = struct {
+        var target: *Runtime = undefined;
+        var wakes: std.atomic.Value(u32) = .init(0);
+        var deaf: std.atomic.Value(bool) = .init(false);
+        fn wake() callconv(.c) void {
+            _ = wakes.fetchAdd(1, .monotonic);
+            if (deaf.load(.monotonic)) return;
+            target.signal.store(1, .release);
+            futex.wakeAll(&target.signal);
+        }
+    };
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order, .callback = @intFromPtr(&Wake.wake) };
+    Wake.target = &runtime;
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    for (0..3) |i| {
+        _ = bridge.call(0, i);
+        runtime.turnUntil(i + 1);
+    }
+    try std.testing.expectEqual(@as(u32, 3), Wake.wakes.load(.monotonic));
+    Wake.deaf.store(true, .monotonic);
+    const repeated = runtime.signals.load(.monotonic);
+    _ = bridge.call(0, 3);
+    runtime.turnUntil(4);
+    try std.testing.expect(runtime.signals.load(.monotonic) > repeated);
+    try std.testing.expectEqual(@as(u32, 0), order.wrong);
+    runtime.end();
+    const wakes = Wake.wakes.load(.monotonic);
+    _ = bridge.call(0, 4);
+    try std.testing.expectEqual(wakes, Wake.wakes.load(.monotonic));
 }
 
 test "post: callbacks with different arguments share a queue, a thread's calls come in order across them" {

@@ -18,6 +18,8 @@ const Value = ?*anyopaque;
 const CallbackInfo = ?*anyopaque;
 const ThreadsafeFunction = *anyopaque;
 const Callback = *const fn (Env, CallbackInfo) callconv(.c) Value;
+/// Of the runtime's own: it may be called on any thread, and has JavaScript called later.
+const WakeCallback = fn () callconv(.c) void;
 
 /// Of Node-API, what is used here, by the names without `napi_`. The runtime's executable has it.
 pub const Api = struct {
@@ -63,6 +65,8 @@ pub const Waker = struct {
     requested: std.atomic.Value(u32) align(128) = .init(0),
     /// Changes under the mutex. Who only wants to know whether there is one reads it at any time.
     function: ?ThreadsafeFunction = null,
+    /// What wakes faster than the function, where the runtime has that.
+    callback: ?*const WakeCallback = null,
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
     silent: bool = false,
@@ -76,12 +80,14 @@ pub const Waker = struct {
     patience_ns: u64 = 0,
     next: ?*Isolate = null,
 
-    fn call(waker: *Waker) void {
+    fn call(waker: *Waker, way: enum { fast, sure }) void {
         waker.mutex.acquire();
         defer waker.mutex.release();
-        const nonblocking = 0;
         if (waker.silent) return;
-        if (waker.function) |function| _ = api.call_threadsafe_function(function, null, nonblocking);
+        const function = waker.function orelse return;
+        if (way == .fast) if (waker.callback) |callback| return callback();
+        const nonblocking = 0;
+        _ = api.call_threadsafe_function(function, null, nonblocking);
     }
 };
 
@@ -91,7 +97,7 @@ pub fn wake(isolate: *Isolate) void {
     // either it finds that, or this finds the flag cleared. Mostly it is set, and shared by all who look.
     if (isolate.waker.requested.load(.seq_cst) == 1) return;
     if (isolate.waker.requested.swap(1, .seq_cst) == 1) return;
-    isolate.waker.call();
+    isolate.waker.call(.fast);
     if (isolate.waker.watched) watchdog.watch();
 }
 
@@ -119,8 +125,8 @@ fn takeFunction(isolate: *Isolate) ?ThreadsafeFunction {
     return isolate.waker.function;
 }
 
-/// Deno loses a wake now and then (one in some thousands, under load). A thread repeats those that nobody has answered for
-/// a while; it sleeps where there are none.
+/// Deno loses a wake now and then (one in some thousands, under load), and Bun's callbacks are deaf once `bun test --isolate`
+/// has begun with another file. A thread repeats those that nobody has answered for a while; it sleeps where there are none.
 const watchdog = struct {
     const first_patience_ns = 2 * std.time.ns_per_ms;
     const longest_patience_ns = 256 * std.time.ns_per_ms;
@@ -197,7 +203,7 @@ const watchdog = struct {
                 waker.patience_ns = first_patience_ns;
             } else if (now >= waker.again_ns) {
                 // It may be busy rather than deaf.
-                waker.call();
+                waker.call(.sure);
                 waker.patience_ns = @min(waker.patience_ns * 2, longest_patience_ns);
             } else continue;
             waker.again_ns = now + waker.patience_ns;
@@ -214,32 +220,40 @@ fn envEnds(argument: ?*anyopaque) callconv(.c) void {
     isolates.leave(isolate);
 }
 
-/// `connect(isolate: bigint, look: () => void, watch: boolean): boolean`: from now on `look` is called in a turn of its own after a wake. It
-/// doesn't keep the event loop alive.
+/// `connect(isolate: bigint, look: () => void, watch: boolean, callback: bigint): boolean`: from now on `look` is called in
+/// a turn of its own after a wake. `callback` is a C function of the runtime's that has it called, too, or 0. That doesn't
+/// keep the event loop alive.
 fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
-    var arguments: [3]Value = @splat(null);
-    var count: usize = 3;
+    const argument_count = 4;
+    var arguments: [argument_count]Value = @splat(null);
+    var count: usize = argument_count;
     var watched = false;
     var address: u64 = 0;
+    var callback: u64 = 0;
     var lossless = false;
     var name: Value = null;
     var function: ?ThreadsafeFunction = null;
-    const ok = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == 3 and
+    const ok = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == argument_count and
         api.get_value_bigint_uint64(env, arguments[0], &address, &lossless) == 0 and address != 0 and
         api.get_value_bool(env, arguments[2], &watched) == 0 and
+        api.get_value_bigint_uint64(env, arguments[3], &callback, &lossless) == 0 and
         api.create_string_utf8(env, "belay", 5, &name) == 0 and
         api.create_threadsafe_function(env, arguments[1], null, name, 0, 1, null, null, null, null, &function) == 0;
     var answer: Value = null;
     if (ok) {
         const words: *isolates.Words = @ptrFromInt(@as(usize, @intCast(address)));
         const isolate: *Isolate = .of(words);
+        const waker = &isolate.waker;
         _ = api.unref_threadsafe_function(env, function.?);
         // Before it can be woken.
-        isolate.waker.watched = watched and watchdog.add(isolate);
-        isolate.waker.mutex.acquire();
-        @atomicStore(?ThreadsafeFunction, &isolate.waker.function, function, .release);
-        isolate.waker.mutex.release();
+        waker.watched = watched and watchdog.add(isolate);
+        waker.mutex.acquire();
+        // Only with somebody who repeats wakes: the callback may have become deaf (see backend_bun.ts).
+        if (waker.watched) waker.callback = @ptrFromInt(@as(usize, @intCast(callback)));
+        @atomicStore(?ThreadsafeFunction, &waker.function, function, .release);
+        waker.mutex.release();
         _ = api.add_env_cleanup_hook(env, envEnds, isolate);
+        threads.preferShortSlices();
     }
     _ = api.get_boolean(env, ok, &answer);
     return answer;
