@@ -203,7 +203,7 @@ export function callback<const D extends CallbackDefinition>(
   if (fallback !== undefined && definition.result === "void") {
     throw new TypeError("Cannot create a callback: one without a result has no fallback");
   }
-  const bits = fallback === undefined ? zero : signature.fallbackBits(fallback, name ?? functionName(fn));
+  const bits = fallback === undefined ? zero : signature.code.fallbackBits(fallback, name ?? functionName(fn));
   const upcall = bind(signature, name ?? fn, fn, bits);
   upcall.onError = onError;
   const made = own(definition, upcall);

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { argumentLayout, wordIndex } from "./abi.ts";
+import { type ArgumentClass, argumentLayout, wordIndex } from "./abi.ts";
 import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
 import { attentionWord, callbackWord, core, liveWord, overflowWord, resultByteOffset } from "./core.ts";
 import {
@@ -43,7 +43,15 @@ export interface Signature {
   /** Where the arguments are, and which of the words they take are strings; see `belay_thunk`. */
   readonly layout: number;
   readonly strings: bigint;
-  /** What the trampoline calls: reads the arguments, calls the function, writes the result. */
+  /** What the trampoline calls for its callbacks: {@linkcode invokeFirst} before the code is there. */
+  invoke: (upcall: Upcall) => void;
+  /** Generated when it is first asked for. */
+  readonly code: SignatureCode;
+}
+
+/** What is generated for a signature. */
+interface SignatureCode {
+  /** Reads the arguments, calls the function, writes the result. */
   readonly invoke: (upcall: Upcall) => void;
   /** Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type. */
   readonly writeAnswer: (value: unknown, upcall: Upcall) => void;
@@ -65,7 +73,8 @@ export interface Contract {
 /** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
 export class Upcall {
   readonly signature: Signature;
-  readonly invoke: (upcall: Upcall) => void;
+  /** What the trampoline calls. */
+  invoke: (upcall: Upcall) => void;
   /** The index of its thunk. */
   readonly thunk: number;
   /** `null` from when it was unbound. */
@@ -227,34 +236,51 @@ export function validateCallback(definition: unknown): asserts definition is Cal
   }
 }
 
-/** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
-function shapeOf({ parameters, result }: CallbackDefinition): string {
-  let shape = "";
-  for (const type of parameters) shape += `${shapeOfType(type)},`;
-  return result === "void" ? shape : `${shape}:${shapeOfType(result)}`;
-}
-
-function shapeOfType(type: NamedType): string {
-  const { byteLength, float } = argumentClass(type);
-  return `${float ? "f" : "i"}${byteLength}`;
-}
-
 function makeSignature(definition: CallbackDefinition): Signature {
-  const shape = shapeOf(definition);
-  const { words } = core(shape);
-  const { addressKind, platform } = backend();
-  const { parameters, result } = definition;
-  const layout = argumentLayout(parameters.map(argumentClass), platform);
-  const { byteOffsets } = layout;
+  const { result } = definition;
+  const parameters = [...definition.parameters];
+  const classes = parameters.map(argumentClass);
+  let shape = "";
+  for (const type of classes) shape += shapeOfClass(type);
+  if (result !== "void") shape += `:${shapeOfClass(argumentClass(result))}`;
+  core(shape);
+  const layout = argumentLayout(classes, backend().platform);
   let strings = 0n;
-  // Loops rather than closures: at a program's start each function that runs is compiled first.
+  for (const [index, type] of parameters.entries()) {
+    if (type === "cstring") strings |= 1n << BigInt(wordIndex(layout, layout.byteOffsets[index]));
+  }
+  let thunks = thunksByShape.get(shape);
+  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
+  let code: SignatureCode | undefined;
+  return {
+    shape,
+    thunks,
+    layout: layout.bits,
+    strings,
+    invoke: invokeFirst,
+    get code() {
+      return code ??= makeCode(parameters, result, layout.byteOffsets);
+    },
+  };
+}
+
+/** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
+function shapeOfClass({ byteLength, float }: ArgumentClass): string {
+  return float ? (byteLength === 4 ? "f" : "d") : `${byteLength}`;
+}
+
+function makeCode(
+  parameters: readonly NamedType[],
+  result: CallbackDefinition["result"],
+  byteOffsets: readonly number[],
+): SignatureCode {
+  const { words } = core();
+  const { addressKind } = backend();
+  const names = parameters.map((_, index) => `a${index}`);
   let reads = "";
   let values = "";
-  const names: string[] = [];
   for (const [index, type] of parameters.entries()) {
-    const name = `a${index}`;
-    names.push(name);
-    if (type === "cstring") strings |= 1n << BigInt(wordIndex(layout, byteOffsets[index]));
+    const name = names[index];
     reads += `let ${name} = ${readWord(type, byteOffsets[index], addressKind)};\n`;
     if (type !== "handle" && type !== "handle*") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
@@ -295,17 +321,11 @@ function makeSignature(definition: CallbackDefinition): Signature {
     }`;
   const writer = (bad: string): (value: unknown, upcall: { name: string }) => void =>
     generate(scope, `return (result, upcall) => { ${write(bad)} };`) as ReturnType<typeof writer>;
-  let thunks = thunksByShape.get(shape);
-  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
-    shape,
-    thunks,
-    layout: layout.bits,
-    strings,
-    invoke: generate(scope, `return (${invoke});`) as Signature["invoke"],
+    invoke: generate(scope, `return (${invoke});`) as SignatureCode["invoke"],
     writeAnswer: (value, upcall) => (writeAnswer ??= writer("badResult"))(value, upcall),
     fallbackBits(value, name) {
       // A callback may be running: its result word is put back.
@@ -319,6 +339,19 @@ function makeSignature(definition: CallbackDefinition): Signature {
       }
     },
   };
+}
+
+/** What a signature's first call does: has its code generated. Many callbacks are made and never called. */
+function invokeFirst(upcall: Upcall): void {
+  const { signature } = upcall;
+  try {
+    upcall.invoke = signature.invoke = signature.code.invoke;
+  } catch (error) {
+    // No stack was left for it, say. It is tried again with the next call.
+    failed(upcall, error);
+    return;
+  }
+  upcall.invoke(upcall);
 }
 
 function refusePromise(upcall: Upcall | { readonly name: string }, value: unknown): void {
@@ -388,7 +421,7 @@ function failed(upcall: Upcall, error: unknown, onError = upcall.onError): void 
     error,
     onError === undefined ? undefined : () => {
       const answer = onError(error);
-      if (answer !== undefined) signature.writeAnswer(answer, upcall);
+      if (answer !== undefined) signature.code.writeAnswer(answer, upcall);
     },
     upcall.lentTo,
   );

@@ -859,6 +859,23 @@ describe("endless recursion", () => {
     deeper.dispose();
   });
 
+  it("may end in the first call of a signature, which has code to generate then: later calls work", () => {
+    const u16 = { parameters: ["u16"], result: "u16" } as const;
+    using library = dlopen(testLibrary, { relay_u16: { parameters: [u16, "u16"], result: "u16" } });
+    const { relay_u16 } = library.symbols;
+    using first = callback(u16, (value) => value + 1);
+    let calls = 0;
+    using deeper: Callback<typeof i32ToI32> = callback(i32ToI32, (value): number => {
+      try {
+        return relay_i32(deeper, value);
+      } finally {
+        if (calls++ === 0) relay_u16(first, 1);
+      }
+    });
+    assertThrows(() => relay_i32(deeper, 1), RangeError, "the stack is nearly used up");
+    assertStrictEquals(relay_u16(first, 1), 2);
+  });
+
   it("is a RangeError that a callback can catch on the way", () => {
     let caughtAt = 0;
     let depth = 0;

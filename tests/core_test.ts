@@ -21,12 +21,12 @@ describe("the native core", () => {
 
   it("refuses a caller of another ABI version, and attaches nothing for it", () => {
     const { belay_isolate_attach, belay_isolate_count } = rawOpen(corePath(), {
-      belay_isolate_attach: { parameters: ["u32", "bool", "u32", "pointer"], result: "u64" },
+      belay_isolate_attach: { parameters: ["u32", "bool", "u32", "u64"], result: "u64" },
       belay_isolate_count: { parameters: [], result: "u32" },
     });
     const { tag } = core();
     const count = belay_isolate_count();
-    assertEquals(Number(belay_isolate_attach(1, true, 1024, null)), 0);
+    assertEquals(Number(belay_isolate_attach(1, true, 1024, 0n)), 0);
     assertEquals(belay_isolate_count(), count);
     assertEquals(core().tag, tag);
   });

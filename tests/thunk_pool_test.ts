@@ -401,8 +401,10 @@ describe("ThunkPool", () => {
 
 describe("callback", () => {
   it("has the thunks that came with the core's opening for the shape that they are of (in a child process)", () => {
-    const { code, stdout, stderr } = runChild("first_chunk.ts", [testLibrary]);
-    assertEquals([stdout.trim().split("\n").at(-1), code, stderr], ["80 80", 0, ""]);
+    for (const args of [[testLibrary], [testLibrary, "long"]]) {
+      const { code, stdout, stderr } = runChild("first_chunk.ts", args);
+      assertEquals([stdout.trim().split("\n").at(-1), code, stderr], ["80 80", 0, ""]);
+    }
   });
 
   it("gives another pointer while a disposed callback's rests, and the same one after 256 younger frees", () => {

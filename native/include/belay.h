@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 4
+#define BELAY_ABI_VERSION 5
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -144,10 +144,11 @@ typedef struct belay_thunk {
  * before count as gone from now on, unless `beside` says that they are still there (a second copy of the package in one
  * JavaScript world, and those whose `live` is 0 aren't); when the thread ends, all of its isolates do. Callbacks may start
  * in the top `stack_byte_length` of the stack, as far as the thread has it; one further down is called with `overflow` set,
- * and one a fifth further down counts as a call from elsewhere. Unless `shape` is empty, a chunk of thunks is claimed for
- * it, too, as by belay_thunks_claim; `chunk_slots` stays NULL if there is none. NULL: the caller's `abi_version` isn't
+ * and one a fifth further down counts as a call from elsewhere. Unless `shape` is 0, a chunk of thunks is claimed for it, too,
+ * as by belay_thunks_claim: its name is the bytes of `shape`, lowest first, up to the first zero. `chunk_slots` stays NULL if
+ * there is none. NULL: the caller's `abi_version` isn't
  * BELAY_ABI_VERSION, no memory, 255 isolates are live, or the core could not be kept mapped. */
-belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t stack_byte_length, const char *shape);
+belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t stack_byte_length, uint64_t shape);
 /* How many isolates of the process are live. */
 uint32_t belay_isolate_count(void);
 

@@ -13,12 +13,13 @@ const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Words = isolates.Words;
 
-pub const abi_version = 4;
+pub const abi_version = 5;
 
-pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: [*:0]const u8) ?*Words {
+pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
     const isolate = isolates.attach(std.heap.c_allocator, beside, stack_byte_length) orelse return null;
-    if (shape[0] != 0) _ = thunks.claim(isolate, std.mem.span(shape));
+    const name = std.mem.toBytes(std.mem.nativeToLittle(u64, shape));
+    if (shape != 0) _ = thunks.claim(isolate, std.mem.sliceTo(&name, 0));
     return &isolate.words;
 }
 
