@@ -248,11 +248,12 @@ export class HandleTable {
   invalidReason(id: unknown): InvalidHandleReason {
     if (id === 0) return "null";
     if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return "malformed";
-    if (this.#tag === 0) return "unissued";
     const slot = (id >> 1) & slotMask;
-    if ((id & 1) !== parity(slot) || id >= this.#lastGenerationId + generationUnit) return "malformed";
     const tag = Math.floor((id % generationUnit) / tagUnit);
-    if (tag !== this.#tag) return tag === 0 ? "malformed" : "foreign";
+    if ((id & 1) !== parity(slot) || tag === 0) return "malformed";
+    // Also where this isolate has issued none.
+    if (tag !== this.#tag) return "foreign";
+    if (id >= this.#lastGenerationId + generationUnit) return "malformed";
     if (slot >= this.#used) return "unissued";
     // NaN, when the slot is retired, is not above any id.
     return id >= this.#ids[slot] ? "unissued" : "stale";

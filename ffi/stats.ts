@@ -31,7 +31,7 @@ export interface Stats {
   readonly thunksInUse: number;
   /** Thunks of the process, in use or not: 4,096, and as many more whenever these are used up. */
   readonly thunks: number;
-  /** Calls of callbacks that were disposed of or collected. */
+  /** Calls of callbacks that were disposed of or collected; those from other threads are among `foreignCalls`. */
   readonly staleCalls: number;
   /** Calls that did not come from the isolate's own thread and stack. */
   readonly foreignCalls: number;

@@ -467,7 +467,8 @@ function reportTimeouts(upcall: Upcall, contract: Contract, notes: ThunkNotes, w
     ? "its function was still running"
     : where === undefined
     ? "JavaScript was busy all the time"
-    : `JavaScript was in the native call "${where}"; declare that with nonblocking: true`;
+    : `JavaScript was busy until the native call "${where}" returned; if that takes long or waits for the thread, declare ` +
+      "it with nonblocking: true";
   const error = new CallbackTimeoutError(
     `C called callback "${upcall.name}" from another thread, waited ${contract.timeoutMs} ms, and got its fallback: ${why}`,
   );

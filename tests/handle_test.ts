@@ -329,7 +329,9 @@ describe("HandleTable", () => {
       return noOptions;
     });
     assertStrictEquals(table.live, 0);
-    assertRefused(() => table.value(2), "read", 2, "unissued");
+    assertRefused(() => table.value(2), "read", 2, "malformed");
+    const anothers = new HandleTable(() => ({ tag: 8 })).create("another isolate's");
+    assertRefused(() => table.value(anothers), "read", anothers, "foreign");
     assertRefused(() => table.delete(0), "delete", 0, "null");
     assertRefused(() => table.value(0.5), "read", 0.5, "malformed");
     assertStrictEquals(asked, 0);

@@ -163,7 +163,8 @@ pub fn poll(isolate: *Isolate) bool {
     return @atomicLoad(u32, &words.completed, .seq_cst) != 0 and now < start + longest_poll_ns;
 }
 
-/// How many threads there may be. Those that are too many end when they come back from their calls, or are idle.
+/// How many threads there may be, and how many calls at once from now on. Threads that are too many end when they come back
+/// from their calls, or have been idle for a while.
 pub fn setLimit(count: u32) void {
     mutex.acquire();
     limit.store(std.math.clamp(count, 1, max_threads), .monotonic);
@@ -223,7 +224,8 @@ const Appointment = union(enum) { nothing, wake: *const futex.Word, spawn };
 
 /// Has an idle thread search, or a new one, unless somebody does. Under the mutex; `act` comes after it.
 fn appoint() Appointment {
-    if (searching.load(.monotonic) != 0) return .nothing;
+    // Those that are busy come back.
+    if (searching.load(.monotonic) != 0 or busy >= limit.load(.monotonic)) return .nothing;
     const count = thread_count.load(.monotonic);
     if (sleepers == null and count >= limit.load(.monotonic)) return .nothing;
     appointed_mark = taken + queued;
@@ -277,7 +279,7 @@ fn find(was_busy: bool) ?*Call {
     var mark = if (was_busy) std.math.maxInt(u64) else appointed_mark;
     while (true) {
         collect();
-        if (first != null) {
+        if (first != null and busy < limit.load(.monotonic)) {
             if (busy == 0 or taken < mark) return begin(&how);
             // Those before it are taken, so others come back: they may take this one, too.
             mark = taken + queued;
@@ -509,6 +511,27 @@ test "there are no more threads than may be" {
     Test.await_(isolate, 12);
     try std.testing.expectEqual(@as(u32, 3), Test.most);
     try std.testing.expect(threadCount() <= 3);
+    try Test.dismiss(isolate);
+}
+
+test "a lower limit holds at once, also for threads that are there and idle" {
+    const isolate = Test.attach();
+    defer setLimit(default_threads);
+    Test.arrived.store(0, .monotonic);
+    for (0..8) |index| try Test.start(isolate, @intCast(index), &Test.meet, 8);
+    Test.await_(isolate, 8);
+    try std.testing.expect(threadCount() > 2);
+    setLimit(2);
+    Test.most = 0;
+    for (0..12) |index| try Test.start(isolate, @intCast(index), &Test.dwell, 0);
+    Test.await_(isolate, 12);
+    try std.testing.expectEqual(@as(u32, 2), Test.most);
+    // And a higher one, while calls wait.
+    Test.arrived.store(0, .monotonic);
+    for (0..4) |index| try Test.start(isolate, @intCast(index), &Test.meet, 4);
+    while (Test.arrived.load(.acquire) < 2) Test.rest();
+    setLimit(4);
+    Test.await_(isolate, 4);
     try Test.dismiss(isolate);
 }
 
