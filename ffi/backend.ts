@@ -94,7 +94,7 @@ export interface Backend {
 export interface ModuleLoader {
   dlopen(
     module: {
-      exports: { connect?(isolate: bigint, look: () => void, watch: boolean, callback: bigint): boolean };
+      exports: { connect?(isolate: bigint, look: bigint, watch: boolean, callback: bigint): boolean };
     },
     path: string,
   ): void;
@@ -108,15 +108,19 @@ export interface WakeOptions {
   readonly callback?: Address;
 }
 
-/** As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does. */
+/**
+ * As {@linkcode Backend.connect}, where the runtime loads Node-API modules as Node does.
+ *
+ * @param look A callback of the runtime's.
+ */
 export function connectAsModule(
   loader: ModuleLoader,
   path: string,
   isolate: Address,
-  look: () => void,
+  look: Address,
   { watch, callback = 0n }: WakeOptions,
 ): boolean {
   const module: Parameters<ModuleLoader["dlopen"]>[0] = { exports: {} };
   loader.dlopen(module, path);
-  return module.exports.connect?.(BigInt(isolate), look, watch, BigInt(callback)) ?? false;
+  return module.exports.connect?.(BigInt(isolate), BigInt(look), watch, BigInt(callback)) ?? false;
 }

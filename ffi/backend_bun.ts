@@ -128,7 +128,7 @@ export function bunBackend(process: BunProcess): Backend {
     readString,
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) =>
-      connectAsModule(process, path, isolate, look, {
+      connectAsModule(process, path, isolate, createCallback(look, false), {
         // Bun holds the lock of a thread-safe function while it wakes the loop, which then may have to wait for it. Its own
         // callbacks have none. They crash in a worker that was terminated; and they are deaf once `bun test --isolate` has
         // begun with another file.

@@ -59,6 +59,11 @@ export function denoBackend(deno: DenoNamespace): Backend {
   };
   // Deno's callbacks are closed when they are collected; C may call this one for ever.
   const trampolines: unknown[] = [];
+  const createTrampoline = (fn: () => void): Address => {
+    const callback = new deno.UnsafeCallback({ parameters: [], result: "void" }, fn);
+    trampolines.push(callback);
+    return deno.UnsafePointer.value(callback.pointer);
+  };
   return {
     runtime: "deno",
     platform: {
@@ -103,18 +108,14 @@ export function denoBackend(deno: DenoNamespace): Backend {
         close: () => library.close(),
       };
     },
-    createTrampoline(fn) {
-      const callback = new deno.UnsafeCallback({ parameters: [], result: "void" }, fn);
-      trampolines.push(callback);
-      return deno.UnsafePointer.value(callback.pointer);
-    },
+    createTrampoline,
     map: (address, byteLength) => deno.UnsafePointerView.getArrayBuffer(pointerTo(address), byteLength),
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
-    connect: (path, isolate, look) =>
-      connectAsModule((globalThis as unknown as { process: ModuleLoader }).process, path, isolate, look, {
-        watch: true,
-      }),
+    connect(path, isolate, look) {
+      const { process } = globalThis as unknown as { process: ModuleLoader };
+      return connectAsModule(process, path, isolate, createTrampoline(look), { watch: true });
+    },
     viewAddress: (view) => deno.UnsafePointer.value(deno.UnsafePointer.of(view)),
     hold: (view) => view,
   };

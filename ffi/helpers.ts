@@ -12,6 +12,9 @@ import { Handle, handleTable } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
 
+// As it was before the program could replace it.
+const { Function } = globalThis;
+
 /** Whether a value is an address of this runtime, as far as can be seen. */
 export function isAddress(value: unknown): value is Address {
   const numbers = backend().addressKind === "number";

@@ -25,7 +25,7 @@ export interface Stats {
   readonly callbacks: number;
   /** Open libraries. */
   readonly libraries: number;
-  /** Native callbacks of the runtime: 0 before the first callback, 1 from then on. */
+  /** Native callbacks of the runtime that serve callbacks: 0 before the first callback, 1 from then on. */
   readonly trampolines: number;
   /** Thunks that callbacks stand behind. */
   readonly thunksInUse: number;

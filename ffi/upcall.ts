@@ -188,20 +188,20 @@ export function thunksInUse(): number {
 export function signatureOf(definition: CallbackDefinition): Signature {
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
-  validateCallback(definition);
-  const key = `${definition.parameters.join()}:${definition.result}`;
+  const checked = validateCallback(definition);
+  const key = `${checked.parameters.join()}:${checked.result}`;
   let signature = signatures.get(key);
-  if (signature === undefined) signatures.set(key, signature = makeSignature(definition));
+  if (signature === undefined) signatures.set(key, signature = makeSignature(checked));
   byDefinition.set(definition, signature);
   return signature;
 }
 
 /**
- * Refuses what is no callback's definition.
+ * Refuses what is no callback's definition, and answers what was checked: getters may answer otherwise the next time.
  *
  * @throws {TypeError} That says what is wrong.
  */
-export function validateCallback(definition: unknown): asserts definition is CallbackDefinition {
+export function validateCallback(definition: unknown): CallbackDefinition {
   if (typeof definition !== "object" || definition === null) {
     throw new TypeError(`Cannot define a callback: expected an object, got ${String(definition)}`);
   }
@@ -211,7 +211,8 @@ export function validateCallback(definition: unknown): asserts definition is Cal
     throw new TypeError(`Cannot define a callback: "${unknown}" is not a property of a callback's definition`);
   }
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
-  for (const [index, type] of (parameters as unknown[]).entries()) {
+  const types: unknown[] = [...parameters as unknown[]];
+  for (const [index, type] of types.entries()) {
     if (typeof type === "object" && type !== null) {
       throw new TypeError(
         `Cannot define a callback: parameter ${index + 1} is a structure or a callback's definition; structures by ` +
@@ -234,11 +235,10 @@ export function validateCallback(definition: unknown): asserts definition is Cal
       : `the unknown result type ${String(result)}`;
     throw new TypeError(`Cannot define a callback: ${what}`);
   }
+  return { parameters: types, result } as CallbackDefinition;
 }
 
-function makeSignature(definition: CallbackDefinition): Signature {
-  const { result } = definition;
-  const parameters = [...definition.parameters];
+function makeSignature({ parameters, result }: CallbackDefinition): Signature {
   const classes = parameters.map(argumentClass);
   let shape = "";
   for (const type of classes) shape += shapeOfClass(type);
@@ -276,11 +276,12 @@ function makeCode(
 ): SignatureCode {
   const { words } = core();
   const { addressKind } = backend();
-  const names = parameters.map((_, index) => `a${index}`);
+  const names: string[] = [];
   let reads = "";
   let values = "";
   for (const [index, type] of parameters.entries()) {
-    const name = names[index];
+    const name = `a${index}`;
+    names.push(name);
     reads += `let ${name} = ${readWord(type, byteOffsets[index], addressKind)};\n`;
     if (type !== "handle" && type !== "handle*") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
@@ -343,12 +344,14 @@ function makeCode(
 
 /** What a signature's first call does: has its code generated. Many callbacks are made and never called. */
 function invokeFirst(upcall: Upcall): void {
+  // What the invoker looks at first.
+  if (upcall.fn === null) return stale(upcall);
   const { signature } = upcall;
   try {
     upcall.invoke = signature.invoke = signature.code.invoke;
   } catch (error) {
-    // No stack was left for it, say. It is tried again with the next call.
-    failed(upcall, error);
+    // A program that forbids to generate code from now on, say. It is tried again with the next call.
+    if (core().words.u32[attentionWord] === 0 || !interrupted(upcall)) failed(upcall, error);
     return;
   }
   upcall.invoke(upcall);

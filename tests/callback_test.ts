@@ -991,6 +991,27 @@ describe("a callback's definition", () => {
     });
   }
 
+  it("is read once: getters that answer otherwise the next time change nothing, for later ones neither", () => {
+    let asked = 0;
+    const odd = {
+      get parameters() {
+        return asked++ === 0 ? ["u16"] : ["f64", "f64", "f64"];
+      },
+      result: "u16",
+    };
+    using library = dlopen(testLibrary, { relay_u16: { parameters: ["function", "u16"], result: "u16" } });
+    using first = callbackUnchecked(odd, (value: number) => value + 1);
+    using second = callback({ parameters: ["u16"], result: "u16" }, (value) => value + 2);
+    assertStrictEquals(library.symbols.relay_u16(first, 1), 2);
+    assertStrictEquals(library.symbols.relay_u16(second, 1), 3);
+    assertStrictEquals(asked, 1);
+  });
+
+  it("is worked out by what the program had at its start (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("late_code.ts", [testLibrary]);
+    assertEquals([code, stdout.trim(), stderr], [0, "2", ""]);
+  });
+
   it("is refused with more than 48 words of arguments on the stack, and not with fewer", () => {
     const parameters = (length: number): CallbackDefinition => ({
       parameters: Array.from({ length }, () => "f64" as const),

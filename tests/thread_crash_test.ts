@@ -40,6 +40,13 @@ describe("the event loop", () => {
   }
 });
 
+describe("an asynchronous context", () => {
+  test("is none of those that threads' calls are made in, however the loop was woken (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("thread_context.ts", [testLibrary], { timeoutMs: 60_000 });
+    assertEquals([stdout.trim(), code, stderr], ['40000 ["undefined"]', 0, ""]);
+  });
+});
+
 describe("a test that fails", () => {
   test("leaves the callbacks of the next one as they are (in a child process)", () => {
     const fixture = "./tests/fixtures/after_failure.ts";

@@ -144,10 +144,10 @@ typedef struct belay_thunk {
  * before count as gone from now on, unless `beside` says that they are still there (a second copy of the package in one
  * JavaScript world, and those whose `live` is 0 aren't); when the thread ends, all of its isolates do. Callbacks may start
  * in the top `stack_byte_length` of the stack, as far as the thread has it; one further down is called with `overflow` set,
- * and one a fifth further down counts as a call from elsewhere. Unless `shape` is 0, a chunk of thunks is claimed for it, too,
- * as by belay_thunks_claim: its name is the bytes of `shape`, lowest first, up to the first zero. `chunk_slots` stays NULL if
- * there is none. NULL: the caller's `abi_version` isn't
- * BELAY_ABI_VERSION, no memory, 255 isolates are live, or the core could not be kept mapped. */
+ * and one a fifth further down counts as a call from elsewhere. Unless `shape` is 0, a chunk of thunks is claimed for it,
+ * too, as by belay_thunks_claim: its name is the bytes of `shape`, lowest first, up to the first zero. `chunk_slots` stays
+ * NULL if there is none. NULL: the caller's `abi_version` isn't BELAY_ABI_VERSION, no memory, 255 isolates are live, or the
+ * core could not be kept mapped. */
 belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t stack_byte_length, uint64_t shape);
 /* How many isolates of the process are live. */
 uint32_t belay_isolate_count(void);
@@ -179,9 +179,11 @@ uint32_t belay_thunks_claim(belay_isolate *isolate, const char *shape);
 /* How many thunks the process has by now. */
 uint32_t belay_thunk_count(void);
 
-/* The core is a Node-API module, too: `connect(isolate, look, watch)` has `look` called, in a turn of the event loop of its
- * own, after something was queued for the isolate; with `watch` once more when nothing came of it. Until then its thunks answer calls from elsewhere with their fallbacks.
- * These are called on the isolate's thread, except for belay_isolate_wake. */
+/* The core is a Node-API module, too: `connect(isolate, look, watch, wake)` has `look`, a C function that calls JavaScript,
+ * called in a turn of the event loop of its own after something was queued for the isolate; with `watch` once more when
+ * nothing came of it, and then by `wake`, unless that is 0: a C function that any thread may call, and that has the same
+ * done. All but `watch` are bigints. Until then the isolate's thunks answer calls from elsewhere with their fallbacks. The
+ * functions below are called on the isolate's thread, except for belay_isolate_wake. */
 
 /* A queue for `call_count` calls of thunks of a layout, and as many more as are smaller; one word more for each of: callers
  * wait for the result, some arguments are strings. Calls that a thread makes into one queue arrive

@@ -74,12 +74,12 @@ const Runtime = struct {
     }
     fn getCallbackInfo(env: Value, _: Value, count: *usize, values: [*]Value, _: ?*Value, _: ?*?*anyopaque) callconv(.c) c_int {
         count.* = 4;
-        for (values[0..3]) |*value| value.* = env;
-        values[3] = null;
+        values[0..4].* = .{ env, null, env, &of(env).callback };
         return 0;
     }
     fn getBigint(env: Value, argument: Value, value: *u64, lossless: *bool) callconv(.c) c_int {
-        value.* = if (argument == null) of(env).callback else @intFromPtr(&of(env).isolate.words);
+        // The one that is null is what is called to look: here `turn` does that.
+        value.* = if (argument == env) @intFromPtr(&of(env).isolate.words) else if (argument == null) 0 else of(env).callback;
         lossless.* = true;
         return 0;
     }
@@ -87,7 +87,7 @@ const Runtime = struct {
         watched.* = true;
         return 0;
     }
-    fn createThreadsafeFunction(env: Value, _: Value, _: Value, _: Value, _: usize, _: usize, _: ?*anyopaque, _: ?*const anyopaque, _: ?*anyopaque, _: ?*const anyopaque, function: *?*anyopaque) callconv(.c) c_int {
+    fn createThreadsafeFunction(env: Value, _: Value, _: Value, _: Value, _: usize, _: usize, _: ?*anyopaque, _: ?*const anyopaque, _: ?*anyopaque, _: ?*const waker.CallJs, function: *?*anyopaque) callconv(.c) c_int {
         function.* = env;
         return 0;
     }

@@ -18,8 +18,9 @@ const Value = ?*anyopaque;
 const CallbackInfo = ?*anyopaque;
 const ThreadsafeFunction = *anyopaque;
 const Callback = *const fn (Env, CallbackInfo) callconv(.c) Value;
-/// Of the runtime's own: it may be called on any thread, and has JavaScript called later.
-const WakeCallback = fn () callconv(.c) void;
+pub const CallJs = fn (Env, Value, context: ?*anyopaque, data: ?*anyopaque) callconv(.c) void;
+/// A callback of the runtime's own.
+const Look = fn () callconv(.c) void;
 
 /// Of Node-API, what is used here, by the names without `napi_`. The runtime's executable has it.
 pub const Api = struct {
@@ -30,7 +31,7 @@ pub const Api = struct {
     get_cb_info: *const fn (Env, CallbackInfo, *usize, [*]Value, ?*Value, ?*?*anyopaque) callconv(.c) c_int,
     get_value_bigint_uint64: *const fn (Env, Value, *u64, *bool) callconv(.c) c_int,
     get_value_bool: *const fn (Env, Value, *bool) callconv(.c) c_int,
-    create_threadsafe_function: *const fn (Env, Value, Value, Value, usize, usize, ?*anyopaque, ?*const anyopaque, ?*anyopaque, ?*const anyopaque, *?ThreadsafeFunction) callconv(.c) c_int,
+    create_threadsafe_function: *const fn (Env, Value, Value, Value, usize, usize, ?*anyopaque, ?*const anyopaque, ?*anyopaque, ?*const CallJs, *?ThreadsafeFunction) callconv(.c) c_int,
     call_threadsafe_function: *const fn (ThreadsafeFunction, ?*anyopaque, c_uint) callconv(.c) c_int,
     release_threadsafe_function: *const fn (ThreadsafeFunction, c_uint) callconv(.c) c_int,
     unref_threadsafe_function: *const fn (Env, ThreadsafeFunction) callconv(.c) c_int,
@@ -65,12 +66,14 @@ pub const Waker = struct {
     requested: std.atomic.Value(u32) align(128) = .init(0),
     /// Changes under the mutex. Who only wants to know whether there is one reads it at any time.
     function: ?ThreadsafeFunction = null,
-    /// What wakes faster than the function, where the runtime has that.
-    callback: ?*const WakeCallback = null,
+    /// What the function has called, on the isolate's thread.
+    look: ?*const Look = null,
+    /// What any thread may call in place of the function, where the runtime has that and it is faster.
+    callback: ?*const Look = null,
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
     silent: bool = false,
-    /// Whether the runtime is one that loses wakes.
+    /// Whether wakes may be lost.
     watched: bool = false,
     /// How often JavaScript began to look.
     looks: std.atomic.Value(u32) = .init(0),
@@ -220,43 +223,56 @@ fn envEnds(argument: ?*anyopaque) callconv(.c) void {
     isolates.leave(isolate);
 }
 
-/// `connect(isolate: bigint, look: () => void, watch: boolean, callback: bigint): boolean`: from now on `look` is called in
-/// a turn of its own after a wake. `callback` is a C function of the runtime's that has it called, too, or 0. That doesn't
-/// keep the event loop alive.
+/// The thread-safe function was called. JavaScript is entered by the runtime's FFI, as for every callback, and not with what
+/// Node-API would bring along: the asynchronous context (`AsyncLocalStorage`) of whoever connected.
+fn callLook(env: Env, _: Value, context: ?*anyopaque, _: ?*anyopaque) callconv(.c) void {
+    const isolate: *Isolate = @ptrCast(@alignCast(context));
+    // Without an environment, or when that has ended, nothing runs any more.
+    if (env == null or !isConnected(isolate) or !isolate.words.isLive()) return;
+    if (isolate.waker.look) |look| look();
+}
+
+/// `connect(isolate: bigint, look: bigint, watch: boolean, callback: bigint): boolean`: from now on `look`, a callback of the
+/// runtime's, is called in a turn of its own after a wake. `callback` is one that any thread may call, and does the same, or
+/// 0. That doesn't keep the event loop alive.
 fn connect(env: Env, info: CallbackInfo) callconv(.c) Value {
     const argument_count = 4;
     var arguments: [argument_count]Value = @splat(null);
     var count: usize = argument_count;
     var watched = false;
     var address: u64 = 0;
+    var look: u64 = 0;
     var callback: u64 = 0;
     var lossless = false;
-    var name: Value = null;
-    var function: ?ThreadsafeFunction = null;
-    const ok = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == argument_count and
+    const read = api.get_cb_info(env, info, &count, &arguments, null, null) == 0 and count == argument_count and
         api.get_value_bigint_uint64(env, arguments[0], &address, &lossless) == 0 and address != 0 and
+        api.get_value_bigint_uint64(env, arguments[1], &look, &lossless) == 0 and
         api.get_value_bool(env, arguments[2], &watched) == 0 and
-        api.get_value_bigint_uint64(env, arguments[3], &callback, &lossless) == 0 and
-        api.create_string_utf8(env, "belay", 5, &name) == 0 and
-        api.create_threadsafe_function(env, arguments[1], null, name, 0, 1, null, null, null, null, &function) == 0;
+        api.get_value_bigint_uint64(env, arguments[3], &callback, &lossless) == 0;
+    const ok = read and connectIsolate(env, @ptrFromInt(address), @ptrFromInt(look), @ptrFromInt(callback), watched);
     var answer: Value = null;
-    if (ok) {
-        const words: *isolates.Words = @ptrFromInt(@as(usize, @intCast(address)));
-        const isolate: *Isolate = .of(words);
-        const waker = &isolate.waker;
-        _ = api.unref_threadsafe_function(env, function.?);
-        // Before it can be woken.
-        waker.watched = watched and watchdog.add(isolate);
-        waker.mutex.acquire();
-        // Only with somebody who repeats wakes: the callback may have become deaf (see backend_bun.ts).
-        if (waker.watched) waker.callback = @ptrFromInt(@as(usize, @intCast(callback)));
-        @atomicStore(?ThreadsafeFunction, &waker.function, function, .release);
-        waker.mutex.release();
-        _ = api.add_env_cleanup_hook(env, envEnds, isolate);
-        threads.preferShortSlices();
-    }
     _ = api.get_boolean(env, ok, &answer);
     return answer;
+}
+
+fn connectIsolate(env: Env, words: *isolates.Words, look: ?*const Look, callback: ?*const Look, watched: bool) bool {
+    const isolate: *Isolate = .of(words);
+    var name: Value = null;
+    var function: ?ThreadsafeFunction = null;
+    if (api.create_string_utf8(env, "belay", 5, &name) != 0) return false;
+    if (api.create_threadsafe_function(env, null, null, name, 0, 1, null, null, isolate, callLook, &function) != 0) return false;
+    _ = api.unref_threadsafe_function(env, function.?);
+    const waker = &isolate.waker;
+    // Before it can be woken.
+    waker.look = look;
+    waker.watched = watched and watchdog.add(isolate);
+    waker.mutex.acquire();
+    // Only with somebody who repeats wakes: the callback may have become deaf (see backend_bun.ts).
+    if (waker.watched) waker.callback = callback;
+    @atomicStore(?ThreadsafeFunction, &waker.function, function, .release);
+    waker.mutex.release();
+    _ = api.add_env_cleanup_hook(env, envEnds, isolate);
+    return true;
 }
 
 pub export fn node_api_module_get_api_version_v1() i32 {
