@@ -82,6 +82,7 @@ pub const Waker = struct {
     again_ns: u64 = 0,
     patience_ns: u64 = 0,
     next: ?*Isolate = null,
+    way: Way = .{},
 
     fn call(waker: *Waker, way: enum { fast, sure }) void {
         waker.mutex.acquire();
@@ -94,14 +95,77 @@ pub const Waker = struct {
     }
 };
 
-/// Has an isolate's JavaScript look what there is, soon. From any thread; does nothing for one that isn't connected.
-pub fn wake(isolate: *Isolate) void {
+/// Has an isolate's JavaScript look what there is, soon. From any thread; does nothing for one that isn't connected. Answers
+/// whether JavaScript slept until now, as far as this knows.
+pub fn wake(isolate: *Isolate) bool {
     // Sequentially consistent, as what was queued before this: JavaScript clears the flag and then looks at the queues, so
     // either it finds that, or this finds the flag cleared. Mostly it is set, and shared by all who look.
-    if (isolate.waker.requested.load(.seq_cst) == 1) return;
-    if (isolate.waker.requested.swap(1, .seq_cst) == 1) return;
+    if (isolate.waker.requested.load(.seq_cst) == 1) return false;
+    if (isolate.waker.requested.swap(1, .seq_cst) == 1) return false;
     isolate.waker.call(.fast);
     if (isolate.waker.watched) watchdog.watch();
+    return true;
+}
+
+/// Lets the thread that was woken have this thread's processor: that is where Linux may have put it, to wait until this one
+/// sleeps. Called by one that has woken it and goes on.
+pub fn giveWay(isolate: *Isolate) void {
+    if (builtin.os.tag != .linux) return;
+    const way = &isolate.waker.way;
+    const before = futex.now();
+    if (!way.isFree(before)) return;
+    std.Thread.yield() catch {};
+    way.took(futex.now() - before);
+}
+
+/// When to give way. In a burst it would be in vain. Where other programs want the processor, too, one of them may keep it
+/// for a millisecond: after that it is left out, the next 1, 3, 7, … 1023 times, and after one that was short half as often.
+const Way = struct {
+    last_ns: std.atomic.Value(u64) = .init(0),
+    left_out: std.atomic.Value(u32) = .init(0),
+    leave_out: std.atomic.Value(u32) = .init(0),
+
+    const burst_ns = 100 * std.time.ns_per_us;
+    const long_ns = 200 * std.time.ns_per_us;
+    const most_left_out = 1023;
+
+    // Threads may do this at once: what they make of the numbers is never worse than a yield too many.
+    fn isFree(way: *Way, now: u64) bool {
+        if (now -% way.last_ns.swap(now, .monotonic) < burst_ns) return false;
+        const left_out = way.left_out.load(.monotonic);
+        if (left_out >= way.leave_out.load(.monotonic)) return true;
+        way.left_out.store(left_out + 1, .monotonic);
+        return false;
+    }
+
+    fn took(way: *Way, duration_ns: u64) void {
+        const before = way.leave_out.load(.monotonic);
+        way.left_out.store(0, .monotonic);
+        way.leave_out.store(if (duration_ns < long_ns) before / 2 else @min(2 * before + 1, most_left_out), .monotonic);
+    }
+};
+
+test "way is given once in a while, and more rarely where that takes long" {
+    var way: Way = .{};
+    var now: u64 = 1000 * Way.burst_ns;
+    try std.testing.expect(way.isFree(now));
+    way.took(1000);
+    try std.testing.expect(!way.isFree(now + Way.burst_ns - 1));
+    var left_out: u32 = undefined;
+    for ([_]u32{ 0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023 }) |wanted| {
+        left_out = 0;
+        now += 2 * Way.burst_ns;
+        while (!way.isFree(now)) : (now += Way.burst_ns) left_out += 1;
+        try std.testing.expectEqual(wanted, left_out);
+        way.took(Way.long_ns);
+    }
+    for ([_]u32{ 1023, 511, 255, 127, 63, 31, 15, 7, 3, 1, 0, 0 }) |wanted| {
+        left_out = 0;
+        now += 2 * Way.burst_ns;
+        while (!way.isFree(now)) : (now += Way.burst_ns) left_out += 1;
+        try std.testing.expectEqual(wanted, left_out);
+        way.took(Way.long_ns - 1);
+    }
 }
 
 /// JavaScript begins to look.
