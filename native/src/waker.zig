@@ -115,57 +115,55 @@ pub fn giveWay(isolate: *Isolate) void {
     const before = futex.now();
     if (!way.isFree(before)) return;
     std.Thread.yield() catch {};
-    way.took(futex.now() - before);
+    const after = futex.now();
+    way.took(after, after - before);
 }
 
 /// When to give way. In a burst it would be in vain. Where other programs want the processor, too, one of them may keep it
-/// for a millisecond: after that it is left out, the next 1, 3, 7, … 1023 times, and after one that was short half as often.
+/// for a millisecond: after that it is left out for 1 ms, 2 ms, up to a quarter of a second, and after one that was short for
+/// half as long.
 const Way = struct {
     last_ns: std.atomic.Value(u64) = .init(0),
-    left_out: std.atomic.Value(u32) = .init(0),
-    leave_out: std.atomic.Value(u32) = .init(0),
+    pause_ns: std.atomic.Value(u64) = .init(0),
+    pause_end_ns: std.atomic.Value(u64) = .init(0),
 
     const burst_ns = 100 * std.time.ns_per_us;
     const long_ns = 200 * std.time.ns_per_us;
-    const most_left_out = 1023;
+    const shortest_pause_ns = std.time.ns_per_ms;
+    const longest_pause_ns = 256 * std.time.ns_per_ms;
 
     // Threads may do this at once: what they make of the numbers is never worse than a yield too many.
     fn isFree(way: *Way, now: u64) bool {
-        if (now -% way.last_ns.swap(now, .monotonic) < burst_ns) return false;
-        const left_out = way.left_out.load(.monotonic);
-        if (left_out >= way.leave_out.load(.monotonic)) return true;
-        way.left_out.store(left_out + 1, .monotonic);
-        return false;
+        const in_burst = now -% way.last_ns.swap(now, .monotonic) < burst_ns;
+        return !in_burst and now >= way.pause_end_ns.load(.monotonic);
     }
 
-    fn took(way: *Way, duration_ns: u64) void {
-        const before = way.leave_out.load(.monotonic);
-        way.left_out.store(0, .monotonic);
-        way.leave_out.store(if (duration_ns < long_ns) before / 2 else @min(2 * before + 1, most_left_out), .monotonic);
+    fn took(way: *Way, now: u64, duration_ns: u64) void {
+        const pause_ns = way.pause_ns.load(.monotonic);
+        const next_ns = if (duration_ns < long_ns) pause_ns / 2 else std.math.clamp(2 * pause_ns, shortest_pause_ns, longest_pause_ns);
+        way.pause_ns.store(next_ns, .monotonic);
+        way.pause_end_ns.store(now + next_ns, .monotonic);
     }
 };
 
 test "way is given once in a while, and more rarely where that takes long" {
     var way: Way = .{};
-    var now: u64 = 1000 * Way.burst_ns;
+    var now: u64 = std.time.ns_per_s;
     try std.testing.expect(way.isFree(now));
-    way.took(1000);
+    way.took(now, Way.long_ns - 1);
     try std.testing.expect(!way.isFree(now + Way.burst_ns - 1));
-    var left_out: u32 = undefined;
-    for ([_]u32{ 0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023 }) |wanted| {
-        left_out = 0;
-        now += 2 * Way.burst_ns;
-        while (!way.isFree(now)) : (now += Way.burst_ns) left_out += 1;
-        try std.testing.expectEqual(wanted, left_out);
-        way.took(Way.long_ns);
+    now += 2 * Way.burst_ns;
+    try std.testing.expect(way.isFree(now));
+    const pauses_ms = [_]u64{ 1, 2, 4, 8, 16, 32, 64, 128, 256, 256 };
+    for (pauses_ms) |pause_ms| {
+        way.took(now, Way.long_ns);
+        try std.testing.expect(!way.isFree(now + pause_ms * std.time.ns_per_ms - 1));
+        now += pause_ms * std.time.ns_per_ms + Way.burst_ns;
+        try std.testing.expect(way.isFree(now));
     }
-    for ([_]u32{ 1023, 511, 255, 127, 63, 31, 15, 7, 3, 1, 0, 0 }) |wanted| {
-        left_out = 0;
-        now += 2 * Way.burst_ns;
-        while (!way.isFree(now)) : (now += Way.burst_ns) left_out += 1;
-        try std.testing.expectEqual(wanted, left_out);
-        way.took(Way.long_ns - 1);
-    }
+    way.took(now, Way.long_ns - 1);
+    try std.testing.expect(!way.isFree(now + 128 * std.time.ns_per_ms - 1));
+    try std.testing.expect(way.isFree(now + 128 * std.time.ns_per_ms + Way.burst_ns));
 }
 
 /// JavaScript begins to look.
