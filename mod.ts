@@ -17,6 +17,7 @@
  * @module
  */
 
+export { Arena } from "./ffi/arena.ts";
 export {
   Callback,
   callback,
@@ -36,13 +37,16 @@ export {
   type LibraryCandidate,
   LibraryClosedError,
   LibraryLoadError,
+  MemoryFreedError,
+  PointerRuleError,
   SymbolNotFoundError,
 } from "./ffi/errors.ts";
 export { Handle } from "./ffi/handle.ts";
 export { dlopen, type Library, type LibraryOptions } from "./ffi/library.ts";
 export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
 export { native, type NativeFunctions } from "./ffi/native.ts";
-export { NativeMemory } from "./ffi/memory.ts";
+export { type AllocOptions, NativeMemory } from "./ffi/memory.ts";
+export { Pin, pin } from "./ffi/pin.ts";
 export { cstringAt, pointerFrom, pointerValue } from "./ffi/pointer.ts";
 export { type Configuration, configure, type Report } from "./ffi/report.ts";
 export { Scope } from "./ffi/scope.ts";

@@ -44,6 +44,13 @@ export function rawLibrary(path: string, definitions: Record<string, RawDefiniti
   return bun().dlopen(path, Object.fromEntries(spelled)) as RawLibrary;
 }
 
+/** Where the memory of a view is now. */
+export function rawPointer(view: ArrayBufferView): bigint {
+  if (runtime === "bun") return BigInt(bun().ptr(view));
+  const { UnsafePointer } = deno();
+  return UnsafePointer.value(UnsafePointer.of(view));
+}
+
 /** A callback of the runtime's own. */
 export interface RawCallback {
   /** As the runtime spells it. */

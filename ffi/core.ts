@@ -10,7 +10,7 @@ import { LibraryLoadError } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 
-const abiVersion = 5;
+const abiVersion = 6;
 // Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
 export const resultByteOffset: number = 64 * 8;

@@ -5,8 +5,7 @@
  */
 
 import type { Address, NativeFunctionObject } from "./backend.ts";
-import { coreFunctions, signature } from "./core.ts";
-import { backend } from "./runtime.ts";
+import { coreFunctions, isNull, signature } from "./core.ts";
 
 /** The scalar types that the core reads from memory. */
 export type LoadType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32" | "i64" | "u64" | "f32" | "f64" | "address";
@@ -23,8 +22,27 @@ const functions = coreFunctions({
   f32: signature("belay_load_f32", ["address", "f64"], "f32"),
   f64: signature("belay_load_f64", ["address", "f64"], "f64"),
   address: signature("belay_load_u64", ["address", "f64"], "address"),
-  storeU64: signature("belay_store_u64", ["address", "f64", "u64"], "void"),
-  copy: signature("belay_memory_copy", ["view", "address", "f64", "f64"], "void"),
+});
+
+/** The scalar types that the core writes to memory. */
+export type StoreType = Exclude<LoadType, "address">;
+
+const storeFunctions = coreFunctions({
+  i8: signature("belay_store_i8", ["address", "f64", "i8"], "void"),
+  u8: signature("belay_store_u8", ["address", "f64", "u8"], "void"),
+  i16: signature("belay_store_i16", ["address", "f64", "i16"], "void"),
+  u16: signature("belay_store_u16", ["address", "f64", "u16"], "void"),
+  i32: signature("belay_store_i32", ["address", "f64", "i32"], "void"),
+  u32: signature("belay_store_u32", ["address", "f64", "u32"], "void"),
+  i64: signature("belay_store_i64", ["address", "f64", "i64"], "void"),
+  u64: signature("belay_store_u64", ["address", "f64", "u64"], "void"),
+  f32: signature("belay_store_f32", ["address", "f64", "f32"], "void"),
+  f64: signature("belay_store_f64", ["address", "f64", "f64"], "void"),
+});
+
+const allocations = coreFunctions({
+  allocate: signature("belay_memory_allocate", ["f64", "u32", "bool"], "address"),
+  release: signature("belay_memory_release", ["address"], "void"),
 });
 
 /** What reads each type, at a byte offset from an address. */
@@ -32,12 +50,18 @@ export function loads(): Readonly<Record<LoadType, NativeFunctionObject>> {
   return functions();
 }
 
-/** Writes 64 bits. */
-export function storeU64(base: Address, byteOffset: number, value: bigint): void {
-  functions().storeU64(base, byteOffset, value);
+/** What writes each type, at a byte offset from an address. */
+export function stores(): Readonly<Record<StoreType, NativeFunctionObject>> {
+  return storeFunctions();
 }
 
-/** Copies bytes out of C's memory. */
-export function copy(target: Uint8Array, base: Address, byteOffset: number, byteLength: number): void {
-  functions().copy(backend().hold(target), base, byteOffset, byteLength);
+/** Memory for so many bytes, at an address that is a multiple of `align`, a power of two; `null` when there is none. */
+export function allocate(byteLength: number, align: number, zero: boolean): Address | null {
+  const address = allocations().allocate(byteLength, align, zero);
+  return isNull(address) ? null : address as Address;
+}
+
+/** Gives back what {@linkcode allocate} gave. */
+export function release(address: Address): void {
+  allocations().release(address);
 }

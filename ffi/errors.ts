@@ -91,6 +91,29 @@ export class LibraryClosedError extends Error {
   }
 }
 
+/** One of the rules for pointers was broken; the message says which. */
+export class PointerRuleError extends Error {
+  override readonly name = "PointerRuleError";
+  /** The rule, in words. */
+  readonly rule: string;
+
+  /** Made by belay. */
+  constructor(rule: string) {
+    super(`Broken rule: ${rule}`);
+    this.rule = rule;
+  }
+}
+
+/** Memory was used after it had been freed. Nothing was read or written. */
+export class MemoryFreedError extends Error {
+  override readonly name = "MemoryFreedError";
+
+  /** Made by belay. */
+  constructor() {
+    super("Cannot use memory: it has been freed");
+  }
+}
+
 /** A thread of C's waited for a callback with `thread: "wait"` as long as `timeoutMs` says, and went on with the fallback. */
 export class CallbackTimeoutError extends Error {
   override readonly name = "CallbackTimeoutError";

@@ -55,7 +55,7 @@ const noBytes = new Uint8Array(1);
  * A buffer argument as a view whose memory stays where it is, or `undefined` when it is no memory that can stay: it may
  * be detached, or resizable, which gives pages back to the system when it shrinks.
  */
-function asView(value: unknown): ArrayBufferView | undefined {
+export function asView(value: unknown): ArrayBufferView | undefined {
   const isView = ArrayBuffer.isView(value);
   const buffer = isView ? value.buffer : value;
   const tag = Object.prototype.toString.call(buffer);

@@ -1,45 +1,203 @@
 /**
- * Memory that C owns.
+ * Memory outside of JavaScript's heap: C's, and what C is to have.
  *
  * @module
  */
 
 import type { Address } from "./backend.ts";
-import { copy, loads, storeU64 } from "./core_memory.ts";
-import { addressOf, nullable } from "./helpers.ts";
-import type { Pointer } from "./types.ts";
+import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
+import { zeroTerminated } from "./core.ts";
+import { allocate, loads, type LoadType, release, stores, type StoreType } from "./core_memory.ts";
+import { MemoryFreedError } from "./errors.ts";
+import { addressOf } from "./helpers.ts";
+import { mismatch } from "./marshal.ts";
+import { pointerFrom, pointerValue } from "./pointer.ts";
+import { reportLeak } from "./report.ts";
+import { backend } from "./runtime.ts";
+import { track, untrack } from "./tracking.ts";
+import type { NamedType, Pointer } from "./types.ts";
 
 // A byte order mark is text like any other to C.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Memory is mapped in windows of so many bytes, since no runtime has to have larger array buffers; the next one begins here. */
+const windowByteLength = 2 ** 30;
+/** A window goes on for the widest value that begins in it. */
+const overlapByteLength = 8;
+/** Mapping takes as long as some dozen accesses by the core. */
+const accessesBeforeMapping = 16;
+const largestAlign = 2 ** 20;
+
+/** How much memory of its own this isolate holds. */
+export const memoryCounts = { allocations: 0 };
+
+/** What is given back when the memory is freed, or when nobody can reach it any more. It must not reach the block. */
+interface Held {
+  readonly give: () => void;
+  /** The token of its creation, where leaks are tracked. */
+  readonly token: number;
+}
+
+/** A piece of memory, which the parts of it share. */
+class Block {
+  freed = false;
+  cleanup: Cleanup | undefined;
+  held: Held | undefined;
+  readonly address: Address;
+  readonly #byteLength: number;
+  #windows: (DataView<ArrayBuffer> | undefined)[] | undefined;
+  /** Further buffers that were given away. */
+  #buffers: ArrayBuffer[] | undefined;
+  #accesses = 0;
+
+  constructor(address: Address, byteLength: number) {
+    this.address = address;
+    this.#byteLength = byteLength;
+  }
+
+  /** Whether it is worth mapping by now. */
+  isWorthMapping(): boolean {
+    this.#accesses += 1;
+    return this.#accesses > accessesBeforeMapping;
+  }
+
+  /** The window that a byte is in. */
+  map(byteOffset: number): DataView<ArrayBuffer> {
+    const index = Math.floor(byteOffset / windowByteLength);
+    const windows = this.#windows ??= [];
+    const known = windows[index];
+    if (known !== undefined) return known;
+    const start = index * windowByteLength;
+    const made = new DataView(
+      this.#map(start, Math.min(windowByteLength + overlapByteLength, this.#byteLength - start)),
+    );
+    return windows[index] = made;
+  }
+
+  /** Some bytes of it, in a buffer that ends with it. */
+  bytes(byteOffset: number, byteLength: number): Uint8Array<ArrayBuffer> {
+    if (byteLength === 0) return new Uint8Array(0);
+    const { buffer } = this.map(byteOffset);
+    const inWindow = byteOffset % windowByteLength;
+    if (inWindow + byteLength <= buffer.byteLength) return new Uint8Array(buffer, inWindow, byteLength);
+    const made = this.#map(byteOffset, byteLength);
+    (this.#buffers ??= []).push(made);
+    return new Uint8Array(made);
+  }
+
+  #map(byteOffset: number, byteLength: number): ArrayBuffer {
+    const buffer = backend().map(plus(this.address, byteOffset), byteLength);
+    // Who holds the buffer holds the memory.
+    blockOf.set(buffer, this);
+    return buffer;
+  }
+
+  /** Ends it: nothing reaches the memory from here any more. */
+  free(): void {
+    if (this.freed) return;
+    this.freed = true;
+    this.cleanup?.stop();
+    for (const view of this.#windows ?? []) if (view !== undefined) detach(view.buffer);
+    for (const buffer of this.#buffers ?? []) detach(buffer);
+    this.#windows = undefined;
+    this.#buffers = undefined;
+    const { held } = this;
+    this.held = undefined;
+    if (held === undefined) return;
+    untrack(held.token);
+    held.give();
+  }
+}
+
+const blockOf = new WeakMap<ArrayBuffer, Block>();
+
+/** The views of a buffer have no length any more. */
+function detach(buffer: ArrayBuffer): void {
+  buffer.transfer(0);
+}
+
+function plus(address: Address, byteOffset: number): Address {
+  return addressOf(pointerFrom(BigInt(address) + BigInt(byteOffset)) as Pointer);
+}
+
+/** Nobody has freed it, and nobody can any more. */
+function dropped({ give, token }: Held): void {
+  give();
+  reportLeak(untrack(token), "freed");
+}
+
+/** Options of {@linkcode NativeMemory.alloc}. */
+export interface AllocOptions {
+  /** What its address is a multiple of: a power of two up to 2^20, 16 by default. */
+  readonly align?: number;
+  /** Whether it begins as zeroes, as it does by default. */
+  readonly zero?: boolean;
+}
+
 /**
- * A piece of C's memory, with bounds. A bare pointer can't be read: its length has to be said first.
+ * A piece of memory outside of JavaScript's heap, with bounds: allocated here, C's with a way to free it, or borrowed. A
+ * bare pointer can't be read: its length has to be said first.
  *
- * *Ownership:* borrowed memory is C's; nothing here frees it or keeps it valid. Reading it after C has freed it is an
- * error that can't be seen from here.
+ * Offsets and lengths are in bytes. Numbers have the machine's byte order and need no alignment. It may be larger than
+ * 4 GiB.
  *
- * *Threads:* reads and writes are plain ones.
+ * *Ownership:* what was allocated or adopted is freed by {@linkcode NativeMemory.free} or `using`, or else after a garbage
+ * collection, when neither the memory, nor a part of it, nor what {@linkcode NativeMemory.bytes} gave can be reached any
+ * more; a pointer in C doesn't count. Borrowed memory is C's: nothing here keeps it valid, and reading it after C has freed
+ * it is an error that can't be seen from here.
+ *
+ * *Errors:* once it has been freed, every access throws a {@linkcode MemoryFreedError}, also through a part of it, and what
+ * `bytes` gave has length 0. An access outside the bounds is a `RangeError`.
+ *
+ * *Threads:* reads and writes are plain ones. It is freed on the isolate's thread.
  *
  * ```ts
  * import { dlopen, NativeMemory } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
- * const version = zlib.symbols.zlibVersion();
- * if (version !== null) {
- *   assert(NativeMemory.borrow(version, 2).text() === "1.");
- * }
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   memchr: { parameters: ["pointer", "i32", "usize"], result: "pointer" },
+ * });
+ * using memory = NativeMemory.alloc(16);
+ * memory.setF64(8, 2.5);
+ * assert(memory.getF64(8) === 2.5);
+ * assert(libc.symbols.memchr(memory.pointer, 0x40, 16) !== null);
  * ```
  */
 export class NativeMemory {
-  /** Where it begins. */
+  /** Where it begins. It points nowhere once the memory has been freed. */
   readonly pointer: Pointer;
   /** Its length in bytes. */
   readonly byteLength: number;
+  readonly #block: Block;
+  /** Where in the block it begins. */
+  readonly #start: number;
+  readonly #isPart: boolean;
+  /** All of it, once it is mapped, where it is within one window. */
+  #view: DataView<ArrayBuffer> | undefined;
 
-  private constructor(pointer: Pointer, byteLength: number) {
+  private constructor(pointer: Pointer, byteLength: number, block: Block, start: number, isPart: boolean) {
     this.pointer = pointer;
     this.byteLength = byteLength;
+    this.#block = block;
+    this.#start = start;
+    this.#isPart = isPart;
+  }
+
+  /**
+   * Allocates memory.
+   *
+   * @throws {RangeError} When the length is no whole number from 0 to 2^53 - 1, `align` no power of two up to 2^20, or there
+   * is no memory.
+   */
+  static alloc(byteLength: number, { align = 16, zero = true }: AllocOptions = {}): NativeMemory {
+    checkLength("allocate", byteLength);
+    if (!Number.isInteger(align) || align < 1 || align > largestAlign || (align & (align - 1)) !== 0) {
+      throw new RangeError(`Cannot allocate memory: align must be a power of two up to 2^20, got ${align}`);
+    }
+    const address = allocate(byteLength, align, zero);
+    if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
+    return NativeMemory.#own(address as unknown as Pointer, byteLength, () => release(address));
   }
 
   /**
@@ -49,50 +207,111 @@ export class NativeMemory {
    * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
    */
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
-    if (typeof pointer !== "bigint" && typeof pointer !== "number") {
-      throw new TypeError("Cannot borrow memory: expected a Pointer that is not null");
+    checkPointer("borrow", pointer);
+    checkLength("borrow", byteLength);
+    return new NativeMemory(pointer, byteLength, new Block(addressOf(pointer), byteLength), 0, false);
+  }
+
+  /**
+   * Takes over memory that C has allocated.
+   *
+   * ```ts
+   * import { dlopen, NativeMemory } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const { strdup, free } = dlopen({ name: "c", versions: ["6"] }, {
+   *   strdup: { parameters: ["cstring"], result: "pointer" },
+   *   free: { parameters: ["pointer"], result: "void" },
+   * }).symbols;
+   * const copy = strdup("belay");
+   * assert(copy !== null);
+   * using memory = NativeMemory.adopt(copy, 6, free);
+   * assert(memory.cstring() === "belay");
+   * ```
+   *
+   * @param free What frees it: called once, with the pointer. It must not reach the memory, which would keep it alive.
+   * @throws {TypeError} When `pointer` is null, or `free` no function.
+   * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
+   */
+  static adopt(pointer: Pointer, byteLength: number, free: (pointer: Pointer) => unknown): NativeMemory {
+    checkPointer("adopt", pointer);
+    checkLength("adopt", byteLength);
+    if (typeof free !== "function") {
+      throw new TypeError(`Cannot adopt memory: free must be a function, got ${typeof free}`);
     }
-    if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
-      throw new RangeError(`Cannot borrow memory: its length must be a whole number of bytes, got ${byteLength}`);
-    }
-    return new NativeMemory(pointer, byteLength);
+    return NativeMemory.#own(pointer, byteLength, () => void free(pointer));
   }
 
-  /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getPointer(byteOffset: number): Pointer | null {
-    this.#check(byteOffset, 8);
-    return nullable(loads().address(addressOf(this.pointer), byteOffset) as Address | null);
+  static #own(pointer: Pointer, byteLength: number, give: () => void): NativeMemory {
+    const block = new Block(addressOf(pointer), byteLength);
+    memoryCounts.allocations += 1;
+    const held = {
+      give(): void {
+        memoryCounts.allocations -= 1;
+        give();
+      },
+      token: track("memory", `${byteLength} bytes`),
+    };
+    block.held = held;
+    block.cleanup = addCheckedCleanup(block, dropped, held);
+    return new NativeMemory(pointer, byteLength, block, 0, false);
   }
 
-  /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getI32(byteOffset: number): number {
-    this.#check(byteOffset, 4);
-    return loads().i32(addressOf(this.pointer), byteOffset) as number;
+  /** Whether it has been freed. */
+  get freed(): boolean {
+    return this.#block.freed;
   }
 
-  /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
-  getU64(byteOffset: number): bigint {
-    this.#check(byteOffset, 8);
-    return loads().u64(addressOf(this.pointer), byteOffset) as bigint;
+  /**
+   * Frees memory that was allocated or adopted. Borrowed memory is left to C, and can't be reached from here any more. Doing
+   * it again does nothing.
+   *
+   * @throws {TypeError} When it is a part of other memory, which is freed as a whole.
+   */
+  free(): void {
+    if (this.#isPart) throw new TypeError("Cannot free a part of memory: free the whole");
+    this.#block.free();
   }
 
-  /** Writes an unsigned 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setU64(byteOffset: number, value: bigint): void {
-    this.#check(byteOffset, 8);
-    if (BigInt.asUintN(64, value) !== value) throw new RangeError(`Cannot write ${value}: it does not fit into a u64`);
-    storeU64(addressOf(this.pointer), byteOffset, value);
+  /** As {@linkcode NativeMemory.free}. */
+  [Symbol.dispose](): void {
+    this.free();
   }
 
-  /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
-  getF64(byteOffset: number): number {
-    this.#check(byteOffset, 8);
-    return loads().f64(addressOf(this.pointer), byteOffset) as number;
+  /** The part from one offset up to, not including, another; it is freed with the whole. @throws {RangeError} Outside the bounds. */
+  subarray(begin: number, end: number = this.byteLength): NativeMemory {
+    const byteLength = end - begin;
+    this.#place(begin, byteLength);
+    const pointer = pointerFrom(pointerValue(this.pointer) + BigInt(begin)) as Pointer;
+    return new NativeMemory(pointer, byteLength, this.#block, this.#start + begin, true);
+  }
+
+  /**
+   * The memory itself as an array, from an offset on. It has length 0 once the memory has been freed, and keeps it from
+   * being freed by a garbage collection.
+   *
+   * @throws {RangeError} Outside the bounds, or when the runtime has no array of that length.
+   */
+  bytes(byteOffset = 0, byteLength: number = this.byteLength - byteOffset): Uint8Array<ArrayBuffer> {
+    return this.#block.bytes(this.#place(byteOffset, byteLength), byteLength);
   }
 
   /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {RangeError} Outside the bounds. */
   copyTo(target: Uint8Array, byteOffset = 0): void {
-    this.#check(byteOffset, target.byteLength);
-    if (target.byteLength > 0) copy(target, addressOf(this.pointer), byteOffset, target.byteLength);
+    this.#each(byteOffset, target.byteLength, (bytes, done) => target.set(bytes, done));
+  }
+
+  /** Copies all of `source` to a byte offset. @throws {RangeError} Outside the bounds. */
+  copyFrom(source: Uint8Array, byteOffset = 0): void {
+    this.#each(byteOffset, source.byteLength, (bytes, done) => bytes.set(source.subarray(done, done + bytes.length)));
+  }
+
+  /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
+  fill(value: number, byteOffset = 0, byteLength: number = this.byteLength - byteOffset): void {
+    if (typeof value !== "number" || (value & 0xff) !== value) {
+      throw mismatch("u8", value, "Cannot fill memory: the value");
+    }
+    this.#each(byteOffset, byteLength, (bytes) => void bytes.fill(value));
   }
 
   /** Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD. */
@@ -102,10 +321,414 @@ export class NativeMemory {
     return decoder.decode(bytes);
   }
 
-  #check(byteOffset: number, byteLength: number): void {
-    if (Number.isSafeInteger(byteOffset) && byteOffset >= 0 && byteOffset + byteLength <= this.byteLength) return;
+  /**
+   * The zero-terminated string at an offset, decoded as UTF-8; what is none becomes U+FFFD.
+   *
+   * @throws {RangeError} Outside the bounds, or when no zero comes before their end.
+   */
+  cstring(byteOffset = 0): string {
+    const bytes = this.bytes(byteOffset);
+    const end = bytes.indexOf(0);
+    if (end < 0) {
+      throw new RangeError(`Cannot read a string at offset ${byteOffset}: no zero ends it before the memory ends`);
+    }
+    return decoder.decode(bytes.subarray(0, end));
+  }
+
+  /**
+   * Writes a string as UTF-8 and a zero to an offset, and answers how many bytes that took.
+   *
+   * @throws {TypeError} When it contains a NUL character.
+   * @throws {RangeError} Outside the bounds.
+   */
+  setCstring(byteOffset: number, text: string): number {
+    const bytes = zeroTerminated(text);
+    this.copyFrom(bytes, byteOffset);
+    return bytes.length;
+  }
+
+  // Each accessor first tries what is fast: the array buffer's own checks of bounds, and of its being there. What throws then
+  // is looked at once more, and so is what has not been mapped.
+
+  /** Reads a signed 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getI8(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getInt8(byteOffset);
+      } catch { /* Below. */ }
+    }
+    return this.#get("i8", byteOffset) as number;
+  }
+
+  /** Writes a signed 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setI8(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (
+      view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number" &&
+      (value << 24 >> 24) === value
+    ) {
+      try {
+        return view.setInt8(byteOffset, value);
+      } catch { /* Below. */ }
+    }
+    this.#set("i8", byteOffset, value);
+  }
+
+  /** Reads an unsigned 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getU8(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getUint8(byteOffset);
+      } catch { /* Below. */ }
+    }
+    return this.#get("u8", byteOffset) as number;
+  }
+
+  /** Writes an unsigned 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setU8(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (
+      view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number" && (value & 0xff) === value
+    ) {
+      try {
+        return view.setUint8(byteOffset, value);
+      } catch { /* Below. */ }
+    }
+    this.#set("u8", byteOffset, value);
+  }
+
+  /** Reads a signed 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getI16(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getInt16(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("i16", byteOffset) as number;
+  }
+
+  /** Writes a signed 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setI16(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (
+      view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number" &&
+      (value << 16 >> 16) === value
+    ) {
+      try {
+        return view.setInt16(byteOffset, value, true);
+      } catch { /* Below. */ }
+    }
+    this.#set("i16", byteOffset, value);
+  }
+
+  /** Reads an unsigned 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getU16(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getUint16(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("u16", byteOffset) as number;
+  }
+
+  /** Writes an unsigned 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setU16(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (
+      view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number" && (value & 0xffff) === value
+    ) {
+      try {
+        return view.setUint16(byteOffset, value, true);
+      } catch { /* Below. */ }
+    }
+    this.#set("u16", byteOffset, value);
+  }
+
+  /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getI32(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getInt32(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("i32", byteOffset) as number;
+  }
+
+  /** Writes a signed 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setI32(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number" && (value | 0) === value) {
+      try {
+        return view.setInt32(byteOffset, value, true);
+      } catch { /* Below. */ }
+    }
+    this.#set("i32", byteOffset, value);
+  }
+
+  /** Reads an unsigned 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getU32(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getUint32(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("u32", byteOffset) as number;
+  }
+
+  /** Writes an unsigned 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setU32(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number" && (value >>> 0) === value) {
+      try {
+        return view.setUint32(byteOffset, value, true);
+      } catch { /* Below. */ }
+    }
+    this.#set("u32", byteOffset, value);
+  }
+
+  /** Reads a signed 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getI64(byteOffset: number): bigint {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getBigInt64(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("i64", byteOffset) as bigint;
+  }
+
+  /** Writes a signed 64-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setI64(byteOffset: number, value: number | bigint): void {
+    this.#set("i64", byteOffset, value);
+  }
+
+  /** Reads an unsigned 64-bit integer, such as a handle's id at a byte offset. @throws {RangeError} Outside the bounds. */
+  getU64(byteOffset: number): bigint {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getBigUint64(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("u64", byteOffset) as bigint;
+  }
+
+  /** Writes an unsigned 64-bit integer, such as a handle's id to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setU64(byteOffset: number, value: number | bigint): void {
+    this.#set("u64", byteOffset, value);
+  }
+
+  /** Reads a float at a byte offset. @throws {RangeError} Outside the bounds. */
+  getF32(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getFloat32(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("f32", byteOffset) as number;
+  }
+
+  /** Writes a float to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setF32(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number") {
+      try {
+        return view.setFloat32(byteOffset, value, true);
+      } catch { /* Below. */ }
+    }
+    this.#set("f32", byteOffset, value);
+  }
+
+  /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
+  getF64(byteOffset: number): number {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset) {
+      try {
+        return view.getFloat64(byteOffset, true);
+      } catch { /* Below. */ }
+    }
+    return this.#get("f64", byteOffset) as number;
+  }
+
+  /** Writes a double to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  setF64(byteOffset: number, value: number): void {
+    const view = this.#view;
+    if (view !== undefined && (byteOffset | 0) === byteOffset && typeof value === "number") {
+      try {
+        return view.setFloat64(byteOffset, value, true);
+      } catch { /* Below. */ }
+    }
+    this.#set("f64", byteOffset, value);
+  }
+
+  /** Reads a boolean, a byte that is zero or not. @throws {RangeError} Outside the bounds. */
+  getBool(byteOffset: number): boolean {
+    return this.getU8(byteOffset) !== 0;
+  }
+
+  /** Writes a boolean as a byte. @throws {RangeError} Outside the bounds. @throws {TypeError} When it is none. */
+  setBool(byteOffset: number, value: boolean): void {
+    if (typeof value !== "boolean") refuse("bool", value);
+    this.setU8(byteOffset, value ? 1 : 0);
+  }
+
+  /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
+  getPointer(byteOffset: number): Pointer | null {
+    return pointerFrom(this.getU64(byteOffset));
+  }
+
+  /** Writes a pointer to a byte offset. @throws {RangeError} Outside the bounds. */
+  setPointer(byteOffset: number, value: Pointer | null): void {
+    this.setU64(byteOffset, pointerValue(value));
+  }
+
+  /** Has a function called with the bytes from an offset on, in one array or a few, and how many were before them. */
+  #each(byteOffset: number, byteLength: number, use: (bytes: Uint8Array<ArrayBuffer>, done: number) => void): void {
+    const start = this.#place(byteOffset, byteLength);
+    for (let done = 0; done < byteLength;) {
+      const next = Math.min(byteLength - done, windowByteLength - (start + done) % windowByteLength);
+      use(this.#block.bytes(start + done, next), done);
+      done += next;
+    }
+  }
+
+  /** Where in the block an offset is, if so many bytes are there. */
+  #place(byteOffset: number, byteLength: number): number {
+    if (this.#block.freed) throw new MemoryFreedError();
+    const inside = byteOffset >= 0 && byteOffset <= this.byteLength - byteLength && byteLength >= 0;
+    if (!inside || !Number.isInteger(byteOffset) || !Number.isInteger(byteLength)) this.#refuse(byteOffset, byteLength);
+    return this.#start + byteOffset;
+  }
+
+  #refuse(byteOffset: number, byteLength: number): never {
     throw new RangeError(
       `Cannot reach ${byteLength} bytes at offset ${byteOffset}: the memory has ${this.byteLength} bytes`,
     );
   }
+
+  #get(type: StoreType, byteOffset: number): unknown {
+    const { byteLength, get } = accessors[type];
+    const place = this.#place(byteOffset, byteLength);
+    const window = this.#window(place);
+    return window === undefined ? loads()[type](this.#block.address, place) : get(window, place % windowByteLength);
+  }
+
+  #set(type: StoreType, byteOffset: number, value: unknown): void {
+    const { byteLength, checked, set } = accessors[type];
+    const place = this.#place(byteOffset, byteLength);
+    const fitting = checked(value) ?? refuse(type, value);
+    const window = this.#window(place);
+    if (window === undefined) stores()[type](this.#block.address, place, fitting);
+    else set(window, place % windowByteLength, fitting as never);
+  }
+
+  /** The window of a place; `undefined` while mapping it is not worth it. */
+  #window(place: number): DataView<ArrayBuffer> | undefined {
+    const block = this.#block;
+    if (!block.isWorthMapping()) return undefined;
+    const window = block.map(place);
+    if (this.#start + this.byteLength <= windowByteLength) {
+      this.#view = new DataView(window.buffer, this.#start, this.byteLength);
+    }
+    return window;
+  }
+}
+
+/** How a type stands in a window; `checked` answers `undefined` for what is not of the type. */
+interface Accessor<V> {
+  readonly byteLength: number;
+  readonly checked: (value: unknown) => V | undefined;
+  readonly get: (window: DataView, place: number) => V;
+  readonly set: (window: DataView, place: number, value: V) => void;
+}
+
+const accessors: { readonly [T in StoreType]: Accessor<T extends "i64" | "u64" ? bigint : number> } = {
+  i8: {
+    byteLength: 1,
+    checked: (value) => typeof value === "number" && (value << 24 >> 24) === value ? value : undefined,
+    get: (window, place) => window.getInt8(place),
+    set: (window, place, value) => window.setInt8(place, value),
+  },
+  u8: {
+    byteLength: 1,
+    checked: (value) => typeof value === "number" && (value & 0xff) === value ? value : undefined,
+    get: (window, place) => window.getUint8(place),
+    set: (window, place, value) => window.setUint8(place, value),
+  },
+  i16: {
+    byteLength: 2,
+    checked: (value) => typeof value === "number" && (value << 16 >> 16) === value ? value : undefined,
+    get: (window, place) => window.getInt16(place, true),
+    set: (window, place, value) => window.setInt16(place, value, true),
+  },
+  u16: {
+    byteLength: 2,
+    checked: (value) => typeof value === "number" && (value & 0xffff) === value ? value : undefined,
+    get: (window, place) => window.getUint16(place, true),
+    set: (window, place, value) => window.setUint16(place, value, true),
+  },
+  i32: {
+    byteLength: 4,
+    checked: (value) => typeof value === "number" && (value | 0) === value ? value : undefined,
+    get: (window, place) => window.getInt32(place, true),
+    set: (window, place, value) => window.setInt32(place, value, true),
+  },
+  u32: {
+    byteLength: 4,
+    checked: (value) => typeof value === "number" && (value >>> 0) === value ? value : undefined,
+    get: (window, place) => window.getUint32(place, true),
+    set: (window, place, value) => window.setUint32(place, value, true),
+  },
+  i64: {
+    byteLength: 8,
+    checked: (value) => wide(value, BigInt.asIntN),
+    get: (window, place) => window.getBigInt64(place, true),
+    set: (window, place, value) => window.setBigInt64(place, value, true),
+  },
+  u64: {
+    byteLength: 8,
+    checked: (value) => wide(value, BigInt.asUintN),
+    get: (window, place) => window.getBigUint64(place, true),
+    set: (window, place, value) => window.setBigUint64(place, value, true),
+  },
+  f32: {
+    byteLength: 4,
+    checked: (value) => typeof value === "number" ? value : undefined,
+    get: (window, place) => window.getFloat32(place, true),
+    set: (window, place, value) => window.setFloat32(place, value, true),
+  },
+  f64: {
+    byteLength: 8,
+    checked: (value) => typeof value === "number" ? value : undefined,
+    get: (window, place) => window.getFloat64(place, true),
+    set: (window, place, value) => window.setFloat64(place, value, true),
+  },
+};
+
+function checkPointer(verb: string, pointer: Pointer): void {
+  if (typeof pointer === "bigint" || typeof pointer === "number") return;
+  throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null`);
+}
+
+function checkLength(verb: string, byteLength: number): void {
+  if (Number.isSafeInteger(byteLength) && byteLength >= 0) return;
+  throw new RangeError(`Cannot ${verb} memory: its length must be a whole number of bytes, got ${byteLength}`);
+}
+
+/** @throws {TypeError | RangeError} That says what a value of a type is. */
+function refuse(type: NamedType, value: unknown): never {
+  throw mismatch(type, value, `Cannot write to memory: the value (${type})`);
+}
+
+/** A 64-bit integer as a bigint, if `wrap` leaves it as it is. */
+function wide(value: unknown, wrap: (bits: number, value: bigint) => bigint): bigint | undefined {
+  const bits = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value;
+  return typeof bits === "bigint" && wrap(64, bits) === bits ? bits : undefined;
 }

@@ -91,7 +91,7 @@ export function report(kind: Report["kind"], message: string, cause?: unknown): 
 }
 
 /** Tells of what was collected, if its creation was tracked. */
-export function reportLeak(leak: Leak | undefined, end: "closed" | "disposed of"): void {
+export function reportLeak(leak: Leak | undefined, end: "closed" | "disposed of" | "freed" | "unpinned"): void {
   if (leak === undefined) return;
   const { kind, name, stack } = leak;
   report("leak", `${kind} "${name}" was garbage-collected before it was ${end}; it has been released`, stack);

@@ -53,13 +53,13 @@ export class Scope {
     fn: CallbackFunction<D>,
     options?: CallbackOptions<D>,
   ): Callback<D> {
-    this.#check();
+    this.check();
     return this.#stack.use(callback(definition, fn, options));
   }
 
   /** As {@linkcode Handle.create}. Deleting it before the scope ends is allowed. @throws {ReferenceError} As above. */
   handle<T>(value: T): Handle<T> {
-    this.#check();
+    this.check();
     return this.#stack.use(Handle.create(value));
   }
 
@@ -87,7 +87,8 @@ export class Scope {
     this.dispose();
   }
 
-  #check(): void {
+  /** @throws {ReferenceError} When it was disposed of. */
+  protected check(): void {
     if (this.disposed) throw new ReferenceError("Cannot use a scope: it has been disposed of");
   }
 }

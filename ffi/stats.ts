@@ -10,6 +10,8 @@ import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
 import { callCounts, processCounts } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { libraryCounts } from "./library.ts";
+import { memoryCounts } from "./memory.ts";
+import { pinCounts } from "./pin.ts";
 import { outstandingCalls, poolThreads } from "./outgoing.ts";
 import { thunksInUse, upcallCounts } from "./upcall.ts";
 
@@ -23,6 +25,10 @@ export interface Stats {
   readonly handles: number;
   /** Live callbacks, functions that are lent to a running native call among them. */
   readonly callbacks: number;
+  /** Pieces of memory that were allocated or adopted and not freed. */
+  readonly memories: number;
+  /** Pins that hold a buffer. */
+  readonly pins: number;
   /** Open libraries. */
   readonly libraries: number;
   /** Native callbacks of the runtime that serve callbacks: 0 before the first callback, 1 from then on. */
@@ -90,6 +96,8 @@ export function stats(): Stats {
     isolates,
     handles,
     callbacks: upcallCounts.live,
+    memories: memoryCounts.allocations,
+    pins: pinCounts.live,
     libraries: libraryCounts.open,
     trampolines: upcallCounts.trampolines,
     thunksInUse: thunksInUse(),

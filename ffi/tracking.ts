@@ -8,7 +8,7 @@
 /** Something that was created while tracking was on and is still alive. */
 export interface Leak {
   /** What it is. */
-  readonly kind: "handle" | "callback" | "channel" | "library";
+  readonly kind: "handle" | "callback" | "channel" | "library" | "memory" | "pin";
   /** A handle's id, the name of anything else. */
   readonly name: string;
   /** The stack of its creation. */

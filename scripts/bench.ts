@@ -37,6 +37,8 @@ const limits: Readonly<Record<string, number>> = {
   "closure/create-dispose bun raw": 1 / 8,
   "handle-closure/create-dispose deno raw": 1 / 30,
   "handle-closure/create-dispose bun raw": 1 / 30,
+  "memory/read-f64 deno dataview": 2,
+  "memory/read-f64 bun dataview": 2,
   "thread/post deno raw": 1 / 1000,
   "thread/post bun raw": 1 / 20,
   // At least 0.8 times as many events a second.

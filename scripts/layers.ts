@@ -11,9 +11,9 @@ import { main, root, StepError } from "./tools.ts";
 
 /** From the top. A file may import files of its own layer that come before it in the row, and anything below. */
 const layers: readonly (readonly string[])[] = [
-  ["stats", "scope"],
+  ["stats", "scope", "arena"],
   ["library_path", "downcall", "nonblocking", "library"],
-  ["memory", "pointer", "native", "channel", "contracts", "callback"],
+  ["pointer", "memory", "pin", "native", "channel", "contracts", "callback"],
   ["marshal", "thunk_pool", "upcall", "outgoing"],
   ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],

@@ -64,7 +64,7 @@ export function isLive(id: number): boolean {
 }
 
 /** What is alive in this isolate: the counts of `stats()` that a test file leaves as it found them. */
-export function alive(): { handles: number; callbacks: number; libraries: number; thunksInUse: number } {
-  const { handles, callbacks, libraries, thunksInUse } = stats();
-  return { handles, callbacks, libraries, thunksInUse };
+export function alive(): Record<"handles" | "callbacks" | "memories" | "pins" | "libraries" | "thunksInUse", number> {
+  const { handles, callbacks, memories, pins, libraries, thunksInUse } = stats();
+  return { handles, callbacks, memories, pins, libraries, thunksInUse };
 }

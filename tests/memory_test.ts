@@ -1,8 +1,19 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
-import { cstringAt, dlopen, NativeMemory, type Pointer, pointerFrom, pointerValue } from "@belay/ffi";
+import {
+  configure,
+  cstringAt,
+  dlopen,
+  MemoryFreedError,
+  NativeMemory,
+  type Pointer,
+  pointerFrom,
+  pointerValue,
+  type Report,
+  stats,
+} from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { alive } from "./gc.ts";
+import { alive, collectUntil } from "./gc.ts";
 
 const before = alive();
 const library = dlopen(testLibrary, {
@@ -29,6 +40,307 @@ function present(pointer: Pointer | null): Pointer {
 }
 
 const outside: readonly number[] = [-1, -0.5, 0.5, 1.5, NaN, Infinity, -Infinity, 2 ** 53, 2 ** 53 - 1];
+
+/** Every scalar type: its width, the least and the largest value, what doesn't fit, and its accessors. */
+const scalars: readonly {
+  readonly type: string;
+  readonly width: number;
+  readonly values: readonly unknown[];
+  readonly refused: readonly unknown[];
+  readonly get: (memory: NativeMemory, byteOffset: number) => unknown;
+  readonly set: (memory: NativeMemory, byteOffset: number, value: never) => void;
+  readonly read: (view: DataView, byteOffset: number) => unknown;
+}[] = [
+  integer("i8", 1, -128, 127, (m, o) => m.getI8(o), (m, o, v) => m.setI8(o, v), (d, o) => d.getInt8(o)),
+  integer("u8", 1, 0, 255, (m, o) => m.getU8(o), (m, o, v) => m.setU8(o, v), (d, o) => d.getUint8(o)),
+  integer("i16", 2, -32768, 32767, (m, o) => m.getI16(o), (m, o, v) => m.setI16(o, v), (d, o) => d.getInt16(o, true)),
+  integer("u16", 2, 0, 65535, (m, o) => m.getU16(o), (m, o, v) => m.setU16(o, v), (d, o) => d.getUint16(o, true)),
+  integer(
+    "i32",
+    4,
+    -(2 ** 31),
+    2 ** 31 - 1,
+    (m, o) => m.getI32(o),
+    (m, o, v) => m.setI32(o, v),
+    (d, o) => d.getInt32(o, true),
+  ),
+  integer("u32", 4, 0, 2 ** 32 - 1, (m, o) => m.getU32(o), (m, o, v) => m.setU32(o, v), (d, o) => d.getUint32(o, true)),
+  {
+    type: "i64",
+    width: 8,
+    values: [-(2n ** 63n), -1n, 0n, 2n ** 63n - 1n],
+    refused: [2n ** 63n, -(2n ** 63n) - 1n, 0.5, 2 ** 53, "1", null, undefined],
+    get: (memory, byteOffset) => memory.getI64(byteOffset),
+    set: (memory, byteOffset, value) => memory.setI64(byteOffset, value),
+    read: (view, byteOffset) => view.getBigInt64(byteOffset, true),
+  },
+  {
+    type: "u64",
+    width: 8,
+    values: [0n, 1n, 2n ** 63n, 2n ** 64n - 1n],
+    refused: [-1n, 2n ** 64n, -1, 0.5, "1", null, undefined],
+    get: (memory, byteOffset) => memory.getU64(byteOffset),
+    set: (memory, byteOffset, value) => memory.setU64(byteOffset, value),
+    read: (view, byteOffset) => view.getBigUint64(byteOffset, true),
+  },
+  {
+    type: "f32",
+    width: 4,
+    values: [0, -0, 1.5, -Infinity, NaN, Math.fround(3.4e38)],
+    refused: [1n, "1", null, undefined],
+    get: (memory, byteOffset) => memory.getF32(byteOffset),
+    set: (memory, byteOffset, value) => memory.setF32(byteOffset, value),
+    read: (view, byteOffset) => view.getFloat32(byteOffset, true),
+  },
+  {
+    type: "f64",
+    width: 8,
+    values: [0, -0, 0.1, Infinity, NaN, Number.MIN_VALUE, Number.MAX_VALUE],
+    refused: [1n, "1", null, undefined],
+    get: (memory, byteOffset) => memory.getF64(byteOffset),
+    set: (memory, byteOffset, value) => memory.setF64(byteOffset, value),
+    read: (view, byteOffset) => view.getFloat64(byteOffset, true),
+  },
+  {
+    type: "bool",
+    width: 1,
+    values: [true, false],
+    refused: [1, 0, null, undefined, "true"],
+    get: (memory, byteOffset) => memory.getBool(byteOffset),
+    set: (memory, byteOffset, value) => memory.setBool(byteOffset, value),
+    read: (view, byteOffset) => view.getUint8(byteOffset) !== 0,
+  },
+];
+
+function integer(
+  type: string,
+  width: number,
+  least: number,
+  most: number,
+  get: (memory: NativeMemory, byteOffset: number) => unknown,
+  set: (memory: NativeMemory, byteOffset: number, value: number) => void,
+  read: (view: DataView, byteOffset: number) => unknown,
+): (typeof scalars)[number] {
+  return {
+    type,
+    width,
+    values: [least, 0, 1, most],
+    refused: [least - 1, most + 1, 0.5, NaN, 1n, "1", null, undefined],
+    get,
+    set: set as (memory: NativeMemory, byteOffset: number, value: never) => void,
+    read,
+  };
+}
+
+describe("NativeMemory of its own", () => {
+  for (const { type, width, values, refused, get, set, read } of scalars) {
+    it(`has ${type} at every offset, at first and once it is mapped`, () => {
+      using memory = NativeMemory.alloc(width + 16);
+      // The first accesses go through the core, later ones don't.
+      for (let round = 0; round < 4; round++) {
+        for (let byteOffset = 0; byteOffset <= 16; byteOffset++) {
+          for (const value of values) {
+            memory.fill(0x55);
+            set(memory, byteOffset, value as never);
+            assertStrictEquals(get(memory, byteOffset), value);
+            const bytes = memory.bytes();
+            assertStrictEquals(read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), byteOffset), value);
+            const others = bytes.filter((_, index) => index < byteOffset || index >= byteOffset + width);
+            assert(others.every((byte) => byte === 0x55), "wrote beside the value");
+          }
+        }
+      }
+      memory.fill(0x55);
+      for (const value of refused) {
+        for (let i = 0; i < 20; i++) assertThrows(() => set(memory, 0, value as never), Error, `(${type}) must be`);
+      }
+      assert(memory.bytes().every((byte) => byte === 0x55));
+    });
+
+    it(`has no ${type} outside the bounds, or once it is freed`, () => {
+      const memory = NativeMemory.alloc(width + 1);
+      for (let i = 0; i < 40; i++) {
+        for (const byteOffset of [...outside, 2, width + 1]) {
+          assertThrows(() => get(memory, byteOffset), RangeError, "Cannot reach");
+          assertThrows(() => set(memory, byteOffset, values[0] as never), RangeError, "Cannot reach");
+        }
+        get(memory, 1);
+      }
+      memory.free();
+      assertThrows(() => get(memory, 0), MemoryFreedError);
+      assertThrows(() => set(memory, 0, values[0] as never), MemoryFreedError);
+    });
+  }
+
+  it("has pointers, and null for NULL", () => {
+    using memory = NativeMemory.alloc(16);
+    for (let i = 0; i < 40; i++) {
+      memory.setPointer(0, memory.pointer);
+      assertStrictEquals(memory.getPointer(0), memory.pointer);
+      assertStrictEquals(memory.getPointer(8), null);
+      memory.setPointer(0, null);
+      assertStrictEquals(memory.getPointer(0), null);
+    }
+  });
+
+  it("is aligned as asked, and zeroes unless asked otherwise", () => {
+    for (const align of [1, 2, 16, 64, 4096, 2 ** 20]) {
+      for (const byteLength of [0, 1, 17, 5000]) {
+        using memory = NativeMemory.alloc(byteLength, { align });
+        assertStrictEquals(pointerValue(memory.pointer) % BigInt(align), 0n);
+        assertStrictEquals(memory.byteLength, byteLength);
+        assert(memory.bytes().every((byte) => byte === 0));
+        memory.fill(0xff);
+      }
+    }
+    using memory = NativeMemory.alloc(100, { zero: false });
+    memory.fill(1);
+    for (const align of [0, 3, -1, 0.5, 2 ** 21, NaN]) {
+      assertThrows(() => NativeMemory.alloc(1, { align }), RangeError, "align");
+    }
+    for (const byteLength of outside.slice(0, 8)) {
+      assertThrows(() => NativeMemory.alloc(byteLength), RangeError, "whole number");
+    }
+    assertThrows(() => NativeMemory.alloc(2 ** 52), RangeError, `there are no ${2 ** 52} bytes`);
+  });
+
+  it("is seen by C, and sees what C writes", () => {
+    using libc = dlopen(testLibrary, {
+      sum_bytes: { parameters: ["pointer", "usize"], result: "u64" },
+    });
+    using memory = NativeMemory.alloc(10);
+    memory.copyFrom(Uint8Array.of(1, 2, 3), 7);
+    assertStrictEquals(libc.symbols.sum_bytes(memory.pointer, 10), 6n);
+    memory.bytes()[0] = 100;
+    assertStrictEquals(libc.symbols.sum_bytes(memory.pointer, 10), 106n);
+  });
+
+  it("can be freed, once: nothing reaches it any more, and what bytes() gave has no length", () => {
+    const { memories } = stats();
+    const memory = NativeMemory.alloc(64);
+    assertStrictEquals(stats().memories, memories + 1);
+    const part = memory.subarray(8, 24);
+    const partOfPart = part.subarray(4, 8);
+    partOfPart.setU32(0, 0x01020304);
+    assertStrictEquals(memory.getU32(12), 0x01020304);
+    const arrays = [memory.bytes(), part.bytes(), partOfPart.bytes(1, 2)];
+    assertEquals(arrays.map(({ length }) => length), [64, 16, 2]);
+    assertEquals([...arrays[2]], [3, 2]);
+    assertThrows(() => part.free(), TypeError, "free the whole");
+    assert(!part.freed);
+    memory.free();
+    memory.free();
+    assertStrictEquals(stats().memories, memories);
+    assertEquals(arrays.map(({ length }) => length), [0, 0, 0]);
+    for (const each of [memory, part, partOfPart]) {
+      assert(each.freed);
+      assertThrows(() => each.bytes(), MemoryFreedError);
+      assertThrows(() => each.subarray(0), MemoryFreedError);
+      assertThrows(() => each.copyTo(new Uint8Array(1)), MemoryFreedError);
+      assertThrows(() => each.copyFrom(new Uint8Array(1)), MemoryFreedError);
+      assertThrows(() => each.fill(0), MemoryFreedError);
+      assertThrows(() => each.text(), MemoryFreedError);
+      assertThrows(() => each.cstring(), MemoryFreedError);
+    }
+  });
+
+  it("that is borrowed is left to C when it is freed here", () => {
+    const bytes = zeroes(4).fill(7);
+    const memory = known(bytes);
+    const array = memory.bytes();
+    assertStrictEquals(array[0], 7);
+    memory.free();
+    assertStrictEquals(array.length, 0);
+    assertThrows(() => memory.getU8(0), MemoryFreedError);
+    assertEquals([...bytes], [7, 7, 7, 7]);
+  });
+
+  it("that is adopted is freed by what was given for that, once", () => {
+    const freed: Pointer[] = [];
+    const bytes = zeroes(4);
+    const pointer = present(symbols.addressOf(bytes));
+    {
+      using memory = NativeMemory.adopt(pointer, 4, (which) => freed.push(which));
+      memory.setU8(0, 9);
+      memory.free();
+    }
+    assertEquals(freed, [pointer]);
+    assertStrictEquals(bytes[0], 9);
+    assertThrows(() => NativeMemory.adopt(pointer, 4, null as never), TypeError, "free must be a function");
+    assertThrows(() => NativeMemory.adopt(null as never, 4, () => {}), TypeError, "not null");
+  });
+
+  it("is freed when it can't be reached any more, and a leak then", async () => {
+    const reports: Report[] = [];
+    configure({ trackLeaks: true, onReport: (report) => void reports.push(report) });
+    try {
+      const { memories } = stats();
+      (() => NativeMemory.alloc(123).setU8(0, 1))();
+      assert(await collectUntil(() => stats().memories === memories), "was not freed");
+      assert(reports.some(({ kind, message }) => kind === "leak" && message.includes('memory "123 bytes"')));
+    } finally {
+      configure({ trackLeaks: false, onReport: undefined });
+    }
+  });
+
+  it("stays while a part of it, or what bytes() gave, can be reached", async () => {
+    let frees = 0;
+    const backing = zeroes(64);
+    const pointer = present(symbols.addressOf(backing));
+    const adopt = (): NativeMemory => NativeMemory.adopt(pointer, 64, () => void (frees += 1));
+    const kept: { part: NativeMemory | undefined; bytes: Uint8Array | undefined } = {
+      part: adopt().subarray(8, 16),
+      bytes: adopt().bytes(8, 8),
+    };
+    (() => adopt().bytes())();
+    assert(await collectUntil(() => frees > 0), "what nobody holds was not freed");
+    assert(!await collectUntil(() => frees > 1, 10), "was freed too soon");
+    kept.bytes?.fill(1);
+    kept.part?.setU8(0, 2);
+    assertEquals([...backing.subarray(7, 18)], [0, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
+    kept.part = undefined;
+    kept.bytes = undefined;
+    assert(await collectUntil(() => frees === 3), "was not freed");
+  });
+
+  it("copies, fills and reads strings in its bounds", () => {
+    using memory = NativeMemory.alloc(32);
+    assertStrictEquals(memory.setCstring(4, "grüß"), 7);
+    assertStrictEquals(memory.cstring(4), "grüß");
+    assertStrictEquals(memory.subarray(4, 10).text(), "grüß");
+    assertThrows(() => memory.subarray(4, 10).cstring(), RangeError, "no zero ends it");
+    assertThrows(() => memory.setCstring(26, "grüß"), RangeError, "Cannot reach 7 bytes at offset 26");
+    memory.fill(0x41, 0, 3);
+    assertStrictEquals(memory.cstring(), "AAA");
+    memory.fill(0x42, 30);
+    assertEquals([...memory.bytes(28)], [0, 0, 0x42, 0x42]);
+    for (const value of [-1, 256, 0.5, "1"]) assertThrows(() => memory.fill(value as number), Error, "from 0 to 255");
+    assertStrictEquals(memory.subarray(32).byteLength, 0);
+    assertThrows(() => memory.subarray(2, 1), RangeError);
+  });
+
+  it("may be larger than 4 GiB: its last byte, and numbers across its windows", () => {
+    const byteLength = 2 ** 32 + 1;
+    using memory = NativeMemory.alloc(byteLength);
+    memory.setU8(byteLength - 1, 42);
+    assertStrictEquals(memory.getU8(byteLength - 1), 42);
+    for (const byteOffset of [2 ** 30 - 4, 2 ** 31 - 1, 2 ** 32 - 8]) {
+      for (let i = 0; i < 20; i++) {
+        memory.setF64(byteOffset, 0.1);
+        assertStrictEquals(memory.getF64(byteOffset), 0.1);
+      }
+      const source = Uint8Array.from({ length: 20 }, (_, index) => index);
+      memory.copyFrom(source.subarray(0, 15), byteOffset - 8);
+      const target = new Uint8Array(15);
+      memory.copyTo(target, byteOffset - 8);
+      assertEquals(target, source.subarray(0, 15));
+      assertEquals([...memory.bytes(byteOffset - 8, 15)], [...target]);
+    }
+    const last = memory.subarray(byteLength - 1);
+    assertEquals([last.byteLength, last.getU8(0), last.bytes()[0]], [1, 42, 42]);
+    assertThrows(() => memory.getU8(byteLength), RangeError);
+  });
+});
 
 describe("NativeMemory", () => {
   afterAll(() => library.close());
@@ -112,9 +424,11 @@ describe("NativeMemory", () => {
     const bytes = zeroes(8).fill(0xaa);
     const memory = known(bytes);
     for (const value of [-1n, 2n ** 64n, -(2n ** 64n)]) {
-      assertThrows(() => memory.setU64(0, value), RangeError, `Cannot write ${value}: it does not fit into a u64`);
+      assertThrows(() => memory.setU64(0, value), RangeError, "the value (u64) must be a bigint");
     }
-    assertThrows(() => memory.setU64(0, 1 as unknown as bigint), TypeError);
+    for (const value of ["1", 1.5, null, undefined]) {
+      assertThrows(() => memory.setU64(0, value as unknown as bigint), TypeError, "the value (u64) must be a bigint");
+    }
     assertEquals(bytes, zeroes(8).fill(0xaa));
   });
 
@@ -149,6 +463,9 @@ describe("NativeMemory", () => {
       [8, (byteOffset) => memory.getF64(byteOffset)],
       [8, (byteOffset) => memory.getPointer(byteOffset)],
       [3, (byteOffset) => memory.copyTo(new Uint8Array(3), byteOffset)],
+      [3, (byteOffset) => memory.copyFrom(new Uint8Array(3).fill(0xaa), byteOffset)],
+      [3, (byteOffset) => memory.fill(0xaa, byteOffset, 3)],
+      [3, (byteOffset) => memory.bytes(byteOffset, 3)],
     ];
     for (const [byteLength, access] of accessors) {
       for (const byteOffset of [...outside, 16, 16 - byteLength + 1]) {
@@ -159,7 +476,7 @@ describe("NativeMemory", () => {
         );
       }
       for (const wrong of ["0", 0n, null, undefined, {}]) {
-        if (byteLength === 3 && wrong === undefined) continue;
+        if (byteLength === 3 && (wrong === undefined || wrong === "0" || wrong === 0n)) continue;
         assertThrows(() => access(wrong as unknown as number), RangeError, "Cannot reach");
       }
     }

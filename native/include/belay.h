@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 5
+#define BELAY_ABI_VERSION 6
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -304,8 +304,22 @@ int64_t belay_load_i64(const void *base, double byte_offset);
 uint64_t belay_load_u64(const void *base, double byte_offset);
 float belay_load_f32(const void *base, double byte_offset);
 double belay_load_f64(const void *base, double byte_offset);
+void belay_store_i8(void *base, double byte_offset, int8_t value);
+void belay_store_u8(void *base, double byte_offset, uint8_t value);
+void belay_store_i16(void *base, double byte_offset, int16_t value);
+void belay_store_u16(void *base, double byte_offset, uint16_t value);
+void belay_store_i32(void *base, double byte_offset, int32_t value);
+void belay_store_u32(void *base, double byte_offset, uint32_t value);
+void belay_store_i64(void *base, double byte_offset, int64_t value);
 void belay_store_u64(void *base, double byte_offset, uint64_t value);
-void belay_memory_copy(void *target, const void *base, double byte_offset, double byte_length);
+void belay_store_f32(void *base, double byte_offset, float value);
+void belay_store_f64(void *base, double byte_offset, double value);
+
+/* Memory for `byte_length` bytes, a whole number, at a multiple of `align`, a power of two; zeroes if `zero`. Even for no
+ * bytes it is an address of its own. NULL: there is none. */
+void *belay_memory_allocate(double byte_length, uint32_t align, bool zero);
+/* Gives back what belay_memory_allocate gave. From any thread. */
+void belay_memory_release(void *memory);
 
 #ifdef __cplusplus
 }

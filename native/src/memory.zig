@@ -2,6 +2,7 @@
 //! one 64-bit number that every runtime passes without making an object of it.
 
 const std = @import("std");
+const builtin = @import("builtin");
 
 pub fn load(comptime T: type) fn (base: [*]const u8, byte_offset: f64) callconv(.c) T {
     return struct {
@@ -14,12 +15,6 @@ pub fn load(comptime T: type) fn (base: [*]const u8, byte_offset: f64) callconv(
     }.read;
 }
 
-pub fn copy(target: [*]u8, base: [*]const u8, byte_offset: f64, byte_length: f64) callconv(.c) void {
-    const offset: usize = @intFromFloat(byte_offset);
-    const length: usize = @intFromFloat(byte_length);
-    @memcpy(target[0..length], base[offset..][0..length]);
-}
-
 pub fn store(comptime T: type) fn (base: [*]u8, byte_offset: f64, value: T) callconv(.c) void {
     return struct {
         fn write(base: [*]u8, byte_offset: f64, value: T) callconv(.c) void {
@@ -27,6 +22,40 @@ pub fn store(comptime T: type) fn (base: [*]u8, byte_offset: f64, value: T) call
             @memcpy(base[offset..][0..@sizeOf(T)], std.mem.asBytes(&value));
         }
     }.write;
+}
+
+const windows = struct {
+    extern "c" fn _aligned_malloc(byte_length: usize, alignment: usize) callconv(.c) ?[*]u8;
+    extern "c" fn _aligned_free(memory: ?*anyopaque) callconv(.c) void;
+};
+
+const posix = struct {
+    extern "c" fn posix_memalign(memory: *?*anyopaque, alignment: usize, byte_length: usize) callconv(.c) c_int;
+};
+
+/// What `malloc` gives is aligned for this.
+const usual_alignment = 16;
+
+pub fn allocate(byte_length: f64, alignment: u32, zero: bool) callconv(.c) ?[*]u8 {
+    const length: usize = @max(1, @as(usize, @intFromFloat(byte_length)));
+    // Pages from the system are zeroes, and take no memory until they are written.
+    if (builtin.os.tag != .windows and alignment <= usual_alignment) {
+        const made = if (zero) std.c.calloc(1, length) else std.c.malloc(length);
+        return @ptrCast(made);
+    }
+    const memory: [*]u8 = if (builtin.os.tag == .windows)
+        windows._aligned_malloc(length, @max(alignment, usual_alignment)) orelse return null
+    else blk: {
+        var made: ?*anyopaque = null;
+        if (posix.posix_memalign(&made, alignment, length) != 0) return null;
+        break :blk @ptrCast(made.?);
+    };
+    if (zero) @memset(memory[0..length], 0);
+    return memory;
+}
+
+pub fn release(memory: ?*anyopaque) callconv(.c) void {
+    if (builtin.os.tag == .windows) windows._aligned_free(memory) else std.c.free(memory);
 }
 
 test "store writes at any byte offset, just its own width" {
@@ -42,9 +71,16 @@ test "load reads at any byte offset, at its own width" {
     try std.testing.expectEqual(@as(u64, 0x0807060504030201), load(u64)(&bytes, 1));
 }
 
-test "copy copies just what it was asked for" {
-    const bytes = [_]u8{ 1, 2, 3, 4 };
-    var target: [4]u8 = @splat(0);
-    copy(&target, &bytes, 1, 2);
-    try std.testing.expectEqualSlices(u8, &.{ 2, 3, 0, 0 }, &target);
+test "memory is aligned, zeroed if asked for, and given back" {
+    for ([_]u32{ 1, 8, 16, 64, 4096, 1 << 20 }) |alignment| {
+        for ([_]f64{ 0, 1, 100, 5000 }) |byte_length| {
+            const made = allocate(byte_length, alignment, true).?;
+            defer release(made);
+            try std.testing.expectEqual(@as(usize, 0), @intFromPtr(made) % alignment);
+            const bytes = made[0..@intFromFloat(byte_length)];
+            for (bytes) |byte| try std.testing.expectEqual(@as(u8, 0), byte);
+            @memset(bytes, 0xff);
+        }
+    }
+    try std.testing.expectEqual(@as(?[*]u8, null), allocate(1 << 62, 16, false));
 }

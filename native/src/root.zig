@@ -13,7 +13,7 @@ const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Words = isolates.Words;
 
-pub const abi_version = 5;
+pub const abi_version = 6;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
@@ -133,10 +133,21 @@ pub const belay_load_i64 = memory.load(i64);
 pub const belay_load_u64 = memory.load(u64);
 pub const belay_load_f32 = memory.load(f32);
 pub const belay_load_f64 = memory.load(f64);
+pub const belay_store_i8 = memory.store(i8);
+pub const belay_store_u8 = memory.store(u8);
+pub const belay_store_i16 = memory.store(i16);
+pub const belay_store_u16 = memory.store(u16);
+pub const belay_store_i32 = memory.store(i32);
+pub const belay_store_u32 = memory.store(u32);
+pub const belay_store_i64 = memory.store(i64);
 pub const belay_store_u64 = memory.store(u64);
-pub const belay_memory_copy = memory.copy;
+pub const belay_store_f32 = memory.store(f32);
+pub const belay_store_f64 = memory.store(f64);
+pub const belay_memory_allocate = memory.allocate;
+pub const belay_memory_release = memory.release;
 
 comptime {
+    @setEvalBranchQuota(100_000);
     for (@typeInfo(@This()).@"struct".decls) |declaration| {
         const generated = std.mem.startsWith(u8, declaration.name, "belay_load_") or
             std.mem.startsWith(u8, declaration.name, "belay_store_") or

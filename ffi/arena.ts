@@ -1,0 +1,72 @@
+/**
+ * Memory, and what else is made with it, that is released together.
+ *
+ * @module
+ */
+
+import { zeroTerminated } from "./core.ts";
+import { type AllocOptions, NativeMemory } from "./memory.ts";
+import { type Pin, pin } from "./pin.ts";
+import { Scope } from "./scope.ts";
+import type { BufferSource } from "./types.ts";
+
+const pointerByteLength = 8;
+
+/**
+ * A {@linkcode Scope} that allocates, too: memory and strings for C, which are freed in their turn with the handles,
+ * callbacks and whatever else it made, last made first.
+ *
+ * ```ts
+ * import { Arena, dlopen } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   strlen: { parameters: ["pointer"], result: "usize" },
+ * });
+ * using arena = new Arena();
+ * const text = arena.cstring("belay");
+ * const pointers = arena.cstrings(["a", "b"]); // char **
+ * assert(libc.symbols.strlen(text.pointer) === 5n);
+ * assert(pointers.getPointer(16) === null);
+ * ```
+ */
+export class Arena extends Scope {
+  /** As {@linkcode NativeMemory.alloc}. @throws {ReferenceError} When the arena was disposed of; nothing is made then. */
+  alloc(byteLength: number, options?: AllocOptions): NativeMemory {
+    this.check();
+    return this.use(NativeMemory.alloc(byteLength, options));
+  }
+
+  /**
+   * A string as UTF-8 with a zero at its end.
+   *
+   * @throws {TypeError} When it contains a NUL character.
+   * @throws {ReferenceError} When the arena was disposed of.
+   */
+  cstring(text: string): NativeMemory {
+    const bytes = zeroTerminated(text);
+    const memory = this.alloc(bytes.length, { align: 1, zero: false });
+    memory.copyFrom(bytes);
+    return memory;
+  }
+
+  /**
+   * A `char **`: pointers to strings as {@linkcode Arena.cstring} makes them, and NULL at the end.
+   *
+   * @throws {TypeError} When one contains a NUL character.
+   * @throws {ReferenceError} When the arena was disposed of.
+   */
+  cstrings(texts: readonly string[]): NativeMemory {
+    const memory = this.alloc(pointerByteLength * (texts.length + 1));
+    for (const [index, text] of texts.entries()) {
+      memory.setPointer(pointerByteLength * index, this.cstring(text).pointer);
+    }
+    return memory;
+  }
+
+  /** As {@linkcode pin}. @throws {ReferenceError} When the arena was disposed of. */
+  pin(buffer: BufferSource): Pin {
+    this.check();
+    return this.use(pin(buffer));
+  }
+}

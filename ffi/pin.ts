@@ -1,0 +1,112 @@
+/**
+ * JavaScript's memory at an address that C may keep.
+ *
+ * @module
+ */
+
+import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
+import { PointerRuleError } from "./errors.ts";
+import { asView, nullable } from "./helpers.ts";
+import { reportLeak } from "./report.ts";
+import { backend } from "./runtime.ts";
+import { track, untrack } from "./tracking.ts";
+import type { BufferSource, Pointer } from "./types.ts";
+
+/** How many pins of this isolate hold something. */
+export const pinCounts = { live: 0 };
+
+/** What a pin holds. */
+interface Held {
+  readonly view: ArrayBufferView;
+  readonly token: number;
+}
+
+/**
+ * A buffer of JavaScript's that stays where it is, for C to keep a pointer to it; {@linkcode pin} gives it.
+ */
+export class Pin {
+  /** How many bytes are pinned. */
+  readonly byteLength: number;
+  #held: Held | undefined;
+  readonly #pointer: Pointer;
+  readonly #cleanup: Cleanup;
+
+  /** Made by {@linkcode pin}. */
+  constructor(view: ArrayBufferView) {
+    this.byteLength = view.byteLength;
+    this.#pointer = nullable(backend().viewAddress(view)) as Pointer;
+    this.#held = { view, token: track("pin", `${view.byteLength} bytes`) };
+    this.#cleanup = addCheckedCleanup(this, dropped, this.#held);
+    pinCounts.live += 1;
+  }
+
+  /**
+   * Where the buffer is, until it is unpinned.
+   *
+   * @throws {PointerRuleError} When it has been unpinned, or the buffer was transferred meanwhile.
+   */
+  get pointer(): Pointer {
+    if (this.#held === undefined) {
+      throw new PointerRuleError("a pin's pointer is used until it is unpinned, and no longer");
+    }
+    if ((this.#held.view.buffer as ArrayBuffer).detached === true) {
+      throw new PointerRuleError("a buffer is not transferred while it is pinned");
+    }
+    return this.#pointer;
+  }
+
+  /** Whether it has been unpinned. */
+  get disposed(): boolean {
+    return this.#held === undefined;
+  }
+
+  /** Lets the buffer go: C may not use the pointer any more. Doing it again does nothing. */
+  unpin(): void {
+    if (this.#held === undefined) return;
+    this.#cleanup.stop();
+    untrack(this.#held.token);
+    this.#held = undefined;
+    pinCounts.live -= 1;
+  }
+
+  /** As {@linkcode Pin.unpin}. */
+  [Symbol.dispose](): void {
+    this.unpin();
+  }
+}
+
+/** A pin that nobody holds, and that was not unpinned. */
+function dropped({ token }: Held): void {
+  pinCounts.live -= 1;
+  reportLeak(untrack(token), "unpinned");
+}
+
+/**
+ * Keeps a buffer where it is, so that C may keep a pointer to it, after Go's `runtime.Pinner`. A buffer may have several
+ * pins; each counts.
+ *
+ * *Ownership:* the buffer is held until it is unpinned. A pin that is dropped is released after a garbage collection, and
+ * reported as a leak where these are tracked: a pointer in C doesn't count.
+ *
+ * *Threads:* C's threads may read and write the memory meanwhile, as JavaScript does, with nothing in between.
+ *
+ * ```ts
+ * import { pin } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * const samples = new Float32Array(4);
+ * using pinned = pin(samples);
+ * assert(pinned.byteLength === 16);
+ * // C may keep pinned.pointer until here.
+ * ```
+ *
+ * @throws {TypeError} When it is no `ArrayBuffer` of fixed length that is not detached, nor a view of one.
+ * @see https://pkg.go.dev/runtime#Pinner
+ */
+export function pin(buffer: BufferSource): Pin {
+  const view = asView(buffer);
+  if (view === undefined) {
+    throw new TypeError("Cannot pin: expected an ArrayBuffer of fixed length that is not detached, or a view of one");
+  }
+  return new Pin(view);
+}
