@@ -7,7 +7,7 @@
 import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
-import { allocate, loads, type LoadType, release, stores, type StoreType } from "./core_memory.ts";
+import { allocate, loads, release, stores, type StoreType } from "./core_memory.ts";
 import { MemoryFreedError } from "./errors.ts";
 import { addressOf } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
