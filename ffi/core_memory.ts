@@ -6,6 +6,7 @@
 
 import type { Address, NativeFunctionObject } from "./backend.ts";
 import { coreFunctions, isNull, signature } from "./core.ts";
+import { backend } from "./runtime.ts";
 
 /** The scalar types that the core reads from memory. */
 export type LoadType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32" | "i64" | "u64" | "f32" | "f64" | "address";
@@ -40,6 +41,12 @@ const storeFunctions = coreFunctions({
   f64: signature("belay_store_f64", ["address", "f64", "f64"], "void"),
 });
 
+const copies = coreFunctions({
+  out: signature("belay_memory_copy", ["view", "f64", "address", "f64", "f64"], "void"),
+  in: signature("belay_memory_copy", ["address", "f64", "view", "f64", "f64"], "void"),
+  fill: signature("belay_memory_fill", ["address", "f64", "u8", "f64"], "void"),
+});
+
 const allocations = coreFunctions({
   allocate: signature("belay_memory_allocate", ["f64", "u32", "bool"], "address"),
   release: signature("belay_memory_release", ["address"], "void"),
@@ -53,6 +60,21 @@ export function loads(): Readonly<Record<LoadType, NativeFunctionObject>> {
 /** What writes each type, at a byte offset from an address. */
 export function stores(): Readonly<Record<StoreType, NativeFunctionObject>> {
   return storeFunctions();
+}
+
+/** Copies bytes out of C's memory. */
+export function copyOut(target: Uint8Array, base: Address, byteOffset: number): void {
+  copies().out(backend().hold(target), 0, base, byteOffset, target.byteLength);
+}
+
+/** Copies bytes into C's memory. */
+export function copyIn(base: Address, byteOffset: number, source: Uint8Array): void {
+  copies().in(base, byteOffset, backend().hold(source), 0, source.byteLength);
+}
+
+/** Sets bytes of C's memory. */
+export function fill(base: Address, byteOffset: number, value: number, byteLength: number): void {
+  copies().fill(base, byteOffset, value, byteLength);
 }
 
 /** Memory for so many bytes, at an address that is a multiple of `align`, a power of two; `null` when there is none. */

@@ -7,9 +7,9 @@
 import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
-import { allocate, loads, release, stores, type StoreType } from "./core_memory.ts";
+import { allocate, copyIn, copyOut, fill, loads, release, stores, type StoreType } from "./core_memory.ts";
 import { MemoryFreedError } from "./errors.ts";
-import { addressOf } from "./helpers.ts";
+import { addressOf, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 import { reportLeak } from "./report.ts";
@@ -38,27 +38,20 @@ interface Held {
   readonly token: number;
 }
 
-/** A piece of memory, which the parts of it share. */
+/** What a piece of memory and its parts share: made when it is mapped, divided or to be freed. */
 class Block {
   freed = false;
   cleanup: Cleanup | undefined;
   held: Held | undefined;
-  readonly address: Address;
+  readonly #address: Address;
   readonly #byteLength: number;
   #windows: (DataView<ArrayBuffer> | undefined)[] | undefined;
   /** Further buffers that were given away. */
   #buffers: ArrayBuffer[] | undefined;
-  #accesses = 0;
 
   constructor(address: Address, byteLength: number) {
-    this.address = address;
+    this.#address = address;
     this.#byteLength = byteLength;
-  }
-
-  /** Whether it is worth mapping by now. */
-  isWorthMapping(): boolean {
-    this.#accesses += 1;
-    return this.#accesses > accessesBeforeMapping;
   }
 
   /** The window that a byte is in. */
@@ -86,7 +79,7 @@ class Block {
   }
 
   #map(byteOffset: number, byteLength: number): ArrayBuffer {
-    const buffer = backend().map(plus(this.address, byteOffset), byteLength);
+    const buffer = backend().map(plus(this.#address, byteOffset), byteLength);
     // Who holds the buffer holds the memory.
     blockOf.set(buffer, this);
     return buffer;
@@ -169,14 +162,15 @@ export class NativeMemory {
   readonly pointer: Pointer;
   /** Its length in bytes. */
   readonly byteLength: number;
-  readonly #block: Block;
+  #block: Block | undefined;
   /** Where in the block it begins. */
   readonly #start: number;
   readonly #isPart: boolean;
   /** All of it, once it is mapped, where it is within one window. */
   #view: DataView<ArrayBuffer> | undefined;
+  #accesses = 0;
 
-  private constructor(pointer: Pointer, byteLength: number, block: Block, start: number, isPart: boolean) {
+  private constructor(pointer: Pointer, byteLength: number, block: Block | undefined, start: number, isPart: boolean) {
     this.pointer = pointer;
     this.byteLength = byteLength;
     this.#block = block;
@@ -209,7 +203,7 @@ export class NativeMemory {
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
     checkPointer("borrow", pointer);
     checkLength("borrow", byteLength);
-    return new NativeMemory(pointer, byteLength, new Block(addressOf(pointer), byteLength), 0, false);
+    return new NativeMemory(pointer, byteLength, undefined, 0, false);
   }
 
   /**
@@ -259,7 +253,7 @@ export class NativeMemory {
 
   /** Whether it has been freed. */
   get freed(): boolean {
-    return this.#block.freed;
+    return this.#block?.freed ?? false;
   }
 
   /**
@@ -270,7 +264,7 @@ export class NativeMemory {
    */
   free(): void {
     if (this.#isPart) throw new TypeError("Cannot free a part of memory: free the whole");
-    this.#block.free();
+    this.#shared().free();
   }
 
   /** As {@linkcode NativeMemory.free}. */
@@ -281,9 +275,9 @@ export class NativeMemory {
   /** The part from one offset up to, not including, another; it is freed with the whole. @throws {RangeError} Outside the bounds. */
   subarray(begin: number, end: number = this.byteLength): NativeMemory {
     const byteLength = end - begin;
-    this.#place(begin, byteLength);
+    this.#check(begin, byteLength);
     const pointer = pointerFrom(pointerValue(this.pointer) + BigInt(begin)) as Pointer;
-    return new NativeMemory(pointer, byteLength, this.#block, this.#start + begin, true);
+    return new NativeMemory(pointer, byteLength, this.#shared(), this.#start + begin, true);
   }
 
   /**
@@ -293,17 +287,20 @@ export class NativeMemory {
    * @throws {RangeError} Outside the bounds, or when the runtime has no array of that length.
    */
   bytes(byteOffset = 0, byteLength: number = this.byteLength - byteOffset): Uint8Array<ArrayBuffer> {
-    return this.#block.bytes(this.#place(byteOffset, byteLength), byteLength);
+    this.#check(byteOffset, byteLength);
+    return this.#shared().bytes(this.#start + byteOffset, byteLength);
   }
 
   /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {RangeError} Outside the bounds. */
   copyTo(target: Uint8Array, byteOffset = 0): void {
-    this.#each(byteOffset, target.byteLength, (bytes, done) => target.set(bytes, done));
+    this.#check(byteOffset, target.byteLength);
+    if (target.byteLength > 0) copyOut(target, addressOf(this.pointer), byteOffset);
   }
 
   /** Copies all of `source` to a byte offset. @throws {RangeError} Outside the bounds. */
   copyFrom(source: Uint8Array, byteOffset = 0): void {
-    this.#each(byteOffset, source.byteLength, (bytes, done) => bytes.set(source.subarray(done, done + bytes.length)));
+    this.#check(byteOffset, source.byteLength);
+    if (source.byteLength > 0) copyIn(addressOf(this.pointer), byteOffset, source);
   }
 
   /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
@@ -311,7 +308,8 @@ export class NativeMemory {
     if (typeof value !== "number" || (value & 0xff) !== value) {
       throw mismatch("u8", value, "Cannot fill memory: the value");
     }
-    this.#each(byteOffset, byteLength, (bytes) => void bytes.fill(value));
+    this.#check(byteOffset, byteLength);
+    fill(addressOf(this.pointer), byteOffset, value, byteLength);
   }
 
   /** Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD. */
@@ -581,7 +579,10 @@ export class NativeMemory {
 
   /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
   getPointer(byteOffset: number): Pointer | null {
-    return pointerFrom(this.getU64(byteOffset));
+    if (this.#accesses >= accessesBeforeMapping) return pointerFrom(this.getU64(byteOffset));
+    this.#check(byteOffset, 8);
+    this.#accesses += 1;
+    return nullable(loads().address(addressOf(this.pointer), byteOffset) as Address | null);
   }
 
   /** Writes a pointer to a byte offset. @throws {RangeError} Outside the bounds. */
@@ -589,22 +590,15 @@ export class NativeMemory {
     this.setU64(byteOffset, pointerValue(value));
   }
 
-  /** Has a function called with the bytes from an offset on, in one array or a few, and how many were before them. */
-  #each(byteOffset: number, byteLength: number, use: (bytes: Uint8Array<ArrayBuffer>, done: number) => void): void {
-    const start = this.#place(byteOffset, byteLength);
-    for (let done = 0; done < byteLength;) {
-      const next = Math.min(byteLength - done, windowByteLength - (start + done) % windowByteLength);
-      use(this.#block.bytes(start + done, next), done);
-      done += next;
-    }
+  #shared(): Block {
+    return this.#block ??= new Block(addressOf(this.pointer), this.byteLength);
   }
 
-  /** Where in the block an offset is, if so many bytes are there. */
-  #place(byteOffset: number, byteLength: number): number {
-    if (this.#block.freed) throw new MemoryFreedError();
+  /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
+  #check(byteOffset: number, byteLength: number): void {
+    if (this.#block !== undefined && this.#block.freed) throw new MemoryFreedError();
     const inside = byteOffset >= 0 && byteOffset <= this.byteLength - byteLength && byteLength >= 0;
     if (!inside || !Number.isInteger(byteOffset) || !Number.isInteger(byteLength)) this.#refuse(byteOffset, byteLength);
-    return this.#start + byteOffset;
   }
 
   #refuse(byteOffset: number, byteLength: number): never {
@@ -615,25 +609,28 @@ export class NativeMemory {
 
   #get(type: StoreType, byteOffset: number): unknown {
     const { byteLength, get } = accessors[type];
-    const place = this.#place(byteOffset, byteLength);
-    const window = this.#window(place);
-    return window === undefined ? loads()[type](this.#block.address, place) : get(window, place % windowByteLength);
+    this.#check(byteOffset, byteLength);
+    if (!this.#isWorthMapping()) return loads()[type](addressOf(this.pointer), byteOffset);
+    const place = this.#start + byteOffset;
+    return get(this.#window(place), place % windowByteLength);
   }
 
   #set(type: StoreType, byteOffset: number, value: unknown): void {
     const { byteLength, checked, set } = accessors[type];
-    const place = this.#place(byteOffset, byteLength);
+    this.#check(byteOffset, byteLength);
     const fitting = checked(value) ?? refuse(type, value);
-    const window = this.#window(place);
-    if (window === undefined) stores()[type](this.#block.address, place, fitting);
-    else set(window, place % windowByteLength, fitting as never);
+    if (!this.#isWorthMapping()) return void stores()[type](addressOf(this.pointer), byteOffset, fitting);
+    const place = this.#start + byteOffset;
+    set(this.#window(place), place % windowByteLength, fitting as never);
   }
 
-  /** The window of a place; `undefined` while mapping it is not worth it. */
-  #window(place: number): DataView<ArrayBuffer> | undefined {
-    const block = this.#block;
-    if (!block.isWorthMapping()) return undefined;
-    const window = block.map(place);
+  #isWorthMapping(): boolean {
+    this.#accesses += 1;
+    return this.#accesses > accessesBeforeMapping;
+  }
+
+  #window(place: number): DataView<ArrayBuffer> {
+    const window = this.#shared().map(place);
     if (this.#start + this.byteLength <= windowByteLength) {
       this.#view = new DataView(window.buffer, this.#start, this.byteLength);
     }

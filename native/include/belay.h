@@ -315,6 +315,10 @@ void belay_store_u64(void *base, double byte_offset, uint64_t value);
 void belay_store_f32(void *base, double byte_offset, float value);
 void belay_store_f64(void *base, double byte_offset, double value);
 
+/* They may overlap. */
+void belay_memory_copy(void *target, double target_byte_offset, const void *source, double source_byte_offset, double byte_length);
+void belay_memory_fill(void *base, double byte_offset, uint8_t value, double byte_length);
+
 /* Memory for `byte_length` bytes, a whole number, at a multiple of `align`, a power of two; zeroes if `zero`. Even for no
  * bytes it is an address of its own. NULL: there is none. */
 void *belay_memory_allocate(double byte_length, uint32_t align, bool zero);

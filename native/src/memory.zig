@@ -24,6 +24,20 @@ pub fn store(comptime T: type) fn (base: [*]u8, byte_offset: f64, value: T) call
     }.write;
 }
 
+pub fn copy(target: [*]u8, target_byte_offset: f64, source: [*]const u8, source_byte_offset: f64, byte_length: f64) callconv(.c) void {
+    const to = target + @as(usize, @intFromFloat(target_byte_offset));
+    const from = source + @as(usize, @intFromFloat(source_byte_offset));
+    const length: usize = @intFromFloat(byte_length);
+    // They may overlap.
+    @memmove(to[0..length], from[0..length]);
+}
+
+pub fn fill(base: [*]u8, byte_offset: f64, value: u8, byte_length: f64) callconv(.c) void {
+    const offset: usize = @intFromFloat(byte_offset);
+    const length: usize = @intFromFloat(byte_length);
+    @memset(base[offset..][0..length], value);
+}
+
 const windows = struct {
     extern "c" fn _aligned_malloc(byte_length: usize, alignment: usize) callconv(.c) ?[*]u8;
     extern "c" fn _aligned_free(memory: ?*anyopaque) callconv(.c) void;
@@ -69,6 +83,15 @@ test "load reads at any byte offset, at its own width" {
     try std.testing.expectEqual(@as(i8, -1), load(i8)(&bytes, 0));
     try std.testing.expectEqual(@as(u16, 0x0201), load(u16)(&bytes, 1));
     try std.testing.expectEqual(@as(u64, 0x0807060504030201), load(u64)(&bytes, 1));
+}
+
+test "copy and fill write just what they were asked to" {
+    var bytes = [_]u8{ 1, 2, 3, 4, 5, 6 };
+    copy(&bytes, 1, &bytes, 0, 3);
+    try std.testing.expectEqualSlices(u8, &.{ 1, 1, 2, 3, 5, 6 }, &bytes);
+    fill(&bytes, 4, 9, 1);
+    try std.testing.expectEqualSlices(u8, &.{ 1, 1, 2, 3, 9, 6 }, &bytes);
+    copy(&bytes, 6, &bytes, 0, 0);
 }
 
 test "memory is aligned, zeroed if asked for, and given back" {

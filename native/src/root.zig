@@ -143,6 +143,8 @@ pub const belay_store_i64 = memory.store(i64);
 pub const belay_store_u64 = memory.store(u64);
 pub const belay_store_f32 = memory.store(f32);
 pub const belay_store_f64 = memory.store(f64);
+pub const belay_memory_copy = memory.copy;
+pub const belay_memory_fill = memory.fill;
 pub const belay_memory_allocate = memory.allocate;
 pub const belay_memory_release = memory.release;
 
