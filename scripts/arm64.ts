@@ -5,11 +5,12 @@
  * @module
  */
 
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { MissingError, qemu } from "./emulators.ts";
-import { test, testFiles } from "./test.ts";
+import { type Machine, test, testFiles } from "./test.ts";
 import { main, output, root, run, runtimes, StepError, toolsFolder } from "./tools.ts";
 
 const folder = join(toolsFolder, "arm64");
@@ -89,14 +90,21 @@ function sqliteFolder(): string | undefined {
 function testArm64(files: readonly string[], on: readonly ("deno" | "bun")[]): void {
   const { path, env } = qemu();
   const sqlite = sqliteFolder();
-  test(files, on, {
+  const watcher = join(root, "scripts", "stuck_children.ts");
+  const watching = spawn(process.execPath, ["run", "-A", "--no-check", "--quiet", watcher, path], { stdio: "inherit" });
+  const machine: Machine = {
     name: "arm64 Linux",
     target: { os: "linux", arch: "aarch64" },
     deno: () => [path, join(lockedPackage("@deno/linux-arm64-glibc"), "deno")],
     bun: () => [path, join(lockedPackage("@oven/bun-linux-aarch64"), "bin", "bun")],
     env: { ...env, BELAY_RUNNER: path, ...(sqlite === undefined ? {} : { LD_LIBRARY_PATH: sqlite }) },
     slowness: 20,
-  });
+  };
+  try {
+    test(files, on, machine);
+  } finally {
+    watching.kill();
+  }
 }
 
 await main(() => {

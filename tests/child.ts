@@ -76,15 +76,21 @@ export function runFiles(files: readonly string[], options: ChildOptions = {}): 
   const flags = runtime.name === "bun" ? [] : ["-A", "--no-check", engine];
   const command = [...verbs[runtime.name][as], ...flags, ...files.map((file) => `./${file}`), ...args];
   const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), runtime.binary, ...command];
-  const { status, signal, stdout, stderr, error } = spawnSync(program, rest, {
-    cwd: root,
-    encoding: "utf8",
-    // A crash that is expected is nothing that Bun's makers want to be told of.
-    env: { ...process.env, NO_COLOR: "1", BUN_ENABLE_CRASH_REPORTING: "0", ...env },
-    timeout: timeoutMs * slowness,
-    // One that hangs may not listen to a milder signal.
-    killSignal: "SIGKILL",
-  });
+  const start = () =>
+    spawnSync(program, rest, {
+      cwd: root,
+      encoding: "utf8",
+      // A crash that is expected is nothing that Bun's makers want to be told of.
+      env: { ...process.env, NO_COLOR: "1", BUN_ENABLE_CRASH_REPORTING: "0", ...env },
+      timeout: timeoutMs * slowness,
+      // One that hangs may not listen to a milder signal.
+      killSignal: "SIGKILL",
+    });
+  let ended = start();
+  // One that the emulator has never started; see `scripts/stuck_children.ts`.
+  const wasStuck = emulator !== undefined && ended.error === undefined && ended.signal === "SIGKILL";
+  if (wasStuck && ended.stdout === "" && ended.stderr === "") ended = start();
+  const { status, signal, stdout, stderr, error } = ended;
   const timedOut = (error as { code?: string } | undefined)?.code === "ETIMEDOUT";
   if (error !== undefined && !timedOut) throw error;
   return { code: status, signal, stdout, stderr, timedOut };
