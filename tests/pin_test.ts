@@ -3,12 +3,16 @@ import { describe, it } from "@std/testing/bdd";
 import { Arena, configure, dlopen, pin, PointerRuleError, pointerValue, type Report, stats } from "@belay/ffi";
 import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
+import { emulator } from "./machine.ts";
 import { leftOut } from "./left_out.ts";
 import { alive, collectFully, collectUntil } from "./gc.ts";
 
 const before = alive();
 const isBun = "Bun" in globalThis;
 if (!isBun) leftOut("a small array that moves, which is Bun's");
+// Bun's arm64 build ends there when it makes one, without belay, too.
+const canResize = !(isBun && emulator !== undefined);
+if (!canResize) leftOut("resizable buffers, which end Bun under QEMU");
 const library = dlopen(testLibrary, { sum_bytes: { parameters: ["pointer", "usize"], result: "u64" } });
 const { sum_bytes } = library.symbols;
 
@@ -70,8 +74,9 @@ describe("pin", () => {
   it("refuses what can move, or is no memory", () => {
     const detached = new ArrayBuffer(8);
     structuredClone(detached, { transfer: [detached] });
-    const resizable = new ArrayBuffer(8, { maxByteLength: 16 });
-    for (const wrong of [detached, resizable, new Uint8Array(resizable), "text", 1, null, undefined, [1]]) {
+    const resizable = canResize ? [new ArrayBuffer(8, { maxByteLength: 16 })] : [];
+    const views = resizable.map((buffer) => new Uint8Array(buffer));
+    for (const wrong of [detached, ...resizable, ...views, "text", 1, null, undefined, [1]]) {
       assertThrows(() => pin(wrong as never), TypeError, "Cannot pin");
     }
   });
