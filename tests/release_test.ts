@@ -12,6 +12,7 @@ import {
   leaks,
   LibraryLoadError,
   native,
+  pin,
   type Pointer,
   pointerFrom,
   pointerValue,
@@ -236,6 +237,7 @@ describe("native.releaseHandle", () => {
     const count = 200_000;
     const ids = create(count);
     const bits = BigUint64Array.from(ids, BigInt);
+    using _pinned = pin(bits);
     assertCounts(() => {
       assert(symbols.start_destroyers(native.releaseHandle, bits, count, 1, 8));
       // It looks over and over meanwhile.
@@ -250,6 +252,7 @@ describe("native.releaseHandle", () => {
   it("deletes each once when eight threads release the same ones", () => {
     const count = 2000;
     const bits = new BigUint64Array(count * 8);
+    using _pinned = pin(bits);
     create(count).forEach((id, index) => bits.fill(BigInt(id), index * 8, index * 8 + 8));
     assertCounts(() => {
       assert(symbols.start_destroyers(native.releaseHandle, bits, bits.length, 2, 8));
@@ -414,6 +417,7 @@ describe("native.releaseHandle and workers", () => {
     for (let i = 0; i < 10; i++) {
       const { ids } = await ask({ count: 20_000 });
       const bits = BigUint64Array.from(ids, BigInt);
+      using _pinned = pin(bits);
       assert(symbols.start_destroyers(native.releaseHandle, bits, bits.length, 20, 2));
       // The next worker gets its tag meanwhile, or another.
       const next = await ask({ count: 1000, released: 1000 });

@@ -13,6 +13,7 @@ import {
   Handle,
   handle,
   native,
+  pin,
   type Pointer,
   pointerFrom,
   pointerValue,
@@ -48,7 +49,7 @@ const definitions = {
   start_posts: { parameters: [post, post, "i32", "i32"], result: "pointer" },
   start_plain: { parameters: [nothing, "i32", "i32"], result: "pointer" },
   start_user_data: { parameters: ["function", "handle", "i32", "i32"], result: "pointer" },
-  start_owned: { parameters: ["function", "function", "buffer", "i32"], result: "pointer" },
+  start_owned: { parameters: ["function", "function", "pointer", "i32"], result: "pointer" },
   destroy_each: { parameters: ["function", "buffer", "u32", "u32"], result: "void" },
   start_texts: { parameters: ["function", "i32", "i32"], result: "pointer" },
   start_through: { parameters: ["function", "i32", "buffer", "i32"], result: "pointer" },
@@ -248,7 +249,9 @@ describe('a callback with thread: "post"', () => {
         keepBusy(slowMs);
       }, { thread: "post" });
       const ids = BigUint64Array.from({ length: count }, (_, i) => BigInt(Handle.create(i).id));
-      await ended(c.start_owned(made, native.releaseHandle, ids, count));
+      // The thread reads them when this call has returned.
+      using pinned = pin(ids);
+      await ended(c.start_owned(made, native.releaseHandle, pinned.pointer, count));
       await served();
       assertEquals(seen, Array.from({ length: count }, (_, i) => i));
       assertEquals([stats().handles, stats().staleReleases, reports], [handles, staleReleases, []]);
@@ -262,7 +265,8 @@ describe('a callback with thread: "post"', () => {
       values.push(stats().handles >= 0 && Handle.value(Number(id)));
     }, { thread: "post" });
     const ids = BigUint64Array.of(BigInt(Handle.create("value").id));
-    await ended(c.start_owned(made, native.releaseHandle, ids, 1));
+    using pinned = pin(ids);
+    await ended(c.start_owned(made, native.releaseHandle, pinned.pointer, 1));
     await served();
     assertEquals(values, ["value"]);
     assertThrows(() => Handle.value(Number(ids[0])));
@@ -620,6 +624,7 @@ describe("arguments", () => {
         { thread: "post" },
       );
       const memory = memoryOf(type, values);
+      using _pinned = pin(memory);
       await ended(typed.symbols["feed"](poster, memory, values.length) as Crew);
       await served();
       let index = values.length;
@@ -672,6 +677,8 @@ describe("arguments", () => {
       const caller = [...Object.keys(many)].indexOf(name);
       const seen: unknown[][] = [];
       const results = new Float64Array(4);
+      // The threads write to it when the calls have returned.
+      using _pinned = pin(results);
       for (const options of [{ thread: "wait" }, { thread: "wait", queue: { capacity: 3, onFull: "block" } }]) {
         using made = callbackUnchecked({ parameters: types, result: "f64" }, (...given: unknown[]) => {
           seen.push(given);
