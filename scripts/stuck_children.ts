@@ -15,7 +15,7 @@ const [emulator] = process.argv.slice(2);
 const lookEveryMs = 10_000;
 /** A child that starts has another command line after some milliseconds. */
 const mostLooks = 3;
-const looks = new Map<string, number>();
+let looks = new Map<string, number>();
 
 function read(path: string): string {
   try {
@@ -35,11 +35,12 @@ function isStuck(pid: string): boolean {
 }
 
 setInterval(() => {
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    const count = isStuck(pid) ? (looks.get(pid) ?? 0) + 1 : 0;
-    looks.set(pid, count);
+  const stuck = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isStuck(name));
+  const counts = new Map(stuck.map((pid) => [pid, (looks.get(pid) ?? 0) + 1]));
+  for (const [pid, count] of counts) {
     if (count < mostLooks) continue;
     console.error(`Ending process ${pid}, which has not started under the emulator`);
     process.kill(Number(pid), "SIGKILL");
   }
+  looks = counts;
 }, lookEveryMs);

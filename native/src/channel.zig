@@ -145,7 +145,7 @@ pub fn send(token: ?*anyopaque, handle: ?*anyopaque, data: ?[*]const u8, byte_le
         if (byte_length > 0) @memcpy(payload[0..byte_length], data.?[0..byte_length]);
         // Sequentially consistent, as in `queue.zig`: either JavaScript finds it, or this finds that it wants to be woken.
         @atomicStore(u64, &record[0], @as(u64, event_mark) << 32 | byte_length, .seq_cst);
-        _ = waker.wake(isolate);
+        waker.wake(isolate);
         return true;
     }
 }

@@ -197,10 +197,8 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     source.first = first;
     layout.each(&source, Source.fill);
     queue.commit(record, @bitCast(id));
-    const woken = waker.wake(isolate);
-    if (waiter) |made| return await_(isolate, made, fallback, deadline);
-    if (woken and !own) waker.giveWay(isolate);
-    return fallback;
+    if (waiter == null and !own) waker.wakeAndGiveWay(isolate) else waker.wake(isolate);
+    return if (waiter) |made| await_(isolate, made, fallback, deadline) else fallback;
 }
 
 /// A call's arguments on their way into a record.
@@ -271,7 +269,7 @@ const Attempt = struct {
     /// The callback is gone, or its isolate: nobody needs the space any more, or makes it. If not, JavaScript is to make it:
     /// it may not have been woken for what fills the queue, which may be of an isolate that had it before.
     fn isOver(attempt: Attempt) bool {
-        _ = waker.wake(attempt.isolate);
+        waker.wake(attempt.isolate);
         return @atomicLoad(u32, &attempt.slot.state, .monotonic) != attempt.state or !attempt.isolate.words.isLive();
     }
 };
@@ -281,7 +279,7 @@ fn reserve(queue: *Queue, length: u32, attempt: Attempt) ?queues.Record {
     switch (queue.on_full) {
         .drop_newest => {
             // As in `isOver`.
-            _ = waker.wake(attempt.isolate);
+            waker.wake(attempt.isolate);
             return null;
         },
         .drop_oldest => {
@@ -419,7 +417,7 @@ pub fn mark(isolate: *Isolate) bool {
     while (next_queue) |queue| : (next_queue = queue.next) queue.mark();
     calls.marked = calls.running or !markIsPassed(calls);
     // What another isolate's threads queued when this one got the queue has woken nobody.
-    if (calls.marked) _ = waker.wake(isolate);
+    if (calls.marked) waker.wake(isolate);
     return calls.marked;
 }
 

@@ -390,7 +390,7 @@ test "post: JavaScript that stops after each call and wakes itself for the rest 
         runtime.handle(&runtime, &runtime.isolate.words);
         runtime.handled += 1;
         _ = foreign.next(runtime.isolate, .finish);
-        _ = waker.wake(runtime.isolate);
+        waker.wake(runtime.isolate);
     }
     thread.join();
     try std.testing.expectEqual(@as(u32, 0), order.wrong);

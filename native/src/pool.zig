@@ -388,7 +388,7 @@ fn complete(isolate: *Isolate, call: *Call) void {
     }
     // Where the list wasn't empty, somebody has. JavaScript that polls looks once more when it has stopped.
     if (next != 0 or @atomicLoad(u32, &isolate.words.polls, .seq_cst) != 0) return;
-    if (isolate.words.isLive()) _ = waker.wake(isolate);
+    if (isolate.words.isLive()) waker.wake(isolate);
 }
 
 const Test = struct {

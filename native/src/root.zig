@@ -72,7 +72,7 @@ pub export fn belay_calls_end(isolate: *Words) void {
 }
 
 pub export fn belay_isolate_wake(isolate: *Words) void {
-    _ = waker.wake(.of(isolate));
+    waker.wake(.of(isolate));
 }
 
 pub export fn belay_pool_calls(isolate: *Words) ?[*]pool.Call {

@@ -95,28 +95,33 @@ pub const Waker = struct {
     }
 };
 
-/// Has an isolate's JavaScript look what there is, soon. From any thread; does nothing for one that isn't connected. Answers
-/// whether JavaScript slept until now, as far as this knows.
-pub fn wake(isolate: *Isolate) bool {
-    // Sequentially consistent, as what was queued before this: JavaScript clears the flag and then looks at the queues, so
-    // either it finds that, or this finds the flag cleared. Mostly it is set, and shared by all who look.
-    if (isolate.waker.requested.load(.seq_cst) == 1) return false;
-    if (isolate.waker.requested.swap(1, .seq_cst) == 1) return false;
-    isolate.waker.call(.fast);
-    if (isolate.waker.watched) watchdog.watch();
-    return true;
+/// Has an isolate's JavaScript look what there is, soon. From any thread; does nothing for one that isn't connected.
+pub fn wake(isolate: *Isolate) void {
+    _ = wakeSleeping(isolate);
 }
 
-/// Lets the thread that was woken have this thread's processor: that is where Linux may have put it, to wait until this one
-/// sleeps. Called by one that has woken it and goes on.
-pub fn giveWay(isolate: *Isolate) void {
-    if (builtin.os.tag != .linux) return;
+/// As `wake`, by another thread that goes on. It lets the thread that it has woken have this processor: that is where Linux
+/// may have put it, to wait until this one sleeps.
+pub fn wakeAndGiveWay(isolate: *Isolate) void {
+    if (!wakeSleeping(isolate) or builtin.os.tag != .linux) return;
     const way = &isolate.waker.way;
     const before = futex.now();
     if (!way.isFree(before)) return;
     std.Thread.yield() catch {};
     const after = futex.now();
     way.took(after, after - before);
+}
+
+/// Answers whether JavaScript had to be woken, and nobody else has.
+fn wakeSleeping(isolate: *Isolate) bool {
+    const waker = &isolate.waker;
+    // Sequentially consistent, as what was queued before this: JavaScript clears the flag and then looks at the queues, so
+    // either it finds that, or this finds the flag cleared. Mostly it is set, and shared by all who look.
+    if (waker.requested.load(.seq_cst) == 1) return false;
+    if (waker.requested.swap(1, .seq_cst) == 1) return false;
+    waker.call(.fast);
+    if (waker.watched) watchdog.watch();
+    return true;
 }
 
 /// When to give way. In a burst it would be in vain. Where other programs want the processor, too, one of them may keep it
