@@ -10,7 +10,7 @@ import { LibraryLoadError } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 
-const abiVersion = 6;
+const abiVersion = 7;
 // Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
 export const resultByteOffset: number = 64 * 8;
@@ -35,7 +35,9 @@ const releasedByteOffset = liveByteOffset + 4;
 const staleReleasesByteOffset = releasedByteOffset + 4;
 const completedByteOffset = staleReleasesByteOffset + 4;
 const pollsByteOffset = completedByteOffset + 4;
-const isolateByteLength = pollsByteOffset + 4;
+/** Where a callback that answers a structure puts the result registers, and finds where C wants one in memory. */
+export const structResultsByteOffset: number = pollsByteOffset + 4;
+const isolateByteLength = structResultsByteOffset + 6 * 8;
 /** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
 const linksByteOffset = 2 ** 22 * 8;
 

@@ -18,13 +18,23 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 6
+#define BELAY_ABI_VERSION 7
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
 #define BELAY_REGISTER_WORDS 16
 #define BELAY_STACK_WORDS 48
 #define BELAY_ARGUMENT_WORDS (BELAY_REGISTER_WORDS + BELAY_STACK_WORDS)
+
+/* Result registers of a callback whose result is a structure: 2 integer ones (rax and rdx, or x0 and x1), then 4 float ones
+ * (xmm0 and xmm1, or d0 to d3). On x86-64 Windows rax and xmm0. */
+#define BELAY_RESULT_WORDS 6
+
+/* How a callback's result goes back: as a scalar; as a structure in registers; as one in memory whose address the caller
+ * passes, in the first integer register on x86-64, in x8 on AArch64. */
+#define BELAY_RESULT_SCALAR 0
+#define BELAY_RESULT_REGISTERS 1
+#define BELAY_RESULT_MEMORY 2
 
 /* Thunks come in blocks: the library's own, then copies of its code that are mapped as they are needed. They are claimed
  * so many at a time. */
@@ -92,7 +102,9 @@ typedef bool belay_channel_send_function(belay_channel *channel, void *handle, c
  * ends, since a call to a thunk may always ask for it. */
 typedef struct belay_isolate {
   uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* of the callback that is being called */
-  uint64_t result;                          /* its answer, as the bits of the result register: the fallback at first */
+  /* Its answer, as the bits of the result register: the fallback at first. Where it is a structure: 0 at first, and 1 when
+   * JavaScript has written that; C gets zeroes otherwise. */
+  uint64_t result;
   /* The runtime's callback for this isolate, written by JavaScript before the first thunk is called. It is called on the
    * isolate's thread only, must not throw or unwind, reads the arguments and writes the result. Ownership: it must stay
    * callable as long as the isolate lives. */
@@ -119,15 +131,19 @@ typedef struct belay_isolate {
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
   uint32_t polls;     /* 1 while JavaScript looks at `completed` by itself, and needn't be woken; it looks once more after that */
+  /* The isolate's thread's alone again: where a callback's result is a structure, JavaScript writes its registers here, after
+   * everything else, or finds in results[0] where in memory it goes. */
+  uint64_t results[BELAY_RESULT_WORDS];
 } belay_isolate;
 
 /* What the dispatcher knows of a thunk. The isolate that claimed it writes it, on its thread, except for the counts and
  * `noted`. The state's upper bits change whenever something after it does: before, to BELAY_CONTRACT_SAME, and after. */
 typedef struct belay_thunk {
   belay_isolate *isolate; /* NULL until it is claimed */
-  uint64_t fallback;      /* result bits when the function can't be asked */
+  uint64_t fallback;      /* result bits when the function can't be asked; how long a structure in memory is, in bytes */
   uint32_t layout;        /* bytes, the lowest first: how many argument words are on the stack, in integer registers, in float
-                             registers (as far as the last one in use, where registers are positional) */
+                             registers (as far as the last one in use, where registers are positional); BELAY_RESULT_….
+                             Where that is a structure, the contract is BELAY_CONTRACT_SAME, and the fallback is zeroes */
   uint32_t foreign_calls; /* calls that got the fallback because of where they came from */
   uint32_t index;         /* what JavaScript calls it: belay_isolate.callback of a call */
   uint32_t state;         /* BELAY_CONTRACT_…, and a count above it */

@@ -1,8 +1,8 @@
 //! Thunks for AArch64: AAPCS64 (Linux), Apple's variant and Windows.
 //!
 //! A thunk loads its own number into w16, the first intra-procedure-call register, and jumps to the common entry. That
-//! spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`. In a copy of the thunks a
-//! tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
+//! spills the argument registers into `Frame` order, calls the dispatcher in `thunk.zig`, and loads the result registers. In
+//! a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const builtin = @import("builtin");
 const thunk = @import("thunk.zig");
@@ -45,9 +45,12 @@ comptime {
             \\mov w0, w16
             \\add x1, sp, #16
             \\add x2, x29, #144
+            \\mov x3, x8
             \\
         ++ "bl " ++ prefix ++ "belay_dispatch\n" ++
-            \\fmov d0, x0
+            \\ldr x1, [sp, #24]
+            \\ldp d0, d1, [sp, #80]
+            \\ldp d2, d3, [sp, #96]
             \\
         ++ (if (windows) ".seh_startepilogue\n" else "") ++
             \\ldp x29, x30, [sp], #144

@@ -1,8 +1,9 @@
 //! Thunks for x86-64 System V (Linux, macOS, the BSDs).
 //!
 //! A thunk loads its own number into eax, which carries no argument of a function with a prototype, and jumps to the
-//! common entry. That spills the argument registers into `Frame` order and calls the dispatcher in `thunk.zig`. In a copy
-//! of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
+//! common entry. That spills the argument registers into `Frame` order, calls the dispatcher in `thunk.zig`, and loads the
+//! result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and
+//! jumps to the entry.
 
 const thunk = @import("thunk.zig");
 const symbols = @import("symbols.zig");
@@ -51,7 +52,9 @@ comptime {
             \\leaq 16(%rbp), %rdx
             \\
         ++ "callq " ++ prefix ++ "belay_dispatch\n" ++
-            \\movq %rax, %xmm0
+            \\movq 8(%rsp), %rdx
+            \\movsd 64(%rsp), %xmm0
+            \\movsd 72(%rsp), %xmm1
             \\leave
             \\.cfi_def_cfa %rsp, 8
             \\retq

@@ -1,8 +1,8 @@
 //! Thunks for x86-64 Windows: four positional registers, no red zone, 32 bytes of home space above the return address.
 //!
 //! A thunk loads its own number into eax and jumps to the common entry, which spills the argument registers into `Frame`
-//! order and calls the dispatcher in `thunk.zig`. In a copy of the thunks a tail stands where the entry is here: it adds the
-//! copy's first number, and jumps to the entry.
+//! order, calls the dispatcher in `thunk.zig`, and loads the result registers. In a copy of the thunks a tail stands where
+//! the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const symbols = @import("symbols.zig");
 const thunk = @import("thunk.zig");
@@ -45,7 +45,7 @@ comptime {
             \\leaq 32(%rsp), %rdx
             \\leaq 48(%rbp), %r8
             \\callq belay_dispatch
-            \\movq %rax, %xmm0
+            \\movsd 96(%rsp), %xmm0
             \\leaq 0(%rbp), %rsp
             \\popq %rbp
             \\retq

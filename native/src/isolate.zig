@@ -59,6 +59,8 @@ pub const Words = extern struct {
     completed: u32 = 0,
     /// 1 while JavaScript looks at the list by itself, and needn't be woken for it. Written by JavaScript.
     polls: u32 = 0,
+    /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants it.
+    results: [result_words]u64 = @splat(0),
 
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
@@ -73,6 +75,7 @@ pub const attention_release = 8;
 pub const register_words = 16;
 pub const stack_words = 48;
 pub const argument_words = register_words + stack_words;
+pub const result_words = 6;
 pub const tag_count = 256;
 
 pub const Isolate = struct {

@@ -57,6 +57,10 @@ test "belay.h and Zig agree on every structure and constant" {
     try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
     try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
     try std.testing.expectEqual(header.BELAY_ARGUMENT_WORDS, isolates.argument_words);
+    try std.testing.expectEqual(header.BELAY_RESULT_WORDS, isolates.result_words);
+    try std.testing.expectEqual(header.BELAY_RESULT_SCALAR, @intFromEnum(thunks.Result.scalar));
+    try std.testing.expectEqual(header.BELAY_RESULT_REGISTERS, @intFromEnum(thunks.Result.registers));
+    try std.testing.expectEqual(header.BELAY_RESULT_MEMORY, @intFromEnum(thunks.Result.memory));
     try std.testing.expectEqual(header.BELAY_ATTENTION_ERROR, isolates.attention_error);
     try std.testing.expectEqual(header.BELAY_ATTENTION_FOREIGN, isolates.attention_foreign);
     try std.testing.expectEqual(header.BELAY_ATTENTION_OVERFLOW, isolates.attention_overflow);

@@ -6,6 +6,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const isolates = @import("isolate.zig");
 const foreign_calls = @import("foreign.zig");
+const caller = @import("caller.zig");
 const pages = @import("pages.zig");
 const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
@@ -32,9 +33,10 @@ const chunks_of_block = block_length / chunk_length;
 /// counted here.
 pub const Slot = extern struct {
     isolate: ?*Isolate = null,
-    /// The bits that C gets when the function can't be asked.
+    /// The bits that C gets when the function can't be asked; the length of a structure that goes back in memory.
     fallback: u64 = 0,
-    /// How many words its signature has on the stack, in integer and in float registers: a byte each.
+    /// How many words its signature has on the stack, in integer and in float registers, and how its result goes back: a
+    /// byte each.
     layout: u32 = 0,
     /// Calls from elsewhere than the isolate's own stack, since JavaScript last put a function behind it.
     foreign_calls: u32 = 0,
@@ -61,8 +63,17 @@ pub const contract_same: u32 = 0;
 pub const contract_post: u32 = 1;
 pub const contract_wait: u32 = 2;
 
-/// The argument registers, in the order in which the architecture's entry spills them.
+/// How a result goes back: as a scalar, as a structure in registers, as one in memory that C gives.
+pub const Result = enum(u8) { scalar, registers, memory, _ };
+
+fn resultOf(slot: *const Slot) Result {
+    return @enumFromInt(@atomicLoad(u32, &slot.layout, .monotonic) >> 24);
+}
+
+/// The argument registers, in the order in which the architecture's entry spills them. It loads the other result registers
+/// from there afterwards: the second integer register's place, and those of the first four float registers.
 pub const Frame = [isolates.register_words]u64;
+const first_float = 8;
 
 /// Who has a chunk, and the shape that it serves for good.
 const Chunk = struct {
@@ -118,12 +129,12 @@ pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
 }
 
 /// Gives a thunk to another isolate. C may be calling it right now, for the one before, whose state must not come again:
-/// what has been queued says by it whose it is. Its layout stays the same, as the shape does.
+/// what has been queued says by it whose it is. Its layout stays the same, as the shape does, and a structure's length.
 fn reuse(slot: *Slot, isolate: *Isolate) void {
     const old = @atomicLoad(u32, &slot.state, .monotonic);
     @atomicStore(u32, &slot.state, (old & ~contract_mask) +% contract_mask + 1, .seq_cst);
     @atomicStore(?*Isolate, &slot.isolate, isolate, .release);
-    @atomicStore(u64, &slot.fallback, 0, .release);
+    if (resultOf(slot) != .memory) @atomicStore(u64, &slot.fallback, 0, .release);
     inline for (.{ "foreign_calls", "dropped", "timeouts_waiting", "timeouts_running", "noted" }) |name| {
         @atomicStore(@FieldType(Slot, name), &@field(slot, name), 0, .monotonic);
     }
@@ -202,10 +213,21 @@ fn codeBetween(comptime start: []const u8, comptime end: []const u8) []const u8 
     return symbol(start)[0 .. @intFromPtr(symbol(end)) - @intFromPtr(symbol(start))];
 }
 
-/// Where every thunk's jump ends, with the argument registers spilled to `frame` and the stack arguments at `stack`.
-/// Answers the bits for the integer and the float result register.
-fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) u64 {
+/// Where every thunk's jump ends, with the argument registers spilled to `frame` and the stack arguments at `stack`. Answers
+/// the bits for the first integer result register; those for the others are in the frame.
+///
+/// @param indirect_result What AArch64 has in x8; the other entries don't pass it.
+fn dispatch(number: u32, frame: *Frame, stack: [*]const u64, indirect_result: u64) callconv(.c) u64 {
     const slot = slotOf(number);
+    if (resultOf(slot) != .scalar) {
+        return structure(slot, frame, stack, if (builtin.cpu.arch == .aarch64) indirect_result else frame[0]);
+    }
+    const result = scalar(number, slot, frame, stack);
+    frame[first_float] = result;
+    return result;
+}
+
+inline fn scalar(number: u32, slot: *Slot, frame: *const Frame, stack: [*]const u64) u64 {
     const isolate = @atomicLoad(?*Isolate, &slot.isolate, .monotonic) orelse return 0;
     const contract = @atomicLoad(u32, &slot.state, .monotonic) & contract_mask;
     if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) {
@@ -213,12 +235,45 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
         return foreign_calls.call(number, slot, isolate, frame, stack, false);
     }
     if (contract == contract_post) return foreign_calls.call(number, slot, isolate, frame, stack, true);
+    const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
+    return enter(slot, isolate, frame, stack, fallback, null) orelse fallback;
+}
+
+/// A call whose result is a structure: JavaScript says by the result 1 that it has written one. If it hasn't, C gets zeroes.
+///
+/// @param target Where the structure goes, if that is in memory.
+fn structure(slot: *Slot, frame: *Frame, stack: [*]const u64, target: u64) u64 {
+    @branchHint(.cold);
+    const isolate = @atomicLoad(?*Isolate, &slot.isolate, .monotonic).?;
+    var written = false;
+    if (isolates.current_thread != isolate.thread or !isolate.words.isLive()) {
+        _ = foreign(slot, isolate);
+    } else {
+        written = enter(slot, isolate, frame, stack, 0, target) == 1;
+    }
+    if (resultOf(slot) == .memory) {
+        const memory: [*]u8 = @ptrFromInt(@as(usize, @intCast(target)));
+        if (!written) @memset(memory[0..@intCast(@atomicLoad(u64, &slot.fallback, .monotonic))], 0);
+        return target;
+    }
+    const results: [isolates.result_words]u64 = if (written) isolate.words.results else @splat(0);
+    frame[1] = results[1];
+    frame[first_float..][0..4].* = results[2..6].*;
+    return results[0];
+}
+
+/// Has JavaScript run the function, on the isolate's thread; answers what it wrote as the result, or `fallback`. Null when
+/// it can't be entered.
+inline fn enter(slot: *Slot, isolate: *Isolate, frame: *const Frame, stack: [*]const u64, fallback: u64, target: ?u64) ?u64 {
     const words = &isolate.words;
     const position = @intFromPtr(frame);
     words.overflow = 0;
     if (position < isolate.stack_floor or position >= isolate.stack.top) {
         @branchHint(.unlikely);
-        if (position < isolate.stack_limit or position >= isolate.stack.top) return foreign(slot, isolate);
+        if (position < isolate.stack_limit or position >= isolate.stack.top) {
+            _ = foreign(slot, isolate);
+            return null;
+        }
         words.overflow = 1;
         _ = @atomicRmw(u32, &words.attention, .Or, isolates.attention_overflow, .monotonic);
     }
@@ -227,8 +282,8 @@ fn dispatch(number: u32, frame: *const Frame, stack: [*]const u64) callconv(.c) 
         const length: usize = @min(slot.layout & 0xff, isolates.stack_words);
         @memcpy(words.arguments[isolates.register_words..][0..length], stack[0..length]);
     }
-    const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
-    const trampoline = words.trampoline orelse return fallback;
+    const trampoline = words.trampoline orelse return null;
+    if (target) |address_in_c| words.results[0] = address_in_c;
     // A callback inside this one writes its own result over ours: keep what was there.
     const outer = words.result;
     words.result = fallback;
@@ -425,6 +480,199 @@ test "a call below the floor of the stack is marked, one below its limit or from
     try std.testing.expectEqual(@as(u32, 2), isolate.words.foreign_calls);
     try std.testing.expectEqual(@as(u32, isolates.attention_foreign), isolate.words.attention);
     try std.testing.expectEqual(@as(u32, 1), Probe.calls);
+}
+
+/// A thunk that answers structures, and JavaScript that does or doesn't write them.
+const Structures = struct {
+    const garbage = 0xaaaa_aaaa_aaaa_aaaa;
+    const Doubles = extern struct { a: f64, b: f64 };
+    const Integers = extern struct { a: u64, b: u64 };
+    const Mixed = extern struct { a: u64, b: f64 };
+    const Floats = extern struct { a: f32, b: f32, c: f32, d: f32 };
+    const Word = extern struct { a: f32, b: u32 };
+    const FourDoubles = extern struct { a: f64, b: f64, c: f64, d: f64 };
+    const Many = extern struct { words: [5]u64 };
+
+    /// What the result registers have to hold; null where the structure is in memory.
+    const Registers = struct {
+        sysv: ?[isolates.result_words]u64 = null,
+        aapcs: ?[isolates.result_words]u64 = null,
+        windows: ?[isolates.result_words]u64 = null,
+
+        fn here(placed: Registers) ?[isolates.result_words]u64 {
+            if (builtin.cpu.arch == .aarch64) return placed.aapcs;
+            return if (builtin.os.tag == .windows) placed.windows else placed.sysv;
+        }
+    };
+
+    var words: *isolates.Words = undefined;
+    var registers: ?[isolates.result_words]u64 = null;
+    var bytes: []const u8 = undefined;
+    var written: u64 = undefined;
+    var argument: u64 = undefined;
+    var calls: u32 = 0;
+
+    fn trampoline() callconv(.c) void {
+        calls += 1;
+        std.testing.expectEqual(@as(u64, 0), words.result) catch unreachable;
+        const passes_address = registers == null and builtin.cpu.arch == .x86_64;
+        argument = words.arguments[@intFromBool(passes_address)];
+        if (registers) |values| {
+            words.results = values;
+        } else {
+            const memory: [*]u8 = @ptrFromInt(@as(usize, @intCast(words.results[0])));
+            @memcpy(memory[0..bytes.len], bytes);
+        }
+        words.result = written;
+    }
+
+    /// Calls with the registers as they are, and expects that every one of the results, or all of the memory, is zero.
+    fn expectZeroes(number: u32) !void {
+        var memory: [64]u8 = @splat(0xff);
+        var frame: caller.Frame = .{
+            .arguments = @splat(garbage),
+            .function = address(number),
+            .stack_words = 0,
+            .indirect_result = @intFromPtr(&memory),
+            .integer_results = @splat(0),
+            .float_results = @splat(0),
+        };
+        if (registers == null) frame.arguments[0] = @intFromPtr(&memory);
+        caller.make(&frame);
+        const length = if (registers == null) bytes.len else 0;
+        try std.testing.expect(std.mem.allEqual(u8, memory[0..length], 0));
+        try std.testing.expect(std.mem.allEqual(u8, memory[length..], 0xff));
+        if (registers == null) {
+            if (builtin.cpu.arch == .x86_64) try std.testing.expectEqual(@intFromPtr(&memory), frame.integer_results[0]);
+            return;
+        }
+        try std.testing.expectEqual([2]u64{ 0, 0 }, frame.integer_results);
+        try std.testing.expectEqual([4]u64{ 0, 0, 0, 0 }, frame.float_results);
+    }
+
+    fn expectZeroesElsewhere(number: u32) !void {
+        const Other = struct {
+            var outcome: anyerror!void = {};
+            fn run(thunk_number: u32) void {
+                outcome = expectZeroes(thunk_number);
+            }
+        };
+        const thread = try std.Thread.spawn(.{}, Other.run, .{number});
+        thread.join();
+        try Other.outcome;
+    }
+
+    fn expect(comptime Structure: type, value: Structure, placed: Registers) !void {
+        const isolate = isolates.attach(std.testing.allocator, false, isolates.test_stack).?;
+        defer dismiss(isolate);
+        isolate.words.trampoline = trampoline;
+        words = &isolate.words;
+        registers = placed.here();
+        bytes = std.mem.asBytes(&value);
+        calls = 0;
+        const number = claim(isolate, "structure").?;
+        const slot = slotOf(number);
+        const kind: Result = if (registers == null) .memory else .registers;
+        slot.layout = @as(u32, @intFromEnum(kind)) << 24 | 1 << 8;
+        slot.fallback = if (registers == null) @sizeOf(Structure) else 0;
+        written = 1;
+        isolate.words.result = 3;
+        const function = functionOf(number, fn (u64) callconv(.c) Structure);
+        try std.testing.expectEqual(value, function(7));
+        try std.testing.expectEqual(@as(u64, 7), argument);
+        try std.testing.expectEqual(@as(u64, 3), isolate.words.result);
+
+        // Half of it was there when the function threw.
+        written = 0;
+        try expectZeroes(number);
+        try std.testing.expectEqual(@as(u32, 2), calls);
+        written = 1;
+        isolate.words.trampoline = null;
+        try expectZeroes(number);
+        isolate.words.trampoline = trampoline;
+        const stack = isolate.stack;
+        isolate.stack = .{ .low = 4096, .top = 8192 };
+        try expectZeroes(number);
+        isolate.stack = stack;
+        try expectZeroesElsewhere(number);
+        isolates.leaveThread();
+        try expectZeroes(number);
+        try std.testing.expectEqual(@as(u32, 3), isolate.words.foreign_calls);
+
+        // C calls what another isolate has by now, which hasn't put a function behind it.
+        const next = isolates.attach(std.testing.allocator, false, isolates.test_stack).?;
+        defer std.testing.allocator.destroy(next);
+        reuse(slot, next);
+        try expectZeroes(number);
+        try expectZeroesElsewhere(number);
+        try std.testing.expectEqual(@as(u32, 2), calls);
+    }
+
+    fn bitsOf(value: anytype) u64 {
+        return if (@TypeOf(value) == f32) @as(u32, @bitCast(value)) else @bitCast(value);
+    }
+};
+
+test "a structure goes back in registers or in memory; where the function writes none, it is zeroes" {
+    const garbage = Structures.garbage;
+    const bitsOf = Structures.bitsOf;
+    const a: f64 = 1.5;
+    const b: f64 = -2.5;
+    const integer: u64 = 0x1234_5678_9abc_def0;
+    const single: [4]f32 = .{ 0.5, -1.5, 2.5, -3.5 };
+    const halves: [2]u64 = @bitCast(single);
+
+    const in_floats: [isolates.result_words]u64 = .{ garbage, garbage, bitsOf(a), bitsOf(b), garbage, garbage };
+    try Structures.expect(Structures.Doubles, .{ .a = a, .b = b }, .{ .sysv = in_floats, .aapcs = in_floats });
+    const in_integers: [isolates.result_words]u64 = .{ integer, 9, garbage, garbage, garbage, garbage };
+    try Structures.expect(Structures.Integers, .{ .a = integer, .b = 9 }, .{ .sysv = in_integers, .aapcs = in_integers });
+    try Structures.expect(Structures.Mixed, .{ .a = integer, .b = a }, .{
+        .sysv = .{ integer, garbage, bitsOf(a), garbage, garbage, garbage },
+        .aapcs = .{ integer, bitsOf(a), garbage, garbage, garbage, garbage },
+    });
+    try Structures.expect(Structures.Floats, .{ .a = single[0], .b = single[1], .c = single[2], .d = single[3] }, .{
+        .sysv = .{ garbage, garbage, halves[0], halves[1], garbage, garbage },
+        .aapcs = .{ garbage, garbage, bitsOf(single[0]), bitsOf(single[1]), bitsOf(single[2]), bitsOf(single[3]) },
+    });
+    const in_one: [isolates.result_words]u64 = .{ bitsOf(single[0]) | 11 << 32, garbage, garbage, garbage, garbage, garbage };
+    try Structures.expect(Structures.Word, .{ .a = single[0], .b = 11 }, .{ .sysv = in_one, .aapcs = in_one, .windows = in_one });
+    try Structures.expect(Structures.FourDoubles, .{ .a = a, .b = b, .c = 2 * a, .d = 2 * b }, .{
+        .aapcs = .{ garbage, garbage, bitsOf(a), bitsOf(b), bitsOf(2 * a), bitsOf(2 * b) },
+    });
+    try Structures.expect(Structures.Many, .{ .words = .{ 1, 2, 3, 4, 5 } }, .{});
+}
+
+test "the results of a structure's callback do not replace those of a scalar's around it" {
+    const isolate = try probe();
+    defer dismiss(isolate);
+    const outer = claim(isolate, "a").?;
+    const inner = claim(isolate, "structure").?;
+    const in_memory = builtin.os.tag == .windows;
+    const kind: Result = if (in_memory) .memory else .registers;
+    slotOf(inner).layout = @as(u32, @intFromEnum(kind)) << 24;
+    slotOf(inner).fallback = if (in_memory) @sizeOf(Structures.Integers) else 0;
+    const World = struct {
+        var inside = false;
+        var answered: Structures.Integers = undefined;
+        var function: *const fn () callconv(.c) Structures.Integers = undefined;
+
+        fn run() callconv(.c) void {
+            const words = Probe.words;
+            if (!inside) {
+                inside = true;
+                words.result = @bitCast(@as(f64, 2.5));
+                answered = function();
+                return;
+            }
+            const target: *[2]u64 = if (in_memory) @ptrFromInt(@as(usize, @intCast(words.results[0]))) else words.results[0..2];
+            target.* = .{ 8, 9 };
+            words.result = 1;
+        }
+    };
+    World.function = functionOf(inner, fn () callconv(.c) Structures.Integers);
+    isolate.words.trampoline = World.run;
+    try std.testing.expectEqual(@as(f64, 2.5), functionOf(outer, fn () callconv(.c) f64)());
+    try std.testing.expectEqual(Structures.Integers{ .a = 8, .b = 9 }, World.answered);
 }
 
 test "a claim tells JavaScript where the thunks and their slots are" {
