@@ -249,7 +249,7 @@ typedef struct belay_frame {
   uint64_t float_results[4];   /* xmm0 and xmm1, or d0 to d3 */
 } belay_frame;
 
-/* A call for the pool. JavaScript writes the frame and submits it; nobody but the pool touches it then until it is in the
+/* A call for the pool, or for belay_call_make. JavaScript writes the frame and submits it; nobody but the pool touches it then until it is in the
  * isolate's list of completed calls. */
 typedef struct belay_call {
   belay_frame frame;
@@ -259,7 +259,9 @@ typedef struct belay_call {
   uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
   uint64_t string_result;  /* 1 when the result is a string: it is copied at once, and the result is the copy, which lives */
   uint64_t string;         /* until the next call of this place; the pool's own */
-  uint64_t unused[2];
+  uint32_t capture_error;  /* not 0: errno (Windows: the thread's last error) is set to 0 before the call, and put into */
+  uint32_t error;          /* this as soon as it returns */
+  uint64_t unused;
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS calls, always the same. Called on the isolate's thread. Ownership: the core's. They are
@@ -271,6 +273,10 @@ belay_call *belay_pool_calls(belay_isolate *isolate);
  * callback that is made during the call and queued for the isolate has the call's index and 1 as its `token`. 0: the system
  * starts no thread. */
 bool belay_pool_submit(belay_isolate *isolate, uint32_t index);
+/* Makes a call whose frame is written on the calling thread, the isolate's, and returns when C does; of the rest of the block
+ * it reads and writes only what the error takes. The block may be used again from then on. C may call back meanwhile, and
+ * JavaScript make other calls. */
+void belay_call_make(belay_isolate *isolate, uint32_t index);
 /* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what completes later
  * wakes the isolate. Answers whether one has, and soon. */
 bool belay_pool_poll(belay_isolate *isolate);

@@ -26,6 +26,27 @@ pub fn make(frame: *Frame) void {
     call(frame);
 }
 
+const windows = struct {
+    extern "kernel32" fn SetLastError(code: u32) callconv(.c) void;
+    extern "kernel32" fn GetLastError() callconv(.c) u32;
+};
+
+/// This thread's errno; on Windows, its last error.
+pub fn lastError() u32 {
+    return if (builtin.os.tag == .windows) windows.GetLastError() else @bitCast(std.c._errno().*);
+}
+
+pub fn setLastError(code: u32) void {
+    if (builtin.os.tag == .windows) windows.SetLastError(code) else std.c._errno().* = @bitCast(code);
+}
+
+/// Makes the call with no error set, and answers the one that it sets.
+pub fn makeCapturing(frame: *Frame) u32 {
+    setLastError(0);
+    make(frame);
+    return lastError();
+}
+
 comptime {
     // The assembly has these as numbers.
     std.debug.assert(@offsetOf(Frame, "function") == 512 and @offsetOf(Frame, "stack_words") == 520);

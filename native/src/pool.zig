@@ -30,7 +30,14 @@ pub const Call = extern struct {
     /// copy lives until the block's next call.
     string_result: u64 = 0,
     string: u64 = 0,
-    unused: [2]u64 = @splat(0),
+    /// Not 0: the call's errno goes into `error`.
+    capture_error: u32 = 0,
+    @"error": u32 = 0,
+    unused: u64 = 0,
+
+    fn make(call: *Call) void {
+        if (call.capture_error != 0) call.@"error" = caller.makeCapturing(&call.frame) else caller.make(&call.frame);
+    }
 
     fn copyString(call: *Call) void {
         const result = &call.frame.integer_results[0];
@@ -119,6 +126,11 @@ fn letGo(isolate: *Isolate) void {
     for (blocks[0..calls.used]) |*call| call.freeString();
     const memory: [*]u8 = @ptrCast(blocks);
     pages.unmap(memory[0 .. max_calls * @sizeOf(Call)]);
+}
+
+/// Makes the call of a block on this thread, the isolate's.
+pub fn make(isolate: *Isolate, index: u32) void {
+    isolate.outgoing.blocks.load(.monotonic).?[index].make();
 }
 
 /// Has a thread make a call whose frame is written. On the isolate's thread. False when the system starts no thread.
@@ -366,7 +378,7 @@ fn perform(call: *Call) void {
     if (isolate.words.isLive()) {
         foreign.current_token = call.index + 1;
         foreign.current_isolate = isolate;
-        caller.make(&call.frame);
+        call.make();
         foreign.current_token = 0;
         if (call.string_result != 0) call.copyString();
         // Before JavaScript can submit the next one, so that no other thread is appointed for it.
@@ -444,6 +456,20 @@ const Test = struct {
         return 2 * value;
     }
 
+    /// Answers the error that it found, and leaves another one.
+    fn fail(code: u64) callconv(.c) u64 {
+        const found = caller.lastError();
+        caller.setLastError(@intCast(code));
+        return found;
+    }
+
+    var nesting: *Isolate = undefined;
+    /// Has the block below make a call that fails, too, before it fails itself.
+    fn nest(depth: u64) callconv(.c) u64 {
+        if (depth > 0) make(nesting, @intCast(depth - 1));
+        return fail(100 + depth);
+    }
+
     var arrived: futex.Word = .init(0);
     fn meet(wanted: u64) callconv(.c) u64 {
         _ = arrived.fetchAdd(1, .acq_rel);
@@ -475,6 +501,65 @@ test "calls are made on other threads, every one once, and the threads end when 
         }
     }
     try std.testing.expect(threadCount() >= 1 and threadCount() <= default_threads);
+    try Test.dismiss(isolate);
+}
+
+test "a call on this thread answers, and the error that it sets is captured where that is asked for" {
+    const isolate = Test.attach();
+    const call = &isolate.outgoing.blocks.raw.?[3];
+    Test.write(isolate, 3, &Test.double, 21);
+    make(isolate, 3);
+    try std.testing.expectEqual(@as(u64, 42), call.frame.integer_results[0]);
+
+    Test.write(isolate, 3, &Test.fail, 12);
+    call.capture_error = 1;
+    caller.setLastError(7);
+    make(isolate, 3);
+    try std.testing.expectEqual(@as(u32, 12), call.@"error");
+    try std.testing.expectEqual(@as(u64, 0), call.frame.integer_results[0]);
+
+    call.capture_error = 0;
+    call.frame.arguments[0] = 13;
+    caller.setLastError(7);
+    make(isolate, 3);
+    const left = caller.lastError();
+    try std.testing.expectEqual(@as(u32, 13), left);
+    try std.testing.expectEqual(@as(u64, 7), call.frame.integer_results[0]);
+    try std.testing.expectEqual(@as(u32, 12), call.@"error");
+    try Test.dismiss(isolate);
+}
+
+test "a call on this thread may make others before it ends, and each has its own error" {
+    const isolate = Test.attach();
+    Test.nesting = isolate;
+    const calls = isolate.outgoing.blocks.raw.?[0..4];
+    for (calls, 0..) |*call, depth| {
+        Test.write(isolate, @intCast(depth), &Test.nest, depth);
+        call.capture_error = 1;
+    }
+    make(isolate, 3);
+    for (calls, 0..) |*call, depth| {
+        try std.testing.expectEqual(@as(u32, @intCast(100 + depth)), call.@"error");
+        // What the call inside has left.
+        const found: u64 = if (depth == 0) 0 else 99 + depth;
+        try std.testing.expectEqual(found, call.frame.integer_results[0]);
+    }
+    try Test.dismiss(isolate);
+}
+
+test "a call of the pool's captures the error of its thread" {
+    const isolate = Test.attach();
+    const calls = isolate.outgoing.blocks.raw.?[0..100];
+    for (calls, 1..) |*call, code| {
+        call.capture_error = @intCast(code % 2);
+        try Test.start(isolate, @intCast(code - 1), &Test.fail, code);
+    }
+    Test.await_(isolate, calls.len);
+    for (calls, 1..) |*call, code| {
+        const captured = code % 2 == 1;
+        try std.testing.expectEqual(@as(u32, if (captured) @intCast(code) else 0), call.@"error");
+        if (captured) try std.testing.expectEqual(@as(u64, 0), call.frame.integer_results[0]);
+    }
     try Test.dismiss(isolate);
 }
 

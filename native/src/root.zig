@@ -83,6 +83,10 @@ pub export fn belay_pool_submit(isolate: *Words, index: u32) bool {
     return pool.submit(.of(isolate), index);
 }
 
+pub export fn belay_call_make(isolate: *Words, index: u32) void {
+    pool.make(.of(isolate), index);
+}
+
 pub export fn belay_pool_poll(isolate: *Words) bool {
     return pool.poll(.of(isolate));
 }
