@@ -50,6 +50,29 @@ export { Pin, pin } from "./ffi/pin.ts";
 export { cstringAt, pointerFrom, pointerValue } from "./ffi/pointer.ts";
 export { type Configuration, configure, type Report } from "./ffi/report.ts";
 export { Scope } from "./ffi/scope.ts";
+export type { DataType, OutType, RecordType } from "./ffi/data_type.ts";
+export {
+  array,
+  ArrayType,
+  type ArrayView,
+  cstringArray,
+  type FieldInput,
+  type Fields,
+  type FieldType,
+  type FieldValue,
+  type FieldView,
+  out,
+  struct,
+  type StructInput,
+  type StructOptions,
+  StructType,
+  type StructValue,
+  type StructView,
+  TextType,
+  union,
+  type UnionInput,
+  UnionType,
+} from "./ffi/struct.ts";
 export { type Stats, stats } from "./ffi/stats.ts";
 export { type Leak, leaks } from "./ffi/tracking.ts";
 export * from "./ffi/types.ts";

@@ -88,8 +88,13 @@ export function openContract(
   timeoutMs: number,
   queue: { readonly capacity: number; readonly onFull: OnFull } | undefined,
 ): void {
+  const { layout, strings, hasStructures } = upcall.signature;
+  if (hasStructures) {
+    throw new TypeError(
+      `Cannot create callback "${upcall.name}": structures are passed on JavaScript's thread only, so it can't be "${thread}"`,
+    );
+  }
   connect();
-  const { layout, strings } = upcall.signature;
   if (sharedQueue === undefined) {
     sharedQueue = createQueue(sharedLength, 0, 0, "block");
     onWake(makeCalls);

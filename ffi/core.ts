@@ -41,7 +41,7 @@ const isolateByteLength = structResultsByteOffset + 6 * 8;
 /** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
 const linksByteOffset = 2 ** 22 * 8;
 
-/** Words that the core shares, as typed arrays of every width. */
+/** Words that the core shares, as typed arrays of every width, and as what reads them at any offset. */
 export interface WordViews {
   readonly i8: Int8Array<ArrayBuffer>;
   readonly u8: Uint8Array<ArrayBuffer>;
@@ -53,6 +53,7 @@ export interface WordViews {
   readonly u64: BigUint64Array<ArrayBuffer>;
   readonly f32: Float32Array<ArrayBuffer>;
   readonly f64: Float64Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
 }
 
 /** The core, attached to this isolate. */
@@ -252,6 +253,7 @@ export function wordViews(buffer: ArrayBuffer): WordViews {
     u64: new BigUint64Array(buffer),
     f32: new Float32Array(buffer),
     f64: new Float64Array(buffer),
+    view: new DataView(buffer),
   };
 }
 

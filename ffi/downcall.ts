@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isRecord, layoutOf, readerOf } from "./aggregate.ts";
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
 import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
 import { attentionWord, core } from "./core.ts";
@@ -15,13 +16,14 @@ import {
   checkArgument,
   fromResult,
   isCallbackDefinition,
+  isOut,
   mismatch,
   parameterNativeType,
   resultNativeType,
   typeName,
 } from "./marshal.ts";
 import { backend } from "./runtime.ts";
-import type { FunctionDefinition, ParameterType } from "./types.ts";
+import type { CallbackDefinition, FunctionDefinition, ParameterType } from "./types.ts";
 import { signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** What a library's functions share and keep alive. */
@@ -48,11 +50,18 @@ export function nativeSignature(symbol: string, { parameters, result }: Function
 
 /** What checks the arguments of a function, as source, and what that names. */
 interface ArgumentChecks {
+  /** The parameters that take something. */
   readonly names: readonly string[];
+  /** What is passed on for every parameter, when it has been checked: a variable for each. */
+  readonly passed: readonly string[];
   /** The variables of functions that are lent to the call: `null` before the checks. */
   readonly lent: readonly string[];
-  /** For each argument, what makes its variable what is passed on, or throws. */
+  /** The variables of memory of JavaScript's that C has during the call. */
+  readonly kept: readonly string[];
+  /** For each argument, what makes its variable what is passed on, or throws. Structures are checked when they are written. */
   readonly checks: readonly string[];
+  /** An expression for what the function gives, from that of C's result and, where it is captured, of the error number. */
+  readonly value: (result: string, error?: string) => string;
   readonly scope: Readonly<Record<string, unknown>> & {
     readonly lendFunction: (index: number, fn: UpcallFunction) => Upcall;
     readonly closed: () => never;
@@ -61,13 +70,16 @@ interface ArgumentChecks {
 
 /** Makes the checks that a function's arguments go through before C is entered. */
 export function argumentChecks(key: string, { parameters }: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
-  const names = parameters.map((_, index) => `a${index}`);
+  const passed = parameters.map((type, index) => `${isOut(type) ? "out" : "a"}${index}`);
   const { addressKind } = backend();
   const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
-  const checks = names.map((name, index) => {
+  const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
+  const checks = passed.map((name, index) => {
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
-    if (!isCallbackDefinition(type)) return checkArgument(type, name, bad, addressKind);
+    if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
+    if (typeof type === "string") return checkArgument(type, name, bad, addressKind);
+    if (!isCallbackDefinition(type)) return "";
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   });
@@ -78,8 +90,10 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     key,
     owner,
     unbind,
+    outCell,
+    outReaders: outs.map((layout) => layout === undefined ? undefined : readerOf(layout)),
     lendFunction: (index: number, fn: UpcallFunction): Upcall =>
-      lend(parameters[index] as Exclude<ParameterType, string>, fn, `argument ${index + 1} of ${key}`),
+      lend(parameters[index] as CallbackDefinition, fn, `argument ${index + 1} of ${key}`),
     lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
     shapes,
     bad(index: number, value: unknown): never {
@@ -90,8 +104,26 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     // Together with this one, every function keeps its library's owner alive.
     closed,
   };
-  const lent = names.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`);
-  return { names, lent, checks, scope };
+  const outValues = passed.flatMap((name, index) =>
+    outs[index] === undefined ? [] : [`outReaders[${index}](new DataView(${name}.buffer), 0)`]
+  );
+  return {
+    names: passed.filter((_, index) => outs[index] === undefined),
+    passed,
+    lent: passed.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`),
+    kept: passed.filter((_, index) => ownsMemory(parameters[index])),
+    checks,
+    value(result, error) {
+      const further = error === undefined ? outValues : [...outValues, error];
+      return further.length === 0 ? result : `[${[result, ...further].join(", ")}]`;
+    },
+    scope,
+  };
+}
+
+/** Memory for what an out-parameter gives. */
+function outCell(byteLength: number): ArrayBufferView {
+  return backend().hold(new Uint8Array(byteLength));
 }
 
 /** A call that was counted in `running` has ended. */
@@ -115,17 +147,16 @@ export function makeDowncall(
 ): Downcall {
   const { parameters, result } = definition;
   const { i32 } = core().words;
-  const { names, lent, checks, scope } = argumentChecks(key, definition, owner);
-  const kept = names.filter((_, index) => ownsMemory(parameters[index]));
+  const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
   // Handles, memory and functions are looked at before the callee is: a closed library must not be the last to be named.
   const guard = parameters.some((type) => isCallbackDefinition(type) || ownsMemory(type) || type === "handle");
   const body = `
       ${guard ? "if (owner.closed) closed();" : ""}
       ${checks.join("\n")}
       ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
-      const r = native(${names.join(", ")});
+      const r = native(${passed.join(", ")});
       if (i32[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
-      return ${fromResult(result, "r")};`;
+      return ${value(fromResult(result, "r"))};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
   if (kept.length > 0) {
@@ -153,5 +184,11 @@ export function makeDowncall(
 
 /** Whether an argument of a type is memory of JavaScript's, which C has during the call. */
 export function ownsMemory(type: ParameterType): boolean {
-  return type === "buffer" || type === "cstring" || type === "handle*";
+  return type === "buffer" || type === "cstring" || type === "handle*" || isOut(type);
+}
+
+/** Whether a function's arguments have to be put where C expects them: the runtime doesn't do all that is wanted of it. */
+export function needsBlock({ parameters, result, nonblocking, captureErrno, variadic }: FunctionDefinition): boolean {
+  return nonblocking === true || captureErrno === true || variadic !== undefined || isRecord(result) ||
+    parameters.some(isRecord);
 }

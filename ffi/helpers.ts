@@ -97,6 +97,23 @@ function handleIdAt(address: Address | null): number {
   return isNull(address) ? 0 : Number(loads().u64(address, 0));
 }
 
+/** The address that is in memory. */
+function pointerIn(view: DataView, byteOffset: number): Pointer | null {
+  if (backend().addressKind === "bigint") return nullable(view.getBigUint64(byteOffset, true));
+  const high = view.getUint32(byteOffset + 4, true);
+  // An address beyond 2^53 is a bigint everywhere.
+  return nullable(
+    high < 2 ** 21 ? view.getUint32(byteOffset, true) + high * 2 ** 32 : view.getBigUint64(byteOffset, true),
+  );
+}
+
+/** Puts an address into memory. */
+function setPointerIn(view: DataView, byteOffset: number, address: Address): void {
+  if (typeof address === "bigint") return view.setBigUint64(byteOffset, address, true);
+  view.setUint32(byteOffset, address, true);
+  view.setUint32(byteOffset + 4, address / 2 ** 32, true);
+}
+
 /** The string at an address, copied. */
 export function stringAt(address: Address | null): string | null {
   return isNull(address) ? null : backend().readString(address);
@@ -146,6 +163,8 @@ export const helpers = {
   handleIdAt,
   handles: handleTable(),
   stringAt,
+  pointerIn,
+  setPointerIn,
   isAddress,
   functionAddress,
 } as const;

@@ -4,21 +4,22 @@
  * @module
  */
 
+import { isAggregate, isRecord } from "./aggregate.ts";
 import type { Address, NativeLibrary } from "./backend.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { closeLibrary, librarySymbol, openLibrary } from "./core_library.ts";
 import { loads, type LoadType } from "./core_memory.ts";
-import { type LibraryOwner, makeDowncall, nativeSignature } from "./downcall.ts";
-import { makeNonblocking } from "./nonblocking.ts";
+import { makeBlockCall } from "./block_call.ts";
+import { type LibraryOwner, makeDowncall, nativeSignature, needsBlock } from "./downcall.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
 import { generate, stringAt } from "./helpers.ts";
 import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
-import { fromResult, isNamedType, resultNativeType } from "./marshal.ts";
+import { fromResult, isNamedType, isOut, resultNativeType } from "./marshal.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { track, untrack } from "./tracking.ts";
 import { validateCallback } from "./upcall.ts";
-import type { Definitions, FunctionDefinition, LibrarySymbols, VariableDefinition } from "./types.ts";
+import type { Definitions, FunctionDefinition, LibrarySymbols, ParameterType, VariableDefinition } from "./types.ts";
 
 /** Options of {@linkcode dlopen}. */
 export interface LibraryOptions {
@@ -191,15 +192,15 @@ function bindLibrary<S extends Definitions>(
   const closers: (() => void)[] = [];
   let native: NativeLibrary | undefined;
   try {
-    const waiting = functions.filter(([, { nonblocking }]) => nonblocking !== true);
+    const direct = functions.filter(([, definition]) => !needsBlock(definition));
     const bound = native = backend().open(
       path,
-      waiting.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
+      direct.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
     );
     let index = 0;
     for (const [key, definition] of functions) {
-      const { call, close } = definition.nonblocking === true
-        ? makeNonblocking(key, definition, addresses.get(key) as Address, owner)
+      const { call, close } = needsBlock(definition)
+        ? makeBlockCall(key, definition, addresses.get(key) as Address, owner)
         : makeDowncall(key, definition, bound.functions[index++], owner);
       define(key, call);
       closers.push(close);
@@ -259,41 +260,78 @@ function validate(key: string, definition: unknown): void {
     throw new TypeError(`Cannot define "${key}": ${what}`);
   };
   if (typeof definition !== "object" || definition === null) return refuse("expected an object");
-  const { parameters, result, type, name, optional, nonblocking, ...rest } = definition as Record<string, unknown>;
+  const { parameters, result, type, name, optional, nonblocking, captureErrno, variadic, ...rest } =
+    definition as Record<
+      string,
+      unknown
+    >;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition`);
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
-  if (optional !== undefined && typeof optional !== "boolean") refuse("optional must be a boolean");
-  if (nonblocking !== undefined && typeof nonblocking !== "boolean") refuse("nonblocking must be a boolean");
+  for (const [option, value] of Object.entries({ optional, nonblocking, captureErrno })) {
+    if (value !== undefined && typeof value !== "boolean") refuse(`${option} must be a boolean`);
+  }
   if (type !== undefined) {
     if (nonblocking !== undefined) refuse("a variable can't be nonblocking");
-    if (parameters !== undefined || result !== undefined) refuse("a variable has no parameters and no result");
+    if (captureErrno !== undefined) refuse("a variable has no error number");
+    if (parameters !== undefined || result !== undefined || variadic !== undefined) {
+      refuse("a variable has no parameters and no result");
+    }
     const numeric = isNamedType(type) && /^([iuf]\d+|[iu]size)$/.test(type);
     if (!numeric && !variableTypes.includes(String(type))) refuse(`unknown type ${String(type)} of a variable`);
     return;
   }
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
-  parameters.forEach((parameter: unknown, index) => {
-    if (typeof parameter === "object" && parameter !== null && !isStructure(parameter)) {
-      try {
-        validateCallback(parameter);
-      } catch (error) {
-        refuse(`parameter ${index + 1}: ${error instanceof Error ? error.message : String(error)}`);
-      }
-      return;
-    }
-    if (isStructure(parameter)) refuse(`parameter ${index + 1}: structures by value are not supported`);
-    if (!isNamedType(parameter)) refuse(`parameter ${index + 1} has the unknown type ${display(parameter)}`);
-  });
-  if (isStructure(result)) refuse("structures by value are not supported");
+  parameters.forEach((parameter: unknown, index) =>
+    validateParameter(parameter, index + 1, nonblocking === true, refuse)
+  );
+  if (variadic !== undefined) validateVariadic(variadic, parameters, refuse);
+  if (isRecord(result)) return;
+  if (typeof result === "object" && result !== null && "struct" in result) {
+    refuse("a structure's type is what struct() gives");
+  }
   if (result === undefined) refuse('it has no result; without one it is "void"');
   if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${display(result)}`);
 }
 
-function isStructure(type: unknown): boolean {
-  return typeof type === "object" && type !== null && "struct" in type;
+function validateParameter(
+  parameter: unknown,
+  position: number,
+  nonblocking: boolean,
+  refuse: (what: string) => never,
+): void {
+  if (isNamedType(parameter) || isRecord(parameter)) return;
+  if (isAggregate(parameter)) refuse(`parameter ${position} is an array, which C passes as a pointer`);
+  if (typeof parameter !== "object" || parameter === null) {
+    refuse(`parameter ${position} has the unknown type ${display(parameter)}`);
+  }
+  if (isOut(parameter as ParameterType)) return;
+  if ("struct" in (parameter as object)) refuse(`parameter ${position}: a structure's type is what struct() gives`);
+  try {
+    const { parameters, result } = validateCallback(parameter);
+    if (!nonblocking || ![...parameters, result].some(isRecord)) return;
+  } catch (error) {
+    refuse(`parameter ${position}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  refuse(`parameter ${position}: functions that take or return structures are called on JavaScript's thread only`);
+}
+
+/** What C passes as something wider behind the `...`. */
+const promoted = ["i8", "u8", "i16", "u16", "bool", "f32"];
+
+function validateVariadic(fixed: unknown, parameters: readonly unknown[], refuse: (what: string) => never): void {
+  if (typeof fixed !== "number" || !Number.isInteger(fixed) || fixed < 0 || fixed > parameters.length) {
+    refuse(`variadic must be how many of its ${parameters.length} parameters come before the "..."`);
+  }
+  for (const [index, type] of parameters.entries()) {
+    if (index < fixed) continue;
+    if (isRecord(type)) refuse(`parameter ${index + 1}: structures are not passed behind the "..."`);
+    if (!promoted.includes(String(type))) continue;
+    const wider = type === "f32" ? "f64" : type === "u16" || type === "u8" ? "u32" : "i32";
+    refuse(`parameter ${index + 1}: C passes a ${String(type)} behind the "..." as ${wider}; declare that`);
+  }
 }
 
 function display(type: unknown): string {

@@ -6,8 +6,9 @@
  * @module
  */
 
-import type { ArgumentClass } from "./abi.ts";
+import type { ScalarClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
+import type { OutType } from "./data_type.ts";
 import { nativeFunctionState } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
@@ -39,23 +40,31 @@ export function isNamedType(type: unknown): type is NamedType {
 
 /** Whether a parameter's type is a callback's definition. */
 export function isCallbackDefinition(type: ParameterType): type is CallbackDefinition {
-  return typeof type === "object";
+  return typeof type === "object" && "parameters" in type;
+}
+
+/** Whether a parameter gives a value back. */
+export function isOut(type: ParameterType): type is OutType {
+  return typeof type === "object" && "out" in type;
 }
 
 /** A type as error messages spell it. */
 export function typeName(type: ParameterType | ResultType): string {
-  return typeof type === "string" ? type : "function";
+  if (typeof type === "string") return type;
+  return isOut(type) ? "out" : isCallbackDefinition(type) ? "function" : "structure";
 }
 
 /** What the runtime is told of a parameter. */
 export function parameterNativeType(type: ParameterType): NativeType {
-  if (isCallbackDefinition(type)) return "address";
+  if (isOut(type)) return "view";
+  if (typeof type === "object") return "address";
   if (type === "buffer" || type === "cstring" || type === "handle*") return "view";
   return resultNativeType(type);
 }
 
 /** What the runtime is told of a result. */
 export function resultNativeType(type: ResultType): NativeType {
+  if (typeof type === "object") return "address";
   switch (type) {
     case "isize":
       return "i64";
@@ -75,7 +84,7 @@ export function resultNativeType(type: ResultType): NativeType {
 }
 
 /** How a callback's argument arrives. */
-export function argumentClass(type: NamedType): ArgumentClass {
+export function argumentClass(type: NamedType): ScalarClass {
   const integer = integers[type];
   if (integer !== undefined) return { byteLength: integer.bits / 8 as 1 | 2 | 4 | 8, float: false };
   if (type === "bool") return { byteLength: 1, float: false };
@@ -114,7 +123,7 @@ export function checkArgument(
   bad: string,
   addressKind: "number" | "bigint",
 ): string {
-  if (isCallbackDefinition(type)) throw new TypeError("Callbacks have a call of their own");
+  if (typeof type === "object") throw new TypeError("Only scalars are checked here");
   const integer = integers[type];
   if (integer?.bits === 64) {
     const wrap = integer.signed ? "BigInt.asIntN" : "BigInt.asUintN";
@@ -213,6 +222,7 @@ export function readWord(
 /** An expression for a call's result in its block: see {@linkcode readWord}. */
 export function readResult(type: ResultType, byteOffset: number, addressKind: "number" | "bigint"): string {
   if (type === "void") return "undefined";
+  if (typeof type === "object") throw new TypeError("Only scalars are read here");
   const word = readWord(type, byteOffset, addressKind, true);
   return type === "handle" || type === "handle*" ? `handles.value(${word})` : word;
 }
@@ -230,7 +240,7 @@ export function writeArgument(
   addressKind: "number" | "bigint",
 ): string {
   const element = (name: string, byteLength: number): string => `${name}[${at(byteLength, byteOffset, true)}]`;
-  const integer = isCallbackDefinition(type) ? undefined : integers[type];
+  const integer = typeof type === "object" ? undefined : integers[type];
   if (integer !== undefined) {
     // Callees may count on 32 bits.
     const bits = packed ? integer.bits : Math.max(integer.bits, 32);
@@ -305,7 +315,9 @@ export function mismatch(type: ParameterType | ResultType, value: unknown, subje
 }
 
 function expectation(type: ParameterType | ResultType): string {
-  if (typeof type === "object") return "a function, a live Callback of this shape, a Pointer or null";
+  if (typeof type === "object") {
+    return "parameters" in type ? "a function, a live Callback of this shape, a Pointer or null" : "an object";
+  }
   const integer = type === "void" ? undefined : integers[type];
   if (integer !== undefined) {
     const { bits, signed } = integer;

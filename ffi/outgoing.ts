@@ -1,6 +1,6 @@
 /**
- * Calls of C that the core's pool of threads makes, and the promises that wait for them: what all nonblocking functions
- * share. `nonblocking.ts` generates the functions.
+ * Calls of C that the core makes, each from a block of words; those that its pool of threads makes, and the promises that
+ * wait for them. `block_call.ts` generates the functions.
  *
  * @module
  */
@@ -33,17 +33,23 @@ const { queueMicrotask } = globalThis;
 export const callByteLength = 640;
 export const functionByteOffset: number = 64 * 8;
 export const stackWordsByteOffset: number = functionByteOffset + 8;
-export const integerResultByteOffset: number = stackWordsByteOffset + 16;
+export const indirectResultByteOffset: number = stackWordsByteOffset + 8;
+export const integerResultByteOffset: number = indirectResultByteOffset + 8;
 export const floatResultByteOffset: number = integerResultByteOffset + 16;
 const completedNextByteOffset = floatResultByteOffset + 4 * 8 + 8 + 8 + 4;
 const completedNextWord = completedNextByteOffset / 4;
 export const stringResultByteOffset: number = completedNextByteOffset + 4;
+export const captureErrorByteOffset: number = stringResultByteOffset + 16;
+export const errorByteOffset: number = captureErrorByteOffset + 4;
 /** `BELAY_MAX_CALLS`. */
 const maxCalls = 65536;
 const firstCalls = 64;
 
-const functions = coreFunctions({
+const makers = coreFunctions({
   calls: signature("belay_pool_calls", ["address"], "address"),
+  make: signature("belay_call_make", ["address", "u32"], "void"),
+});
+const functions = coreFunctions({
   submit: signature("belay_pool_submit", ["address", "u32"], "bool"),
   poll: signature("belay_pool_poll", ["address"], "bool"),
   limit: signature("belay_pool_limit", ["u32"], "void"),
@@ -64,13 +70,14 @@ export interface Outgoing {
   readonly ended: (() => void) | undefined;
 }
 
-/** The calls' blocks as typed arrays, made anew when there are more of them. */
-export const blocks: { words: WordViews } = { words: wordViews(new ArrayBuffer(0)) };
+/** The calls' blocks as typed arrays, made anew when there are more of them, and the first one's address. */
+export const blocks: { words: WordViews; base: number } = { words: wordViews(new ArrayBuffer(0)), base: 0 };
 /** Indices of blocks that no call has; the last one is used next. */
 const free: number[] = [];
 const outgoing: (Outgoing | undefined)[] = [];
 let base: Address | undefined;
-let submit: (isolate: Address, index: number) => unknown;
+type Submit = (isolate: Address, index: number) => unknown;
+let submit: Submit | undefined;
 let isolate: Address;
 let live: Uint32Array<ArrayBuffer>;
 let outstanding = 0;
@@ -101,24 +108,33 @@ export function poolThreads(): number {
 }
 
 function open(): Address {
+  const address = makers().calls(core().isolate) as Address | null;
+  if (isNull(address)) throw new RangeError("Cannot make a call: no memory for its arguments");
+  blocks.base = Number(address);
+  live = core().words.u32;
+  return address;
+}
+
+/** What makes a call at once: a function of the isolate's address and a block's index. */
+export function callMaker(): (isolate: Address, index: number) => void {
+  return makers().make as (isolate: Address, index: number) => void;
+}
+
+/** Has the core's threads make calls, and the event loop woken when they have. */
+function openPool(): Submit {
   connect();
-  const words = core().words.u32;
-  const address = functions().calls(core().isolate) as Address | null;
-  if (isNull(address)) throw new RangeError("Cannot make a nonblocking call: no memory for its arguments");
-  submit = functions().submit;
   isolate = core().isolate;
-  live = words;
   poolSettings.changed = (threads) => void functions().limit(threads);
   if (poolSettings.threads !== undefined) poolSettings.changed(poolSettings.threads);
   onCompletion({ woken: () => pollsLeft = mostPolls, take: takeCompleted, settle: settleTaken });
-  return address;
+  return functions().submit as Submit;
 }
 
 /** Makes more blocks and answers the index of one. */
 function grow(key: string): number {
   base ??= open();
   const count = outgoing.length;
-  if (count === maxCalls) throw new RangeError(`Cannot call "${key}": ${maxCalls} nonblocking calls are outstanding`);
+  if (count === maxCalls) throw new RangeError(`Cannot call "${key}": ${maxCalls} calls are outstanding`);
   const newCount = Math.max(firstCalls, 2 * count);
   blocks.words = wordViews(backend().map(base, newCount * callByteLength));
   for (let index = newCount - 1; index >= count; index--) free.push(index);
@@ -135,15 +151,21 @@ export function takeBlock(key: string): number {
   throw new Error(`Cannot call "${key}": the isolate has ended`);
 }
 
+/** Gives a block back whose call was not submitted, or has been made. */
+export function freeBlock(index: number): void {
+  free.push(index);
+}
+
 /** Submits the call whose arguments are in a block. */
 export function startCall(index: number, call: Outgoing): void {
+  const submitCall: Submit = submit ??= openPool();
   outgoing[index] = call;
   if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
   if (!polling && pollsLeft > 0) {
     if (toSkip > 0) toSkip -= 1;
     else beginPolling();
   }
-  if (!submit(isolate, index)) {
+  if (!submitCall(isolate, index)) {
     outgoing[index] = undefined;
     free.push(index);
     throw new Error("Cannot make a nonblocking call: the system starts no thread");

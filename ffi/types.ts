@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DataType, OutType, RecordType } from "./data_type.ts";
 import type { Handle } from "./handle.ts";
 
 declare const brand: unique symbol;
@@ -84,16 +85,22 @@ export type NamedType =
 
 /** A C function that TypeScript implements: the definition of a callback, and the type of a parameter that takes one. */
 export interface CallbackDefinition {
-  /** The types of the parameters. At most 48 of them arrive on the stack. */
-  readonly parameters: readonly NamedType[];
-  /** The type of the result: none whose memory C would hold and nobody keep. */
-  readonly result: Exclude<NamedType, "buffer" | "cstring" | "handle*"> | "void";
+  /** The types of the parameters: at most 48 words of them arrive on the stack. A structure arrives as a plain object. */
+  readonly parameters: readonly (NamedType | RecordType)[];
+  /**
+   * The type of the result: none whose memory C would hold and nobody keep. The fallback of a structure is zeroes, also
+   * where `onError` answers.
+   */
+  readonly result: Exclude<NamedType, "buffer" | "cstring" | "handle*"> | RecordType | "void";
 }
 
-/** The type of a parameter of a C function. A callback's definition takes a function, a `Callback` or a pointer. */
-export type ParameterType = NamedType | CallbackDefinition;
+/**
+ * The type of a parameter of a C function. A callback's definition takes a function, a `Callback` or a pointer; a structure,
+ * passed by value, a plain object or a view; what {@linkcode out} makes takes nothing.
+ */
+export type ParameterType = NamedType | CallbackDefinition | RecordType | OutType;
 /** The type of a C function's result. */
-export type ResultType = NamedType | "void";
+export type ResultType = NamedType | RecordType | "void";
 
 /** A C function, spelled as Deno spells it. */
 export interface FunctionDefinition {
@@ -112,6 +119,18 @@ export interface FunctionDefinition {
    * such a function throws rejects the promise.
    */
   readonly nonblocking?: boolean;
+  /**
+   * Whether C's error number is wanted: `errno`, or on Windows what `GetLastError()` gives. It is set to 0 before the call
+   * and read right after it, on the same thread, before the runtime does anything. The function then gives an array, with the
+   * number at its end.
+   */
+  readonly captureErrno?: boolean;
+  /**
+   * How many parameters come before the `...`, where C's declaration has one; the types after that are those of this use. A
+   * function can be defined for several uses, under different keys. C passes small integers as `int` there, and `float` as
+   * `double`: they are declared so.
+   */
+  readonly variadic?: number;
 }
 
 /** A static variable. Each read of the property reads it anew. */
@@ -143,10 +162,10 @@ export type NotPromise =
   | (object & { readonly then?: never });
 
 /** What C's value of a type is in TypeScript. */
-export type FromNative<T> = T extends { readonly [brand]: infer B }
-  ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
-  : B extends [infer V] ? V
-  : never
+export type FromNative<T> = T extends DataType<infer V, infer _> ? V
+  : T extends { readonly [brand]: infer B } ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
+    : B extends [infer V] ? V
+    : never
   : T extends NumberType ? number
   : T extends BigIntegerType ? bigint
   : T extends "bool" ? boolean
@@ -157,10 +176,10 @@ export type FromNative<T> = T extends { readonly [brand]: infer B }
   : never;
 
 /** What a C function takes for a parameter of a type. */
-export type ToNative<T> = T extends { readonly [brand]: infer B }
-  ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
-  : B extends [infer V] ? Handle<V> | number | null
-  : never
+export type ToNative<T> = T extends DataType<infer _, infer I> ? I
+  : T extends { readonly [brand]: infer B } ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
+    : B extends [infer V] ? Handle<V> | number | null
+    : never
   : T extends NumberType ? number
   : T extends BigIntegerType ? number | bigint
   : T extends "bool" ? boolean
@@ -180,8 +199,24 @@ export type CallbackResult<T> = T extends "void" ? NotPromise
 /** The values that a callback is called with. */
 export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };
 
-/** The arguments that a C function takes. */
-export type FunctionArguments<P extends readonly unknown[]> = { -readonly [K in keyof P]: ToNative<P[K]> };
+/** The arguments that a C function takes: none for its out-parameters. */
+export type FunctionArguments<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never]
+  ? { -readonly [K in keyof P]: ToNative<P[K]> }
+  : P extends readonly [infer H, ...infer T]
+    ? H extends OutType ? FunctionArguments<T> : [ToNative<H>, ...FunctionArguments<T>]
+  : [];
+
+/** What a C function gives by its out-parameters. */
+type OutValues<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never] ? []
+  : P extends readonly [infer H, ...infer T]
+    ? H extends OutType<infer O> ? [FromNative<O>, ...OutValues<T>] : OutValues<T>
+  : [];
+
+/** What follows a C function's result, where it gives more than that. */
+type FurtherValues<D extends FunctionDefinition> = [
+  ...OutValues<D["parameters"]>,
+  ...(D extends { readonly captureErrno: true } ? [number] : []),
+];
 
 /** A function that can stand behind a callback of a definition. */
 export type CallbackFunction<D extends CallbackDefinition> = (
@@ -201,12 +236,16 @@ export type LibraryFunction<D extends FunctionDefinition> = (
   ...args: FunctionArguments<D["parameters"]>
 ) => LibraryFunctionResult<D>;
 
-/** What a C function gives: a promise where it is nonblocking. */
+/** What a C function gives when it has returned: its result, or an array where there is more. */
+export type LibraryFunctionValue<D extends FunctionDefinition> = FurtherValues<D> extends [] ? FromNative<D["result"]>
+  : [FromNative<D["result"]>, ...FurtherValues<D>];
+
+/** What calling a C function gives: a promise where it is nonblocking. */
 export type LibraryFunctionResult<D extends FunctionDefinition> = D extends { readonly nonblocking: infer N }
-  ? [N] extends [true] ? Promise<FromNative<D["result"]>>
-  : [N] extends [false | undefined] ? FromNative<D["result"]>
-  : FromNative<D["result"]> | Promise<FromNative<D["result"]>>
-  : FromNative<D["result"]>;
+  ? [N] extends [true] ? Promise<LibraryFunctionValue<D>>
+  : [N] extends [false | undefined] ? LibraryFunctionValue<D>
+  : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
+  : LibraryFunctionValue<D>;
 
 type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
   : D extends VariableDefinition ? FromNative<D["type"]>

@@ -8,9 +8,28 @@
  * @module
  */
 
-import { type ArgumentClass, argumentLayout, wordIndex } from "./abi.ts";
+import {
+  type ArgumentClass,
+  type ArgumentLayout,
+  argumentLayout,
+  isStructureClass,
+  type ResultPlace,
+  type StructurePlace,
+  wordIndex,
+} from "./abi.ts";
+import { Aggregate, isAggregate, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
 import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
-import { attentionWord, callbackWord, core, liveWord, overflowWord, resultByteOffset } from "./core.ts";
+import {
+  attentionWord,
+  callbackWord,
+  core,
+  liveWord,
+  overflowWord,
+  resultByteOffset,
+  structResultsByteOffset,
+} from "./core.ts";
+import { copyIn, copyOut } from "./core_memory.ts";
+import type { RecordType } from "./data_type.ts";
 import {
   claimThunks,
   describeThunk,
@@ -26,6 +45,7 @@ import { generate } from "./helpers.ts";
 import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
+import type { Address } from "./backend.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
 import type { CallbackDefinition, NamedType, Pointer } from "./types.ts";
 
@@ -43,6 +63,10 @@ export interface Signature {
   /** Where the arguments are, and which of the words they take are strings; see `belay_thunk`. */
   readonly layout: number;
   readonly strings: bigint;
+  /** How many bytes a structure has that is returned in memory, or 0. */
+  readonly resultByteLength: number;
+  /** Whether structures are among what it takes and returns. */
+  readonly hasStructures: boolean;
   /** What the trampoline calls for its callbacks: {@linkcode invokeFirst} before the code is there. */
   invoke: (upcall: Upcall) => void;
   /** Generated when it is first asked for. */
@@ -213,11 +237,12 @@ export function validateCallback(definition: unknown): CallbackDefinition {
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
   const types: unknown[] = [...parameters as unknown[]];
   for (const [index, type] of types.entries()) {
+    if (isRecord(type)) continue;
     if (typeof type === "object" && type !== null) {
-      throw new TypeError(
-        `Cannot define a callback: parameter ${index + 1} is a structure or a callback's definition; structures by ` +
-          'value are not supported, and a function arrives as "function"',
-      );
+      const what = isAggregate(type)
+        ? "an array, which C passes as a pointer"
+        : 'no type of a callback; a function arrives as "function", a structure as what struct() gives';
+      throw new TypeError(`Cannot define a callback: parameter ${index + 1} is ${what}`);
     }
     if (!isNamedType(type)) {
       throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${String(type)}`);
@@ -226,10 +251,7 @@ export function validateCallback(definition: unknown): CallbackDefinition {
   if (result === "buffer" || result === "cstring" || result === "handle*") {
     throw new TypeError(`Cannot define a callback: its result can't be a ${result}, whose memory nobody would keep`);
   }
-  if (typeof result === "object") {
-    throw new TypeError("Cannot define a callback: structures by value are not supported");
-  }
-  if (result !== "void" && !isNamedType(result)) {
+  if (result !== "void" && !isRecord(result) && !isNamedType(result)) {
     const what = result === undefined
       ? 'it has no result; without one it is "void"'
       : `the unknown result type ${String(result)}`;
@@ -239,12 +261,13 @@ export function validateCallback(definition: unknown): CallbackDefinition {
 }
 
 function makeSignature({ parameters, result }: CallbackDefinition): Signature {
-  const classes = parameters.map(argumentClass);
+  const classes = parameters.map(classOf);
   let shape = "";
   for (const type of classes) shape += shapeOfClass(type);
-  if (result !== "void") shape += `:${shapeOfClass(argumentClass(result))}`;
+  if (result !== "void") shape += `:${shapeOfClass(classOf(result))}`;
   core(shape);
-  const layout = argumentLayout(classes, backend().platform);
+  const returned = isRecord(result) ? structureClass(result) : undefined;
+  const layout = argumentLayout(classes, backend().platform, { result: returned });
   let strings = 0n;
   for (const [index, type] of parameters.entries()) {
     if (type === "cstring") strings |= 1n << BigInt(wordIndex(layout, layout.byteOffsets[index]));
@@ -257,31 +280,50 @@ function makeSignature({ parameters, result }: CallbackDefinition): Signature {
     thunks,
     layout: layout.bits,
     strings,
+    resultByteLength: returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0,
+    hasStructures: returned !== undefined || classes.some(isStructureClass),
     invoke: invokeFirst,
     get code() {
-      return code ??= makeCode(parameters, result, layout.byteOffsets);
+      return code ??= makeCode(parameters, result, layout);
     },
   };
 }
 
+function classOf(type: CallbackDefinition["parameters"][number]): ArgumentClass {
+  return isRecord(type) ? structureClass(type) : argumentClass(type as NamedType);
+}
+
 /** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
-function shapeOfClass({ byteLength, float }: ArgumentClass): string {
+function shapeOfClass(type: ArgumentClass): string {
+  if (isStructureClass(type)) {
+    const leaves = type.leaves.map((leaf) => `${leaf.byteOffset}.${shapeOfClass(leaf)}`);
+    return `(${type.byteLength} ${leaves.join()})`;
+  }
+  const { byteLength, float } = type;
   return float ? (byteLength === 4 ? "f" : "d") : `${byteLength}`;
 }
 
 function makeCode(
-  parameters: readonly NamedType[],
+  parameters: CallbackDefinition["parameters"],
   result: CallbackDefinition["result"],
-  byteOffsets: readonly number[],
+  { byteOffsets, structures, result: resultPlace }: ArgumentLayout,
 ): SignatureCode {
   const { words } = core();
   const { addressKind } = backend();
   const names: string[] = [];
   let reads = "";
+  let copies = "";
   let values = "";
+  const passed: (Passed | undefined)[] = [];
   for (const [index, type] of parameters.entries()) {
     const name = `a${index}`;
     names.push(name);
+    passed.push(isRecord(type) ? new Passed(type) : undefined);
+    if (isRecord(type)) {
+      reads += `let ${name};\n`;
+      copies += `${name} = ${readStructure(index, structures[index] as StructurePlace)};\n`;
+      continue;
+    }
     reads += `let ${name} = ${readWord(type, byteOffsets[index], addressKind)};\n`;
     if (type !== "handle" && type !== "handle*") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
@@ -301,16 +343,29 @@ function makeCode(
     interrupted,
     failed,
     invalidHandle,
+    structures: passed,
+    returned: isRecord(result) ? new Passed(result) : undefined,
   };
   const write = (bad: string): string =>
-    writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+    isRecord(result)
+      ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${upcall.name}": the result`)
+      : writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+  const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
+        if (i32[${attentionWord}] === 0 || !interrupted(upcall)) failed(upcall, error);
+        return;
+      }`;
+  const resultAddress = resultPlace?.memory === true
+    ? `const resultAddress = ${readWord("pointer", structResultsByteOffset, addressKind)};`
+    : "";
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
   const invoke = `
     function invoke(upcall) {
       const fn = upcall.fn;
       if (fn === null) { stale(upcall); return; }
+      ${resultAddress}
       ${reads}
+      ${structureReads}
       if (i32[${attentionWord}] !== 0 && interrupted(upcall)) return;
       ${values}
       try {
@@ -322,11 +377,13 @@ function makeCode(
     }`;
   const writer = (bad: string): (value: unknown, upcall: { name: string }) => void =>
     generate(scope, `return (result, upcall) => { ${write(bad)} };`) as ReturnType<typeof writer>;
+  const invoker = generate(scope, `return (${invoke});`) as SignatureCode["invoke"];
+  if (isRecord(result)) return { invoke: invoker, writeAnswer: refuseAnswer, fallbackBits: refuseFallback };
   const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
-    invoke: generate(scope, `return (${invoke});`) as SignatureCode["invoke"],
+    invoke: invoker,
     writeAnswer: (value, upcall) => (writeAnswer ??= writer("badResult"))(value, upcall),
     fallbackBits(value, name) {
       // A callback may be running: its result word is put back.
@@ -340,6 +397,76 @@ function makeCode(
       }
     },
   };
+}
+
+/** A structure on its way between the words and a value: in memory of its own where it is passed in pieces, or by address. */
+class Passed {
+  readonly view: DataView<ArrayBuffer>;
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly read: ReturnType<typeof readerOf>;
+  readonly write: ReturnType<typeof writerOf>;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(type: RecordType) {
+    const layout = Aggregate.layoutOf(type);
+    // A piece may go on behind its end.
+    const buffer = new ArrayBuffer(Math.ceil(type.byteLength / 8) * 8);
+    this.view = new DataView(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.#bytes = new Uint8Array(buffer, 0, type.byteLength);
+    this.read = readerOf(layout);
+    this.write = writerOf(layout);
+  }
+
+  /** What is at an address. */
+  readFrom(address: Address): unknown {
+    copyOut(this.#bytes, address, 0);
+    return this.read(this.view, 0);
+  }
+
+  /** A value as it is in memory. Reading it may run anything, so no two share that. @throws {TypeError | RangeError} When it is none. */
+  written(value: unknown, subject: string): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(this.u32.length);
+    this.write(new DataView(words.buffer), 0, value, subject);
+    return words;
+  }
+
+  /** Puts a value at an address. @throws {TypeError | RangeError} When it is none; nothing is written then. */
+  writeTo(address: Address, value: unknown, subject: string): void {
+    copyIn(address, 0, new Uint8Array(this.written(value, subject).buffer, 0, this.#bytes.length));
+  }
+}
+
+/** An expression for a structure that was passed. */
+function readStructure(index: number, { whole, pieces, address }: StructurePlace): string {
+  const passed = `structures[${index}]`;
+  if (whole !== undefined) return `${passed}.read(view, ${whole})`;
+  if (address !== undefined) return `${passed}.readFrom(${readWord("pointer", address, backend().addressKind)})`;
+  const moves = movePieces(pieces, (to) => `u32[${to / 4}]`, (from) => `${passed}.u32[${from / 4}]`, true);
+  return `(() => { ${moves} return ${passed}.read(${passed}.view, 0); })()`;
+}
+
+/** Statements that put `result`, a structure, to where it is returned, and say so. */
+function writeStructure(result: ResultPlace, subject: string): string {
+  const done = `u32[${resultByteOffset / 4}] = 1;`;
+  if (result.memory) {
+    return `refusePromise(upcall, result); returned.writeTo(resultAddress, result, \`${subject}\`); ${done}`;
+  }
+  const { whole, pieces } = result.place;
+  const moves = movePieces(
+    whole === undefined ? pieces : [{ from: 0, to: whole, byteLength: Math.ceil(result.byteLength / 8) * 8 }],
+    (from) => `written[${from / 4}]`,
+    (to) => `u32[${(structResultsByteOffset + to) / 4}]`,
+  );
+  return `refusePromise(upcall, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
+}
+
+function refuseAnswer(_value: unknown, { name }: { readonly name: string }): never {
+  throw new TypeError(`Cannot answer for callback "${name}": a structure that it fails to return is zeroes`);
+}
+
+function refuseFallback(_value: unknown, name: string): never {
+  throw new TypeError(`Cannot create callback "${name}": the fallback of a structure is zeroes`);
 }
 
 /** What a signature's first call does: has its code generated. Many callbacks are made and never called. */
@@ -488,7 +615,8 @@ export function bind(
   fallback: bigint,
 ): Upcall {
   const thunk = thunkPool().acquire(signature.thunks);
-  describeThunk(thunk, signature.layout, fallback);
+  const { layout, resultByteLength } = signature;
+  describeThunk(thunk, layout, resultByteLength === 0 ? fallback : BigInt(resultByteLength));
   const upcall = new Upcall(signature, thunk, name, fn);
   upcalls[thunk] = upcall;
   upcallCounts.live += 1;

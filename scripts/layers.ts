@@ -12,9 +12,9 @@ import { main, root, StepError } from "./tools.ts";
 /** From the top. A file may import files of its own layer that come before it in the row, and anything below. */
 const layers: readonly (readonly string[])[] = [
   ["stats", "scope", "arena"],
-  ["library_path", "downcall", "nonblocking", "library"],
-  ["pointer", "memory", "pin", "native", "channel", "contracts", "callback"],
-  ["marshal", "thunk_pool", "upcall", "outgoing"],
+  ["library_path", "downcall", "block_call", "library"],
+  ["pointer", "memory", "pin", "struct", "native", "channel", "contracts", "callback"],
+  ["marshal", "aggregate", "thunk_pool", "upcall", "outgoing"],
   ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],
@@ -22,6 +22,7 @@ const layers: readonly (readonly string[])[] = [
   ["backend", "abi"],
   ["handle", "cleanup", "keep_alive"],
   ["report", "types", "channel_data"],
+  ["data_type"],
   ["errors", "tracking"],
 ];
 

@@ -41,7 +41,8 @@ function repeat(name: Name, count: number): Name[] {
 describe("argumentLayout", () => {
   it("needs nothing for no arguments, on every platform", () => {
     for (const platform of everywhere) {
-      assertEquals(argumentLayout([], platform), { byteOffsets: [], stackWords: 0, bits: 0 });
+      const { byteOffsets, stackWords, bits } = argumentLayout([], platform);
+      assertEquals({ byteOffsets, stackWords, bits }, { byteOffsets: [], stackWords: 0, bits: 0 });
     }
   });
 

@@ -604,12 +604,12 @@ describe("definitions", () => {
     [
       "a struct",
       { parameters: [{ struct: ["i32"] }], result: "void" },
-      "parameter 1: structures by value are not supported",
+      "parameter 1: a structure's type is what struct() gives",
     ],
     [
       "a struct as the result",
       { parameters: [], result: { struct: ["i32"] } },
-      "structures by value are not supported",
+      "a structure's type is what struct() gives",
     ],
     ["an unknown result type", { parameters: [], result: "int" }, "unknown result type int"],
     ["a callback as the result", { parameters: [], result: good }, "unknown result type"],

@@ -1,0 +1,365 @@
+/**
+ * Structures, unions and arrays as C lays them out, and the functions that read and write them: generated for each, so that
+ * engines see one shape of object and constant offsets.
+ *
+ * @module
+ */
+
+import type { Leaf, Piece, StructureClass } from "./abi.ts";
+import { data, type DataType, type RecordType } from "./data_type.ts";
+import { generate } from "./helpers.ts";
+import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
+import { backend } from "./runtime.ts";
+import type { CallbackDefinition, NamedType } from "./types.ts";
+
+/** A scalar that can be in a structure. */
+export type FieldScalar = Exclude<NamedType, "buffer" | "handle*"> | CallbackDefinition;
+
+/** How data is laid out. */
+export type Layout = ScalarLayout | RecordLayout | ArrayLayout | TextLayout;
+
+interface Measured {
+  readonly byteLength: number;
+  readonly align: number;
+}
+
+interface ScalarLayout extends Measured {
+  readonly kind: "scalar";
+  readonly type: FieldScalar;
+}
+
+/** A structure or union. */
+export interface RecordLayout extends Measured {
+  readonly kind: "struct" | "union";
+  readonly fields: readonly { readonly name: string; readonly byteOffset: number; readonly layout: Layout }[];
+}
+
+interface ArrayLayout extends Measured {
+  readonly kind: "array";
+  readonly element: Layout;
+  readonly length: number;
+}
+
+/** Characters of UTF-8, up to a zero or the end. */
+interface TextLayout extends Measured {
+  readonly kind: "text";
+}
+
+/** Reads a value whose first byte is at an offset. */
+type Reader = (view: DataView, byteOffset: number) => unknown;
+/** Writes it. @throws {TypeError | RangeError} That begins with `subject`. */
+type Writer = (view: DataView, byteOffset: number, value: unknown, subject: string) => void;
+
+/** What all types of data have in common. */
+export abstract class Aggregate<V, I> implements DataType<V, I> {
+  declare readonly [data]?: readonly [V, I];
+  readonly byteLength: number;
+  readonly align: number;
+  readonly #layout: Layout;
+
+  /** Made by `struct()` and its like. */
+  constructor(layout: Layout) {
+    this.byteLength = layout.byteLength;
+    this.align = layout.align;
+    this.#layout = layout;
+  }
+
+  /** How a type is laid out. */
+  static layoutOf(type: DataType): Layout {
+    return (type as Aggregate<unknown, unknown>).#layout;
+  }
+}
+
+const readers = new WeakMap<Layout, Reader>();
+const writers = new WeakMap<Layout, Writer>();
+
+/** What reads a layout. */
+export function readerOf(layout: Layout): Reader {
+  let reader = readers.get(layout);
+  if (reader === undefined) readers.set(layout, reader = makeReader(layout));
+  return reader;
+}
+
+/** What writes a layout. */
+export function writerOf(layout: Layout): Writer {
+  let writer = writers.get(layout);
+  if (writer === undefined) writers.set(layout, writer = makeWriter(layout));
+  return writer;
+}
+
+/** Whether a value is a type of data. */
+export function isAggregate(type: unknown): type is DataType {
+  return type instanceof Aggregate;
+}
+
+/** Whether a value is a structure or union. */
+export function isRecord(type: unknown): type is RecordType {
+  return isAggregate(type) && "fields" in Aggregate.layoutOf(type);
+}
+
+/**
+ * The layout of a field of a type.
+ *
+ * @throws {TypeError} When there can be no such field.
+ */
+export function layoutOf(type: unknown, what: string): Layout {
+  if (isAggregate(type)) return Aggregate.layoutOf(type);
+  const isFunction = typeof type === "object" && type !== null && "parameters" in type &&
+    Array.isArray(type.parameters);
+  if (!isFunction && (!isNamedType(type) || type === "buffer" || type === "handle*")) {
+    const hint = type === "buffer" ? '; a buffer\'s address is a "pointer"' : "";
+    throw new TypeError(`Cannot define ${what}: it has the type ${String(type)}, which can't be stored${hint}`);
+  }
+  const { byteLength } = isFunction ? { byteLength: 8 } : argumentClass(type as NamedType);
+  return { kind: "scalar", type: type as FieldScalar, byteLength, align: byteLength };
+}
+
+function alignUp(byteOffset: number, align: number): number {
+  return Math.ceil(byteOffset / align) * align;
+}
+
+/**
+ * Lays out fields as C does.
+ *
+ * @param pack The most that a field is aligned for, as `#pragma pack` has it.
+ */
+export function recordLayout(
+  kind: "struct" | "union",
+  fields: readonly (readonly [string, Layout])[],
+  pack: number,
+): RecordLayout {
+  let end = 0;
+  let align = 1;
+  const placed: { name: string; byteOffset: number; layout: Layout }[] = [];
+  for (const [name, layout] of fields) {
+    const fieldAlign = Math.min(layout.align, pack);
+    const byteOffset = kind === "union" ? 0 : alignUp(end, fieldAlign);
+    placed.push({ name, byteOffset, layout });
+    end = Math.max(end, byteOffset + layout.byteLength);
+    align = Math.max(align, fieldAlign);
+  }
+  return { kind, fields: placed, byteLength: alignUp(end, align), align };
+}
+
+/** As far as it matters how a structure is passed. */
+const mostClassified = 64;
+
+/** How a type is passed by value. */
+export function structureClass(type: RecordType): StructureClass {
+  const layout = Aggregate.layoutOf(type);
+  return { byteLength: layout.byteLength, leaves: layout.byteLength > mostClassified ? [] : leavesOf(layout, 0) };
+}
+
+function leavesOf(layout: Layout, byteOffset: number): Leaf[] {
+  switch (layout.kind) {
+    case "scalar": {
+      const { byteLength, float } = typeof layout.type === "string"
+        ? argumentClass(layout.type)
+        : { byteLength: 8, float: false } as const;
+      return [{ byteOffset, byteLength, float }];
+    }
+    case "text":
+      return Array.from({ length: layout.byteLength }, (_, index) => (
+        { byteOffset: byteOffset + index, byteLength: 1, float: false }
+      ));
+    case "array": {
+      const { element, length } = layout;
+      const elements = Array.from({ length }, (_, index) => leavesOf(element, byteOffset + index * element.byteLength));
+      return elements.flat();
+    }
+    default:
+      return layout.fields.flatMap((field) => leavesOf(field.layout, byteOffset + field.byteOffset));
+  }
+}
+
+/**
+ * Statements that move a structure's pieces, 4 bytes at a time.
+ *
+ * @param source Gives an expression for what is at a byte offset: of the structure, or, when `back`, of where it is passed.
+ * @param target The other way round.
+ */
+export function movePieces(
+  pieces: readonly Piece[],
+  source: (byteOffset: number) => string,
+  target: (byteOffset: number) => string,
+  back = false,
+): string {
+  const moves: string[] = [];
+  for (const { from, to, byteLength } of pieces) {
+    for (let byte = 0; byte < byteLength; byte += 4) {
+      moves.push(`${target((back ? from : to) + byte)} = ${source((back ? to : from) + byte)};`);
+    }
+  }
+  return moves.join(" ");
+}
+
+/** What `DataView` calls the accessors of types. */
+const accessors: Partial<Record<NamedType, string>> = {
+  i8: "Int8",
+  u8: "Uint8",
+  i16: "Int16",
+  u16: "Uint16",
+  i32: "Int32",
+  u32: "Uint32",
+  i64: "BigInt64",
+  u64: "BigUint64",
+  isize: "BigInt64",
+  usize: "BigUint64",
+  f32: "Float32",
+  f64: "Float64",
+};
+
+/** An expression that reads a scalar of `view`. */
+export function readScalar(type: FieldScalar, view: string, place: string): string {
+  if (typeof type !== "string") return `pointerIn(${view}, ${place})`;
+  switch (type) {
+    case "bool":
+      return `(${view}.getUint8(${place}) !== 0)`;
+    case "cstring":
+      return `stringAt(pointerIn(${view}, ${place}))`;
+    case "handle":
+      return `handles.value(toNumber(pointerIn(${view}, ${place})))`;
+    default: {
+      const accessor = accessors[type];
+      return accessor === undefined ? `pointerIn(${view}, ${place})` : `${view}.get${accessor}(${place}, true)`;
+    }
+  }
+}
+
+/** Statements that check `value` and write it to `view`, or call `bad`, an expression that throws. */
+export function writeScalar(type: FieldScalar, view: string, place: string, value: string, bad: string): string {
+  const { addressKind } = backend();
+  if (typeof type !== "string" || type === "function") {
+    return `{ const address = functionAddress(${value}); if (address === undefined) ${bad};
+      setPointerIn(${view}, ${place}, address); }`;
+  }
+  // The characters are C's, or an arena's.
+  const check = checkArgument(type === "cstring" ? "pointer" : type, value, bad, addressKind);
+  if (type === "bool") return `${check} ${view}.setUint8(${place}, ${value} ? 1 : 0);`;
+  const accessor = accessors[type];
+  if (accessor === undefined) return `${check} setPointerIn(${view}, ${place}, ${value});`;
+  return `${check} ${view}.set${accessor}(${place}, ${value}, true);`;
+}
+
+/** Source of functions that are needed by others, and a name for each. */
+class Functions {
+  readonly sources: string[] = [];
+
+  /** Adds a function that takes `view`, `at` and more parameters. */
+  add(parameters: string, body: string): string {
+    const name = `f${this.sources.length}`;
+    this.sources.push(`const ${name} = (view, at, ${parameters}) => { ${body} };`);
+    return name;
+  }
+}
+
+function makeReader(layout: Layout): Reader {
+  const functions = new Functions();
+  const value = readLayout(layout, 0, functions);
+  return generate({ readText }, `${functions.sources.join("\n")} return (view, at) => (${value});`) as Reader;
+}
+
+function readLayout(layout: Layout, byteOffset: number, functions: Functions): string {
+  const place = `at + ${byteOffset}`;
+  switch (layout.kind) {
+    case "scalar":
+      return readScalar(layout.type, "view", place);
+    case "text":
+      return `readText(view, ${place}, ${layout.byteLength})`;
+    case "array": {
+      const { element, length } = layout;
+      const body = `const values = new Array(${length});
+        for (let i = 0; i < ${length}; i++, at += ${element.byteLength}) values[i] = ${
+        readLayout(element, 0, functions)
+      };
+        return values;`;
+      return `${functions.add("", body)}(view, ${place})`;
+    }
+    default: {
+      const fields = layout.fields.map((field) =>
+        // Not "__proto__: value", which would set the prototype.
+        `[${JSON.stringify(field.name)}]: ${readLayout(field.layout, byteOffset + field.byteOffset, functions)}`
+      );
+      return `({ ${fields.join(", ")} })`;
+    }
+  }
+}
+
+function makeWriter(layout: Layout): Writer {
+  const functions = new Functions();
+  const body = writeLayout(layout, 0, "value", "", functions);
+  const bad = (subject: string, path: string, type: FieldScalar | string, value: unknown): never => {
+    const what = path === "" ? subject : `${subject}: "${path}"`;
+    throw typeof type === "string" && !isNamedType(type)
+      ? new TypeError(`${what} must be ${type}, got ${shown(value)}`)
+      : mismatch(type as FieldScalar, value, what);
+  };
+  const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
+  return generate({ bad, writeText }, source) as Writer;
+}
+
+function writeLayout(layout: Layout, byteOffset: number, value: string, path: string, functions: Functions): string {
+  const place = `at + ${byteOffset}`;
+  const refuse = (type: string): string => `bad(subject, ${JSON.stringify(path)}, ${type}, value)`;
+  switch (layout.kind) {
+    case "scalar": {
+      const type = typeof layout.type === "string" ? JSON.stringify(layout.type) : '"function"';
+      return `{ let v = ${value}; ${
+        writeScalar(layout.type, "view", place, "v", `bad(subject, ${JSON.stringify(path)}, ${type}, v)`)
+      } }`;
+    }
+    case "text":
+      return `{ const value_ = ${value}; if (!writeText(view, ${place}, ${layout.byteLength}, value_)) bad(subject, ${
+        JSON.stringify(path)
+      }, ${
+        JSON.stringify(`a string without NUL characters, of at most ${layout.byteLength - 1} bytes as UTF-8`)
+      }, value_); }`;
+    case "array": {
+      const { element, length } = layout;
+      const wanted = JSON.stringify(`${length} values`);
+      const body = `if (value === null || typeof value !== "object" || value.length !== ${length}) ${refuse(wanted)};
+        for (let i = 0; i < ${length}; i++, at += ${element.byteLength}) ${
+        writeLayout(element, 0, "value[i]", `${path}[]`, functions)
+      }`;
+      return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
+    }
+    default: {
+      const key = (name: string): string => `value[${JSON.stringify(name)}]`;
+      const inner = (name: string): string => path === "" ? name : `${path}.${name}`;
+      const isUnion = layout.kind === "union";
+      const writes = layout.fields.map((field) => {
+        const write = writeLayout(field.layout, field.byteOffset, key(field.name), inner(field.name), functions);
+        return isUnion ? `if (${JSON.stringify(field.name)} in value) { given = true; ${write} }` : write;
+      });
+      const body = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
+        ${isUnion ? "let given = false;" : ""} ${writes.join("\n")}
+        ${isUnion ? `if (!given) ${refuse('"an object with one of the union\'s members"')};` : ""}`;
+      return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
+    }
+  }
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : typeof value === "object" ? "an object" : String(value);
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** The text in a character array: up to the first zero, or all of it. */
+export function readText(view: DataView, byteOffset: number, byteLength: number): string {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength);
+  const end = bytes.indexOf(0);
+  return decoder.decode(bytes.subarray(0, end < 0 ? byteLength : end));
+}
+
+/** Fills a character array; answers whether the text fits with a zero at its end. */
+export function writeText(view: DataView, byteOffset: number, byteLength: number, text: unknown): boolean {
+  if (typeof text !== "string" || text.includes("\0")) return false;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength);
+  const encoded = encoder.encode(text);
+  if (encoded.length >= byteLength) return false;
+  bytes.fill(0);
+  bytes.set(encoded);
+  return true;
+}

@@ -1,0 +1,236 @@
+/**
+ * Calls whose arguments are put where C expects them, in a block that the core makes the call from: nonblocking ones, which
+ * answer a promise; those that pass structures by value or are variadic, which no two runtimes do alike; those that want
+ * C's error number, which is gone when a runtime has returned. For each function of a library one is generated, which checks
+ * the arguments as `downcall.ts` does.
+ *
+ * @module
+ */
+
+import {
+  type ArgumentClass,
+  type ArgumentLayout,
+  argumentLayout,
+  isPacked,
+  type StructurePlace,
+  variadicTwin,
+} from "./abi.ts";
+import { Aggregate, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
+import type { Address, NativeFunctionObject } from "./backend.ts";
+import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
+import { defaultTimeoutMs, openContract } from "./contracts.ts";
+import { attentionWord, core } from "./core.ts";
+import { argumentChecks, callEnds, type Downcall, type LibraryOwner } from "./downcall.ts";
+import { generate } from "./helpers.ts";
+import { argumentClass, isOut, readResult, writeArgument } from "./marshal.ts";
+import {
+  blocks,
+  callByteLength,
+  callMaker,
+  captureErrorByteOffset,
+  errorByteOffset,
+  floatResultByteOffset,
+  freeBlock,
+  functionByteOffset,
+  indirectResultByteOffset,
+  integerResultByteOffset,
+  type Outgoing,
+  stackWordsByteOffset,
+  startCall,
+  stringResultByteOffset,
+  takeBlock,
+} from "./outgoing.ts";
+import { backend } from "./runtime.ts";
+import type { FunctionDefinition, ParameterType, ResultType } from "./types.ts";
+import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
+
+let resolveNext: (value: unknown) => void;
+let rejectNext: (error: unknown) => void;
+/** One executor for all promises: making one for each takes longer than the rest. */
+function executor(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+  resolveNext = resolve;
+  rejectNext = reject;
+}
+
+const pointerClass = { byteLength: 8, float: false } as const;
+const views = ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64", "view"];
+
+function classOf(type: ParameterType): ArgumentClass {
+  if (isRecord(type)) return structureClass(type);
+  return typeof type === "string" ? argumentClass(type) : pointerClass;
+}
+
+/** A statement that puts a number into a 64-bit field of a block. */
+function writeWord(byteOffset: number, number: string): string {
+  return `${word(byteOffset)} = ${number}; ${word(byteOffset + 4)} = ${number} / 4294967296;`;
+}
+
+/** An expression for the 32-bit word of a block at a byte offset. */
+function word(byteOffset: number): string {
+  return `u32[b4 + ${byteOffset / 4}]`;
+}
+
+/** Statements that write the structure in a variable to where it is passed. */
+function writeStructure(index: number, name: string, { whole, pieces, address, copy = 0 }: StructurePlace): string {
+  const write = (byteOffset: number): string =>
+    `writers[${index}](view, b1 + ${byteOffset}, ${name}, subjects[${index}]);`;
+  if (whole !== undefined) return write(whole);
+  if (address === undefined) return `${write(copy)} ${movePieces(pieces, (from) => word(copy + from), word)}`;
+  return `${write(copy)} { const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
+}
+
+/** What a result takes: statements for before the call and after it, and an expression. */
+interface ResultSource {
+  readonly before: string;
+  readonly after: string;
+  readonly value: string;
+}
+
+function resultSource(type: ResultType, { result: place }: ArgumentLayout): ResultSource {
+  if (place === undefined) {
+    const byteOffset = type === "f32" || type === "f64" ? floatResultByteOffset : integerResultByteOffset;
+    return { before: "", after: "", value: readResult(type, byteOffset, backend().addressKind) };
+  }
+  const read = (byteOffset: number): string => `readStructure(view, b1 + ${byteOffset})`;
+  if (place.memory) {
+    const { address = indirectResultByteOffset, copy } = place;
+    const before = `{ const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
+    return { before, after: "", value: read(copy) };
+  }
+  const { whole, pieces } = place.place;
+  if (whole !== undefined) return { before: "", after: "", value: read(integerResultByteOffset + whole) };
+  // Where the arguments were, which have been used.
+  return {
+    before: "",
+    after: movePieces(pieces, (to) => word(integerResultByteOffset + to), word, true),
+    value: read(0),
+  };
+}
+
+/**
+ * Generates the function.
+ *
+ * @param address The C function's.
+ * @param owner What the function, and each of its calls, keeps alive: its library's record.
+ * @throws {RangeError} When too many arguments would be on the stack.
+ */
+export function makeBlockCall(
+  key: string,
+  definition: FunctionDefinition,
+  address: Address,
+  owner: LibraryOwner,
+): Downcall {
+  const { parameters, result, nonblocking = false, captureErrno = false, variadic } = definition;
+  const { addressKind, platform, viewAddress } = backend();
+  const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
+  const layout = argumentLayout(parameters.map(classOf), platform, {
+    what: `"${key}"`,
+    result: isRecord(result) ? structureClass(result) : undefined,
+    fixed: variadic,
+  });
+  const writes = passed.map((name, index) => {
+    const place = layout.structures[index];
+    if (place !== undefined) return writeStructure(index, name, place);
+    const byteOffset = layout.byteOffsets[index];
+    const type = isOut(parameters[index]) ? "buffer" : parameters[index];
+    const write = (place: number): string => writeArgument(type, name, place, isPacked(platform, place), addressKind);
+    const twin = variadic === undefined ? undefined : variadicTwin(platform, byteOffset);
+    return twin === undefined ? write(byteOffset) : `${write(byteOffset)} ${write(twin)}`;
+  });
+  const { before, after, value: resultValue } = resultSource(result, layout);
+  const place = `const { ${views.join(", ")} } = blocks.words;
+      const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
+  const list = (values: readonly string[]): string => values.length === 0 ? "undefined" : `[${values.join(", ")}]`;
+  const fn = BigInt(address);
+  const error = captureErrno ? `u32[b4 + ${errorByteOffset / 4}]` : undefined;
+  const fill = `
+      ${writes.join("\n")}
+      ${before}
+      u32[b4 + ${functionByteOffset / 4}] = ${BigInt.asUintN(32, fn)};
+      u32[b4 + ${functionByteOffset / 4 + 1}] = ${fn >> 32n};
+      u32[b4 + ${stackWordsByteOffset / 4}] = ${layout.stackWords};
+      u32[b4 + ${stringResultByteOffset / 4}] = ${result === "cstring" && nonblocking ? 1 : 0};
+      u32[b4 + ${captureErrorByteOffset / 4}] = ${captureErrno ? 1 : 0};`;
+  const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
+  const lendNone = lent.map((name) => `let ${name} = null;`).join(" ");
+  const outs = passed.filter((_, index) => isOut(parameters[index]));
+  const read = outs.length === 0 ? "read" : `(index) => read(index, ${outs.join(", ")})`;
+  const later = `
+      try {
+        ${checks.join("\n")}
+        index = takeBlock(key);
+        ${place}
+        ${fill}
+        return start(index, ${list(kept)}, ${list(lent)}, ${read});
+      } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }`;
+  const atOnce = `
+      const keptOutside = calls.kept;
+      ${owner.counted ? "owner.running += 1;" : ""}
+      try {
+        ${checks.join("\n")}
+        index = takeBlock(key);
+        ${place}
+        ${fill}
+        calls.kept = { outer: keptOutside, values: ${list(kept)} };
+        make(isolate, index);
+        if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
+        ${after}
+        return ${value(resultValue, error)};
+      } finally {
+        if (index >= 0) freeBlock(index);
+        calls.kept = keptOutside;
+        ${unlend}
+        ${owner.counted ? "callEnds(owner);" : ""}
+      }`;
+  const source = `
+    const read = (${["index", ...outs].join(", ")}) => { ${place} ${after} return ${value(resultValue, error)}; };
+    const call = function (${names.join(", ")}) {
+      if (owner.closed) closed();
+      ${lendNone}
+      let index = -1;
+      ${nonblocking ? later : atOnce}
+    };
+    return call;`;
+  const ended = owner.counted ? () => callEnds(owner) : undefined;
+  const start = (
+    index: number,
+    kept: Outgoing["kept"],
+    lent: Outgoing["lent"],
+    read: Outgoing["read"],
+  ): Promise<unknown> => {
+    const promise = new Promise(executor);
+    startCall(index, { read, kept, lent, resolve: resolveNext, reject: rejectNext, ended });
+    if (owner.counted) owner.running += 1;
+    return promise;
+  };
+  const lendFunction = (index: number, fn: UpcallFunction): Upcall => {
+    const upcall = scope.lendFunction(index, fn);
+    try {
+      openContract(upcall, "wait", defaultTimeoutMs, undefined);
+    } catch (error) {
+      unbind(upcall);
+      throw error;
+    }
+    return upcall;
+  };
+  const { isolate, words } = core();
+  const call = generate(
+    {
+      ...scope,
+      ...(nonblocking
+        ? { lendFunction, start }
+        : { make: callMaker(), isolate, i32s: words.i32, errorWaits, takePending, callEnds }),
+      blocks,
+      takeBlock,
+      freeBlock,
+      viewAddress,
+      writers: parameters.map((type) => isRecord(type) ? writerOf(Aggregate.layoutOf(type)) : undefined),
+      subjects: parameters.map((_, index) => `Cannot call "${key}": argument ${index + 1}`),
+      readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
+    },
+    source,
+    nonblocking ? undefined : nativeCallMark,
+  ) as NativeFunctionObject;
+  Object.defineProperty(call, "name", { value: key });
+  return { call, close: () => {} };
+}

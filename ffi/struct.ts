@@ -1,0 +1,432 @@
+/**
+ * Structures, unions and arrays of C's.
+ *
+ * @module
+ */
+
+import {
+  Aggregate,
+  type Layout,
+  layoutOf,
+  readerOf,
+  readScalar,
+  readText,
+  type RecordLayout,
+  recordLayout,
+  writerOf,
+  writeScalar,
+} from "./aggregate.ts";
+import type { DataType, OutType, RecordType } from "./data_type.ts";
+import { MemoryFreedError } from "./errors.ts";
+import { generate } from "./helpers.ts";
+import { mismatch } from "./marshal.ts";
+import { NativeMemory } from "./memory.ts";
+import type {
+  BigIntegerType,
+  CallbackDefinition,
+  FromNative,
+  NativeFunction,
+  NumberType,
+  Pointer,
+  ToNative,
+} from "./types.ts";
+
+/** What a field can be. */
+export type FieldType =
+  | NumberType
+  | BigIntegerType
+  | "bool"
+  | "pointer"
+  | "cstring"
+  | "handle"
+  | "function"
+  | CallbackDefinition
+  | DataType;
+
+/** The fields of a structure, in C's order, or the members of a union. */
+export type Fields = Readonly<Record<string, FieldType>>;
+
+/** What is read from a field. */
+export type FieldValue<T> = T extends DataType<infer V, infer _> ? V : FromNative<T>;
+
+/** What can be written to a field: `"cstring"` takes a pointer, since the characters are somebody's to keep. */
+export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
+  : T extends "cstring" ? Pointer | null
+  : T extends "function" | CallbackDefinition ? NativeFunction | Pointer | null
+  : ToNative<T>;
+
+/** A structure as a plain object. */
+export type StructValue<F extends Fields> = { -readonly [K in keyof F]: FieldValue<F[K]> };
+/** What can be written as a structure: an object with all of its fields. */
+export type StructInput<F extends Fields> = { readonly [K in keyof F]: FieldInput<F[K]> };
+/** What can be written as a union: an object with the members that are to be written, in C's order. */
+export type UnionInput<F extends Fields> = { readonly [K in keyof F]?: FieldInput<F[K]> };
+
+/** A structure in native memory: each property reads and writes it there. */
+export type StructView<F extends Fields> = { -readonly [K in keyof F]: FieldView<F[K]> };
+/** What a property of a view gives. */
+export type FieldView<T> = T extends StructType<infer F> ? StructView<F>
+  : T extends UnionType<infer F> ? StructView<F>
+  : T extends ArrayType<infer E> ? ArrayView<E>
+  : FieldValue<T>;
+
+/** Options of {@linkcode struct} and {@linkcode union}. */
+export interface StructOptions {
+  /** No padding (`true`, or 1), or fields aligned for at most so many bytes, as `#pragma pack` has it: 1, 2, 4, 8 or 16. */
+  readonly packed?: boolean | 1 | 2 | 4 | 8 | 16;
+}
+
+/** What structures, unions and arrays in memory have in common. */
+abstract class MemoryType<V, I> extends Aggregate<V, I> {
+  /**
+   * Allocates memory for one, with zeroes or a value; it is freed as {@linkcode NativeMemory} says.
+   *
+   * @throws {TypeError | RangeError} When the value is none of the type's.
+   */
+  alloc(value?: I): NativeMemory {
+    const memory = NativeMemory.alloc(this.byteLength, { align: this.align });
+    if (value === undefined) return memory;
+    try {
+      this.write(memory, value);
+      return memory;
+    } catch (error) {
+      memory.free();
+      throw error;
+    }
+  }
+
+  /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
+  read(memory: NativeMemory, byteOffset = 0): V {
+    const bytes = new Uint8Array(this.byteLength);
+    memory.copyTo(bytes, byteOffset);
+    return readerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0) as V;
+  }
+
+  /**
+   * Writes all of one, with zeroes between the fields; or nothing, when it throws.
+   *
+   * @throws {TypeError | RangeError} When a value is not of its field's type, or the memory is too small.
+   */
+  write(memory: NativeMemory, value: I, byteOffset = 0): void {
+    const bytes = new Uint8Array(this.byteLength);
+    writerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0, value, "Cannot write to memory");
+    memory.copyFrom(bytes, byteOffset);
+  }
+
+  /**
+   * The one that is at an offset: what is read and written is the memory itself.
+   *
+   * @throws {RangeError} Outside the bounds.
+   */
+  view(memory: NativeMemory, byteOffset = 0): FieldView<this> {
+    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0) as FieldView<this>;
+  }
+
+  /**
+   * Those that follow one another from an offset on: `length` of them, or as many as there are.
+   *
+   * @throws {RangeError} Outside the bounds.
+   */
+  array(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
+    const count = length ?? Math.max(0, Math.floor((memory.byteLength - byteOffset) / this.byteLength));
+    const View = arrayClass(Aggregate.layoutOf(this));
+    return new View(window(memory, byteOffset, count * this.byteLength), 0, count) as ArrayView<this>;
+  }
+}
+
+/** A structure of C's; {@linkcode struct} makes it. */
+export class StructType<F extends Fields> extends MemoryType<StructValue<F>, StructInput<F>>
+  implements RecordType<StructValue<F>, StructInput<F>> {
+  readonly offsets: { readonly [K in keyof F]: number };
+
+  /** Made by {@linkcode struct}. */
+  constructor(layout: RecordLayout) {
+    super(layout);
+    this.offsets = offsetsOf(layout) as { [K in keyof F]: number };
+  }
+}
+
+/** A union of C's; {@linkcode union} makes it. */
+export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, UnionInput<F>>
+  implements RecordType<StructValue<F>, UnionInput<F>> {
+  readonly offsets: { readonly [K in keyof F]: number };
+
+  /** Made by {@linkcode union}. */
+  constructor(layout: RecordLayout) {
+    super(layout);
+    this.offsets = offsetsOf(layout) as { [K in keyof F]: number };
+  }
+}
+
+/** An array of C's, of a fixed length; {@linkcode array} makes it. */
+export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], readonly FieldInput<E>[]> {
+  /** How many elements it has. */
+  readonly length: number;
+  /** Of what type they are. */
+  readonly element: E;
+
+  /** Made by {@linkcode array}. */
+  constructor(layout: Layout, element: E, length: number) {
+    super(layout);
+    this.element = element;
+    this.length = length;
+  }
+}
+
+/** A character array of C's; {@linkcode cstringArray} makes it. */
+export class TextType extends MemoryType<string, string> {}
+
+/** Elements in native memory, one behind the other. */
+export interface ArrayView<E> extends Iterable<FieldView<E>> {
+  /** How many there are. */
+  readonly length: number;
+  /** The element at an index: a view of it where it is a structure, union or array. @throws {RangeError} Outside the bounds. */
+  at(index: number): FieldView<E>;
+  /** Writes an element. @throws {TypeError | RangeError} When it is none, or outside of the bounds. */
+  set(index: number, value: FieldInput<E>): void;
+  /** Copies all of them out, as plain values. */
+  toArray(): FieldValue<E>[];
+}
+
+function offsetsOf({ fields }: RecordLayout): Record<string, number> {
+  return Object.fromEntries(fields.map(({ name, byteOffset }) => [name, byteOffset]));
+}
+
+/**
+ * A structure, laid out as C lays it out. Its fields are scalars, pointers, functions, other structures, unions and arrays.
+ *
+ * It is passed and returned by value where it is a type of a parameter or result: as a plain object, or as a view. In native
+ * memory it is read and written as a plain object ({@linkcode StructType.read}), or field by field through a view.
+ *
+ * ```ts
+ * import { array, cstringArray, pointer, struct } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const Point = struct({ x: "f64", y: "f64" });
+ * const Node = struct({ name: cstringArray(16), at: Point, weights: array("f32", 4), next: pointer<"node">() });
+ * assertEquals([Node.byteLength, Node.align, Node.offsets.next], [56, 8, 48]);
+ *
+ * using memory = Node.alloc({ name: "first", at: { x: 1, y: 2 }, weights: [0, 1, 2, 3], next: null });
+ * const node = Node.view(memory);
+ * node.at.x += 2;
+ * assertEquals(Node.read(memory).at, { x: 3, y: 2 });
+ * ```
+ *
+ * @param fields Its fields, in C's order.
+ * @throws {TypeError} When it has none, or one has a type that can't be stored.
+ */
+export function struct<const F extends Fields>(fields: F, options: StructOptions = {}): StructType<F> {
+  return new StructType<F>(define("struct", fields, options));
+}
+
+/**
+ * A union: all of its members begin where it begins. What is written says which; what is read are all of them.
+ *
+ * ```ts
+ * import { struct, union } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const Bits = union({ number: "f32", bits: "u32" });
+ * using memory = Bits.alloc({ number: 1 });
+ * assertEquals(Bits.read(memory).bits, 0x3f800000);
+ * ```
+ *
+ * @throws {TypeError} When it has no members, or one has a type that can't be stored; strings and handles would be looked for
+ * where another member was written.
+ */
+export function union<const F extends Fields>(members: F, options: StructOptions = {}): UnionType<F> {
+  return new UnionType<F>(define("union", members, options));
+}
+
+/**
+ * An array of a fixed length, as a field.
+ *
+ * @throws {TypeError | RangeError} When the type can't be stored, or the length is no whole number above 0.
+ */
+export function array<const E extends FieldType>(element: E, length: number): ArrayType<E> {
+  checkLength("array", length);
+  const layout = layoutOf(element, "an array");
+  const { byteLength, align } = layout;
+  return new ArrayType(
+    { kind: "array", element: layout, length, byteLength: byteLength * length, align },
+    element,
+    length,
+  );
+}
+
+/**
+ * A `char[length]` that holds a string: UTF-8 with a zero behind it, so at most `length - 1` bytes. It is read up to the first
+ * zero, or its end; what is not UTF-8 becomes U+FFFD.
+ *
+ * @throws {RangeError} When the length is no whole number above 0.
+ */
+export function cstringArray(length: number): TextType {
+  checkLength("string", length);
+  return new TextType({ kind: "text", byteLength: length, align: 1 });
+}
+
+/**
+ * The type of a parameter through which a C function gives a value back, as in `int sqlite3_open(const char *, sqlite3 **)`.
+ * The caller passes nothing for it. The result is an array: what the function returned, then what it gave, in the order of
+ * the parameters. What the function doesn't write is zero.
+ *
+ * ```ts
+ * import { dlopen, out } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using libm = dlopen({ name: "m", versions: ["6"] }, {
+ *   frexp: { parameters: ["f64", out("i32")], result: "f64" },
+ * });
+ * assertEquals(libm.symbols.frexp(8), [0.5, 4]);
+ * ```
+ */
+export function out<const T extends FieldType>(type: T): OutType<T> {
+  layoutOf(type, "an out-parameter");
+  return { out: type };
+}
+
+const mostBytes = 2 ** 30;
+
+function checkLength(what: string, length: number): void {
+  if (Number.isInteger(length) && length > 0 && length <= mostBytes) return;
+  throw new RangeError(`Cannot define a ${what}: its length must be a whole number above 0, got ${length}`);
+}
+
+function define(kind: "struct" | "union", fields: Fields, options: StructOptions): RecordLayout {
+  if (typeof fields !== "object" || fields === null) {
+    throw new TypeError(`Cannot define a ${kind}: expected its fields`);
+  }
+  const { packed = false, ...rest } = options;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw new TypeError(`Cannot define a ${kind}: "${unknown}" is not an option`);
+  if (![true, false, 1, 2, 4, 8, 16].includes(packed)) {
+    throw new TypeError(`Cannot define a ${kind}: packed must be a boolean, 1, 2, 4, 8 or 16, got ${String(packed)}`);
+  }
+  const entries = Object.entries(fields).map(([name, type]) => {
+    if (kind === "union" && (type === "cstring" || type === "handle")) {
+      throw new TypeError(`Cannot define a union: its member "${name}" is a ${type}; take a pointer`);
+    }
+    return [name, layoutOf(type, `the field "${name}"`)] as const;
+  });
+  if (entries.length === 0) throw new TypeError(`Cannot define a ${kind}: it has no fields`);
+  // An object has its integer keys first, whatever the order in which they were written.
+  const number = entries.find(([name]) => String(Number(name)) === name);
+  if (number !== undefined) throw new TypeError(`Cannot define a ${kind}: a field can't be called "${number[0]}"`);
+  return recordLayout(kind, entries, packed === true ? 1 : packed === false ? Infinity : packed);
+}
+
+/** Memory that views read and write. */
+function window(memory: NativeMemory, byteOffset: number, byteLength: number): DataView {
+  const bytes = memory.bytes(byteOffset, byteLength);
+  return new DataView(bytes.buffer, bytes.byteOffset, byteLength);
+}
+
+type ViewClass = new (view: DataView, at: number) => object;
+type ArrayClass = new (view: DataView, at: number, length: number) => object;
+const viewClasses = new WeakMap<Layout, ViewClass>();
+const arrayClasses = new WeakMap<Layout, ArrayClass>();
+
+function viewOf(layout: Layout, view: DataView, at: number): unknown {
+  if (layout.kind === "text") return readText(view, at, layout.byteLength);
+  if (layout.kind === "array") return new (arrayClass(layout.element))(view, at, layout.length);
+  if (layout.kind === "scalar") throw new TypeError("A scalar has no view");
+  return new (viewClass(layout))(view, at);
+}
+
+function viewClass(layout: RecordLayout): ViewClass {
+  const known = viewClasses.get(layout);
+  if (known !== undefined) return known;
+  const made = makeViewClass(layout);
+  viewClasses.set(layout, made);
+  return made;
+}
+
+function arrayClass(element: Layout): ArrayClass {
+  const known = arrayClasses.get(element);
+  if (known !== undefined) return known;
+  const made = makeArrayClass(element);
+  arrayClasses.set(element, made);
+  return made;
+}
+
+/** What an access that the engine refused is. */
+function failed(error: unknown, view: DataView): unknown {
+  return (view.buffer as ArrayBuffer).detached ? new MemoryFreedError() : error;
+}
+
+function bad(name: string, type: string, value: unknown): never {
+  throw mismatch(type as "f64", value, `Cannot write to memory: "${name}"`);
+}
+
+/** The bodies of functions that read and write what is at `place` of `view`; `inner` has its layout at an index. */
+function accessors(layout: Layout, index: number, name: string, place: string): { get: string; set: string } {
+  if (layout.kind !== "scalar") {
+    return {
+      get: `return viewOf(inner[${index}], view, ${place});`,
+      set: `writerOf(inner[${index}])(view, ${place}, value, "Cannot write to memory: " + ${name});`,
+    };
+  }
+  const type = typeof layout.type === "string" ? layout.type : "function";
+  return {
+    get: `return ${readScalar(layout.type, "view", place)};`,
+    set: writeScalar(layout.type, "view", place, "value", `bad(${name}, ${JSON.stringify(type)}, value)`),
+  };
+}
+
+/** A body whose failure is explained. The engine sees to the bounds, and to memory that has been freed. */
+function explained(body: string): string {
+  return `try { ${body} } catch (error) { throw failed(error, view); }`;
+}
+
+/** How consoles show a view. */
+const inspect = '[Symbol.for("nodejs.util.inspect.custom")]';
+
+function makeViewClass(layout: RecordLayout): ViewClass {
+  const inner = layout.fields.map((field) => field.layout);
+  const members = layout.fields.map(({ name, byteOffset }, index) => {
+    const key = JSON.stringify(name);
+    const { get, set } = accessors(inner[index], index, key, `at + ${byteOffset}`);
+    return `get [${key}]() { const view = this.#view, at = this.#at; ${explained(get)} }
+      set [${key}](value) { const view = this.#view, at = this.#at; ${explained(set)} }`;
+  });
+  const source = `return class View {
+      #view; #at;
+      constructor(view, at) { this.#view = view; this.#at = at; }
+      ${members.join("\n")}
+      ${inspect}() { return readerOf(layout)(this.#view, this.#at); }
+    };`;
+  return generate({ layout, inner, viewOf, readerOf, writerOf, failed, bad }, source) as ViewClass;
+}
+
+function makeArrayClass(element: Layout): ArrayClass {
+  const { get, set } = accessors(element, 0, "index", `base + index * ${element.byteLength}`);
+  const isRecord = "fields" in element;
+  const check = `if (index >>> 0 !== index || index >= this.length) outside(index, this.length);
+      const view = this.#view, base = this.#base;`;
+  const source = `return class ArrayView {
+      #view; #base; length;
+      constructor(view, base, length) { this.#view = view; this.#base = base; this.length = length; Object.freeze(this); }
+      at(index) { ${check} ${
+    isRecord ? `return new View(view, base + index * ${element.byteLength});` : explained(get)
+  } }
+      set(index, value) { ${check} ${explained(set)} }
+      *[Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.at(i); }
+      toArray() {
+        const read = readerOf(element), view = this.#view, values = [];
+        ${
+    explained(`for (let i = 0; i < this.length; i++) values.push(read(view, this.#base + i * ${element.byteLength}));`)
+  }
+        return values;
+      }
+      ${inspect}() { return this.toArray(); }
+    };`;
+  const View = isRecord ? viewClass(element) : undefined;
+  return generate(
+    { element, inner: [element], View, viewOf, readerOf, writerOf, failed, bad, outside },
+    source,
+  ) as ArrayClass;
+}
+
+function outside(index: number, length: number): never {
+  throw new RangeError(`Cannot reach the element ${index}: the array has ${length}`);
+}
