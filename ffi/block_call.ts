@@ -72,11 +72,21 @@ function word(byteOffset: number): string {
 
 /** Statements that write the structure in a variable to where it is passed. */
 function writeStructure(index: number, name: string, { whole, pieces, address, copy = 0 }: StructurePlace): string {
-  const write = (byteOffset: number): string =>
-    `writers[${index}](view, b1 + ${byteOffset}, ${name}, subjects[${index}]);`;
+  const write = (byteOffset: number): string => `write${index}(view, b1 + ${byteOffset}, ${name}, subject${index});`;
   if (whole !== undefined) return write(whole);
   if (address === undefined) return `${write(copy)} ${movePieces(pieces, (from) => word(copy + from), word)}`;
   return `${write(copy)} { const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
+}
+
+/** What {@linkcode writeStructure} names: engines only inline what is a constant of its own. */
+function structureScope(key: string, parameters: readonly ParameterType[]): Readonly<Record<string, unknown>> {
+  const scope: Record<string, unknown> = {};
+  for (const [index, type] of parameters.entries()) {
+    if (!isRecord(type)) continue;
+    scope[`write${index}`] = writerOf(Aggregate.layoutOf(type));
+    scope[`subject${index}`] = `Cannot call "${key}": argument ${index + 1}`;
+  }
+  return scope;
 }
 
 /** What a result takes: statements for before the call and after it, and an expression. */
@@ -163,22 +173,23 @@ export function makeBlockCall(
         ${fill}
         return start(index, ${list(kept)}, ${list(lent)}, ${read});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }`;
+  const keeps = kept.length > 0;
   const atOnce = `
-      const keptOutside = calls.kept;
+      ${keeps ? "const keptOutside = calls.kept;" : ""}
       ${owner.counted ? "owner.running += 1;" : ""}
       try {
         ${checks.join("\n")}
         index = takeBlock(key);
         ${place}
         ${fill}
-        calls.kept = { outer: keptOutside, values: ${list(kept)} };
+        ${keeps ? `calls.kept = { outer: keptOutside, values: ${list(kept)} };` : ""}
         make(isolate, index);
         if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
         ${after}
         return ${value(resultValue, error)};
       } finally {
         if (index >= 0) freeBlock(index);
-        calls.kept = keptOutside;
+        ${keeps ? "calls.kept = keptOutside;" : ""}
         ${unlend}
         ${owner.counted ? "callEnds(owner);" : ""}
       }`;
@@ -224,8 +235,7 @@ export function makeBlockCall(
       takeBlock,
       freeBlock,
       viewAddress,
-      writers: parameters.map((type) => isRecord(type) ? writerOf(Aggregate.layoutOf(type)) : undefined),
-      subjects: parameters.map((_, index) => `Cannot call "${key}": argument ${index + 1}`),
+      ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
     source,

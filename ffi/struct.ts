@@ -95,6 +95,11 @@ abstract class MemoryType<V, I> extends Aggregate<V, I> {
     }
   }
 
+  /** Allocates memory for `length` of them, one behind the other, with zeroes. @throws {RangeError} When there is none. */
+  allocArray(length: number): NativeMemory {
+    return NativeMemory.alloc(this.byteLength * length, { align: this.align });
+  }
+
   /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
   read(memory: NativeMemory, byteOffset = 0): V {
     const bytes = new Uint8Array(this.byteLength);

@@ -953,7 +953,11 @@ describe("an error with no native call of belay's around it", () => {
 describe("a callback's definition", () => {
   const refused: [string, unknown, string][] = [
     ["a struct", { parameters: [{ struct: ["i32"] }], result: "void" }, "what struct() gives"],
-    ["a callback's definition as a parameter", { parameters: ["i32", i32ToI32], result: "void" }, "parameter 2 is no type of a callback"],
+    [
+      "a callback's definition as a parameter",
+      { parameters: ["i32", i32ToI32], result: "void" },
+      "parameter 2 is no type of a callback",
+    ],
     ["a struct as the result", { parameters: [], result: { struct: ["i32"] } }, "unknown result type"],
     ["a cstring result", { parameters: [], result: "cstring" }, "its result can't be a cstring"],
     ["a buffer result", { parameters: [], result: "buffer" }, "its result can't be a buffer"],

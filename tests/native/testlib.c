@@ -783,3 +783,11 @@ EXPORT int32_t sum_of_calls(int32_t (*callback)(int32_t), int32_t count) {
   return sum;
 }
 #endif
+
+/* A structure by value, and the same numbers as scalars. */
+typedef struct {
+  double x;
+  double y;
+} point;
+EXPORT point swap_point(point p) { return (point){p.y, p.x}; }
+EXPORT double add_f64(double x, double y) { return x + y; }

@@ -1,0 +1,75 @@
+/** Structures by value against Deno's own way and a scalar call, and one field of many of them against a typed array. */
+
+import { type ArrayView, dlopen, struct } from "@belay/ffi";
+import { testLibrary } from "../scripts/build.ts";
+import { compare, finish, runtime } from "./harness.ts";
+import { rawOpen } from "./raw.ts";
+
+const Point = struct({ x: "f64", y: "f64" });
+const { swap_point } = dlopen(testLibrary, { swap_point: { parameters: [Point], result: Point } }).symbols;
+
+let sum = 0;
+function belay(count: number): void {
+  for (let i = 0; i < count; i++) sum += swap_point({ x: i, y: 1 }).x;
+}
+
+if (runtime === "deno") {
+  const rawSwap = rawOpen(testLibrary, {
+    swap_point: { parameters: [{ struct: ["f64", "f64"] } as never], result: { struct: ["f64", "f64"] } as never },
+  })["swap_point"] as (bytes: Uint8Array) => Uint8Array;
+  const argument = new Float64Array(2);
+  const bytes = new Uint8Array(argument.buffer);
+  compare("struct/point-by-value", {
+    belay,
+    raw(count) {
+      for (let i = 0; i < count; i++) {
+        argument[0] = i;
+        argument[1] = 1;
+        sum += new Float64Array(rawSwap(bytes).buffer)[0];
+      }
+    },
+  }, { count: 200_000 });
+} else {
+  const add = rawOpen(testLibrary, { add_f64: { parameters: ["f64", "f64"], result: "f64" } })["add_f64"] as (
+    x: number,
+    y: number,
+  ) => number;
+  compare("struct/point-by-value", {
+    belay,
+    scalar(count) {
+      for (let i = 0; i < count; i++) sum += add(i, 1);
+    },
+  }, { count: 1_000_000 });
+}
+
+const Row = struct({ id: "i32", x: "f64", y: "f64", next: "pointer" });
+const length = 100_000;
+const stride = Row.byteLength / 8;
+const memory = Row.allocArray(length);
+const rows = Row.array(memory);
+const array = new Float64Array(length * stride);
+for (let i = 0; i < length; i++) array[i * stride + 1] = rows.at(i).x = i;
+
+function sumOfRows(given: ArrayView<typeof Row>): number {
+  let total = 0;
+  for (let i = 0; i < given.length; i++) total += given.at(i).x;
+  return total;
+}
+
+function sumOfArray(given: Float64Array): number {
+  let total = 0;
+  for (let i = 1; i < given.length; i += stride) total += given[i];
+  return total;
+}
+
+compare("struct/read-100k", {
+  belay: (count) => {
+    for (let done = 0; done < count; done += length) sum += sumOfRows(rows);
+  },
+  array: (count) => {
+    for (let done = 0; done < count; done += length) sum += sumOfArray(array);
+  },
+}, { count: 30 * length });
+if (sumOfRows(rows) !== sumOfArray(array)) throw new Error("Read what was not written");
+memory.free();
+finish();
