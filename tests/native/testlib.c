@@ -86,7 +86,16 @@ EXPORT const char *greeting(void) { return "gr\xc3\xbc\xc3\x9f dich"; }
 /* Latin-1, as old libraries speak it. */
 EXPORT const char *not_utf8(void) { return "gr\xfc\xdf"; }
 EXPORT const char *no_text(void) { return NULL; }
+/* 64 characters. */
+EXPORT const char *text_64(void) { return "belay gives C a string of sixty-four characters, and one back ab"; }
 EXPORT uint32_t text_length(const char *text) { return text == NULL ? 0xffffffff : (uint32_t)strlen(text); }
+
+EXPORT int32_t text_order(const char *left, const char *right) { return strcmp(left, right); }
+/* The text as it is when the callback has returned. */
+EXPORT const char *call_with_text(const char *text, void (*callback)(void)) {
+  callback();
+  return text;
+}
 
 EXPORT uint64_t sum_bytes(const uint8_t *bytes, size_t length) {
   uint64_t sum = 0;
