@@ -792,3 +792,34 @@ EXPORT int32_t sum_of_calls(int32_t (*callback)(int32_t), int32_t count) {
   return sum;
 }
 #endif
+
+/* String objects that another language implements: C holds ids and nothing else, in the order of a table. */
+static uintptr_t string_objects[10000];
+EXPORT void string_object_make(uintptr_t (*make)(const char *text), int32_t place, const char *text) {
+  string_objects[place] = make(text);
+}
+/* Prints an object with those that are in it: the one at the place with twice its number, and the next. */
+EXPORT void string_object_print(void (*print)(uintptr_t id, int32_t depth), int32_t place, int32_t depth, int32_t count) {
+  if (place >= count) return;
+  print(string_objects[place], depth);
+  string_object_print(print, 2 * place + 1, depth + 1, count);
+  string_object_print(print, 2 * place + 2, depth + 1, count);
+}
+/* Frees every object, those at places that `stride` divides with its rest 0 first, then rest 1, and so on. */
+EXPORT void string_object_free(void (*free)(uintptr_t id), int32_t stride, int32_t count) {
+  for (int32_t rest = 0; rest < stride; rest++) {
+    for (int32_t place = rest; place < count; place += stride) {
+      free(string_objects[place]);
+      string_objects[place] = 0;
+    }
+  }
+}
+/* One of its own from the first call to the last, with another inside. */
+EXPORT void string_object_life(uintptr_t (*make)(const char *text), void (*print)(uintptr_t id, int32_t depth),
+                               void (*free)(uintptr_t id), int32_t depth) {
+  uintptr_t id = make(depth % 2 == 0 ? "even" : "odd");
+  print(id, depth);
+  if (depth > 0) string_object_life(make, print, free, depth - 1);
+  print(id, depth);
+  free(id);
+}
