@@ -177,12 +177,14 @@ describe("strings that go to C", () => {
       assertStrictEquals(text_order(`left ${i}`, `left ${i}`), 0);
       assert(text_order("a".repeat(i % 100), "a".repeat(i % 100 + 1)) < 0);
     }
-    const text = "\u00fc outside";
-    const result = echoTo(text, () => {
-      for (let i = 0; i < 3000; i++) assertStrictEquals(echo(`inside ${i}`), `inside ${i}`);
-      collect();
-    });
-    assertStrictEquals(result, text);
+    for (const text of ["", "outside", "\u00fc outside", "long".repeat(1000)]) {
+      const result = echoTo(text, () => {
+        for (let i = 0; i < 3000; i++) assertStrictEquals(echo(`inside ${i}`), `inside ${i}`);
+        collect();
+        for (let i = 0; i < 3000; i++) assertStrictEquals(echo(`\u00fc ${i}`), `\u00fc ${i}`);
+      });
+      assertStrictEquals(result, text);
+    }
   });
 
   it("stay what they are until a nonblocking call has ended", async () => {
