@@ -47,7 +47,7 @@ export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
 export { native, type NativeFunctions } from "./ffi/native.ts";
 export { type AllocOptions, NativeMemory } from "./ffi/memory.ts";
 export { Pin, pin } from "./ffi/pin.ts";
-export { cstringAt, pointerFrom, pointerValue } from "./ffi/pointer.ts";
+export { cstringAt, pointerFrom, pointerValue, utf16At } from "./ffi/pointer.ts";
 export { type Configuration, configure, type Report } from "./ffi/report.ts";
 export { Scope } from "./ffi/scope.ts";
 export type { DataType, OutType, RecordType } from "./ffi/data_type.ts";
@@ -74,5 +74,6 @@ export {
   UnionType,
 } from "./ffi/struct.ts";
 export { type Stats, stats } from "./ffi/stats.ts";
+export type { TextOptions } from "./ffi/text.ts";
 export { type Leak, leaks } from "./ffi/tracking.ts";
 export * from "./ffi/types.ts";

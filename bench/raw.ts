@@ -36,7 +36,7 @@ export function rawLibrary(path: string, definitions: Record<string, RawDefiniti
     const spelled = entries.map(([name, definition]) => [name, { name, ...definition }]);
     return deno().dlopen(path, Object.fromEntries(spelled)) as RawLibrary;
   }
-  const pointer = (type: string): string => type === "function" || type === "pointer" ? "ptr" : type;
+  const pointer = (type: string): string => ["function", "pointer", "buffer"].includes(type) ? "ptr" : type;
   const spelled = entries.map(([name, { parameters, result }]) => [
     name,
     { args: parameters.map(pointer), returns: pointer(result) },
@@ -50,6 +50,11 @@ export function rawPointer(view: ArrayBufferView): bigint {
   const { UnsafePointer } = deno();
   return UnsafePointer.value(UnsafePointer.of(view));
 }
+
+/** The zero-terminated string at a pointer as the runtime spells it. */
+export const rawString: (pointer: unknown) => string = runtime === "deno"
+  ? (pointer) => deno().UnsafePointerView.getCString(pointer as object)
+  : ((CString) => (pointer: unknown) => new CString(pointer as number).toString())(bun().CString);
 
 /** A callback of the runtime's own. */
 export interface RawCallback {

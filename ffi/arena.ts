@@ -4,7 +4,7 @@
  * @module
  */
 
-import { zeroTerminated } from "./core.ts";
+import { zeroTerminated, zeroTerminatedUtf16 } from "./core.ts";
 import { type AllocOptions, NativeMemory } from "./memory.ts";
 import { type Pin, pin } from "./pin.ts";
 import { Scope } from "./scope.ts";
@@ -44,10 +44,18 @@ export class Arena extends Scope {
    * @throws {ReferenceError} When the arena was disposed of.
    */
   cstring(text: string): NativeMemory {
-    const bytes = zeroTerminated(text);
-    const memory = this.alloc(bytes.length, { align: 1, zero: false });
-    memory.copyFrom(bytes);
-    return memory;
+    return this.#copy(zeroTerminated(text), 1);
+  }
+
+  /**
+   * A string as UTF-16 in the machine's byte order, with a zero of two bytes at its end, as Windows and ICU have them.
+   * Surrogates that stand alone stay as they are.
+   *
+   * @throws {TypeError} When it contains a NUL character.
+   * @throws {ReferenceError} When the arena was disposed of.
+   */
+  utf16(text: string): NativeMemory {
+    return this.#copy(zeroTerminatedUtf16(text), 2);
   }
 
   /**
@@ -68,5 +76,11 @@ export class Arena extends Scope {
   pin(buffer: BufferSource): Pin {
     this.check();
     return this.use(pin(buffer));
+  }
+
+  #copy(bytes: Uint8Array, align: number): NativeMemory {
+    const memory = this.alloc(bytes.length, { align, zero: false });
+    memory.copyFrom(bytes);
+    return memory;
   }
 }

@@ -69,7 +69,12 @@ export interface Backend {
   createTrampoline(fn: () => void): Address;
   /** C's memory as an `ArrayBuffer`; it must stay allocated. */
   map(address: Address, byteLength: number): ArrayBuffer;
-  /** The zero-terminated UTF-8 string at an address. */
+  /**
+   * A string without NUL characters as zero-terminated UTF-8, for C to read while the view is held: its memory doesn't move
+   * unless somebody else gets hold of it. The view may go on behind the zero.
+   */
+  encode(text: string): Uint8Array<ArrayBuffer>;
+  /** The zero-terminated UTF-8 string at an address, copied; what is none becomes U+FFFD, a byte order mark stays. */
   readString(address: Address): string;
   /** Has a function called when this isolate's world ends in good order. */
   onExit(fn: () => unknown): void;

@@ -57,6 +57,8 @@ const { setImmediate, clearImmediate, setTimeout, clearTimeout } = globalThis as
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
+const encoder = new TextEncoder();
+
 /** The getter of `buffer` as the engine has it. */
 function bufferGetter(prototype: object): () => unknown {
   return Object.getOwnPropertyDescriptor(prototype, "buffer")?.get ?? (() => undefined);
@@ -68,7 +70,25 @@ const typedArrayBuffer = bufferGetter(Object.getPrototypeOf(Uint8Array.prototype
 export function bunBackend(process: BunProcess): Backend {
   const ffi = process.getBuiltinModule("bun:ffi");
   if (ffi === undefined) throw new TypeError('Cannot use this runtime: it has no "bun:ffi"');
-  const readString = (address: number | bigint): string => new ffi.CString(Number(address)).toString();
+  const { CString } = ffi;
+  // Converting what is a number already would take as long as the string.
+  const readString = (address: number | bigint): string =>
+    new CString(typeof address === "bigint" ? Number(address) : address).toString();
+  const stringOrNull = (address: unknown): string | null =>
+    address === null || address === 0 ? null : new CString(address as number).toString();
+  /** As many parameters as the function has: any number of them would take longer. */
+  const withString = (fn: NativeFunctionObject, parameterCount: number): NativeFunctionObject => {
+    switch (parameterCount) {
+      case 0:
+        return () => stringOrNull(fn());
+      case 1:
+        return (first) => stringOrNull(fn(first));
+      case 2:
+        return (first, second) => stringOrNull(fn(first, second));
+      default:
+        return (...args) => stringOrNull(fn(...args));
+    }
+  };
   const callbacks: unknown[] = [];
   const createCallback = (fn: () => void, threadsafe: boolean): number => {
     const callback = new ffi.JSCallback(fn, { args: [], returns: "void", threadsafe });
@@ -105,12 +125,9 @@ export function bunBackend(process: BunProcess): Backend {
         });
         const library = ffi.dlopen(path, definitions);
         libraries.push(library);
-        for (const { name, index, result } of now) {
+        for (const { name, index, parameters, result } of now) {
           const fn = library.symbols[name] as NativeFunctionObject;
-          functions[index] = result !== "string" ? fn : (...args) => {
-            const address = fn(...args) as number | null;
-            return address === null || address === 0 ? null : readString(address);
-          };
+          functions[index] = result === "string" ? withString(fn, parameters.length) : fn;
         }
         rest = later;
       }
@@ -125,6 +142,12 @@ export function bunBackend(process: BunProcess): Backend {
     },
     createTrampoline: (fn) => createCallback(fn, false),
     map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
+    encode(text) {
+      // Mostly each character is a byte: then there is nothing to join, and nothing to copy.
+      const bytes = new Uint8Array(text.length + 1);
+      const { read, written } = encoder.encodeInto(text, bytes);
+      return read === text.length && written === text.length ? bytes : encoder.encode(`${text}\0`);
+    },
     readString,
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) =>

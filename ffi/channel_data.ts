@@ -4,7 +4,7 @@
  * @module
  */
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+import { utf8 } from "./text.ts";
 
 /** For how long what was read from a ring stays there. */
 export interface Lease {
@@ -124,7 +124,7 @@ export class ChannelData {
 
   /** Copies the payload out and decodes it as UTF-8; what is none becomes U+FFFD. */
   text(): string {
-    return decoder.decode(this.bytes());
+    return utf8.decoder.decode(this.bytes());
   }
 
   #refuse(byteOffset: number, byteLength: number): never {

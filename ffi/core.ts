@@ -9,6 +9,7 @@ import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, Nat
 import { LibraryLoadError } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
+import { utf16Units } from "./text.ts";
 
 const abiVersion = 7;
 // Offsets of the fields of a `belay_isolate`, in bytes.
@@ -204,8 +205,18 @@ const encoder = new TextEncoder();
 
 /** A string as C reads it. @throws {TypeError} When C would read only a part of it. */
 export function zeroTerminated(text: string): Uint8Array<ArrayBuffer> {
-  if (text.includes("\0")) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it contains a NUL character`);
+  refuseNul(text);
   return encoder.encode(`${text}\0`);
+}
+
+/** The same in UTF-16. @throws {TypeError} When C would read only a part of it. */
+export function zeroTerminatedUtf16(text: string): Uint8Array<ArrayBuffer> {
+  refuseNul(text);
+  return new Uint8Array(utf16Units(`${text}\0`).buffer);
+}
+
+function refuseNul(text: string): void {
+  if (text.includes("\0")) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it contains a NUL character`);
 }
 
 /** A name as an integer of 64 bits, which costs a start less than a string does; 0 when it is too long. */

@@ -67,6 +67,33 @@ export function copyOut(target: Uint8Array, base: Address, byteOffset: number): 
   copies().out(backend().hold(target), 0, base, byteOffset, target.byteLength);
 }
 
+/** Divides a page of any machine. */
+const chunkByteLength = 512;
+
+/** How many bytes come before a zero of so many bytes. What is looked at is on the pages that they and the zero are on. */
+function byteLengthBeforeZero(base: Address, zeroByteLength: number): number {
+  const chunk = new Uint8Array(chunkByteLength);
+  const start = Number(BigInt(base) % BigInt(chunkByteLength));
+  let zeroes = 0;
+  for (let byteLength = 0;;) {
+    const part = chunk.subarray((start + byteLength) % chunkByteLength);
+    copyOut(part, base, byteLength);
+    for (const byte of part) {
+      if (byteLength % zeroByteLength === 0) zeroes = 0;
+      if (byte === 0) zeroes += 1;
+      byteLength += 1;
+      if (zeroes === zeroByteLength) return byteLength - zeroByteLength;
+    }
+  }
+}
+
+/** Copies what comes before a zero of so many bytes out of C's memory. */
+export function bytesBeforeZero(base: Address, zeroByteLength: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(byteLengthBeforeZero(base, zeroByteLength));
+  if (bytes.length > 0) copyOut(bytes, base, 0);
+  return bytes;
+}
+
 /** Copies bytes into C's memory. */
 export function copyIn(base: Address, byteOffset: number, source: Uint8Array): void {
   copies().in(base, byteOffset, backend().hold(source), 0, source.byteLength);

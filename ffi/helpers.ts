@@ -6,7 +6,7 @@
 
 import type { Address } from "./backend.ts";
 import { calls, none } from "./calls.ts";
-import { isNull, zeroTerminated } from "./core.ts";
+import { isNull } from "./core.ts";
 import { loads } from "./core_memory.ts";
 import { Handle, handleTable } from "./handle.ts";
 import { backend } from "./runtime.ts";
@@ -74,8 +74,9 @@ export function asView(value: unknown): ArrayBufferView | undefined {
     : backend().hold(value);
 }
 
+/** A string that was checked to have no NUL characters. */
 function asString(text: string): Uint8Array<ArrayBuffer> {
-  return backend().hold(zeroTerminated(text));
+  return backend().encode(text);
 }
 
 /** The id of a handle argument: 0 for null, `undefined` when it is none that is live. */

@@ -14,11 +14,9 @@ import { mismatch } from "./marshal.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
 import { track, untrack } from "./tracking.ts";
 import type { NamedType, Pointer } from "./types.ts";
-
-// A byte order mark is text like any other to C.
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Memory is mapped in windows of so many bytes, since no runtime has to have larger array buffers; the next one begins here. */
 const windowByteLength = 2 ** 30;
@@ -309,25 +307,64 @@ export class NativeMemory {
     fill(addressOf(this.pointer), byteOffset, value, byteLength);
   }
 
-  /** Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD. */
-  text(): string {
+  /**
+   * Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD.
+   *
+   * @throws {TypeError} When it is no UTF-8, with `fatal`.
+   */
+  text(options: TextOptions = {}): string {
     const bytes = new Uint8Array(this.byteLength);
     this.copyTo(bytes);
-    return decoder.decode(bytes);
+    return decode(utf8, bytes, options, () => "memory as text");
   }
 
   /**
    * The zero-terminated string at an offset, decoded as UTF-8; what is none becomes U+FFFD.
    *
+   * ```ts
+   * import { NativeMemory } from "@belay/ffi";
+   * import { assert, assertThrows } from "@std/assert";
+   *
+   * using memory = NativeMemory.alloc(4);
+   * memory.copyFrom(Uint8Array.of(0x67, 0x72, 0xfc)); // Latin-1
+   * assert(memory.cstring() === "gr\ufffd");
+   * assertThrows(() => memory.cstring(0, { fatal: true }), TypeError, "it is no UTF-8 from byte 2 on");
+   * ```
+   *
    * @throws {RangeError} Outside the bounds, or when no zero comes before their end.
+   * @throws {TypeError} When it is no UTF-8, with `fatal`.
    */
-  cstring(byteOffset = 0): string {
+  cstring(byteOffset = 0, options: TextOptions = {}): string {
+    return this.#string(utf8, byteOffset, options);
+  }
+
+  /**
+   * The zero-terminated UTF-16 string at an offset, as Windows and ICU have them, in the machine's byte order. A surrogate
+   * that stands alone becomes U+FFFD.
+   *
+   * ```ts
+   * import { Arena } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using arena = new Arena();
+   * const name = arena.utf16("gr\u00fc\u00df");
+   * assert(name.byteLength === 10);
+   * assert(name.utf16(2) === "r\u00fc\u00df");
+   * ```
+   *
+   * @throws {RangeError} Outside the bounds, or when no zero of two bytes comes before their end.
+   * @throws {TypeError} When a surrogate stands alone, with `fatal`.
+   */
+  utf16(byteOffset = 0, options: TextOptions = {}): string {
+    return this.#string(utf16, byteOffset, options);
+  }
+
+  #string(encoding: Encoding, byteOffset: number, options: TextOptions): string {
     const bytes = this.bytes(byteOffset);
-    const end = bytes.indexOf(0);
-    if (end < 0) {
-      throw new RangeError(`Cannot read a string at offset ${byteOffset}: no zero ends it before the memory ends`);
-    }
-    return decoder.decode(bytes.subarray(0, end));
+    const subject = (): string => `a string at offset ${byteOffset}`;
+    const end = zeroIndex(encoding, bytes);
+    if (end < 0) throw new RangeError(`Cannot read ${subject()}: no zero ends it before the memory ends`);
+    return decode(encoding, bytes.subarray(0, end), options, subject);
   }
 
   /**

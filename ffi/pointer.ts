@@ -5,7 +5,9 @@
  */
 
 import type { Address } from "./backend.ts";
-import { nullable, stringAt, toAddress } from "./helpers.ts";
+import { bytesBeforeZero } from "./core_memory.ts";
+import { addressOf, nullable, stringAt, toAddress } from "./helpers.ts";
+import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -39,7 +41,7 @@ export function pointerValue(pointer: Pointer | null): bigint {
 
 /**
  * The zero-terminated UTF-8 string that C has at a pointer, copied; `null` for `null`. For strings that a `"cstring"`
- * result doesn't give: those in a `char **`, or in an out-parameter. Nothing is freed.
+ * result doesn't give: those in a `char **`, or in an out-parameter. Nothing is freed. What is no UTF-8 becomes U+FFFD.
  *
  * ```ts
  * import { cstringAt, dlopen } from "@belay/ffi";
@@ -48,7 +50,36 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
  * assert(cstringAt(zlib.symbols.zlibVersion())?.startsWith("1."));
  * ```
+ *
+ * @throws {TypeError} When it is no UTF-8, with `fatal`.
  */
-export function cstringAt(pointer: Pointer | null): string | null {
-  return stringAt(pointer as unknown as Address | null);
+export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOptions = {}): string | null {
+  // The runtime's own way is faster, and doesn't tell.
+  return fatal ? decodeAt(utf8, pointer, { fatal }) : stringAt(pointer as unknown as Address | null);
+}
+
+/**
+ * The zero-terminated UTF-16 string that C has at a pointer, copied; `null` for `null`. Windows and ICU have such strings, in
+ * the machine's byte order. Nothing is freed. A surrogate that stands alone becomes U+FFFD.
+ *
+ * ```ts
+ * import { Arena, utf16At } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * using arena = new Arena();
+ * const out = arena.alloc(8); // what a C function gets as its out-parameter
+ * out.setPointer(0, arena.utf16("belay").pointer);
+ * assert(utf16At(out.getPointer(0)) === "belay");
+ * ```
+ *
+ * @throws {TypeError} When a surrogate stands alone, with `fatal`.
+ */
+export function utf16At(pointer: Pointer | null, options: TextOptions = {}): string | null {
+  return decodeAt(utf16, pointer, options);
+}
+
+function decodeAt(encoding: Encoding, pointer: Pointer | null, options: TextOptions): string | null {
+  if (pointer === null) return null;
+  const bytes = bytesBeforeZero(addressOf(pointer), encoding.unitByteLength);
+  return decode(encoding, bytes, options, () => `a string at 0x${pointerValue(pointer).toString(16)}`);
 }

@@ -39,6 +39,10 @@ const limits: Readonly<Record<string, number>> = {
   "handle-closure/create-dispose bun raw": 1 / 30,
   "memory/read-f64 deno dataview": 2,
   "memory/read-f64 bun dataview": 2,
+  "string/in-64 deno raw": 1.05,
+  "string/in-64 bun raw": 1.05,
+  "string/out-64 deno raw": 1.05,
+  "string/out-64 bun raw": 1.05,
   "thread/post deno raw": 1 / 1000,
   "thread/post bun raw": 1 / 20,
   // At least 0.8 times as many events a second.

@@ -21,7 +21,7 @@ const layers: readonly (readonly string[])[] = [
   ["backend_deno", "backend_bun"],
   ["backend", "abi"],
   ["handle", "cleanup", "keep_alive"],
-  ["report", "types", "channel_data"],
+  ["report", "types", "text", "channel_data"],
   ["data_type"],
   ["errors", "tracking"],
 ];
@@ -37,6 +37,7 @@ const runtimeFree = new Set([
   "abi",
   "thunk_pool",
   "keep_alive",
+  "text",
   "channel_data",
 ]);
 const aboutRuntimes = new Set([

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Arena, cstringAt, dlopen, MemoryFreedError, stats } from "@belay/ffi";
+import { Arena, cstringAt, dlopen, MemoryFreedError, NativeMemory, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { alive } from "./gc.ts";
+import { alive, isLive } from "./gc.ts";
+import { caught } from "./outcome.ts";
 
 const before = alive();
 
@@ -27,11 +28,62 @@ describe("Arena", () => {
     assertThrows(() => second.cstring(), MemoryFreedError);
     assertStrictEquals(stats().memories, memories);
     for (
-      const make of [() => arena.alloc(1), () => arena.cstring(""), () => arena.cstrings([]), () => arena.handle(1)]
+      const make of [
+        () => arena.alloc(1),
+        () => arena.cstring(""),
+        () => arena.utf16(""),
+        () => arena.cstrings([]),
+        () => arena.handle(1),
+      ]
     ) {
       assertThrows(make, ReferenceError, "disposed of");
     }
     assertStrictEquals(stats().memories, memories);
+  });
+
+  /** Makes two of everything, each with a step that notes what is alive then; throws `error`, and answers the notes. */
+  function useEverything(error: Error): string[] {
+    const gone: (() => boolean)[] = [];
+    const seen: string[] = [];
+    const thrown = caught(() => {
+      using arena = new Arena();
+      const made = (isGone: () => boolean): void => {
+        gone.push(isGone);
+        arena.defer(() => seen.push(gone.map((each) => each() ? "-" : "x").join("")));
+      };
+      const allocated = (memory: NativeMemory): void => made(() => memory.freed);
+      for (let round = 0; round < 2; round++) {
+        allocated(arena.alloc(8, { align: 64 }));
+        const { id } = arena.handle({ round });
+        made(() => !isLive(id));
+        allocated(arena.cstring("text"));
+        const called = arena.callback({ parameters: ["i32"], result: "i32" }, (value) => value);
+        made(() => called.disposed);
+        const pinned = arena.pin(new Uint8Array(16));
+        made(() => pinned.disposed);
+        allocated(arena.utf16("text"));
+        const posted = arena.callback({ parameters: [], result: "void" }, () => {}, { thread: "post" });
+        made(() => posted.disposed);
+        let freed = false;
+        arena.use(NativeMemory.adopt(arena.alloc(8).pointer, 8, () => freed = true));
+        made(() => freed);
+        const library = arena.use(dlopen(testLibrary, {}));
+        made(() => library.closed);
+      }
+      assert(gone.every((isGone) => !isGone()));
+      throw error;
+    });
+    assertStrictEquals(thrown, error);
+    assert(gone.every((isGone) => isGone()));
+    return seen;
+  }
+
+  it("releases everything of every kind, last made first, also when its block throws", () => {
+    const seen = useEverything(new Error("thrown"));
+    const count = 18;
+    // When the last step's turn comes nothing is gone, then one thing after the other.
+    assertEquals(seen, Array.from({ length: count }, (_, index) => "x".repeat(count - index).padEnd(count, "-")));
+    assertEquals(alive(), before);
   });
 
   it("has strings for C, one and many", () => {

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { dlopen } from "@belay/ffi";
 import type { ChildOptions } from "./child.ts";
-import { collectFully } from "./gc.ts";
+import { collectFully, turn } from "./gc.ts";
 
 /**
  * For a child process that measures. V8 makes its young generation larger at some point of a long run, by up to 40 MB, and
@@ -32,6 +32,62 @@ function openTrim(): () => void {
     malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
   }).symbols;
   return () => void malloc_trim?.(0);
+}
+
+/** How much more memory a process takes after many cycles than after a tenth of them. */
+export interface Growth {
+  /** Of resident memory, in bytes. */
+  readonly growth: number;
+  /** The same of the engine's own heap. */
+  readonly heapGrowth: number;
+  readonly nsPerCycle: number;
+}
+
+/** Options of {@linkcode growthOf}. */
+export interface GrowthOptions {
+  readonly cycles: number;
+  /** After how many cycles the event loop gets a turn: 0 for never. */
+  readonly perTurn: number;
+  readonly beforeTurn?: () => void;
+  readonly afterTenth?: () => void;
+}
+
+/** Does something over and over, and measures. */
+export async function growthOf(
+  cycle: (index: number) => void,
+  { cycles, perTurn, beforeTurn, afterTenth }: GrowthOptions,
+): Promise<Growth> {
+  /** A function that is compiled as a program's own would be. */
+  const run = (start: number, end: number): void => {
+    for (let i = start; i < end; i++) cycle(i);
+  };
+  const runAll = async (start: number, end: number): Promise<number> => {
+    const startMs = performance.now();
+    if (perTurn === 0) {
+      run(start, end);
+    } else {
+      for (let i = start; i < end; i += perTurn) {
+        run(i, Math.min(i + perTurn, end));
+        beforeTurn?.();
+        await turn();
+      }
+    }
+    return performance.now() - startMs;
+  };
+  // The collectors' own first steps must not count.
+  await settledBytes();
+  const firstMs = await runAll(0, cycles / 10);
+  const before = await settledBytes();
+  const { heapUsed: heapBefore } = process.memoryUsage();
+  afterTenth?.();
+  const restMs = await runAll(cycles / 10, cycles);
+  const after = await settledBytes();
+  const { heapUsed: heapAfter } = process.memoryUsage();
+  return {
+    growth: after - before,
+    heapGrowth: heapAfter - heapBefore,
+    nsPerCycle: (firstMs + restMs) * 1e6 / cycles,
+  };
 }
 
 let trim: (() => void) | undefined;

@@ -1,5 +1,5 @@
 /**
- * What callbacks have to stand for a long time: the test command runs it short, `deno task soak` long.
+ * What callbacks and memory have to stand for a long time: the test command runs it short, `deno task soak` long.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import type { CrowdFigures } from "./fixtures/closure_crowd.ts";
 import type { EveryThunkFigures } from "./fixtures/every_thunk.ts";
 import type { MapsFigures } from "./fixtures/closure_maps.ts";
 import type { MemoryFigures } from "./fixtures/closure_memory.ts";
+import type { NativeMemoryFigures } from "./fixtures/native_memory.ts";
 import type { ExitFigures } from "./fixtures/thread_exits.ts";
 import type { WalkFigures } from "./fixtures/closure_walk.ts";
 import { emulator } from "./machine.ts";
@@ -85,6 +86,26 @@ function memory(
       `memory grew by ${megabytes(growth)}, of which the heap by ${megabytes(heapGrowth)}, ${
         nsPerCycle.toFixed(0)
       } ns each, ${grouped(thunks[1])} thunks`,
+  };
+}
+
+/** Cycles of one of the `ways` of the fixture. */
+function nativeMemory(name: string, way: string, cycles = 1_000_000): SoakCase {
+  return {
+    name: `${grouped(cycles)} ${name}: memory grows by less than 2 MB`,
+    fixture: "native_memory.ts",
+    args: [way, String(cycles)],
+    options: measuring,
+    leftOut: emulated,
+    wrong: ({ growth, left, wrong }: NativeMemoryFigures) => [
+      growth >= mostGrowthBytes && `memory grew by ${growth} bytes`,
+      left !== 0 && `${left} pieces of memory and pins are left`,
+      wrong !== 0 && `${wrong} cycles gave something else`,
+    ],
+    shown: ({ growth, heapGrowth, nsPerCycle }: NativeMemoryFigures) =>
+      `memory grew by ${megabytes(growth)}, of which the heap by ${megabytes(heapGrowth)}, ${
+        nsPerCycle.toFixed(0)
+      } ns each`,
   };
 }
 
@@ -231,6 +252,9 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     memory("called once", "once", { cycles: some }),
     memory("which threw", "throw", { cycles: long ? 300_000 : 20_000, perTurn: 1000, heapOnly: true }),
     memory("dropped and collected", "drop", { cycles: long ? 1_000_000 : 100_000, perTurn: 2000 }),
+    nativeMemory("pieces of memory, allocated and freed", "alloc"),
+    nativeMemory("buffers, pinned and unpinned", "pin"),
+    nativeMemory("strings to C and back", "strings"),
     ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),

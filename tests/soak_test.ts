@@ -1,4 +1,4 @@
-/** What callbacks have to stand for a long time, in short: `deno task soak` takes longer. Each runs in a child process. */
+/** What callbacks and memory have to stand for a long time, in short: `deno task soak` takes longer. Each runs in a child process. */
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
@@ -8,7 +8,7 @@ import { runCase, soakCases } from "./soak_cases.ts";
 
 const before = alive();
 
-describe("callbacks", () => {
+describe("callbacks and memory", () => {
   for (const soakCase of soakCases({ long: false, seeds: [1, 2, 3] })) {
     const { name, leftOut: reason } = soakCase;
     if (reason !== undefined) leftOut(`${name}: ${reason}`);

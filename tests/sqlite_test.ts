@@ -2,7 +2,9 @@
 
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { stats } from "@belay/ffi";
+import { dlopen, MemoryFreedError, NativeMemory, pointer, pointerFrom, stats } from "@belay/ffi";
+import type { Library, Pointer } from "@belay/ffi";
+import { collectUntil } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
 import { Database, SqliteError } from "../examples/sqlite/sqlite.ts";
 
@@ -20,10 +22,10 @@ const installed = canOpen();
 if (!installed) leftOut("the tests of examples/sqlite, since SQLite's library is not installed");
 
 /** A test after which nothing more is alive than before. Not an `afterEach`: Deno's `node:test` ignores what one throws. */
-function test(name: string, body: () => void): void {
-  (installed ? it : it.skip)(name, () => {
+function test(name: string, body: () => void | Promise<void>): void {
+  (installed ? it : it.skip)(name, async () => {
     const before = stats();
-    body();
+    await body();
     const { trampolines: _, thunks: __, ...after } = stats();
     for (const [name, count] of Object.entries(after)) assertEquals(count, before[name as keyof typeof after], name);
   });
@@ -168,5 +170,81 @@ describe("examples/sqlite", () => {
     using database = new Database(":memory:");
     assertThrows(() => database.query("SELEKT"), SqliteError, "syntax error");
     assertThrows(() => new Database("/nowhere/to/be/found.sqlite"), SqliteError, "unable to open");
+  });
+});
+
+describe("memory that SQLite allocated", () => {
+  const database = pointer<"sqlite3">();
+  const statement = pointer<"sqlite3_stmt">();
+  const definitions = {
+    sqlite3_open: { parameters: ["cstring", "buffer"], result: "i32" },
+    sqlite3_close: { parameters: [database], result: "i32" },
+    sqlite3_prepare_v2: { parameters: [database, "cstring", "i32", "buffer", "pointer"], result: "i32" },
+    sqlite3_bind_int: { parameters: [statement, "i32", "i32"], result: "i32" },
+    sqlite3_expanded_sql: { parameters: [statement], result: "pointer" },
+    sqlite3_finalize: { parameters: [statement], result: "i32" },
+    sqlite3_malloc: { parameters: ["i32"], result: "pointer" },
+    sqlite3_memory_used: { parameters: [], result: "i64" },
+    sqlite3_free: { parameters: ["pointer"], result: "void" },
+  } as const;
+  const open = (): Library<typeof definitions> => dlopen({ name: "sqlite3", versions: ["0"] }, definitions);
+
+  function present<Tag extends string>(found: Pointer<Tag> | null): Pointer<Tag> {
+    assert(found !== null, "expected a pointer, got null");
+    return found;
+  }
+
+  test("is freed by SQLite when what adopted it is disposed of", () => {
+    using sqlite = open();
+    const { sqlite3_malloc, sqlite3_memory_used, sqlite3_free } = sqlite.symbols;
+    const used = sqlite3_memory_used();
+    {
+      using memory = NativeMemory.adopt(present(sqlite3_malloc(100_000)), 100_000, sqlite3_free);
+      memory.fill(0x62);
+      assertStrictEquals(memory.getU8(99_999), 0x62);
+      assert(sqlite3_memory_used() >= used + 100_000n);
+      memory.free();
+      assertEquals(sqlite3_memory_used(), used);
+      assertThrows(() => memory.getU8(0), MemoryFreedError);
+    }
+    assertEquals(sqlite3_memory_used(), used);
+  });
+
+  test("is freed by SQLite after a garbage collection when it is dropped, once nothing here reaches it", async () => {
+    using sqlite = open();
+    const { sqlite3_malloc, sqlite3_memory_used, sqlite3_free } = sqlite.symbols;
+    const used = sqlite3_memory_used();
+    const adopt = (): NativeMemory => NativeMemory.adopt(present(sqlite3_malloc(1000)), 1000, sqlite3_free);
+    const kept = { bytes: adopt().bytes(999) as Uint8Array | undefined };
+    const each = sqlite3_memory_used() - used;
+    for (let i = 0; i < 100; i++) adopt().setU8(0, i);
+    assert(sqlite3_memory_used() - used >= 101_000n);
+    assert(await collectUntil(() => sqlite3_memory_used() === used + each), "was not freed");
+    assert(!await collectUntil(() => sqlite3_memory_used() < used + each, 5), "was freed too soon");
+    kept.bytes?.fill(1);
+    kept.bytes = undefined;
+    assert(await collectUntil(() => sqlite3_memory_used() === used), "was not freed");
+  });
+
+  test("that is a string is read, and outlives the statement and the database", () => {
+    using sqlite = open();
+    const { symbols } = sqlite;
+    const used = symbols.sqlite3_memory_used();
+    const out = new BigUint64Array(1);
+    assertEquals(symbols.sqlite3_open(":memory:", out), 0);
+    const opened = pointerFrom<"sqlite3">(out[0]);
+    assertEquals(symbols.sqlite3_prepare_v2(opened, "SELECT ? AS grüß", -1, out, null), 0);
+    const prepared = pointerFrom<"sqlite3_stmt">(out[0]);
+    symbols.sqlite3_bind_int(prepared, 1, 42);
+    const wanted = "SELECT 42 AS grüß";
+    const byteLength = new TextEncoder().encode(wanted).length + 1;
+    const free = symbols.sqlite3_free;
+    const sql = NativeMemory.adopt(present(symbols.sqlite3_expanded_sql(prepared)), byteLength, free);
+    symbols.sqlite3_finalize(prepared);
+    symbols.sqlite3_close(opened);
+    assert(symbols.sqlite3_memory_used() > used);
+    assertStrictEquals(sql.cstring(0, { fatal: true }), wanted);
+    sql.free();
+    assertEquals(symbols.sqlite3_memory_used(), used);
   });
 });

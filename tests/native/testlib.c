@@ -86,7 +86,16 @@ EXPORT const char *greeting(void) { return "gr\xc3\xbc\xc3\x9f dich"; }
 /* Latin-1, as old libraries speak it. */
 EXPORT const char *not_utf8(void) { return "gr\xfc\xdf"; }
 EXPORT const char *no_text(void) { return NULL; }
+/* 64 characters. */
+EXPORT const char *text_64(void) { return "belay gives C a string of sixty-four characters, and one back ab"; }
 EXPORT uint32_t text_length(const char *text) { return text == NULL ? 0xffffffff : (uint32_t)strlen(text); }
+
+EXPORT int32_t text_order(const char *left, const char *right) { return strcmp(left, right); }
+/* The text as it is when the callback has returned. */
+EXPORT const char *call_with_text(const char *text, void (*callback)(void)) {
+  callback();
+  return text;
+}
 
 EXPORT uint64_t sum_bytes(const uint8_t *bytes, size_t length) {
   uint64_t sum = 0;
@@ -791,3 +800,34 @@ typedef struct {
 } point;
 EXPORT point swap_point(point p) { return (point){p.y, p.x}; }
 EXPORT double add_f64(double x, double y) { return x + y; }
+
+/* String objects that another language implements: C holds ids and nothing else, in the order of a table. */
+static uintptr_t string_objects[10000];
+EXPORT void string_object_make(uintptr_t (*make)(const char *text), int32_t place, const char *text) {
+  string_objects[place] = make(text);
+}
+/* Prints an object with those that are in it: the one at the place with twice its number, and the next. */
+EXPORT void string_object_print(void (*print)(uintptr_t id, int32_t depth), int32_t place, int32_t depth, int32_t count) {
+  if (place >= count) return;
+  print(string_objects[place], depth);
+  string_object_print(print, 2 * place + 1, depth + 1, count);
+  string_object_print(print, 2 * place + 2, depth + 1, count);
+}
+/* Frees every object, those at places that `stride` divides with its rest 0 first, then rest 1, and so on. */
+EXPORT void string_object_free(void (*free)(uintptr_t id), int32_t stride, int32_t count) {
+  for (int32_t rest = 0; rest < stride; rest++) {
+    for (int32_t place = rest; place < count; place += stride) {
+      free(string_objects[place]);
+      string_objects[place] = 0;
+    }
+  }
+}
+/* One of its own from the first call to the last, with another inside. */
+EXPORT void string_object_life(uintptr_t (*make)(const char *text), void (*print)(uintptr_t id, int32_t depth),
+                               void (*free)(uintptr_t id), int32_t depth) {
+  uintptr_t id = make(depth % 2 == 0 ? "even" : "odd");
+  print(id, depth);
+  if (depth > 0) string_object_life(make, print, free, depth - 1);
+  print(id, depth);
+  free(id);
+}

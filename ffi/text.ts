@@ -1,0 +1,80 @@
+/**
+ * C's strings as JavaScript's.
+ *
+ * @module
+ */
+
+/** Options of what reads a string. */
+export interface TextOptions {
+  /** Whether what is not of the encoding throws a `TypeError`, rather than become U+FFFD. */
+  readonly fatal?: boolean;
+}
+
+/** How text stands in memory. */
+export interface Encoding {
+  readonly name: string;
+  readonly decoder: TextDecoder;
+  readonly unitByteLength: 1 | 2;
+  /** What a string is made of, one element for each unit. */
+  readonly units: (text: string) => ArrayLike<number>;
+  /** Bytes as units. */
+  readonly unitsOf: (bytes: Uint8Array<ArrayBuffer>) => ArrayLike<number>;
+}
+
+const encoder = new TextEncoder();
+
+// A byte order mark is text like any other to C.
+
+/** C's usual encoding. */
+export const utf8: Encoding = {
+  name: "UTF-8",
+  decoder: new TextDecoder("utf-8", { ignoreBOM: true }),
+  unitByteLength: 1,
+  units: (text) => encoder.encode(text),
+  unitsOf: (bytes) => bytes,
+};
+
+/** That of Windows and ICU, with the machine's byte order. */
+export const utf16: Encoding = {
+  name: "UTF-16",
+  decoder: new TextDecoder("utf-16le", { ignoreBOM: true }),
+  unitByteLength: 2,
+  units: (text) => utf16Units(text),
+  unitsOf: (bytes) => new Uint16Array(bytes.slice().buffer),
+};
+
+/** A string as it is: surrogates that stand alone stay so. */
+export function utf16Units(text: string): Uint16Array<ArrayBuffer> {
+  return Uint16Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
+}
+
+/**
+ * Decodes bytes, all of them.
+ *
+ * @param subject What is read, and where it is, for an error to say.
+ * @throws {TypeError} When it is not of the encoding, and this is to be fatal.
+ */
+export function decode(
+  { name, decoder, units, unitsOf, unitByteLength }: Encoding,
+  bytes: Uint8Array<ArrayBuffer>,
+  { fatal = false }: TextOptions,
+  subject: () => string,
+): string {
+  const text = decoder.decode(bytes);
+  if (!fatal || !text.includes("\ufffd")) return text;
+  // Text that has U+FFFD of its own comes out as it was.
+  const [there, decoded] = [unitsOf(bytes), units(text)];
+  let index = 0;
+  while (index < there.length && there[index] === decoded[index]) index += 1;
+  if (index === decoded.length) return text;
+  throw new TypeError(`Cannot read ${subject()}: it is no ${name} from byte ${index * unitByteLength} on`);
+}
+
+/** Where the zero is that ends a string, or -1 when there is none. */
+export function zeroIndex({ unitByteLength }: Encoding, bytes: Uint8Array): number {
+  if (unitByteLength === 1) return bytes.indexOf(0);
+  for (let index = 0; index + 1 < bytes.length; index += 2) {
+    if (bytes[index] === 0 && bytes[index + 1] === 0) return index;
+  }
+  return -1;
+}
