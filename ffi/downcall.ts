@@ -20,8 +20,9 @@ import {
   resultNativeType,
   typeName,
 } from "./marshal.ts";
+import { checkUse, dangling, noteResult } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
-import type { FunctionDefinition, ParameterType } from "./types.ts";
+import type { FunctionDefinition, ParameterType, ResultType } from "./types.ts";
 import { signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** What a library's functions share and keep alive. */
@@ -67,7 +68,8 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
   const checks = names.map((name, index) => {
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
-    if (!isCallbackDefinition(type)) return checkArgument(type, name, bad, addressKind);
+    const use = type === "pointer" ? `if (dangling.some) checkPointer(${name}); ` : "";
+    if (!isCallbackDefinition(type)) return use + checkArgument(type, name, bad, addressKind);
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   });
@@ -82,6 +84,12 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
       lend(parameters[index] as Exclude<ParameterType, string>, fn, `argument ${index + 1} of ${key}`),
     lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
     shapes,
+    dangling,
+    noteResult,
+    checkPointer(pointer: unknown): void {
+      if (owner.closed) closed();
+      checkUse(pointer);
+    },
     bad(index: number, value: unknown): never {
       if (owner.closed) closed();
       const type = parameters[index];
@@ -125,7 +133,7 @@ export function makeDowncall(
       ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
       const r = native(${names.join(", ")});
       if (i32[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
-      return ${fromResult(result, "r")};`;
+      return ${noted(result, fromResult(result, "r"), kept.length > 0 ? `[${kept.join(", ")}]` : undefined)};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
   if (kept.length > 0) {
@@ -149,6 +157,16 @@ export function makeDowncall(
   ) as Downcall;
   Object.defineProperty(made.call, "name", { value: key });
   return made;
+}
+
+/**
+ * An expression for a result, which is remembered where it points into an argument's memory.
+ *
+ * @param views An expression for such memory, if there is any.
+ */
+export function noted(result: ResultType, value: string, views: string | undefined): string {
+  const canPoint = views !== undefined && (result === "pointer" || result === "buffer");
+  return canPoint ? `noteResult(${value}, ${views})` : value;
 }
 
 /** Whether an argument of a type is memory of JavaScript's, which C has during the call. */

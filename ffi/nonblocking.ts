@@ -8,7 +8,7 @@
 import { argumentLayout, isPacked } from "./abi.ts";
 import type { Address, NativeFunctionObject } from "./backend.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
-import { argumentChecks, callEnds, type Downcall, type LibraryOwner, ownsMemory } from "./downcall.ts";
+import { argumentChecks, callEnds, type Downcall, type LibraryOwner, noted, ownsMemory } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isCallbackDefinition, readResult, writeArgument } from "./marshal.ts";
 import {
@@ -23,6 +23,7 @@ import {
   stringResultByteOffset,
   takeBlock,
 } from "./outgoing.ts";
+import type { LentView } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition } from "./types.ts";
 import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
@@ -60,6 +61,7 @@ export function makeNonblocking(
   const isFloat = result === "f32" || result === "f64";
   const resultByteOffset = isFloat ? floatResultByteOffset : integerResultByteOffset;
   const kept = names.filter((_, index) => ownsMemory(parameters[index]));
+  const pointers = names.filter((_, index) => parameters[index] === "pointer");
   const place = `const { ${views.join(", ")} } = blocks.words;
       const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
   const list = (values: readonly string[]): string => values.length === 0 ? "undefined" : `[${values.join(", ")}]`;
@@ -73,11 +75,13 @@ export function makeNonblocking(
       u32[b4 + ${functionByteOffset / 4 + 1}] = ${fn >> 32n};
       u32[b4 + ${stackWordsByteOffset / 4}] = ${stackWords};
       u32[b4 + ${stringResultByteOffset / 4}] = ${result === "cstring" ? 1 : 0};
-      return start(index, ${list(kept)}, ${list(lent)});`;
+      return start(index, ${list(kept)}, ${list(lent)}, ${list(pointers)});`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
   const source = `
-    const read = (index) => { ${place} return ${readResult(result, resultByteOffset, addressKind)}; };
+    const read = (index, kept) => { ${place} return ${
+    noted(result, readResult(result, resultByteOffset, addressKind), kept.length > 0 ? "kept" : undefined)
+  }; };
     const call = function (${names.join(", ")}) {
       if (owner.closed) closed();
       ${
@@ -86,9 +90,14 @@ export function makeNonblocking(
     };
     return { call, read };`;
   const ended = owner.counted ? () => callEnds(owner) : undefined;
-  const start = (index: number, kept: readonly unknown[] | undefined, lent: Outgoing["lent"]): Promise<unknown> => {
+  const start = (
+    index: number,
+    kept: readonly LentView[] | undefined,
+    lent: Outgoing["lent"],
+    pointers: readonly Address[] | undefined,
+  ): Promise<unknown> => {
     const promise = new Promise(executor);
-    startCall(index, { read: made.read, kept, lent, resolve: resolveNext, reject: rejectNext, ended });
+    startCall(index, { read: made.read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended });
     if (owner.counted) owner.running += 1;
     return promise;
   };
@@ -104,7 +113,7 @@ export function makeNonblocking(
   };
   const made = generate({ ...scope, lendFunction, blocks, takeBlock, start, viewAddress }, source) as {
     readonly call: NativeFunctionObject;
-    readonly read: (index: number) => unknown;
+    readonly read: Outgoing["read"];
   };
   Object.defineProperty(made.call, "name", { value: key });
   return { call: made.call, close: () => {} };

@@ -6,6 +6,7 @@
 
 import type { Address } from "./backend.ts";
 import { nullable, stringAt, toAddress } from "./helpers.ts";
+import { checkUse } from "./pointer_rules.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -48,7 +49,10 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
  * assert(cstringAt(zlib.symbols.zlibVersion())?.startsWith("1."));
  * ```
+ *
+ * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
 export function cstringAt(pointer: Pointer | null): string | null {
+  checkUse(pointer);
   return stringAt(pointer as unknown as Address | null);
 }

@@ -24,6 +24,7 @@ import { CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
+import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
@@ -291,19 +292,24 @@ function makeCode(
     ...words,
     badResult(upcall: Upcall, value: unknown): never {
       refusePromise(upcall, value);
+      if (result === "pointer") checkReturned(value);
       throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
     },
     badFallback(upcall: { name: string }, value: unknown): never {
+      if (result === "pointer") checkReturned(value);
       throw mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`);
     },
+    dangling,
+    checkUse,
     refusePromise,
     stale,
     interrupted,
     failed,
     invalidHandle,
   };
+  const checkResult = result === "pointer" ? "if (dangling.some) checkUse(result); " : "";
   const write = (bad: string): string =>
-    writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+    checkResult + writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
   const invoke = `

@@ -14,7 +14,7 @@ const layers: readonly (readonly string[])[] = [
   ["stats", "scope", "arena"],
   ["library_path", "downcall", "nonblocking", "library"],
   ["pointer", "memory", "pin", "native", "channel", "contracts", "callback"],
-  ["marshal", "thunk_pool", "upcall", "outgoing"],
+  ["pointer_rules", "marshal", "thunk_pool", "upcall", "outgoing"],
   ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],
