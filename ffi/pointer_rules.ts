@@ -8,7 +8,7 @@
 
 import type { Address } from "./backend.ts";
 import { calls } from "./calls.ts";
-import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
+import { addCheckedCleanup } from "./cleanup.ts";
 import { PointerRuleError } from "./errors.ts";
 import { addressOf, toNumber } from "./helpers.ts";
 import type { Outgoing } from "./outgoing.ts";
@@ -30,15 +30,23 @@ const rules = {
 /** Memory of JavaScript's that a call has as its argument; `null` for NULL. */
 export type LentView = ArrayBufferView | null;
 
-/** A pointer that a call returned, into memory that was lent to that call. */
-interface Dangling {
-  /** As long as it is there, no other memory has the address. */
-  readonly buffer: WeakRef<ArrayBufferLike>;
-  readonly cleanup: Cleanup;
+/** A buffer that is held, and how long it is. */
+interface Held {
+  readonly buffer: ArrayBufferLike;
+  readonly byteLength: number;
 }
 
-const entries = new Map<unknown, Dangling>();
+/**
+ * Pointers that calls have returned, into memory that was lent to these calls; no other memory has the address while its
+ * buffer is there. Engines keep what a `WeakRef` is made of to the end of the turn, which in a long loop is all of it. So
+ * the buffers are held first, and only made weak when a garbage collection was seen.
+ */
+const held = new Map<unknown, Held>();
+const aged = new Map<unknown, WeakRef<ArrayBufferLike>>();
 const mostEntries = 1024;
+const mostHeldByteLength = 2 ** 20;
+let heldByteLength = 0;
+let waitsForCollection = false;
 /** Whether any pointer is remembered: generated code looks here before it calls {@linkcode checkUse}. */
 export const dangling = { some: false };
 
@@ -85,22 +93,46 @@ export function noteResult(pointer: Pointer | null, lent: readonly LentView[]): 
 }
 
 function remember(address: Address, buffer: ArrayBufferLike): void {
-  if (entries.get(address)?.buffer.deref() === buffer) return;
+  if (bufferAt(address) === buffer) return;
   forget(address);
-  if (entries.size === mostEntries) {
-    for (const oldest of entries.keys()) {
-      forget(oldest);
-      break;
-    }
-  }
-  entries.set(address, { buffer: new WeakRef(buffer), cleanup: addCheckedCleanup(buffer, forget, address) });
+  const { byteLength } = buffer;
+  held.set(address, { buffer, byteLength });
+  heldByteLength += byteLength;
+  if (held.size + aged.size > mostEntries) forgetOldest(aged.size > 0 ? aged : held);
+  while (heldByteLength > mostHeldByteLength && held.size > 1) forgetOldest(held);
   dangling.some = true;
+  if (!waitsForCollection) waitForCollection();
+}
+
+function bufferAt(address: unknown): ArrayBufferLike | undefined {
+  return held.get(address)?.buffer ?? aged.get(address)?.deref();
 }
 
 function forget(address: unknown): void {
-  entries.get(address)?.cleanup.stop();
-  entries.delete(address);
-  dangling.some = entries.size > 0;
+  heldByteLength -= held.get(address)?.byteLength ?? 0;
+  held.delete(address);
+  aged.delete(address);
+  dangling.some = held.size + aged.size > 0;
+}
+
+function forgetOldest(entries: ReadonlyMap<unknown, unknown>): void {
+  const [oldest] = entries.keys();
+  forget(oldest);
+}
+
+function waitForCollection(): void {
+  waitsForCollection = true;
+  addCheckedCleanup({}, age, undefined);
+}
+
+/** There was a garbage collection: forgets what it took, and lets the next one take what was held. */
+function age(): void {
+  for (const [address, buffer] of aged) if (buffer.deref() === undefined) aged.delete(address);
+  for (const [address, { buffer }] of held) aged.set(address, new WeakRef(buffer));
+  held.clear();
+  heldByteLength = 0;
+  waitsForCollection = dangling.some = aged.size > 0;
+  if (waitsForCollection) waitForCollection();
 }
 
 /**
@@ -109,7 +141,7 @@ function forget(address: unknown): void {
  * @throws {PointerRuleError}
  */
 export function checkUse(pointer: unknown): void {
-  const buffer = entries.get(pointer)?.buffer.deref();
+  const buffer = bufferAt(pointer);
   if (buffer === undefined || !pointerSettings.checks) return;
   // Its memory is another buffer's now, or nobody's.
   if ((buffer as ArrayBuffer).detached === true) return forget(pointer);
