@@ -153,7 +153,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
  * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
  *
- * Errors:* what the function throws never unwinds through C. C gets the fallback, further callbacks of the same native
+ * *Errors:* what the function throws never unwinds through C. C gets the fallback, further callbacks of the same native
  * call answer with theirs without running, and when the native call returns, it throws the error, the same object. A
  * result that is not of its type, or a promise, is such an error; a buffer for a pointer is a `PointerRuleError`. A
  * handle that is null or deleted gets the fallback and is reported; the function does not run. When no native call of
