@@ -314,6 +314,16 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
     },
   },
   {
+    name: "a long loop keeps no copies of strings",
+    run() {
+      const { strchr } = libc();
+      const text = "=".repeat(20_000);
+      for (let i = 0; i < 100_000; i++) strchr(text, 61);
+      const residentMegabytes = process.memoryUsage().rss / 1e6;
+      assert(residentMegabytes < 1000, `${residentMegabytes} MB`);
+    },
+  },
+  {
     name: "addresses of strings that were collected are C's own again",
     async run() {
       const { strchr, strlen } = libc();
