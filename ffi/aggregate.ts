@@ -9,6 +9,7 @@ import type { Leaf, Piece, StructureClass } from "./abi.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
+import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
 import type { CallbackDefinition, NamedType } from "./types.ts";
 
@@ -226,6 +227,23 @@ export function readScalar(type: FieldScalar, view: string, place: string): stri
   }
 }
 
+/** What the source that {@linkcode writeScalar} gives names beside `helpers`. */
+export const writeScope = { dangling, checkUse } as const;
+
+/**
+ * What a value is that can't be stored.
+ *
+ * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
+ */
+export function refuseStored(type: FieldScalar, value: unknown, subject: string): never {
+  if (argumentIsPointer(type)) checkStored(value);
+  throw mismatch(type === "cstring" ? "pointer" : type, value, subject);
+}
+
+function argumentIsPointer(type: FieldScalar): boolean {
+  return typeof type !== "string" || type === "pointer" || type === "cstring" || type === "function";
+}
+
 /** Statements that check `value` and write it to `view`, or call `bad`, an expression that throws. */
 export function writeScalar(type: FieldScalar, view: string, place: string, value: string, bad: string): string {
   const { addressKind } = backend();
@@ -234,7 +252,9 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
       setPointerIn(${view}, ${place}, address); }`;
   }
   // The characters are C's, or an arena's.
-  const check = checkArgument(type === "cstring" ? "pointer" : type, value, bad, addressKind);
+  const isPointer = type === "pointer" || type === "cstring";
+  const use = isPointer ? `if (dangling.some) checkUse(${value});` : "";
+  const check = use + checkArgument(isPointer ? "pointer" : type, value, bad, addressKind);
   if (type === "bool") return `${check} ${view}.setUint8(${place}, ${value} ? 1 : 0);`;
   const accessor = accessors[type];
   if (accessor === undefined) return `${check} setPointerIn(${view}, ${place}, ${value});`;
@@ -290,12 +310,13 @@ function makeWriter(layout: Layout): Writer {
   const body = writeLayout(layout, 0, "value", "", functions);
   const bad = (subject: string, path: string, type: FieldScalar | string, value: unknown): never => {
     const what = path === "" ? subject : `${subject}: "${path}"`;
-    throw typeof type === "string" && !isNamedType(type)
-      ? new TypeError(`${what} must be ${type}, got ${shown(value)}`)
-      : mismatch(type as FieldScalar, value, what);
+    if (typeof type === "string" && !isNamedType(type)) {
+      throw new TypeError(`${what} must be ${type}, got ${shown(value)}`);
+    }
+    refuseStored(type as FieldScalar, value, what);
   };
   const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
-  return generate({ bad, writeText }, source) as Writer;
+  return generate({ ...writeScope, bad, writeText }, source) as Writer;
 }
 
 function writeLayout(layout: Layout, byteOffset: number, value: string, path: string, functions: Functions): string {

@@ -20,7 +20,7 @@ import type { Address, NativeFunctionObject } from "./backend.ts";
 import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { attentionWord, core } from "./core.ts";
-import { argumentChecks, callEnds, type Downcall, type LibraryOwner } from "./downcall.ts";
+import { argumentChecks, callEnds, type Downcall, type LibraryOwner, list, noted } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isOut, readResult, writeArgument } from "./marshal.ts";
 import {
@@ -40,6 +40,7 @@ import {
   stringResultByteOffset,
   takeBlock,
 } from "./outgoing.ts";
+import type { LentView } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition, ParameterType, ResultType } from "./types.ts";
 import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
@@ -150,7 +151,6 @@ export function makeBlockCall(
   const { before, after, value: resultValue } = resultSource(result, layout);
   const place = `const { ${views.join(", ")} } = blocks.words;
       const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
-  const list = (values: readonly string[]): string => values.length === 0 ? "undefined" : `[${values.join(", ")}]`;
   const fn = BigInt(address);
   const error = captureErrno ? `u32[b4 + ${errorByteOffset / 4}]` : undefined;
   const fill = `
@@ -164,14 +164,17 @@ export function makeBlockCall(
   const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
   const lendNone = lent.map((name) => `let ${name} = null;`).join(" ");
   const outs = passed.filter((_, index) => isOut(parameters[index]));
-  const read = outs.length === 0 ? "read" : `(index) => read(index, ${outs.join(", ")})`;
+  const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
+  const pointers = passed.filter((_, index) => parameters[index] === "pointer");
+  const given = (views: string | undefined): string =>
+    value(noted(result, resultValue, kept.length > 0 ? views : undefined), error);
   const later = `
       try {
         ${checks.join("\n")}
         index = takeBlock(key);
         ${place}
         ${fill}
-        return start(index, ${list(kept)}, ${list(lent)}, ${read});
+        return start(index, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }`;
   const keeps = kept.length > 0;
   const atOnce = `
@@ -182,11 +185,11 @@ export function makeBlockCall(
         index = takeBlock(key);
         ${place}
         ${fill}
-        ${keeps ? `calls.kept = { outer: keptOutside, values: ${list(kept)} };` : ""}
+        ${keeps ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
         make(isolate, index);
         if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
         ${after}
-        return ${value(resultValue, error)};
+        return ${given(list(kept))};
       } finally {
         if (index >= 0) freeBlock(index);
         ${keeps ? "calls.kept = keptOutside;" : ""}
@@ -194,7 +197,7 @@ export function makeBlockCall(
         ${owner.counted ? "callEnds(owner);" : ""}
       }`;
   const source = `
-    const read = (${["index", ...outs].join(", ")}) => { ${place} ${after} return ${value(resultValue, error)}; };
+    const read = (${["index", "kept", ...outs].join(", ")}) => { ${place} ${after} return ${given("kept")}; };
     const call = function (${names.join(", ")}) {
       if (owner.closed) closed();
       ${lendNone}
@@ -205,12 +208,13 @@ export function makeBlockCall(
   const ended = owner.counted ? () => callEnds(owner) : undefined;
   const start = (
     index: number,
-    kept: Outgoing["kept"],
+    kept: readonly LentView[] | undefined,
     lent: Outgoing["lent"],
+    pointers: Outgoing["pointers"],
     read: Outgoing["read"],
   ): Promise<unknown> => {
     const promise = new Promise(executor);
-    startCall(index, { read, kept, lent, resolve: resolveNext, reject: rejectNext, ended });
+    startCall(index, { read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended });
     if (owner.counted) owner.running += 1;
     return promise;
   };

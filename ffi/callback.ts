@@ -155,9 +155,10 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  *
  * *Errors:* what the function throws never unwinds through C. C gets the fallback, further callbacks of the same native
  * call answer with theirs without running, and when the native call returns, it throws the error, the same object. A
- * result that is not of its type, or a promise, is such an error. A handle that is null or deleted gets the fallback and
- * is reported; the function does not run. When no native call of belay's is there to throw it, an error goes to `onError`.
- * When C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
+ * result that is not of its type, or a promise, is such an error; a buffer for a pointer is a `PointerRuleError`. A
+ * handle that is null or deleted gets the fallback and is reported; the function does not run. When no native call of
+ * belay's is there to throw it, an error goes to `onError`. When C and TypeScript have called each other until the
+ * stack is nearly used up, the error is a `RangeError`.
  *
  * *Threads:* the function runs on the isolate's own thread. What becomes of a call from another thread is what `thread`
  * says: the fallback, counted and reported once, unless it is `"wait"` or `"post"`. Their arguments are copied, strings with
@@ -176,6 +177,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * ```
  *
  * @throws {TypeError} When the definition uses a type that a callback can't have.
+ * @throws {PointerRuleError} When the fallback for a pointer is a buffer.
  * @throws {RangeError} When too many arguments would arrive on the stack, a fallback is out of its type's range, or the
  * system maps no more thunks.
  */

@@ -22,8 +22,9 @@ import {
   resultNativeType,
   typeName,
 } from "./marshal.ts";
+import { checkUse, dangling, noteResult } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
-import type { CallbackDefinition, FunctionDefinition, ParameterType } from "./types.ts";
+import type { CallbackDefinition, FunctionDefinition, ParameterType, ResultType } from "./types.ts";
 import { signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** What a library's functions share and keep alive. */
@@ -78,7 +79,8 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
     if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
-    if (typeof type === "string") return checkArgument(type, name, bad, addressKind);
+    const use = type === "pointer" ? `if (dangling.some) checkPointer(${name}); ` : "";
+    if (typeof type === "string") return use + checkArgument(type, name, bad, addressKind);
     if (!isCallbackDefinition(type)) return "";
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
@@ -96,6 +98,12 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
       lend(parameters[index] as CallbackDefinition, fn, `argument ${index + 1} of ${key}`),
     lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
     shapes,
+    dangling,
+    noteResult,
+    checkPointer(pointer: unknown): void {
+      if (owner.closed) closed();
+      checkUse(pointer);
+    },
     bad(index: number, value: unknown): never {
       if (owner.closed) closed();
       const type = parameters[index];
@@ -104,14 +112,19 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     // Together with this one, every function keeps its library's owner alive.
     closed,
   };
-  const outValues = passed.flatMap((name, index) =>
-    outs[index] === undefined ? [] : [`outReaders[${index}](new DataView(${name}.buffer), 0)`]
-  );
+  const kept = passed.filter((_, index) => ownsMemory(parameters[index]));
+  const outValues = passed.flatMap((name, index) => {
+    const type = parameters[index];
+    if (!isOut(type)) return [];
+    const value = `outReaders[${index}](new DataView(${name}.buffer), 0)`;
+    // As `strtol` does it: it may point into a string.
+    return [noted(type.out === "pointer" ? "pointer" : "void", value, list(kept))];
+  });
   return {
     names: passed.filter((_, index) => outs[index] === undefined),
     passed,
     lent: passed.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`),
-    kept: passed.filter((_, index) => ownsMemory(parameters[index])),
+    kept,
     checks,
     value(result, error) {
       const further = error === undefined ? outValues : [...outValues, error];
@@ -153,10 +166,12 @@ export function makeDowncall(
   const body = `
       ${guard ? "if (owner.closed) closed();" : ""}
       ${checks.join("\n")}
-      ${kept.length > 0 ? `calls.kept = { outer: keptOutside, values: [${kept.join(", ")}] };` : ""}
+      ${
+    kept.length > 0 ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""
+  }
       const r = native(${passed.join(", ")});
       if (i32[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
-      return ${value(fromResult(result, "r"))};`;
+      return ${value(noted(result, fromResult(result, "r"), list(kept)))};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
   if (kept.length > 0) {
@@ -180,6 +195,21 @@ export function makeDowncall(
   ) as Downcall;
   Object.defineProperty(made.call, "name", { value: key });
   return made;
+}
+
+/** An expression for a list of variables; `undefined` where there are none. */
+export function list(names: readonly string[]): string | undefined {
+  return names.length === 0 ? undefined : `[${names.join(", ")}]`;
+}
+
+/**
+ * An expression for a result, which is remembered where it points into an argument's memory.
+ *
+ * @param views An expression for such memory, if there is any.
+ */
+export function noted(result: ResultType, value: string, views: string | undefined): string {
+  const canPoint = views !== undefined && (result === "pointer" || result === "buffer");
+  return canPoint ? `noteResult(${value}, ${views})` : value;
 }
 
 /** Whether an argument of a type is memory of JavaScript's, which C has during the call. */

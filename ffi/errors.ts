@@ -91,7 +91,7 @@ export class LibraryClosedError extends Error {
   }
 }
 
-/** One of the rules for pointers was broken; the message says which. */
+/** One of the rules for pointers was broken; the message says which. Nothing was passed, stored or freed. */
 export class PointerRuleError extends Error {
   override readonly name = "PointerRuleError";
   /** The rule, in words. */

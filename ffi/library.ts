@@ -109,7 +109,9 @@ function dropped(held: Held): void {
  * *Ownership:* the library is open until it is closed, or it and all its functions are garbage-collected. Its code stays
  * mapped for as long as the process lives, unless `unload` is set.
  *
- * *Errors:* what a callback throws during a call is thrown by the call when C has returned.
+ * *Errors:* what a callback throws during a call is thrown by the call when C has returned. A pointer into an argument,
+ * which `strchr` may return, is refused with a `PointerRuleError` when it is used after the call; one into a buffer that is
+ * pinned isn't.
  *
  * *Threads:* functions run on the calling isolate's thread; with `nonblocking: true` on another one, while the promise
  * that they return waits. Each isolate opens the library for itself.

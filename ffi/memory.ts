@@ -8,10 +8,12 @@ import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
 import { allocate, copyIn, copyOut, fill, loads, release, stores, type StoreType } from "./core_memory.ts";
-import { MemoryFreedError } from "./errors.ts";
-import { addressOf, nullable } from "./helpers.ts";
+import { MemoryFreedError, PointerRuleError } from "./errors.ts";
+import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
+import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
+import { checkFreed, checkStored, checkUse, countPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
@@ -31,6 +33,8 @@ export const memoryCounts = { allocations: 0 };
 
 /** What is given back when the memory is freed, or when nobody can reach it any more. It must not reach the block. */
 interface Held {
+  readonly pointer: Pointer;
+  readonly byteLength: number;
   readonly give: () => void;
   /** The token of its creation, where leaks are tracked. */
   readonly token: number;
@@ -57,7 +61,10 @@ class Block {
     const index = Math.floor(byteOffset / windowByteLength);
     const windows = this.#windows ??= [];
     const known = windows[index];
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      if (known.buffer.detached) this.#refuseTransfer();
+      return known;
+    }
     const start = index * windowByteLength;
     const made = new DataView(
       this.#map(start, Math.min(windowByteLength + overlapByteLength, this.#byteLength - start)),
@@ -78,25 +85,39 @@ class Block {
 
   #map(byteOffset: number, byteLength: number): ArrayBuffer {
     const buffer = backend().map(addressOf(plus(this.#pointer, byteOffset)), byteLength);
-    // Who holds the buffer holds the memory.
+    // Who holds the buffer holds the memory, which stays where it is.
     blockOf.set(buffer, this);
+    countPin(buffer);
     return buffer;
   }
 
-  /** Ends it: nothing reaches the memory from here any more. */
+  /**
+   * Ends it: nothing reaches the memory from here any more.
+   *
+   * @throws {PointerRuleError} When something else would.
+   */
   free(): void {
     if (this.freed) return;
+    const { held } = this;
+    const buffers = [...this.#buffers ?? []];
+    for (const view of this.#windows ?? []) if (view !== undefined) buffers.push(view.buffer);
+    if (buffers.some(({ detached }) => detached)) this.#refuseTransfer();
+    checkFreed(held !== undefined && isUsed(held));
     this.freed = true;
     this.cleanup?.stop();
-    for (const view of this.#windows ?? []) if (view !== undefined) detach(view.buffer);
-    for (const buffer of this.#buffers ?? []) detach(buffer);
+    for (const buffer of buffers) detach(buffer);
     this.#windows = undefined;
     this.#buffers = undefined;
-    const { held } = this;
     this.held = undefined;
     if (held === undefined) return;
     untrack(held.token);
     held.give();
+  }
+
+  /** The new owner of the memory is out of reach: freeing it would leave that pointing nowhere, so it is a leak. */
+  #refuseTransfer(): never {
+    this.cleanup?.stop();
+    throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
   }
 }
 
@@ -111,8 +132,15 @@ function plus(pointer: Pointer, byteOffset: number): Pointer {
   return pointerFrom(pointerValue(pointer) + BigInt(byteOffset)) as Pointer;
 }
 
+/** Whether a nonblocking call that is outstanding has a pointer into it. */
+function isUsed({ pointer, byteLength }: Held): boolean {
+  return isUsedByCall(addressOf(pointer), byteLength);
+}
+
 /** Nobody has freed it, and nobody can any more. */
-function dropped({ give, token }: Held): void {
+function dropped(held: Held): void {
+  if (isUsed(held)) return afterCall(() => dropped(held));
+  const { give, token } = held;
   give();
   reportLeak(untrack(token), "freed");
 }
@@ -196,6 +224,7 @@ export class NativeMemory {
    * Says how much memory a pointer of C's points to.
    *
    * @throws {TypeError} When `pointer` is null.
+   * @throws {PointerRuleError} When it points into an argument of a call that has returned.
    * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
    */
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
@@ -223,6 +252,7 @@ export class NativeMemory {
    *
    * @param free What frees it: called once, with the pointer. It must not reach the memory, which would keep it alive.
    * @throws {TypeError} When `pointer` is null, or `free` no function.
+   * @throws {PointerRuleError} When it points into an argument of a call that has returned.
    * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
    */
   static adopt(pointer: Pointer, byteLength: number, free: (pointer: Pointer) => unknown): NativeMemory {
@@ -238,6 +268,8 @@ export class NativeMemory {
     const block = new Block(pointer, byteLength);
     memoryCounts.allocations += 1;
     const held = {
+      pointer,
+      byteLength,
       give(): void {
         memoryCounts.allocations -= 1;
         give();
@@ -259,6 +291,8 @@ export class NativeMemory {
    * it again does nothing.
    *
    * @throws {TypeError} When it is a part of other memory, which is freed as a whole.
+   * @throws {PointerRuleError} When a nonblocking call uses it that is outstanding: it can be freed after that. Or when a
+   * buffer of {@linkcode NativeMemory.bytes} was transferred: it is never freed then.
    */
   free(): void {
     if (this.#isPart) throw new TypeError("Cannot free a part of memory: free the whole");
@@ -279,9 +313,11 @@ export class NativeMemory {
 
   /**
    * The memory itself as an array, from an offset on. It has length 0 once the memory has been freed, and keeps it from
-   * being freed by a garbage collection.
+   * being freed by a garbage collection. Its buffer must not be transferred: the memory itself would be the new buffer's,
+   * which keeps nothing from being freed.
    *
    * @throws {RangeError} Outside the bounds, or when the runtime has no array of that length.
+   * @throws {PointerRuleError} When a buffer that it gave was transferred.
    */
   bytes(byteOffset = 0, byteLength: number = this.byteLength - byteOffset): Uint8Array<ArrayBuffer> {
     this.#check(byteOffset, byteLength);
@@ -609,8 +645,16 @@ export class NativeMemory {
     return nullable(loads().address(addressOf(this.pointer), byteOffset) as Address | null);
   }
 
-  /** Writes a pointer to a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Writes a pointer to a byte offset.
+   *
+   * @throws {RangeError} Outside the bounds.
+   * @throws {PointerRuleError} When it is a buffer, a string, a function, or what has a pointer; or points into an argument
+   * of a call that has returned.
+   */
   setPointer(byteOffset: number, value: Pointer | null): void {
+    checkStored(value);
+    if (value !== null && !isAddress(value)) refuse("pointer", value);
     this.setU64(byteOffset, pointerValue(value));
   }
 
@@ -746,7 +790,7 @@ const accessors: { readonly [T in StoreType]: Accessor<T extends "i64" | "u64" ?
 };
 
 function checkPointer(verb: string, pointer: Pointer): void {
-  if (typeof pointer === "bigint" || typeof pointer === "number") return;
+  if (typeof pointer === "bigint" || typeof pointer === "number") return checkUse(pointer);
   throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null`);
 }
 

@@ -21,7 +21,8 @@ import {
   wordViews,
 } from "./core.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
-import { poolSettings } from "./report.ts";
+import { type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
+import { poolSettings, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { unbind, type Upcall } from "./upcall.ts";
 import { connect, onCompletion, serveCompletions } from "./wake.ts";
@@ -59,9 +60,11 @@ const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [],
 /** What a call needs until it has ended, and what becomes of it then. */
 export interface Outgoing {
   /** The result of the call at an index; it may throw. */
-  readonly read: (index: number) => unknown;
+  readonly read: (index: number, kept: readonly LentView[] | undefined) => unknown;
   /** Memory of JavaScript's that C has. */
-  readonly kept: readonly unknown[] | undefined;
+  readonly kept: readonly LentView[] | undefined;
+  /** Pointers that it has as arguments. */
+  readonly pointers: readonly Address[] | undefined;
   /** Functions that are lent to it. */
   readonly lent: readonly (Upcall | null)[] | undefined;
   readonly resolve: (value: unknown) => void;
@@ -100,6 +103,34 @@ let toSkip = 0;
 /** How many calls are outstanding. */
 export function outstandingCalls(): number {
   return outstanding;
+}
+
+nonblocking.has = (buffer) =>
+  outstanding > 0 && outgoing.some((call) => call?.kept?.some((view) => view?.buffer === buffer));
+
+/** Whether an outstanding call uses memory of so many bytes. */
+export function isUsedByCall(address: Address, byteLength: number): boolean {
+  return outstanding > 0 && outgoing.some((call) => call !== undefined && usesMemory(call, address, byteLength));
+}
+
+/** What waits for calls to settle. */
+let putOff: (() => void)[] = [];
+
+/** Has a function called when the next call has settled. */
+export function afterCall(fn: () => void): void {
+  putOff.push(fn);
+}
+
+function runPutOff(): void {
+  const due = putOff;
+  putOff = [];
+  for (const fn of due) {
+    try {
+      fn();
+    } catch (error) {
+      reportUncaught(error);
+    }
+  }
 }
 
 /** How many threads the process's pool has. */
@@ -244,7 +275,7 @@ function settle(index: number): void {
     callErrors.delete(token);
   } else {
     try {
-      value = call.read(index);
+      value = call.read(index, call.kept);
     } catch (error) {
       failed = true;
       value = error;
@@ -252,6 +283,7 @@ function settle(index: number): void {
   }
   free.push(index);
   call.ended?.();
+  if (putOff.length > 0) runPutOff();
   if (failed) call.reject(value);
   else call.resolve(value);
 }

@@ -7,6 +7,7 @@
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { PointerRuleError } from "./errors.ts";
 import { asView, nullable } from "./helpers.ts";
+import { countPin, uncountPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { track, untrack } from "./tracking.ts";
@@ -18,6 +19,7 @@ export const pinCounts = { live: 0 };
 /** What a pin holds. */
 interface Held {
   readonly view: ArrayBufferView;
+  readonly buffer: ArrayBufferLike;
   readonly token: number;
 }
 
@@ -35,9 +37,11 @@ export class Pin {
   constructor(view: ArrayBufferView) {
     this.byteLength = view.byteLength;
     this.#pointer = nullable(backend().viewAddress(view)) as Pointer;
-    this.#held = { view, token: track("pin", `${view.byteLength} bytes`) };
+    const { buffer } = view;
+    this.#held = { view, buffer, token: track("pin", `${view.byteLength} bytes`) };
     this.#cleanup = addCheckedCleanup(this, dropped, this.#held);
     pinCounts.live += 1;
+    countPin(buffer);
   }
 
   /**
@@ -49,7 +53,7 @@ export class Pin {
     if (this.#held === undefined) {
       throw new PointerRuleError("a pin's pointer is used until it is unpinned, and no longer");
     }
-    if ((this.#held.view.buffer as ArrayBuffer).detached === true) {
+    if ((this.#held.buffer as ArrayBuffer).detached === true) {
       throw new PointerRuleError("a buffer is not transferred while it is pinned");
     }
     return this.#pointer;
@@ -65,6 +69,7 @@ export class Pin {
     if (this.#held === undefined) return;
     this.#cleanup.stop();
     untrack(this.#held.token);
+    uncountPin(this.#held.buffer);
     this.#held = undefined;
     pinCounts.live -= 1;
   }
@@ -76,7 +81,8 @@ export class Pin {
 }
 
 /** A pin that nobody holds, and that was not unpinned. */
-function dropped({ token }: Held): void {
+function dropped({ buffer, token }: Held): void {
+  uncountPin(buffer);
   pinCounts.live -= 1;
   reportLeak(untrack(token), "unpinned");
 }

@@ -8,6 +8,7 @@ import type { Address } from "./backend.ts";
 import { bytesBeforeZero } from "./core_memory.ts";
 import { addressOf, nullable, stringAt, toAddress } from "./helpers.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
+import { checkUse } from "./pointer_rules.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -52,8 +53,10 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * ```
  *
  * @throws {TypeError} When it is no UTF-8, with `fatal`.
+ * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
 export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOptions = {}): string | null {
+  checkUse(pointer);
   // The runtime's own way is faster, and doesn't tell.
   return fatal ? decodeAt(utf8, pointer, { fatal }) : stringAt(pointer as unknown as Address | null);
 }
@@ -73,8 +76,10 @@ export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOption
  * ```
  *
  * @throws {TypeError} When a surrogate stands alone, with `fatal`.
+ * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
 export function utf16At(pointer: Pointer | null, options: TextOptions = {}): string | null {
+  checkUse(pointer);
   return decodeAt(utf16, pointer, options);
 }
 

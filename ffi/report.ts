@@ -35,7 +35,16 @@ export interface Configuration {
    * last counts for all isolates; where an isolate sets it before its first nonblocking call, it counts from then on.
    */
   readonly threads?: number;
+  /**
+   * Whether pointers are held against the rules: what a callback returns, what is stored in C's memory, pointers into
+   * arguments of calls that have returned, memory that is freed under a nonblocking call. On by default; what breaks a
+   * rule is a {@linkcode PointerRuleError}. Off, it isn't looked for, and may end the process.
+   */
+  readonly pointerChecks?: boolean;
 }
+
+/** Whether pointers are held against the rules. */
+export const pointerSettings = { checks: true };
 
 /** How many threads the pool may have, if that was set, and who is told when it is. */
 export const poolSettings: { threads: number | undefined; changed: ((threads: number) => void) | undefined } = {
@@ -65,11 +74,14 @@ export function configure(configuration: Configuration): void {
     throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
   }
   for (const key of Object.keys(configuration)) {
-    if (key !== "trackLeaks" && key !== "onReport" && key !== "threads") {
-      throw new TypeError(`Cannot configure "${key}": expected "trackLeaks", "onReport" or "threads"`);
+    if (key !== "trackLeaks" && key !== "onReport" && key !== "threads" && key !== "pointerChecks") {
+      throw new TypeError(`Cannot configure "${key}": expected "trackLeaks", "onReport", "threads" or "pointerChecks"`);
     }
   }
-  const { threads } = configuration;
+  const { threads, pointerChecks } = configuration;
+  if (pointerChecks !== undefined && typeof pointerChecks !== "boolean") {
+    throw new TypeError(`Cannot configure "pointerChecks": expected a boolean, got ${String(pointerChecks)}`);
+  }
   if (threads !== undefined) {
     const what = `Cannot configure "threads": expected an integer from 1 to ${mostThreads}, got ${String(threads)}`;
     if (typeof threads !== "number") throw new TypeError(what);
@@ -77,6 +89,7 @@ export function configure(configuration: Configuration): void {
     poolSettings.threads = threads;
     poolSettings.changed?.(threads);
   }
+  if (pointerChecks !== undefined) pointerSettings.checks = pointerChecks;
   if (configuration.trackLeaks !== undefined) setTracking(configuration.trackLeaks);
   if ("onReport" in configuration) listener = configuration.onReport ?? print;
 }

@@ -6,6 +6,7 @@
 
 import {
   Aggregate,
+  type FieldScalar,
   type Layout,
   layoutOf,
   readerOf,
@@ -13,13 +14,14 @@ import {
   readText,
   type RecordLayout,
   recordLayout,
+  refuseStored,
   writerOf,
   writeScalar,
+  writeScope,
 } from "./aggregate.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
 import { MemoryFreedError } from "./errors.ts";
 import { generate } from "./helpers.ts";
-import { mismatch } from "./marshal.ts";
 import { NativeMemory } from "./memory.ts";
 import type {
   BigIntegerType,
@@ -360,7 +362,7 @@ function failed(error: unknown, view: DataView): unknown {
 }
 
 function bad(name: string, type: string, value: unknown): never {
-  throw mismatch(type as "f64", value, `Cannot write to memory: "${name}"`);
+  refuseStored(type as FieldScalar, value, `Cannot write to memory: "${name}"`);
 }
 
 /** The bodies of functions that read and write what is at `place` of `view`; `inner` has its layout at an index. */
@@ -400,7 +402,7 @@ function makeViewClass(layout: RecordLayout): ViewClass {
       ${members.join("\n")}
       ${inspect}() { return readerOf(layout)(this.#view, this.#at); }
     };`;
-  return generate({ layout, inner, viewOf, readerOf, writerOf, failed, bad }, source) as ViewClass;
+  return generate({ ...writeScope, layout, inner, viewOf, readerOf, writerOf, failed, bad }, source) as ViewClass;
 }
 
 function makeArrayClass(element: Layout): ArrayClass {

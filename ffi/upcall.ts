@@ -43,6 +43,7 @@ import { CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
+import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Address } from "./backend.ts";
@@ -333,11 +334,15 @@ function makeCode(
     ...words,
     badResult(upcall: Upcall, value: unknown): never {
       refusePromise(upcall, value);
+      if (result === "pointer") checkReturned(value);
       throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
     },
     badFallback(upcall: { name: string }, value: unknown): never {
+      if (result === "pointer") checkReturned(value);
       throw mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`);
     },
+    dangling,
+    checkUse,
     refusePromise,
     stale,
     interrupted,
@@ -346,10 +351,11 @@ function makeCode(
     structures: passed,
     returned: isRecord(result) ? new Passed(result) : undefined,
   };
+  const checkResult = result === "pointer" ? "if (dangling.some) checkUse(result); " : "";
   const write = (bad: string): string =>
     isRecord(result)
       ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${upcall.name}": the result`)
-      : writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+      : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
         if (i32[${attentionWord}] === 0 || !interrupted(upcall)) failed(upcall, error);
         return;

@@ -14,7 +14,7 @@ const layers: readonly (readonly string[])[] = [
   ["stats", "scope", "arena"],
   ["library_path", "downcall", "block_call", "library"],
   ["pointer", "memory", "pin", "struct", "native", "channel", "contracts", "callback"],
-  ["marshal", "aggregate", "thunk_pool", "upcall", "outgoing"],
+  ["pointer_rules", "marshal", "aggregate", "thunk_pool", "upcall", "outgoing"],
   ["calls", "wake", "helpers"],
   ["core", "core_memory", "core_library", "core_thunks"],
   ["runtime"],

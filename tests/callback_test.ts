@@ -14,6 +14,7 @@ import {
   type Library,
   type Pointer,
   pointerFrom,
+  PointerRuleError,
   pointerValue,
   type Report,
   stats,
@@ -811,7 +812,7 @@ describe("a result that a callback can't have", () => {
     ["f32", [...always, null, true, 1n], 0.5, 0.5],
     ["f64", [...always, null, true, 1n], 0.1, 0.1],
     ["bool", [...always, null, 0, 1, 1n], true, 1],
-    ["pointer", [...always, true, new Uint8Array(1)], pointerFrom(1), 1n],
+    ["pointer", [...always, true], pointerFrom(1), 1n],
   ];
   for (const [type, wrong, right, inC] of numbers) {
     it(`for a ${type} is an error and the fallback, and the next good call works`, () => {
@@ -829,6 +830,12 @@ describe("a result that a callback can't have", () => {
       }
     });
   }
+
+  it("for a pointer is a buffer: a PointerRuleError and the fallback", () => {
+    const { results, error } = collectResults("pointer", () => new Uint8Array(1), pointerFrom(1));
+    assert(error instanceof PointerRuleError);
+    assertEquals(results, [1n, 1n, 1n, 1n]);
+  });
 
   it("is named after the argument when it is a plain function's", () => {
     using library = openUnchecked({ relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" } });

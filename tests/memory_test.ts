@@ -12,21 +12,26 @@ import {
   type Report,
   stats,
 } from "@belay/ffi";
+import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { alive, collectUntil } from "./gc.ts";
 
 const before = alive();
 const library = dlopen(testLibrary, {
   greeting: { parameters: [], result: "pointer" },
-  addressOf: { name: "identity_pointer", parameters: ["buffer"], result: "pointer" },
   static_pointer: { type: "pointer" },
   static_value_set: { parameters: ["i32"], result: "void" },
 });
 const { symbols } = library;
 
-/** Memory whose every byte is known: JavaScript's own, which stays where it is as long as `bytes` is held. */
+/** Where JavaScript's own memory is, which stays there as long as `bytes` is held. */
+function addressOf(bytes: Uint8Array<ArrayBuffer>): Pointer {
+  return present(pointerFrom(rawPointer(bytes)));
+}
+
+/** Memory whose every byte is known. */
 function known(bytes: Uint8Array<ArrayBuffer>): NativeMemory {
-  return NativeMemory.borrow(present(symbols.addressOf(bytes)), bytes.byteLength);
+  return NativeMemory.borrow(addressOf(bytes), bytes.byteLength);
 }
 
 /** Zeroes with an `ArrayBuffer` of their own, which no engine moves. */
@@ -258,7 +263,7 @@ describe("NativeMemory of its own", () => {
   it("that is adopted is freed by what was given for that, once", () => {
     const freed: Pointer[] = [];
     const bytes = zeroes(4);
-    const pointer = present(symbols.addressOf(bytes));
+    const pointer = addressOf(bytes);
     {
       using memory = NativeMemory.adopt(pointer, 4, (which) => freed.push(which));
       memory.setU8(0, 9);
@@ -286,7 +291,7 @@ describe("NativeMemory of its own", () => {
   it("stays while a part of it, or what bytes() gave, can be reached", async () => {
     let frees = 0;
     const backing = zeroes(64);
-    const pointer = present(symbols.addressOf(backing));
+    const pointer = addressOf(backing);
     const adopt = (): NativeMemory => NativeMemory.adopt(pointer, 64, () => void (frees += 1));
     const kept: { part: NativeMemory | undefined; bytes: Uint8Array | undefined } = {
       part: adopt().subarray(8, 16),

@@ -71,6 +71,14 @@ describe("pin", () => {
     assertStrictEquals(moved.byteLength, 1000);
   });
 
+  it("says at the next use that the memory of a WebAssembly module has grown", () => {
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    using pinned = pin(memory.buffer);
+    assert(pinned.pointer !== null);
+    memory.grow(1);
+    assertThrows(() => pinned.pointer, PointerRuleError, "not transferred while it is pinned");
+  });
+
   it("refuses what can move, or is no memory", () => {
     const detached = new ArrayBuffer(8);
     structuredClone(detached, { transfer: [detached] });

@@ -1,0 +1,212 @@
+/**
+ * What a program may do with pointers, after cgo's rules. What can be seen of a broken rule from here is thrown as a
+ * `PointerRuleError`, before C sees the pointer or memory is freed under it.
+ *
+ * @module
+ * @see https://pkg.go.dev/cmd/cgo#hdr-Passing_pointers
+ */
+
+import type { Address } from "./backend.ts";
+import { calls } from "./calls.ts";
+import { addCheckedCleanup } from "./cleanup.ts";
+import { PointerRuleError } from "./errors.ts";
+import { addressOf, toNumber } from "./helpers.ts";
+import type { Outgoing } from "./outgoing.ts";
+import { pointerSettings } from "./report.ts";
+import { backend } from "./runtime.ts";
+import type { Pointer } from "./types.ts";
+
+/** The rules in words. */
+const rules = {
+  result: "a callback returns a pointer to C's memory or that of a pin, never a buffer: nobody would keep it for C",
+  buffer: "a buffer is pinned before C's memory points to it: pin() it and store the pointer of the pin",
+  text: "C's memory points to C's strings: make one with cstring() of an Arena and store its pointer",
+  function: "a function is stored as a callback(): make one, and store its pointer",
+  owner: "what is stored is a pointer: that of a Pin, a NativeMemory or a Callback is its property .pointer",
+  temporary: "a pointer into an argument is not used after the call: pin() the buffer, or give C memory of an Arena",
+  outstanding: "memory is not freed while a nonblocking call uses it: wait for its promise",
+} as const;
+
+/** Memory of JavaScript's that a call has as its argument; `null` for NULL. */
+export type LentView = ArrayBufferView | null;
+
+/** A buffer that is held, and how long it is. */
+interface Held {
+  readonly buffer: ArrayBufferLike;
+  readonly byteLength: number;
+}
+
+/**
+ * Pointers that calls have returned, into memory that was lent to these calls; no other memory has the address while its
+ * buffer is there. Engines keep what a `WeakRef` is made of to the end of the turn, which in a long loop is all of it. So
+ * the buffers are held first, and only made weak when a garbage collection was seen.
+ */
+const held = new Map<unknown, Held>();
+const aged = new Map<unknown, WeakRef<ArrayBufferLike>>();
+const mostEntries = 1024;
+const mostHeldByteLength = 2 ** 20;
+let heldByteLength = 0;
+let waitsForCollection = false;
+/** Whether any pointer is remembered: generated code looks here before it calls {@linkcode checkUse}. */
+export const dangling = { some: false };
+
+/** How often each buffer is pinned. */
+const pins = new WeakMap<ArrayBufferLike, number>();
+
+/** Counts a pin of a buffer, or memory of C's that is mapped as one. */
+export function countPin(buffer: ArrayBufferLike): void {
+  pins.set(buffer, (pins.get(buffer) ?? 0) + 1);
+}
+
+/** Ends what {@linkcode countPin} began. */
+export function uncountPin(buffer: ArrayBufferLike): void {
+  const count = pins.get(buffer) ?? 0;
+  if (count > 1) pins.set(buffer, count - 1);
+  else pins.delete(buffer);
+}
+
+/** Whether an outstanding nonblocking call has a buffer; `outgoing.ts` knows. */
+export const nonblocking = { has: (_buffer: ArrayBufferLike): boolean => false };
+
+/** Whether a call that is running has a buffer: its callbacks may use pointers into it. */
+function isLent(buffer: ArrayBufferLike): boolean {
+  for (let kept = calls.kept; kept !== null; kept = kept.outer) {
+    const { values } = kept;
+    const views = (Array.isArray(values) ? values : [values]) as readonly LentView[];
+    if (views.some((view) => view?.buffer === buffer)) return true;
+  }
+  return nonblocking.has(buffer);
+}
+
+/** Whether an address is within a view's memory. */
+function isWithin(view: LentView, address: Address): view is ArrayBufferView {
+  // One that is detached has no address.
+  if (view === null || view.byteLength === 0) return false;
+  const byteOffset = toNumber(address) - toNumber(backend().viewAddress(view));
+  return byteOffset >= 0 && byteOffset < view.byteLength;
+}
+
+/** Remembers the pointer that a call has returned, if it points into what was lent to the call; answers it. */
+export function noteResult(pointer: Pointer | null, lent: readonly LentView[]): Pointer | null {
+  if (pointer === null || !pointerSettings.checks) return pointer;
+  const address = addressOf(pointer);
+  for (const view of lent) if (isWithin(view, address)) remember(address, view.buffer);
+  return pointer;
+}
+
+function remember(address: Address, buffer: ArrayBufferLike): void {
+  if (bufferAt(address) === buffer) return;
+  forget(address);
+  const { byteLength } = buffer;
+  held.set(address, { buffer, byteLength });
+  heldByteLength += byteLength;
+  if (held.size + aged.size > mostEntries) forgetOldest(aged.size > 0 ? aged : held);
+  while (heldByteLength > mostHeldByteLength && held.size > 1) forgetOldest(held);
+  dangling.some = true;
+  if (!waitsForCollection) waitForCollection();
+}
+
+function bufferAt(address: unknown): ArrayBufferLike | undefined {
+  return held.get(address)?.buffer ?? aged.get(address)?.deref();
+}
+
+function forget(address: unknown): void {
+  heldByteLength -= held.get(address)?.byteLength ?? 0;
+  held.delete(address);
+  aged.delete(address);
+  dangling.some = held.size + aged.size > 0;
+}
+
+function forgetOldest(entries: ReadonlyMap<unknown, unknown>): void {
+  const [oldest] = entries.keys();
+  forget(oldest);
+}
+
+function waitForCollection(): void {
+  waitsForCollection = true;
+  addCheckedCleanup({}, age, undefined);
+}
+
+/** There was a garbage collection: forgets what it took, and lets the next one take what was held. */
+function age(): void {
+  for (const [address, buffer] of aged) if (buffer.deref() === undefined) aged.delete(address);
+  for (const [address, { buffer }] of held) aged.set(address, new WeakRef(buffer));
+  held.clear();
+  heldByteLength = 0;
+  waitsForCollection = dangling.some = aged.size > 0;
+  if (waitsForCollection) waitForCollection();
+}
+
+/**
+ * Refuses a pointer into what was an argument of a call that has returned.
+ *
+ * @throws {PointerRuleError}
+ */
+export function checkUse(pointer: unknown): void {
+  const buffer = bufferAt(pointer);
+  if (buffer === undefined || !pointerSettings.checks) return;
+  // Its memory is another buffer's now, or nobody's.
+  if ((buffer as ArrayBuffer).detached === true) return forget(pointer);
+  if (!pins.has(buffer) && !isLent(buffer)) throw new PointerRuleError(rules.temporary);
+}
+
+/**
+ * Refuses what C's memory can't point to: a buffer, a string, a function, what merely has a pointer, and what
+ * {@linkcode checkUse} refuses. Other values that are no pointers are left to who asks.
+ *
+ * @throws {PointerRuleError}
+ */
+export function checkStored(value: unknown): void {
+  const rule = brokenByStoring(value);
+  if (rule === undefined) checkUse(value);
+  else if (pointerSettings.checks) throw new PointerRuleError(rule);
+}
+
+function brokenByStoring(value: unknown): string | undefined {
+  switch (typeof value) {
+    case "string":
+      return rules.text;
+    case "function":
+      return rules.function;
+    case "object":
+      if (isBuffer(value)) return rules.buffer;
+      return value !== null && "pointer" in value ? rules.owner : undefined;
+  }
+  return undefined;
+}
+
+/** Refuses a buffer as what a callback returns for a pointer. @throws {PointerRuleError} */
+export function checkReturned(value: unknown): void {
+  if (pointerSettings.checks && isBuffer(value)) throw new PointerRuleError(rules.result);
+}
+
+function isBuffer(value: unknown): boolean {
+  if (ArrayBuffer.isView(value)) return true;
+  // By name, since a buffer may come from another realm.
+  const tag = Object.prototype.toString.call(value);
+  return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
+}
+
+/**
+ * Whether a call uses memory of so many bytes: as one of its pointers, or of its views.
+ *
+ * @param pointers Those that the call has as arguments.
+ */
+export function usesMemory(
+  { pointers, kept }: Pick<Outgoing, "pointers" | "kept">,
+  address: Address,
+  byteLength: number,
+): boolean {
+  const begin = toNumber(address);
+  const isInside = (other: Address): boolean => {
+    const byteOffset = toNumber(other) - begin;
+    return byteOffset >= 0 && byteOffset < Math.max(byteLength, 1);
+  };
+  return pointers?.some(isInside) === true ||
+    kept?.some((view) => view !== null && view.byteLength > 0 && isInside(backend().viewAddress(view))) === true;
+}
+
+/** Refuses to free memory that a call uses. @throws {PointerRuleError} */
+export function checkFreed(isUsed: boolean): void {
+  if (isUsed && pointerSettings.checks) throw new PointerRuleError(rules.outstanding);
+}
