@@ -17,6 +17,7 @@ import {
 } from "./abi.ts";
 import { Aggregate, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
 import type { Address, NativeFunctionObject } from "./backend.ts";
+import { addCleanup } from "./cleanup.ts";
 import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { attentionWord, core } from "./core.ts";
@@ -59,6 +60,15 @@ const views = ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64
 function classOf(type: ParameterType): ArgumentClass {
   if (isRecord(type)) return structureClass(type);
   return typeof type === "string" ? argumentClass(type) : pointerClass;
+}
+
+/** Statements that find the block at `index`. */
+const place = `const { ${views.join(", ")} } = blocks.words;
+  const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
+
+/** Gives a function's own block back when its library is gone. */
+function giveBackWith(owner: LibraryOwner, index: number): void {
+  addCleanup(owner, freeBlock, index);
 }
 
 /** A statement that puts a number into a 64-bit field of a block. */
@@ -149,32 +159,30 @@ export function makeBlockCall(
     return twin === undefined ? write(byteOffset) : `${write(byteOffset)} ${write(twin)}`;
   });
   const { before, after, value: resultValue } = resultSource(result, layout);
-  const place = `const { ${views.join(", ")} } = blocks.words;
-      const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
   const fn = BigInt(address);
-  const error = captureErrno ? `u32[b4 + ${errorByteOffset / 4}]` : undefined;
-  const fill = `
-      ${writes.join("\n")}
+  const error = captureErrno ? word(errorByteOffset) : undefined;
+  // The same for all calls.
+  const prepare = `
       ${before}
-      u32[b4 + ${functionByteOffset / 4}] = ${BigInt.asUintN(32, fn)};
-      u32[b4 + ${functionByteOffset / 4 + 1}] = ${fn >> 32n};
-      u32[b4 + ${stackWordsByteOffset / 4}] = ${layout.stackWords};
-      u32[b4 + ${stringResultByteOffset / 4}] = ${result === "cstring" && nonblocking ? 1 : 0};
-      u32[b4 + ${captureErrorByteOffset / 4}] = ${captureErrno ? 1 : 0};`;
-  const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
-  const lendNone = lent.map((name) => `let ${name} = null;`).join(" ");
+      ${word(functionByteOffset)} = ${BigInt.asUintN(32, fn)};
+      ${word(functionByteOffset + 4)} = ${fn >> 32n};
+      ${word(stackWordsByteOffset)} = ${layout.stackWords};
+      ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
+      ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
   const outs = passed.filter((_, index) => isOut(parameters[index]));
-  const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
-  const pointers = passed.filter((_, index) => parameters[index] === "pointer");
   const given = (views: string | undefined): string =>
     value(noted(result, resultValue, kept.length > 0 ? views : undefined), error);
+  const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
   const later = `
       try {
         ${checks.join("\n")}
         index = takeBlock(key);
         ${place}
-        ${fill}
-        return start(index, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read});
+        ${writes.join("\n")}
+        ${prepare}
+        return start(index, ${list(kept)}, ${list(lent)}, ${
+    list(passed.filter((_, index) => parameters[index] === "pointer"))
+  }, ${outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }`;
   const keeps = kept.length > 0;
   const atOnce = `
@@ -182,25 +190,34 @@ export function makeBlockCall(
       ${owner.counted ? "owner.running += 1;" : ""}
       try {
         ${checks.join("\n")}
-        index = takeBlock(key);
+        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${place}
-        ${fill}
+        ${writes.join("\n")}
         ${keeps ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
         make(isolate, index);
         if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
         ${after}
         return ${given(list(kept))};
       } finally {
-        if (index >= 0) freeBlock(index);
+        if (index === own) busy = false; else if (index >= 0) freeBlock(index);
         ${keeps ? "calls.kept = keptOutside;" : ""}
         ${unlend}
         ${owner.counted ? "callEnds(owner);" : ""}
       }`;
+  // A block of the function's own is prepared once. A call inside a call takes another one.
   const source = `
+    let own = -2, busy = false;
+    const prepared = () => {
+      const index = takeBlock(key);
+      ${place}
+      ${prepare}
+      if (own < 0) { own = index; busy = true; giveBackWith(owner, index); }
+      return index;
+    };
     const read = (${["index", "kept", ...outs].join(", ")}) => { ${place} ${after} return ${given("kept")}; };
     const call = function (${names.join(", ")}) {
       if (owner.closed) closed();
-      ${lendNone}
+      ${lent.map((name) => `let ${name} = null;`).join(" ")}
       let index = -1;
       ${nonblocking ? later : atOnce}
     };
@@ -234,7 +251,7 @@ export function makeBlockCall(
       ...scope,
       ...(nonblocking
         ? { lendFunction, start }
-        : { make: callMaker(), isolate, i32s: words.i32, errorWaits, takePending, callEnds }),
+        : { make: callMaker(), giveBackWith, isolate, i32s: words.i32, errorWaits, takePending, callEnds }),
       blocks,
       takeBlock,
       freeBlock,

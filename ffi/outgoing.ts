@@ -187,7 +187,7 @@ export function freeBlock(index: number): void {
   free.push(index);
 }
 
-/** Submits the call whose arguments are in a block. */
+/** Submits the call whose arguments are in a block. @throws {Error} When nobody can make it; the block is the caller's then. */
 export function startCall(index: number, call: Outgoing): void {
   const submitCall: Submit = submit ??= openPool();
   outgoing[index] = call;
@@ -198,7 +198,6 @@ export function startCall(index: number, call: Outgoing): void {
   }
   if (!submitCall(isolate, index)) {
     outgoing[index] = undefined;
-    free.push(index);
     throw new Error("Cannot make a nonblocking call: the system starts no thread");
   }
   if (outstanding++ === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
