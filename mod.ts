@@ -17,7 +17,7 @@
  * @module
  */
 
-export { Arena } from "./ffi/arena.ts";
+export { type Allocatable, Arena } from "./ffi/arena.ts";
 export {
   Callback,
   callback,

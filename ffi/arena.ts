@@ -12,6 +12,12 @@ import type { BufferSource } from "./types.ts";
 
 const pointerByteLength = 8;
 
+/** A type that memory can be allocated for: what {@linkcode struct}, {@linkcode union} and {@linkcode array} give. */
+export interface Allocatable<I> {
+  /** Allocates memory, with zeroes or a value. */
+  alloc(value?: I): NativeMemory;
+}
+
 /**
  * A {@linkcode Scope} that allocates, too: memory and strings for C, which are freed in their turn with the handles,
  * callbacks and whatever else it made, last made first.
@@ -35,6 +41,17 @@ export class Arena extends Scope {
   alloc(byteLength: number, options?: AllocOptions): NativeMemory {
     this.check();
     return this.use(NativeMemory.alloc(byteLength, options));
+  }
+
+  /**
+   * Memory for a structure, union or array, with zeroes or a value.
+   *
+   * @throws {TypeError | RangeError} When the value is none of the type's; nothing is made then.
+   * @throws {ReferenceError} When the arena was disposed of.
+   */
+  struct<I>(type: Allocatable<I>, value?: I): NativeMemory {
+    this.check();
+    return this.use(type.alloc(value));
   }
 
   /**

@@ -79,7 +79,7 @@ export interface StructOptions {
 }
 
 /** What structures, unions and arrays in memory have in common. */
-abstract class MemoryType<V, I> extends Aggregate<V, I> {
+abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   /**
    * Allocates memory for one, with zeroes or a value; it is freed as {@linkcode NativeMemory} says.
    *
@@ -125,8 +125,8 @@ abstract class MemoryType<V, I> extends Aggregate<V, I> {
    *
    * @throws {RangeError} Outside the bounds.
    */
-  view(memory: NativeMemory, byteOffset = 0): FieldView<this> {
-    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0) as FieldView<this>;
+  view(memory: NativeMemory, byteOffset = 0): View {
+    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0) as View;
   }
 
   /**
@@ -142,7 +142,7 @@ abstract class MemoryType<V, I> extends Aggregate<V, I> {
 }
 
 /** A structure of C's; {@linkcode struct} makes it. */
-export class StructType<F extends Fields> extends MemoryType<StructValue<F>, StructInput<F>>
+export class StructType<F extends Fields> extends MemoryType<StructValue<F>, StructInput<F>, StructView<F>>
   implements RecordType<StructValue<F>, StructInput<F>> {
   readonly offsets: { readonly [K in keyof F]: number };
 
@@ -154,7 +154,7 @@ export class StructType<F extends Fields> extends MemoryType<StructValue<F>, Str
 }
 
 /** A union of C's; {@linkcode union} makes it. */
-export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, UnionInput<F>>
+export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, UnionInput<F>, StructView<F>>
   implements RecordType<StructValue<F>, UnionInput<F>> {
   readonly offsets: { readonly [K in keyof F]: number };
 
@@ -166,7 +166,8 @@ export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, Unio
 }
 
 /** An array of C's, of a fixed length; {@linkcode array} makes it. */
-export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], readonly FieldInput<E>[]> {
+export class ArrayType<E extends FieldType>
+  extends MemoryType<FieldValue<E>[], readonly FieldInput<E>[], ArrayView<E>> {
   /** How many elements it has. */
   readonly length: number;
   /** Of what type they are. */
@@ -181,7 +182,7 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
 }
 
 /** A character array of C's; {@linkcode cstringArray} makes it. */
-export class TextType extends MemoryType<string, string> {}
+export class TextType extends MemoryType<string, string, string> {}
 
 /** Elements in native memory, one behind the other. */
 export interface ArrayView<E> extends Iterable<FieldView<E>> {

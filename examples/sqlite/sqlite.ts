@@ -7,7 +7,7 @@
  * @module
  */
 
-import { callback, dlopen, Handle, handle, LibraryLoadError, NativeMemory, pointer, pointerFrom } from "@belay/ffi";
+import { callback, dlopen, Handle, handle, LibraryLoadError, NativeMemory, out, pointer } from "@belay/ffi";
 import type { Library, Pointer } from "@belay/ffi";
 
 /** A value of SQLite. Integers beyond 2^53 are bigints. */
@@ -44,11 +44,11 @@ const updateCallback = {
 const progressCallback = { parameters: [handle<Progress>()], result: "i32" } as const;
 
 const definitions = {
-  sqlite3_open_v2: { parameters: ["cstring", "buffer", "i32", "cstring"], result: "i32" },
+  sqlite3_open_v2: { parameters: ["cstring", out(database), "i32", "cstring"], result: "i32" },
   sqlite3_close_v2: { parameters: [database], result: "i32" },
   sqlite3_errmsg: { parameters: [database], result: "cstring" },
   sqlite3_libversion: { parameters: [], result: "cstring" },
-  sqlite3_prepare_v2: { parameters: [database, "cstring", "i32", "buffer", "buffer"], result: "i32" },
+  sqlite3_prepare_v2: { parameters: [database, "cstring", "i32", out(statement), "buffer"], result: "i32" },
   sqlite3_step: { parameters: [statement], result: "i32" },
   sqlite3_finalize: { parameters: [statement], result: "i32" },
   sqlite3_bind_parameter_count: { parameters: [statement], result: "i32" },
@@ -293,9 +293,8 @@ export class Database {
     shared ??= { sqlite: new Sqlite(), users: 0 };
     shared.users += 1;
     this.#sqlite = shared.sqlite;
-    const out = new BigUint64Array(1);
-    const code = this.#symbols.sqlite3_open_v2(path, out, openReadWriteCreate, null);
-    this.#pointer = pointerFrom<"sqlite3">(out[0]);
+    const [code, pointer] = this.#symbols.sqlite3_open_v2(path, openReadWriteCreate, null);
+    this.#pointer = pointer;
     if (code === ok) return;
     const message = this.#message();
     this.close();
@@ -354,9 +353,8 @@ export class Database {
 
   /** Runs one statement and gives its rows. */
   query(sql: string, ...parameters: Value[]): Record<string, Value>[] {
-    const out = new BigUint64Array(1);
-    this.#check(this.#symbols.sqlite3_prepare_v2(this.#pointer, sql, -1, out, null));
-    const statement = pointerFrom<"sqlite3_stmt">(out[0]);
+    const [code, statement] = this.#symbols.sqlite3_prepare_v2(this.#pointer, sql, -1, null);
+    this.#check(code);
     if (statement === null) return [];
     this.#running += 1;
     try {

@@ -799,6 +799,10 @@ typedef struct {
   double y;
 } point;
 EXPORT point swap_point(point p) { return (point){p.y, p.x}; }
+EXPORT const point *copy_point(const point *from, point *to) {
+  *to = *from;
+  return from;
+}
 EXPORT double add_f64(double x, double y) { return x + y; }
 
 /* String objects that another language implements: C holds ids and nothing else, in the order of a table. */
