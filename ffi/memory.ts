@@ -13,7 +13,7 @@ import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
-import { checkFreed, checkStored, checkUse, countPin } from "./pointer_rules.ts";
+import { checkFreed, checkStored, checkUse, countPin, uncountPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
@@ -123,9 +123,11 @@ class Block {
 
 const blockOf = new WeakMap<ArrayBuffer, Block>();
 
-/** The views of a buffer have no length any more. */
+/** The views of a mapped buffer have no length any more, and nothing is known of it. */
 function detach(buffer: ArrayBuffer): void {
   buffer.transfer(0);
+  blockOf.delete(buffer);
+  uncountPin(buffer);
 }
 
 function plus(pointer: Pointer, byteOffset: number): Pointer {

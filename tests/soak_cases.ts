@@ -255,6 +255,7 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     nativeMemory("pieces of memory, allocated and freed", "alloc"),
     nativeMemory("buffers, pinned and unpinned", "pin"),
     nativeMemory("strings to C and back", "strings"),
+    nativeMemory("structures by value, in memory and by out-parameter", "structs"),
     ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
