@@ -25,7 +25,7 @@ export type NativeType =
   | "address"
   /** A view of memory that JavaScript owns, or `null`. */
   | "view"
-  /** A string that C owns: as a result only, and already decoded. */
+  /** A string that C owns: as a result only; {@linkcode Backend.stringOf} reads it. */
   | "string";
 
 /** A C function as the runtime is told of it. */
@@ -76,6 +76,8 @@ export interface Backend {
   encode(text: string): Uint8Array<ArrayBuffer>;
   /** The zero-terminated UTF-8 string at an address, copied; what is none becomes U+FFFD, a byte order mark stays. */
   readString(address: Address): string;
+  /** The same of what a function gave whose result is a `"string"`; `null` for NULL. */
+  stringOf(result: unknown): string | null;
   /** Has a function called when this isolate's world ends in good order. */
   onExit(fn: () => unknown): void;
   /**

@@ -74,21 +74,6 @@ export function bunBackend(process: BunProcess): Backend {
   // Converting what is a number already would take as long as the string.
   const readString = (address: number | bigint): string =>
     new CString(typeof address === "bigint" ? Number(address) : address).toString();
-  const stringOrNull = (address: unknown): string | null =>
-    address === null || address === 0 ? null : new CString(address as number).toString();
-  /** As many parameters as the function has: any number of them would take longer. */
-  const withString = (fn: NativeFunctionObject, parameterCount: number): NativeFunctionObject => {
-    switch (parameterCount) {
-      case 0:
-        return () => stringOrNull(fn());
-      case 1:
-        return (first) => stringOrNull(fn(first));
-      case 2:
-        return (first, second) => stringOrNull(fn(first, second));
-      default:
-        return (...args) => stringOrNull(fn(...args));
-    }
-  };
   const callbacks: unknown[] = [];
   const createCallback = (fn: () => void, threadsafe: boolean): number => {
     const callback = new ffi.JSCallback(fn, { args: [], returns: "void", threadsafe });
@@ -125,10 +110,7 @@ export function bunBackend(process: BunProcess): Backend {
         });
         const library = ffi.dlopen(path, definitions);
         libraries.push(library);
-        for (const { name, index, parameters, result } of now) {
-          const fn = library.symbols[name] as NativeFunctionObject;
-          functions[index] = result === "string" ? withString(fn, parameters.length) : fn;
-        }
+        for (const { name, index } of now) functions[index] = library.symbols[name] as NativeFunctionObject;
         rest = later;
       }
       return {
@@ -149,6 +131,7 @@ export function bunBackend(process: BunProcess): Backend {
       return read === text.length && written === text.length ? bytes : encoder.encode(`${text}\0`);
     },
     readString,
+    stringOf: (address) => address === null || address === 0 ? null : new CString(address as number).toString(),
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) =>
       connectAsModule(process, path, isolate, createCallback(look, false), {

@@ -113,16 +113,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
         definitions[`f${index}`] = { name, parameters: spelled, result: types[result] ?? result };
       }
       const library = deno.dlopen(path, definitions);
-      const functions: NativeFunctionObject[] = [];
-      for (const [index, { result }] of signatures.entries()) {
-        const fn = library.symbols[`f${index}`] as NativeFunctionObject;
-        functions.push(
-          result !== "string" ? fn : (...args) => {
-            const pointer = fn(...args) as object | null;
-            return pointer === null ? null : deno.UnsafePointerView.getCString(pointer);
-          },
-        );
-      }
+      const functions = signatures.map((_, index) => library.symbols[`f${index}`] as NativeFunctionObject);
       return {
         functions,
         // The functions own what they need; the resource would only be found open by Deno's test sanitizer.
@@ -133,6 +124,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
     createTrampoline,
     map: (address, byteLength) => deno.UnsafePointerView.getArrayBuffer(pointerTo(address), byteLength),
     encode: encodeInChunks(),
+    stringOf: (pointer) => pointer === null ? null : deno.UnsafePointerView.getCString(pointer as object),
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
     connect(path, isolate, look) {

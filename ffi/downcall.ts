@@ -189,7 +189,7 @@ export function makeDowncall(
     };
     return { call, close() { native = closed; } };`;
   const made = generate(
-    { ...scope, open: native, i32, errorWaits, takePending, callEnds },
+    { ...scope, stringOf: backend().stringOf, open: native, i32, errorWaits, takePending, callEnds },
     source,
     nativeCallMark,
   ) as Downcall;

@@ -168,6 +168,8 @@ export function fromResult(type: ResultType, variable: string): string {
       return `handles.value(toNumber(${variable}))`;
     case "handle*":
       return `handles.value(handleIdAt(${variable}))`;
+    case "cstring":
+      return `stringOf(${variable})`;
     case "void":
       return "undefined";
     default:
