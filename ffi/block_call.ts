@@ -128,9 +128,13 @@ export function makeBlockCall(
     result: isRecord(result) ? structureClass(result) : undefined,
     fixed: variadic,
   });
-  const writes = passed.map((name, index) => {
+  // Reading a structure's fields may run anything: it is done before buffers are looked at.
+  const structures = passed.map((name, index) => {
     const place = layout.structures[index];
-    if (place !== undefined) return writeStructure(index, name, place);
+    return place === undefined ? "" : writeStructure(index, name, place);
+  });
+  const writes = passed.map((name, index) => {
+    if (layout.structures[index] !== undefined) return "";
     const byteOffset = layout.byteOffsets[index];
     const type = isOut(parameters[index]) ? "buffer" : parameters[index];
     const write = (place: number): string => writeArgument(type, name, place, isPacked(platform, place), addressKind);
@@ -157,19 +161,22 @@ export function makeBlockCall(
   const read = outs.length === 0 ? "read" : `(index) => read(index, ${outs.join(", ")})`;
   const later = `
       try {
-        ${checks.join("\n")}
         index = takeBlock(key);
         ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
         ${fill}
+        if (owner.closed) closed();
         return start(index, ${list(kept)}, ${list(lent)}, ${read});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }`;
   const atOnce = `
       const keptOutside = calls.kept;
       ${owner.counted ? "owner.running += 1;" : ""}
       try {
-        ${checks.join("\n")}
         index = takeBlock(key);
         ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
         ${fill}
         calls.kept = { outer: keptOutside, values: ${list(kept)} };
         make(isolate, index);
