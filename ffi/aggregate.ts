@@ -141,6 +141,13 @@ export function recordLayout(
   return { kind, fields: placed, byteLength: alignUp(end, align), align };
 }
 
+/** Whether what is laid out follows an address, or a handle's id, when it is read. */
+export function followsAddresses(layout: Layout): boolean {
+  if (layout.kind === "scalar") return layout.type === "cstring" || layout.type === "handle";
+  if (layout.kind === "array") return followsAddresses(layout.element);
+  return layout.kind !== "text" && layout.fields.some((field) => followsAddresses(field.layout));
+}
+
 /** As far as it matters how a structure is passed. */
 const mostClassified = 64;
 
@@ -295,7 +302,7 @@ function makeWriter(layout: Layout): Writer {
       : mismatch(type as FieldScalar, value, what);
   };
   const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
-  return generate({ bad, writeText }, source) as Writer;
+  return generate({ bad, has, fillWithZeroes, writeText }, source) as Writer;
 }
 
 function writeLayout(layout: Layout, byteOffset: number, value: string, path: string, functions: Functions): string {
@@ -317,9 +324,11 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
     case "array": {
       const { element, length } = layout;
       const wanted = JSON.stringify(`${length} values`);
-      const body = `if (value === null || typeof value !== "object" || value.length !== ${length}) ${refuse(wanted)};
+      // Arrays, typed arrays and views have it.
+      const body = `if (value === null || typeof value !== "object" || value.length !== ${length} ||
+          typeof value.at !== "function") ${refuse(wanted)};
         for (let i = 0; i < ${length}; i++, at += ${element.byteLength}) ${
-        writeLayout(element, 0, "value[i]", `${path}[]`, functions)
+        writeLayout(element, 0, "value.at(i)", `${path}[]`, functions)
       }`;
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
     }
@@ -329,14 +338,32 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
       const isUnion = layout.kind === "union";
       const writes = layout.fields.map((field) => {
         const write = writeLayout(field.layout, field.byteOffset, key(field.name), inner(field.name), functions);
-        return isUnion ? `if (${JSON.stringify(field.name)} in value) { given = true; ${write} }` : write;
+        return isUnion ? `if (has(value, ${JSON.stringify(field.name)})) { given = true; ${write} }` : write;
       });
       const body = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
-        ${isUnion ? "let given = false;" : ""} ${writes.join("\n")}
+        ${isUnion ? `let given = false; fillWithZeroes(view, at, ${layout.byteLength});` : ""} ${writes.join("\n")}
         ${isUnion ? `if (!given) ${refuse('"an object with one of the union\'s members"')};` : ""}`;
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
     }
   }
+}
+
+/** Whether an object has a member that isn't every object's: its own, or its class's. */
+function has(value: object, name: string): boolean {
+  if (!(name in Object.prototype)) return name in value;
+  for (
+    let each: object | null = value;
+    each !== null && each !== Object.prototype;
+    each = Object.getPrototypeOf(each)
+  ) {
+    if (Object.hasOwn(each, name)) return true;
+  }
+  return false;
+}
+
+/** Of a union, a member may be written that is shorter than others. */
+function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number): void {
+  new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength).fill(0);
 }
 
 function shown(value: unknown): string {

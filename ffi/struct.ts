@@ -6,6 +6,7 @@
 
 import {
   Aggregate,
+  followsAddresses,
   type Layout,
   layoutOf,
   readerOf,
@@ -61,6 +62,12 @@ export type StructValue<F extends Fields> = { -readonly [K in keyof F]: FieldVal
 export type StructInput<F extends Fields> = { readonly [K in keyof F]: FieldInput<F[K]> };
 /** What can be written as a union: an object with the members that are to be written, in C's order. */
 export type UnionInput<F extends Fields> = { readonly [K in keyof F]?: FieldInput<F[K]> };
+
+/** What can be written as an array: its elements, in an array, a typed array or a view. */
+export type ArrayInput<E> = readonly FieldInput<E>[] | {
+  readonly length: number;
+  at(index: number): FieldInput<E> | undefined;
+};
 
 /** A structure in native memory: each property reads and writes it there. */
 export type StructView<F extends Fields> = { -readonly [K in keyof F]: FieldView<F[K]> };
@@ -159,7 +166,7 @@ export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, Unio
 }
 
 /** An array of C's, of a fixed length; {@linkcode array} makes it. */
-export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], readonly FieldInput<E>[]> {
+export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], ArrayInput<E>> {
   /** How many elements it has. */
   readonly length: number;
   /** Of what type they are. */
@@ -244,7 +251,7 @@ export function union<const F extends Fields>(members: F, options: StructOptions
  * @throws {TypeError | RangeError} When the type can't be stored, or the length is no whole number above 0.
  */
 export function array<const E extends FieldType>(element: E, length: number): ArrayType<E> {
-  checkLength("array", length);
+  checkLength("an array", length);
   const layout = layoutOf(element, "an array");
   const { byteLength, align } = layout;
   return new ArrayType(
@@ -261,7 +268,7 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
  * @throws {RangeError} When the length is no whole number above 0.
  */
 export function cstringArray(length: number): TextType {
-  checkLength("string", length);
+  checkLength("a string", length);
   return new TextType({ kind: "text", byteLength: length, align: 1 });
 }
 
@@ -289,7 +296,7 @@ const mostBytes = 2 ** 30;
 
 function checkLength(what: string, length: number): void {
   if (Number.isInteger(length) && length > 0 && length <= mostBytes) return;
-  throw new RangeError(`Cannot define a ${what}: its length must be a whole number above 0, got ${length}`);
+  throw new RangeError(`Cannot define ${what}: its length must be a whole number above 0, got ${length}`);
 }
 
 function define(kind: "struct" | "union", fields: Fields, options: StructOptions): RecordLayout {
@@ -303,10 +310,12 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
     throw new TypeError(`Cannot define a ${kind}: packed must be a boolean, 1, 2, 4, 8 or 16, got ${String(packed)}`);
   }
   const entries = Object.entries(fields).map(([name, type]) => {
-    if (kind === "union" && (type === "cstring" || type === "handle")) {
-      throw new TypeError(`Cannot define a union: its member "${name}" is a ${type}; take a pointer`);
+    const layout = layoutOf(type, `the field "${name}"`);
+    if (kind === "union" && followsAddresses(layout)) {
+      const what = typeof type === "string" ? `is a ${type}` : "has a cstring or handle";
+      throw new TypeError(`Cannot define a union: its member "${name}" ${what}; take a pointer`);
     }
-    return [name, layoutOf(type, `the field "${name}"`)] as const;
+    return [name, layout] as const;
   });
   if (entries.length === 0) throw new TypeError(`Cannot define a ${kind}: it has no fields`);
   // An object has its integer keys first, whatever the order in which they were written.
@@ -358,12 +367,19 @@ function bad(name: string, type: string, value: unknown): never {
   throw mismatch(type as "f64", value, `Cannot write to memory: "${name}"`);
 }
 
+/** Writes all of a value, or nothing: it may be wrong in the middle, or be made of what is overwritten. */
+function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
+  const bytes = new Uint8Array(layout.byteLength);
+  writerOf(layout)(new DataView(bytes.buffer), 0, value, `Cannot write to memory: "${name}"`);
+  new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes, place);
+}
+
 /** The bodies of functions that read and write what is at `place` of `view`; `inner` has its layout at an index. */
 function accessors(layout: Layout, index: number, name: string, place: string): { get: string; set: string } {
   if (layout.kind !== "scalar") {
     return {
       get: `return viewOf(inner[${index}], view, ${place});`,
-      set: `writerOf(inner[${index}])(view, ${place}, value, "Cannot write to memory: " + ${name});`,
+      set: `writeWhole(inner[${index}], view, ${place}, value, ${name});`,
     };
   }
   const type = typeof layout.type === "string" ? layout.type : "function";
@@ -393,9 +409,9 @@ function makeViewClass(layout: RecordLayout): ViewClass {
       #view; #at;
       constructor(view, at) { this.#view = view; this.#at = at; }
       ${members.join("\n")}
-      ${inspect}() { return readerOf(layout)(this.#view, this.#at); }
+      ${inspect}() { const view = this.#view; ${explained("return readerOf(layout)(view, this.#at);")} }
     };`;
-  return generate({ layout, inner, viewOf, readerOf, writerOf, failed, bad }, source) as ViewClass;
+  return generate({ layout, inner, viewOf, readerOf, writeWhole, failed, bad }, source) as ViewClass;
 }
 
 function makeArrayClass(element: Layout): ArrayClass {
@@ -422,7 +438,7 @@ function makeArrayClass(element: Layout): ArrayClass {
     };`;
   const View = isRecord ? viewClass(element) : undefined;
   return generate(
-    { element, inner: [element], View, viewOf, readerOf, writerOf, failed, bad, outside },
+    { element, inner: [element], View, viewOf, readerOf, writeWhole, failed, bad, outside },
     source,
   ) as ArrayClass;
 }

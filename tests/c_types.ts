@@ -6,7 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
 import { array, cstringArray, type Fields, type FieldType, pointerFrom, struct, union } from "@belay/ffi";
@@ -222,6 +222,7 @@ export function compiled(source: string, flags: readonly string[] = ["-O1", "-fn
   writeFileSync(`${own}.c`, source);
   const target = existsSync(`/lib/ld-musl-${host.arch}.so.1`) ? "native" : zigTarget(host);
   runZig(["cc", "-target", target, "-shared", "-fPIC", ...flags, "-o", own, `${own}.c`], { quiet: true });
+  rmSync(`${own}.c`);
   renameSync(own, library);
   return library;
 }
