@@ -233,6 +233,11 @@ export function readScalar(type: FieldScalar, view: string, place: string): stri
   }
 }
 
+/** What a scalar takes: a string's characters are C's, or an arena's. */
+export function writtenType(type: FieldScalar): NamedType {
+  return typeof type !== "string" ? "function" : type === "cstring" ? "pointer" : type;
+}
+
 /** Statements that check `value` and write it to `view`, or call `bad`, an expression that throws. */
 export function writeScalar(type: FieldScalar, view: string, place: string, value: string, bad: string): string {
   const { addressKind } = backend();
@@ -240,8 +245,7 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
     return `{ const address = functionAddress(${value}); if (address === undefined) ${bad};
       setPointerIn(${view}, ${place}, address); }`;
   }
-  // The characters are C's, or an arena's.
-  const check = checkArgument(type === "cstring" ? "pointer" : type, value, bad, addressKind);
+  const check = checkArgument(writtenType(type), value, bad, addressKind);
   if (type === "bool") return `${check} ${view}.setUint8(${place}, ${value} ? 1 : 0);`;
   const accessor = accessors[type];
   if (accessor === undefined) return `${check} setPointerIn(${view}, ${place}, ${value});`;
@@ -310,7 +314,7 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
   const refuse = (type: string): string => `bad(subject, ${JSON.stringify(path)}, ${type}, value)`;
   switch (layout.kind) {
     case "scalar": {
-      const type = typeof layout.type === "string" ? JSON.stringify(layout.type) : '"function"';
+      const type = JSON.stringify(writtenType(layout.type));
       return `{ let v = ${value}; ${
         writeScalar(layout.type, "view", place, "v", `bad(subject, ${JSON.stringify(path)}, ${type}, v)`)
       } }`;
@@ -367,7 +371,8 @@ function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number):
 }
 
 function shown(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : typeof value === "object" ? "an object" : String(value);
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -16,6 +16,7 @@ import {
   recordLayout,
   writerOf,
   writeScalar,
+  writtenType,
 } from "./aggregate.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
 import { MemoryFreedError } from "./errors.ts";
@@ -136,6 +137,9 @@ abstract class MemoryType<V, I> extends Aggregate<V, I> {
    */
   array(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
     const count = length ?? Math.max(0, Math.floor((memory.byteLength - byteOffset) / this.byteLength));
+    if (!Number.isInteger(count)) {
+      throw new RangeError(`Cannot view an array: its length must be a whole number, got ${count}`);
+    }
     const View = arrayClass(Aggregate.layoutOf(this));
     return new View(window(memory, byteOffset, count * this.byteLength), 0, count) as ArrayView<this>;
   }
@@ -382,10 +386,10 @@ function accessors(layout: Layout, index: number, name: string, place: string): 
       set: `writeWhole(inner[${index}], view, ${place}, value, ${name});`,
     };
   }
-  const type = typeof layout.type === "string" ? layout.type : "function";
+  const type = JSON.stringify(writtenType(layout.type));
   return {
     get: `return ${readScalar(layout.type, "view", place)};`,
-    set: writeScalar(layout.type, "view", place, "value", `bad(${name}, ${JSON.stringify(type)}, value)`),
+    set: writeScalar(layout.type, "view", place, "value", `bad(${name}, ${type}, value)`),
   };
 }
 
