@@ -84,8 +84,8 @@ export interface StructOptions {
   readonly packed?: boolean | 1 | 2 | 4 | 8 | 16;
 }
 
-/** What structures, unions and arrays in memory have in common. */
-abstract class MemoryType<V, I> extends Aggregate<V, I> {
+/** What structures, unions and arrays in memory have in common; `W` is what a view is. */
+abstract class MemoryType<V, I, W> extends Aggregate<V, I> {
   /**
    * Allocates memory for one, with zeroes or a value; it is freed as {@linkcode NativeMemory} says.
    *
@@ -126,8 +126,8 @@ abstract class MemoryType<V, I> extends Aggregate<V, I> {
    *
    * @throws {RangeError} Outside the bounds.
    */
-  view(memory: NativeMemory, byteOffset = 0): FieldView<this> {
-    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0) as FieldView<this>;
+  view(memory: NativeMemory, byteOffset = 0): W {
+    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0) as W;
   }
 
   /**
@@ -146,7 +146,7 @@ abstract class MemoryType<V, I> extends Aggregate<V, I> {
 }
 
 /** A structure of C's; {@linkcode struct} makes it. */
-export class StructType<F extends Fields> extends MemoryType<StructValue<F>, StructInput<F>>
+export class StructType<F extends Fields> extends MemoryType<StructValue<F>, StructInput<F>, StructView<F>>
   implements RecordType<StructValue<F>, StructInput<F>> {
   readonly offsets: { readonly [K in keyof F]: number };
 
@@ -158,7 +158,7 @@ export class StructType<F extends Fields> extends MemoryType<StructValue<F>, Str
 }
 
 /** A union of C's; {@linkcode union} makes it. */
-export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, UnionInput<F>>
+export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, UnionInput<F>, StructView<F>>
   implements RecordType<StructValue<F>, UnionInput<F>> {
   readonly offsets: { readonly [K in keyof F]: number };
 
@@ -170,7 +170,7 @@ export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, Unio
 }
 
 /** An array of C's, of a fixed length; {@linkcode array} makes it. */
-export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], ArrayInput<E>> {
+export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], ArrayInput<E>, ArrayView<E>> {
   /** How many elements it has. */
   readonly length: number;
   /** Of what type they are. */
@@ -185,7 +185,7 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
 }
 
 /** A character array of C's; {@linkcode cstringArray} makes it. */
-export class TextType extends MemoryType<string, string> {}
+export class TextType extends MemoryType<string, string, string> {}
 
 /** Elements in native memory, one behind the other. */
 export interface ArrayView<E> extends Iterable<FieldView<E>> {

@@ -30,7 +30,6 @@ import {
 const slotByteLength = 512;
 const mostParameters = 16;
 
-type Definition = FunctionDefinition & { parameters: readonly (Scalar | CRecord)[] };
 type Call = (...args: unknown[]) => unknown;
 
 /** A scalar as a structure, which reads and writes it. */
@@ -77,6 +76,11 @@ export class CLibrary implements Disposable {
         parameters: [{ parameters: passed, result: belayRecord(result) }, "pointer", "pointer"],
         result: "void",
       } as FunctionDefinition;
+    }
+    for (const [key, definition] of Object.entries(definitions)) {
+      if (!key.startsWith("back")) continue;
+      const parameters = ["function", "pointer", "pointer"] as const;
+      definitions[`foreign${key}`] = { ...definition, parameters, name: key, nonblocking: true };
     }
     const path = compiled(source.text);
     this.records = source.records;
@@ -166,6 +170,21 @@ export class CLibrary implements Disposable {
     made.dispose();
     this.#gives.fill(0xa5);
     this.#symbol(`back${number}`)(made.pointer, this.#table.pointer, this.#gives.pointer);
+    return this.#gaveZeroes(type);
+  }
+
+  /** Has another thread call a callback that is for JavaScript's; answers whether it got zeroes. */
+  async callForeign(number: number): Promise<boolean> {
+    const { parameters, result } = this.#functions[number];
+    const type = belayRecord(result);
+    const definition = { parameters: parameters.map(belayParameter), result: type };
+    using made = callback(definition as never, (() => {}) as never) as Callback;
+    this.#gives.fill(0xa5);
+    await this.#symbol(`foreignback${number}`)(made.pointer, this.#table.pointer, this.#gives.pointer);
+    return this.#gaveZeroes(type);
+  }
+
+  #gaveZeroes(type: ReturnType<typeof belayRecord>): boolean {
     using zeroes = type.alloc();
     return JSON.stringify(type.read(this.#gives), shown) === JSON.stringify(type.read(zeroes), shown);
   }

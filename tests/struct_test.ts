@@ -132,10 +132,13 @@ describe("a structure of", () => {
       }
     });
 
-    it(`${name}: is zero when C calls what was disposed of`, () => {
+    it(`${name}: is zero when C calls what was disposed of, or from another thread`, async () => {
       configure({ onReport: () => {} });
       try {
-        for (const number of own) assertStrictEquals(library.callDisposed(number), true);
+        for (const number of own) {
+          assertStrictEquals(library.callDisposed(number), true);
+          assertStrictEquals(await library.callForeign(number), true);
+        }
       } finally {
         configure({ onReport: undefined });
       }
