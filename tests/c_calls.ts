@@ -82,7 +82,7 @@ export class CLibrary implements Disposable {
       const parameters = ["function", "pointer", "pointer"] as const;
       definitions[`foreign${key}`] = { ...definition, parameters, name: key, nonblocking: true };
     }
-    const path = compiled(source.text);
+    const path = this.path = compiled(source.text);
     this.records = source.records;
     this.#library = dlopen(path, definitions);
     for (let slot = 0; slot < mostParameters; slot++) this.#table.setPointer(8 * slot, this.#slot(slot));
@@ -94,6 +94,8 @@ export class CLibrary implements Disposable {
     this.measures = [...new Uint32Array(bytes.buffer, bytes.byteOffset, length)];
   }
 
+  /** Where it is. */
+  readonly path: string;
   /** Every type, and the ones that these consist of. */
   readonly records: readonly CRecord[];
   /** Their sizes, alignments and offsets, as C has them; see {@linkcode belayMeasures}. */
