@@ -70,6 +70,12 @@ export abstract class Aggregate<V, I> implements DataType<V, I> {
   }
 }
 
+/**
+ * The key of a view's method that copies what it views to a place, if that is laid out as it is; else it answers `false`. The
+ * members of a union, read one by one and written back, need not be what was there.
+ */
+export const copyTo: unique symbol = Symbol("copy to");
+
 const readers = new WeakMap<Layout, Reader>();
 const writers = new WeakMap<Layout, Writer>();
 
@@ -255,6 +261,7 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
 /** Source of functions that are needed by others, and a name for each. */
 class Functions {
   readonly sources: string[] = [];
+  readonly layouts: Layout[] = [];
 
   /** Adds a function that takes `view`, `at` and more parameters. */
   add(parameters: string, body: string): string {
@@ -306,7 +313,7 @@ function makeWriter(layout: Layout): Writer {
       : mismatch(type as FieldScalar, value, what);
   };
   const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
-  return generate({ bad, has, fillWithZeroes, writeText }, source) as Writer;
+  return generate({ bad, copyTo, has, fillWithZeroes, layouts: functions.layouts, writeText }, source) as Writer;
 }
 
 function writeLayout(layout: Layout, byteOffset: number, value: string, path: string, functions: Functions): string {
@@ -345,6 +352,7 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
         return isUnion ? `if (has(value, ${JSON.stringify(field.name)})) { given = true; ${write} }` : write;
       });
       const body = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
+        if (value[copyTo]?.(layouts[${functions.layouts.push(layout) - 1}], view, at)) return;
         ${isUnion ? `let given = false; fillWithZeroes(view, at, ${layout.byteLength});` : ""} ${writes.join("\n")}
         ${isUnion ? `if (!given) ${refuse('"an object with one of the union\'s members"')};` : ""}`;
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;

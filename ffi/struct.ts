@@ -6,6 +6,7 @@
 
 import {
   Aggregate,
+  copyTo,
   followsAddresses,
   type Layout,
   layoutOf,
@@ -398,6 +399,12 @@ function explained(body: string): string {
   return `try { ${body} } catch (error) { throw failed(error, view); }`;
 }
 
+function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteLength: number): true {
+  const source = new Uint8Array(from.buffer, from.byteOffset + at, byteLength);
+  new Uint8Array(to.buffer, to.byteOffset + toAt, byteLength).set(source);
+  return true;
+}
+
 /** How consoles show a view. */
 const inspect = '[Symbol.for("nodejs.util.inspect.custom")]';
 
@@ -413,9 +420,13 @@ function makeViewClass(layout: RecordLayout): ViewClass {
       #view; #at;
       constructor(view, at) { this.#view = view; this.#at = at; }
       ${members.join("\n")}
+      [copyTo](wanted, target, byteOffset) {
+        const view = this.#view;
+        ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
+      }
       ${inspect}() { const view = this.#view; ${explained("return readerOf(layout)(view, this.#at);")} }
     };`;
-  return generate({ layout, inner, viewOf, readerOf, writeWhole, failed, bad }, source) as ViewClass;
+  return generate({ layout, inner, viewOf, readerOf, writeWhole, copyTo, copyBytes, failed, bad }, source) as ViewClass;
 }
 
 function makeArrayClass(element: Layout): ArrayClass {

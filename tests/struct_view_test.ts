@@ -178,6 +178,33 @@ describe("a view", () => {
     assertEquals(node.weights.toArray(), [4, 5, 6]);
   });
 
+  it("that is a value is copied as it is: unions, strings and handles, too", () => {
+    const Mixed = struct({
+      either: union({ bits: "u32", flag: "bool", text: cstringArray(4), number: "f32" }),
+      rest: "u8",
+    });
+    using memory = Mixed.alloc({ either: { bits: 0x7fa00041 }, rest: 7 });
+    const view = Mixed.view(memory);
+    using copy = Mixed.alloc(view);
+    assertStrictEquals(Mixed.view(copy).either.bits, 0x7fa00041);
+    view.either = Mixed.view(copy).either;
+    assertStrictEquals(view.either.bits, 0x7fa00041);
+    using several = array(Mixed, 2).alloc();
+    array(Mixed, 2).write(several, [view, view]);
+    assertStrictEquals(Mixed.view(several, Mixed.byteLength).either.bits, 0x7fa00041);
+    using held = Handle.create("held");
+    using bearer = Bearer.alloc({ handle: held, name: symbols.greeting(), call: null, value: 5 });
+    assertStrictEquals(symbols.useBearer(Bearer.view(bearer) as never), -1);
+    const seen: unknown[] = [];
+    symbols.relayBearer(({ handle, name }) => seen.push(handle, typeof name), Bearer.view(bearer) as never);
+    assertEquals(seen, ["held", "string"]);
+    // The view of another structure is an object like any other.
+    const Other = struct({ y: "f64", x: "i32" });
+    using point = Point.alloc({ x: 1, y: 2 });
+    using other = Other.alloc(Point.view(point));
+    assertEquals(Other.read(other), { y: 2, x: 1 });
+  });
+
   it("throws MemoryFreedError once the memory is freed, also in the middle of a write", () => {
     const memory = Node.alloc(first);
     const node = Node.view(memory);
