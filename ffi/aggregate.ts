@@ -307,7 +307,9 @@ function makeWriter(layout: Layout): Writer {
   const functions = new Functions();
   const body = writeLayout(layout, 0, "value", "", functions);
   const bad = (subject: string, path: string, type: FieldScalar | string, value: unknown): never => {
-    const what = path === "" ? subject : `${subject}: "${path}"`;
+    // Of a call, the subject names the argument.
+    const whole = subject.includes(":") ? subject : `${subject}: the value`;
+    const what = path === "" ? whole : `${subject}: "${path}"`;
     throw typeof type === "string" && !isNamedType(type)
       ? new TypeError(`${what} must be ${type}, got ${shown(value)}`)
       : mismatch(type as FieldScalar, value, what);

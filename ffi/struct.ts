@@ -33,6 +33,7 @@ import type {
   Pointer,
   ToNative,
 } from "./types.ts";
+import { validateCallback } from "./upcall.ts";
 
 /** What a field can be. */
 export type FieldType =
@@ -257,7 +258,7 @@ export function union<const F extends Fields>(members: F, options: StructOptions
  */
 export function array<const E extends FieldType>(element: E, length: number): ArrayType<E> {
   checkLength("an array", length);
-  const layout = layoutOf(element, "an array");
+  const layout = storedLayout(element, "an array");
   const { byteLength, align } = layout;
   return new ArrayType(
     { kind: "array", element: layout, length, byteLength: byteLength * length, align },
@@ -293,7 +294,7 @@ export function cstringArray(length: number): TextType {
  * ```
  */
 export function out<const T extends FieldType>(type: T): OutType<T> {
-  layoutOf(type, "an out-parameter");
+  storedLayout(type, "an out-parameter");
   return { out: type };
 }
 
@@ -302,6 +303,13 @@ const mostBytes = 2 ** 30;
 function checkLength(what: string, length: number): void {
   if (Number.isInteger(length) && length > 0 && length <= mostBytes) return;
   throw new RangeError(`Cannot define ${what}: its length must be a whole number above 0, got ${length}`);
+}
+
+/** The layout of what can be stored. @throws {TypeError} When it can't be, or is no callback's definition. */
+function storedLayout(type: FieldType, what: string): Layout {
+  const layout = layoutOf(type, what);
+  if (layout.kind === "scalar" && typeof layout.type !== "string") validateCallback(layout.type);
+  return layout;
 }
 
 function define(kind: "struct" | "union", fields: Fields, options: StructOptions): RecordLayout {
@@ -315,7 +323,7 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
     throw new TypeError(`Cannot define a ${kind}: packed must be a boolean, 1, 2, 4, 8 or 16, got ${String(packed)}`);
   }
   const entries = Object.entries(fields).map(([name, type]) => {
-    const layout = layoutOf(type, `the field "${name}"`);
+    const layout = storedLayout(type, `the field "${name}"`);
     if (kind === "union" && followsAddresses(layout)) {
       const what = typeof type === "string" ? `is a ${type}` : "has a cstring or handle";
       throw new TypeError(`Cannot define a union: its member "${name}" ${what}; take a pointer`);

@@ -304,7 +304,11 @@ describe("a union", () => {
     }
     assertStrictEquals(symbols.largeOf(view), 2n ** 64n - 251n);
     for (const value of [{}, null, 5, { other: 1 }, []]) {
-      assertThrows(() => Narrow.write(memory, value as never), TypeError, "Cannot write to memory");
+      assertThrows(
+        () => Narrow.write(memory, value as never),
+        TypeError,
+        "Cannot write to memory: the value must be an object",
+      );
     }
   });
 
@@ -469,6 +473,8 @@ describe("a definition", () => {
       [() => make({ a: "i32", 1: "i32" }), `a field can't be called "1"`],
       [() => make({ x: "i32" }, { pack: 1 }), '"pack" is not an option'],
       [() => make({ x: "i32" }, { packed: 3 }), "packed must be a boolean, 1, 2, 4, 8 or 16, got 3"],
+      [() => make({ x: { parameters: ["int"], result: "i32" } }), "parameter 1 has the unknown type int"],
+      [() => array({ parameters: [], result: "cstring" as "i32" }, 2), "its result can't be a cstring"],
       [() => array("i32", 0), "Cannot define an array: its length must be a whole number above 0"],
       [() => array("i32", 1.5), "Cannot define an array"],
       [() => array("buffer" as "i32", 1), "Cannot define an array"],
