@@ -53,6 +53,7 @@ export { Scope } from "./ffi/scope.ts";
 export type { DataType, OutType, RecordType } from "./ffi/data_type.ts";
 export {
   array,
+  type ArrayInput,
   ArrayType,
   type ArrayView,
   cstringArray,

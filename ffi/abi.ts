@@ -164,11 +164,14 @@ class Allocator {
   #floats = 0;
   #position = 0;
   #stackBytes = 0;
+  /** Whether floats are passed as integers. */
+  readonly #noFloats: boolean;
   /** Set from the `...` of a variadic function on. */
   #variadic = false;
 
-  constructor(platform: Platform) {
+  constructor(platform: Platform, isVariadic: boolean) {
     this.#platform = platform;
+    this.#noFloats = variadicAsIntegers(platform, isVariadic);
     this.#counts = registerCounts(platform);
   }
 
@@ -179,8 +182,9 @@ class Allocator {
   }
 
   /** Where the next scalar goes. */
-  scalar({ byteLength, float }: ScalarClass): number {
+  scalar({ byteLength, float: isFloat }: ScalarClass): number {
     const { integers, floats, positional } = this.#counts;
+    const float = isFloat && !this.#noFloats;
     const position = this.#position++;
     const inRegister = !this.#variadic &&
       (positional ? position < integers : float ? this.#floats < floats : this.#integers < integers);
@@ -212,7 +216,7 @@ class Allocator {
 
   #aarch64(type: StructureClass): StructurePlace | undefined {
     const { byteLength, leaves } = type;
-    const floats = variadicAsIntegers(this.#platform, this.#variadic) ? undefined : homogeneousFloats(type);
+    const floats = this.#noFloats ? undefined : homogeneousFloats(type);
     if (floats !== undefined) {
       const width = leaves[0].byteLength;
       if (!this.#variadic && this.#floats + floats.length <= this.#counts.floats) {
@@ -258,8 +262,8 @@ class Allocator {
   }
 }
 
-/** Windows on AArch64 passes the floats of a variadic function as integers. */
-export function variadicAsIntegers({ os, arch }: Platform, variadic: boolean): boolean {
+/** Windows on AArch64 passes the floats of a variadic function as integers, those before the `...` and in structures, too. */
+function variadicAsIntegers({ os, arch }: Platform, variadic: boolean): boolean {
   return variadic && os === "windows" && arch === "aarch64";
 }
 
@@ -307,7 +311,7 @@ export function argumentLayout(
   platform: Platform,
   { what = "a callback", result, fixed }: LayoutOptions = {},
 ): ArgumentLayout {
-  const allocator = new Allocator(platform);
+  const allocator = new Allocator(platform, fixed !== undefined);
   const address: ScalarClass = { byteLength: wordByteLength, float: false };
   const registers = result === undefined ? undefined : resultRegisters(result, platform);
   const returnsMemory = result !== undefined && registers === undefined;
@@ -317,8 +321,7 @@ export function argumentLayout(
   for (const [index, type] of classes.entries()) {
     if (index === fixed) allocator.beginVariadic();
     if (!isStructureClass(type)) {
-      const float = type.float && !variadicAsIntegers(platform, fixed !== undefined);
-      byteOffsets.push(allocator.scalar({ ...type, float }));
+      byteOffsets.push(allocator.scalar(type));
       structures.push(undefined);
       continue;
     }

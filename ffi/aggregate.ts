@@ -71,6 +71,12 @@ export abstract class Aggregate<V, I> implements DataType<V, I> {
   }
 }
 
+/**
+ * The key of a view's method that copies what it views to a place, if that is laid out as it is; else it answers `false`. The
+ * members of a union, read one by one and written back, need not be what was there.
+ */
+export const copyTo: unique symbol = Symbol("copy to");
+
 const readers = new WeakMap<Layout, Reader>();
 const writers = new WeakMap<Layout, Writer>();
 
@@ -140,6 +146,13 @@ export function recordLayout(
     align = Math.max(align, fieldAlign);
   }
   return { kind, fields: placed, byteLength: alignUp(end, align), align };
+}
+
+/** Whether what is laid out follows an address, or a handle's id, when it is read. */
+export function followsAddresses(layout: Layout): boolean {
+  if (layout.kind === "scalar") return layout.type === "cstring" || layout.type === "handle";
+  if (layout.kind === "array") return followsAddresses(layout.element);
+  return layout.kind !== "text" && layout.fields.some((field) => followsAddresses(field.layout));
 }
 
 /** As far as it matters how a structure is passed. */
@@ -227,21 +240,22 @@ export function readScalar(type: FieldScalar, view: string, place: string): stri
   }
 }
 
+/** What a scalar takes: a string's characters are C's, or an arena's. */
+export function writtenType(type: FieldScalar): NamedType {
+  return typeof type !== "string" ? "function" : type === "cstring" ? "pointer" : type;
+}
+
 /** What the source that {@linkcode writeScalar} gives names beside `helpers`. */
 export const writeScope = { dangling, checkUse } as const;
 
 /**
- * What a value is that can't be stored.
+ * Refuses a value that is none of a type's.
  *
  * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
  */
-export function refuseStored(type: FieldScalar, value: unknown, subject: string): never {
-  if (argumentIsPointer(type)) checkStored(value);
-  throw mismatch(type === "cstring" ? "pointer" : type, value, subject);
-}
-
-function argumentIsPointer(type: FieldScalar): boolean {
-  return typeof type !== "string" || type === "pointer" || type === "cstring" || type === "function";
+export function refuseStored(type: NamedType, value: unknown, subject: string): never {
+  if (type === "pointer" || type === "function") checkStored(value);
+  throw mismatch(type, value, subject);
 }
 
 /** Statements that check `value` and write it to `view`, or call `bad`, an expression that throws. */
@@ -251,10 +265,9 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
     return `{ const address = functionAddress(${value}); if (address === undefined) ${bad};
       setPointerIn(${view}, ${place}, address); }`;
   }
-  // The characters are C's, or an arena's.
-  const isPointer = type === "pointer" || type === "cstring";
-  const use = isPointer ? `if (dangling.some) checkUse(${value});` : "";
-  const check = use + checkArgument(isPointer ? "pointer" : type, value, bad, addressKind);
+  const written = writtenType(type);
+  const use = written === "pointer" ? `if (dangling.some) checkUse(${value});` : "";
+  const check = use + checkArgument(written, value, bad, addressKind);
   if (type === "bool") return `${check} ${view}.setUint8(${place}, ${value} ? 1 : 0);`;
   const accessor = accessors[type];
   if (accessor === undefined) return `${check} setPointerIn(${view}, ${place}, ${value});`;
@@ -264,6 +277,7 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
 /** Source of functions that are needed by others, and a name for each. */
 class Functions {
   readonly sources: string[] = [];
+  readonly layouts: Layout[] = [];
 
   /** Adds a function that takes `view`, `at` and more parameters. */
   add(parameters: string, body: string): string {
@@ -308,15 +322,18 @@ function readLayout(layout: Layout, byteOffset: number, functions: Functions): s
 function makeWriter(layout: Layout): Writer {
   const functions = new Functions();
   const body = writeLayout(layout, 0, "value", "", functions);
-  const bad = (subject: string, path: string, type: FieldScalar | string, value: unknown): never => {
-    const what = path === "" ? subject : `${subject}: "${path}"`;
-    if (typeof type === "string" && !isNamedType(type)) {
-      throw new TypeError(`${what} must be ${type}, got ${shown(value)}`);
-    }
-    refuseStored(type as FieldScalar, value, what);
+  const bad = (subject: string, path: string, type: string, value: unknown): never => {
+    // Of a call, the subject names the argument.
+    const whole = subject.includes(":") ? subject : `${subject}: the value`;
+    const what = path === "" ? whole : `${subject}: "${path}"`;
+    if (isNamedType(type)) refuseStored(type, value, what);
+    throw new TypeError(`${what} must be ${type}, got ${shown(value)}`);
   };
   const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
-  return generate({ ...writeScope, bad, writeText }, source) as Writer;
+  return generate(
+    { ...writeScope, bad, copyTo, has, fillWithZeroes, layouts: functions.layouts, writeText },
+    source,
+  ) as Writer;
 }
 
 function writeLayout(layout: Layout, byteOffset: number, value: string, path: string, functions: Functions): string {
@@ -324,7 +341,7 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
   const refuse = (type: string): string => `bad(subject, ${JSON.stringify(path)}, ${type}, value)`;
   switch (layout.kind) {
     case "scalar": {
-      const type = typeof layout.type === "string" ? JSON.stringify(layout.type) : '"function"';
+      const type = JSON.stringify(writtenType(layout.type));
       return `{ let v = ${value}; ${
         writeScalar(layout.type, "view", place, "v", `bad(subject, ${JSON.stringify(path)}, ${type}, v)`)
       } }`;
@@ -338,9 +355,11 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
     case "array": {
       const { element, length } = layout;
       const wanted = JSON.stringify(`${length} values`);
-      const body = `if (value === null || typeof value !== "object" || value.length !== ${length}) ${refuse(wanted)};
+      // Arrays, typed arrays and views have it.
+      const body = `if (value === null || typeof value !== "object" || value.length !== ${length} ||
+          typeof value.at !== "function") ${refuse(wanted)};
         for (let i = 0; i < ${length}; i++, at += ${element.byteLength}) ${
-        writeLayout(element, 0, "value[i]", `${path}[]`, functions)
+        writeLayout(element, 0, "value.at(i)", `${path}[]`, functions)
       }`;
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
     }
@@ -350,18 +369,38 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
       const isUnion = layout.kind === "union";
       const writes = layout.fields.map((field) => {
         const write = writeLayout(field.layout, field.byteOffset, key(field.name), inner(field.name), functions);
-        return isUnion ? `if (${JSON.stringify(field.name)} in value) { given = true; ${write} }` : write;
+        return isUnion ? `if (has(value, ${JSON.stringify(field.name)})) { given = true; ${write} }` : write;
       });
       const body = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
-        ${isUnion ? "let given = false;" : ""} ${writes.join("\n")}
+        if (value[copyTo]?.(layouts[${functions.layouts.push(layout) - 1}], view, at)) return;
+        ${isUnion ? `let given = false; fillWithZeroes(view, at, ${layout.byteLength});` : ""} ${writes.join("\n")}
         ${isUnion ? `if (!given) ${refuse('"an object with one of the union\'s members"')};` : ""}`;
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
     }
   }
 }
 
+/** Whether an object has a member that isn't every object's: its own, or its class's. */
+function has(value: object, name: string): boolean {
+  if (!(name in Object.prototype)) return name in value;
+  for (
+    let each: object | null = value;
+    each !== null && each !== Object.prototype;
+    each = Object.getPrototypeOf(each)
+  ) {
+    if (Object.hasOwn(each, name)) return true;
+  }
+  return false;
+}
+
+/** Of a union, a member may be written that is shorter than others. */
+function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number): void {
+  new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength).fill(0);
+}
+
 function shown(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : typeof value === "object" ? "an object" : String(value);
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

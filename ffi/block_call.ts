@@ -149,9 +149,13 @@ export function makeBlockCall(
     result: isRecord(result) ? structureClass(result) : undefined,
     fixed: variadic,
   });
-  const writes = passed.map((name, index) => {
+  // Reading a structure's fields may run anything: it is done before buffers are looked at.
+  const structures = passed.map((name, index) => {
     const place = layout.structures[index];
-    if (place !== undefined) return writeStructure(index, name, place);
+    return place === undefined ? "" : writeStructure(index, name, place);
+  });
+  const writes = passed.map((name, index) => {
+    if (layout.structures[index] !== undefined) return "";
     const byteOffset = layout.byteOffsets[index];
     const type = isOut(parameters[index]) ? "buffer" : parameters[index];
     const write = (place: number): string => writeArgument(type, name, place, isPacked(platform, place), addressKind);
@@ -175,11 +179,13 @@ export function makeBlockCall(
   const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
   const later = `
       try {
-        ${checks.join("\n")}
         index = takeBlock(key);
         ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
         ${writes.join("\n")}
         ${prepare}
+        if (owner.closed) closed();
         return start(index, ${list(kept)}, ${list(lent)}, ${
     list(passed.filter((_, index) => parameters[index] === "pointer"))
   }, ${outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`});
@@ -189,10 +195,12 @@ export function makeBlockCall(
       ${keeps ? "const keptOutside = calls.kept;" : ""}
       ${owner.counted ? "owner.running += 1;" : ""}
       try {
-        ${checks.join("\n")}
         if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
         ${writes.join("\n")}
+        if (owner.closed) closed();
         ${keeps ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
         make(isolate, index);
         if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();

@@ -6,7 +6,8 @@
 
 import {
   Aggregate,
-  type FieldScalar,
+  copyTo,
+  followsAddresses,
   type Layout,
   layoutOf,
   readerOf,
@@ -18,6 +19,7 @@ import {
   writerOf,
   writeScalar,
   writeScope,
+  writtenType,
 } from "./aggregate.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
 import { MemoryFreedError } from "./errors.ts";
@@ -27,11 +29,13 @@ import type {
   BigIntegerType,
   CallbackDefinition,
   FromNative,
+  NamedType,
   NativeFunction,
   NumberType,
   Pointer,
   ToNative,
 } from "./types.ts";
+import { validateCallback } from "./upcall.ts";
 
 /** What a field can be. */
 export type FieldType =
@@ -63,6 +67,12 @@ export type StructValue<F extends Fields> = { -readonly [K in keyof F]: FieldVal
 export type StructInput<F extends Fields> = { readonly [K in keyof F]: FieldInput<F[K]> };
 /** What can be written as a union: an object with the members that are to be written, in C's order. */
 export type UnionInput<F extends Fields> = { readonly [K in keyof F]?: FieldInput<F[K]> };
+
+/** What can be written as an array: its elements, in an array, a typed array or a view. */
+export type ArrayInput<E> = readonly FieldInput<E>[] | {
+  readonly length: number;
+  at(index: number): FieldInput<E> | undefined;
+};
 
 /** A structure in native memory: each property reads and writes it there. */
 export type StructView<F extends Fields> = { -readonly [K in keyof F]: FieldView<F[K]> };
@@ -136,6 +146,9 @@ abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
    */
   array(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
     const count = length ?? Math.max(0, Math.floor((memory.byteLength - byteOffset) / this.byteLength));
+    if (!Number.isInteger(count)) {
+      throw new RangeError(`Cannot view an array: its length must be a whole number, got ${count}`);
+    }
     const View = arrayClass(Aggregate.layoutOf(this));
     return new View(window(memory, byteOffset, count * this.byteLength), count) as ArrayView<this>;
   }
@@ -166,8 +179,7 @@ export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, Unio
 }
 
 /** An array of C's, of a fixed length; {@linkcode array} makes it. */
-export class ArrayType<E extends FieldType>
-  extends MemoryType<FieldValue<E>[], readonly FieldInput<E>[], ArrayView<E>> {
+export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], ArrayInput<E>, ArrayView<E>> {
   /** How many elements it has. */
   readonly length: number;
   /** Of what type they are. */
@@ -252,8 +264,8 @@ export function union<const F extends Fields>(members: F, options: StructOptions
  * @throws {TypeError | RangeError} When the type can't be stored, or the length is no whole number above 0.
  */
 export function array<const E extends FieldType>(element: E, length: number): ArrayType<E> {
-  checkLength("array", length);
-  const layout = layoutOf(element, "an array");
+  checkLength("an array", length);
+  const layout = storedLayout(element, "an array");
   const { byteLength, align } = layout;
   return new ArrayType(
     { kind: "array", element: layout, length, byteLength: byteLength * length, align },
@@ -269,7 +281,7 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
  * @throws {RangeError} When the length is no whole number above 0.
  */
 export function cstringArray(length: number): TextType {
-  checkLength("string", length);
+  checkLength("a string", length);
   return new TextType({ kind: "text", byteLength: length, align: 1 });
 }
 
@@ -289,7 +301,7 @@ export function cstringArray(length: number): TextType {
  * ```
  */
 export function out<const T extends FieldType>(type: T): OutType<T> {
-  layoutOf(type, "an out-parameter");
+  storedLayout(type, "an out-parameter");
   return { out: type };
 }
 
@@ -297,7 +309,14 @@ const mostBytes = 2 ** 30;
 
 function checkLength(what: string, length: number): void {
   if (Number.isInteger(length) && length > 0 && length <= mostBytes) return;
-  throw new RangeError(`Cannot define a ${what}: its length must be a whole number above 0, got ${length}`);
+  throw new RangeError(`Cannot define ${what}: its length must be a whole number above 0, got ${length}`);
+}
+
+/** The layout of what can be stored. @throws {TypeError} When it can't be, or is no callback's definition. */
+function storedLayout(type: FieldType, what: string): Layout {
+  const layout = layoutOf(type, what);
+  if (layout.kind === "scalar" && typeof layout.type !== "string") validateCallback(layout.type);
+  return layout;
 }
 
 function define(kind: "struct" | "union", fields: Fields, options: StructOptions): RecordLayout {
@@ -311,10 +330,12 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
     throw new TypeError(`Cannot define a ${kind}: packed must be a boolean, 1, 2, 4, 8 or 16, got ${String(packed)}`);
   }
   const entries = Object.entries(fields).map(([name, type]) => {
-    if (kind === "union" && (type === "cstring" || type === "handle")) {
-      throw new TypeError(`Cannot define a union: its member "${name}" is a ${type}; take a pointer`);
+    const layout = storedLayout(type, `the field "${name}"`);
+    if (kind === "union" && followsAddresses(layout)) {
+      const what = typeof type === "string" ? `is a ${type}` : "has a cstring or handle";
+      throw new TypeError(`Cannot define a union: its member "${name}" ${what}; take a pointer`);
     }
-    return [name, layoutOf(type, `the field "${name}"`)] as const;
+    return [name, layout] as const;
   });
   if (entries.length === 0) throw new TypeError(`Cannot define a ${kind}: it has no fields`);
   // An object has its integer keys first, whatever the order in which they were written.
@@ -365,8 +386,15 @@ function failed(error: unknown, view: DataView): unknown {
   return (view.buffer as ArrayBuffer).detached ? new MemoryFreedError() : error;
 }
 
-function bad(name: string, type: string, value: unknown): never {
-  refuseStored(type as FieldScalar, value, `Cannot write to memory: "${name}"`);
+function bad(name: string, type: NamedType, value: unknown): never {
+  refuseStored(type, value, `Cannot write to memory: "${name}"`);
+}
+
+/** Writes all of a value, or nothing: it may be wrong in the middle, or be made of what is overwritten. */
+function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
+  const bytes = new Uint8Array(layout.byteLength);
+  writerOf(layout)(new DataView(bytes.buffer), 0, value, `Cannot write to memory: "${name}"`);
+  new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes, place);
 }
 
 /** The bodies of functions that read and write what is at `place` of `view`; `inner` has its layout at an index. */
@@ -374,19 +402,25 @@ function accessors(layout: Layout, index: number, name: string, place: string): 
   if (layout.kind !== "scalar") {
     return {
       get: `return viewOf(inner[${index}], view, ${place});`,
-      set: `writerOf(inner[${index}])(view, ${place}, value, "Cannot write to memory: " + ${name});`,
+      set: `writeWhole(inner[${index}], view, ${place}, value, ${name});`,
     };
   }
-  const type = typeof layout.type === "string" ? layout.type : "function";
+  const type = JSON.stringify(writtenType(layout.type));
   return {
     get: `return ${readScalar(layout.type, "view", place)};`,
-    set: writeScalar(layout.type, "view", place, "value", `bad(${name}, ${JSON.stringify(type)}, value)`),
+    set: writeScalar(layout.type, "view", place, "value", `bad(${name}, ${type}, value)`),
   };
 }
 
 /** A body whose failure is explained. The engine sees to the bounds, and to memory that has been freed. */
 function explained(body: string): string {
   return `try { ${body} } catch (error) { throw failed(error, view); }`;
+}
+
+function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteLength: number): true {
+  const source = new Uint8Array(from.buffer, from.byteOffset + at, byteLength);
+  new Uint8Array(to.buffer, to.byteOffset + toAt, byteLength).set(source);
+  return true;
 }
 
 /** How consoles show a view. */
@@ -404,9 +438,20 @@ function makeViewClass(layout: RecordLayout): ViewClass {
       #view; #at;
       constructor(view, at) { this.#view = view; this.#at = at; }
       ${members.join("\n")}
-      ${inspect}() { return readerOf(layout)(this.#view, this.#at); }
+      [copyTo](wanted, target, byteOffset) {
+        const view = this.#view;
+        ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
+      }
+      [copyTo](wanted, target, byteOffset) {
+        const view = this.#view;
+        ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
+      }
+      ${inspect}() { const view = this.#view; ${explained("return readerOf(layout)(view, this.#at);")} }
     };`;
-  return generate({ ...writeScope, layout, inner, viewOf, readerOf, writerOf, failed, bad }, source) as ViewClass;
+  return generate(
+    { ...writeScope, layout, inner, viewOf, readerOf, writeWhole, copyTo, copyBytes, failed, bad },
+    source,
+  ) as ViewClass;
 }
 
 function makeArrayClass(element: Layout): ArrayClass {
@@ -432,7 +477,7 @@ function makeArrayClass(element: Layout): ArrayClass {
     };`;
   const View = isRecord ? viewClass(element) : undefined;
   return generate(
-    { element, inner: [element], View, viewOf, readerOf, writerOf, failed, bad, outside },
+    { ...writeScope, element, inner: [element], View, viewOf, readerOf, writeWhole, failed, bad, outside },
     source,
   ) as ArrayClass;
 }

@@ -160,6 +160,8 @@ export const upcallCounts = { staleCalls: 0, invalidHandles: 0, trampolines: 0, 
 
 const signatures = new Map<string, Signature>();
 const byDefinition = new WeakMap<CallbackDefinition, Signature>();
+const recordNumbers = new WeakMap<RecordType, number>();
+let records = 0;
 const thunksByShape = new Map<string, ShapeThunks>();
 /** By the index of the thunk: who is behind it, or was last. */
 const upcalls: (Upcall | undefined)[] = [];
@@ -214,7 +216,7 @@ export function signatureOf(definition: CallbackDefinition): Signature {
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
-  const key = `${checked.parameters.join()}:${checked.result}`;
+  const key = [...checked.parameters, checked.result].map(keyOf).join();
   let signature = signatures.get(key);
   if (signature === undefined) signatures.set(key, signature = makeSignature(checked));
   byDefinition.set(definition, signature);
@@ -259,6 +261,15 @@ export function validateCallback(definition: unknown): CallbackDefinition {
     throw new TypeError(`Cannot define a callback: ${what}`);
   }
   return { parameters: types, result } as CallbackDefinition;
+}
+
+/** What tells a type from others: its name, or the number of a structure. */
+function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string | number {
+  if (!isRecord(type)) return type;
+  const known = recordNumbers.get(type);
+  if (known !== undefined) return known;
+  recordNumbers.set(type, ++records);
+  return records;
 }
 
 function makeSignature({ parameters, result }: CallbackDefinition): Signature {

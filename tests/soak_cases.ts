@@ -12,6 +12,7 @@ import type { EveryThunkFigures } from "./fixtures/every_thunk.ts";
 import type { MapsFigures } from "./fixtures/closure_maps.ts";
 import type { MemoryFigures } from "./fixtures/closure_memory.ts";
 import type { NativeMemoryFigures } from "./fixtures/native_memory.ts";
+import type { StructWalkFigures } from "./fixtures/struct_walk.ts";
 import type { ExitFigures } from "./fixtures/thread_exits.ts";
 import type { WalkFigures } from "./fixtures/closure_walk.ts";
 import { emulator } from "./machine.ts";
@@ -106,6 +107,22 @@ function nativeMemory(name: string, way: string, cycles = 1_000_000): SoakCase {
       `memory grew by ${megabytes(growth)}, of which the heap by ${megabytes(heapGrowth)}, ${
         nsPerCycle.toFixed(0)
       } ns each`,
+  };
+}
+
+/** The tests have some of their own: `struct_fuzz_test.ts`. */
+function structures(seed: number, definitions: number): SoakCase {
+  return {
+    name: `${grouped(definitions)} random structures are laid out and passed as C does it (seed ${seed})`,
+    fixture: "struct_walk.ts",
+    args: [String(seed), String(definitions)],
+    options: { timeoutMs: 1_800_000 },
+    leftOut: undefined,
+    wrong: (
+      { functions }: StructWalkFigures,
+    ) => [functions < definitions / 2 && `only ${functions} functions were called`],
+    shown: ({ functions, seconds }: StructWalkFigures) =>
+      `${grouped(functions)} functions called both ways in ${seconds.toFixed(0)} s`,
   };
 }
 
@@ -257,6 +274,7 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     nativeMemory("strings to C and back", "strings"),
     nativeMemory("structures by value, in memory and by out-parameter", "structs"),
     ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
+    ...(long ? seeds.map((seed) => structures(seed, 10_000)) : []),
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
     ...(long ? [everyThunk] : []),

@@ -8,20 +8,26 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
+  array,
+  type ArrayView,
   type BufferSource,
   type Callback,
   callback,
   type CallbackFunction,
   type CallbackOptions,
+  cstringArray,
   dlopen,
   Handle,
   handle,
   handleAddress,
   type Library,
   type NativeFunction,
+  out,
   type Pointer,
   pointer,
   pointerFrom,
+  struct,
+  union,
 } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
 import { alive } from "./gc.ts";
@@ -471,6 +477,176 @@ describe("a function as an argument", () => {
       () => symbols.call_void((async () => {}) as unknown as () => void),
       TypeError,
       "the result is a promise",
+    );
+  });
+});
+
+describe("struct(), union(), array() and cstringArray()", () => {
+  const Point = struct({ x: "f64", y: "f64" });
+  const Node = struct({
+    name: cstringArray(8),
+    at: Point,
+    weights: array("f32", 2),
+    path: array(Point, 2),
+    size: "u64",
+    live: "bool",
+    text: "cstring",
+    owner: handle<Date>(),
+    next: pointer<"node">(),
+    call: i32ToI32,
+  });
+  const Bits = union({ number: "f32", bits: "u32" });
+  type PointValue = { x: number; y: number };
+
+  it("type what is read", () => {
+    holds<Equals<ReturnType<typeof Point["read"]>, PointValue>>();
+    type NodeValue = ReturnType<typeof Node["read"]>;
+    holds<Equals<NodeValue["name"], string>>();
+    holds<Equals<NodeValue["at"], PointValue>>();
+    holds<Equals<NodeValue["weights"], number[]>>();
+    holds<Equals<NodeValue["path"], PointValue[]>>();
+    holds<Equals<NodeValue["size"], bigint>>();
+    holds<Equals<NodeValue["live"], boolean>>();
+    holds<Equals<NodeValue["text"], string | null>>();
+    holds<Equals<NodeValue["owner"], Date>>();
+    holds<Equals<NodeValue["next"], Pointer<"node"> | null>>();
+    holds<Equals<NodeValue["call"], Pointer | null>>();
+    holds<Equals<ReturnType<typeof Bits["read"]>, { number: number; bits: number }>>();
+    holds<Equals<typeof Point.offsets, { readonly x: number; readonly y: number }>>();
+    assertStrictEquals(Bits.byteLength, 4);
+  });
+
+  it("type views, which are read and written", () => {
+    using memory = Point.alloc({ x: 1, y: 2 });
+    const view = Point.view(memory);
+    holds<Equals<typeof view, PointValue>>();
+    view.x += 1;
+    assertStrictEquals(view.x, 2);
+    const points = Point.array(memory);
+    holds<Equals<ReturnType<typeof points.at>, PointValue>>();
+    compiles(
+      () => {
+        const node = Node.view(memory);
+        holds<Equals<typeof node.weights, ArrayView<"f32">>>();
+        holds<Equals<ReturnType<typeof node.path.at>, PointValue>>();
+        holds<Equals<ReturnType<typeof node.weights.toArray>, number[]>>();
+        node.path.set(0, { x: 1, y: 2 });
+        // @ts-expect-error: an f32 is no string
+        node.weights.set(0, "1");
+        // @ts-expect-error: there is no such field
+        return node.other;
+      },
+    );
+  });
+
+  it("type what can be written", () => {
+    using bits = Bits.alloc({ bits: 5 });
+    assertStrictEquals(Bits.view(bits).bits, 5);
+    compiles(
+      // @ts-expect-error: a field is missing
+      () => Point.alloc({ x: 1 }),
+      // @ts-expect-error: there is no such field
+      () => Point.alloc({ x: 1, y: 2, z: 3 }),
+      // @ts-expect-error: a string is no f64
+      () => Point.alloc({ x: 1, y: "2" }),
+      // @ts-expect-error: there is no such member
+      () => Bits.alloc({ other: 1 }),
+      () => array(Point, 2).alloc([{ x: 1, y: 1 }, { x: 2, y: 2 }]),
+      () => array(Point, 2).alloc(Point.array(bits)),
+      () => array("u8", 2).alloc(new Uint8Array(2)),
+      // @ts-expect-error: an element is no point
+      () => array(Point, 2).alloc([{ x: 1 }]),
+      // @ts-expect-error: a string is no array
+      () => array("u8", 2).alloc("ab"),
+      () => struct({ text: "cstring" }).alloc({ text: pointerFrom(1) }),
+      // @ts-expect-error: the characters are somebody's to keep
+      () => struct({ text: "cstring" }).alloc({ text: "text" }),
+      () => struct({ owner: handle<Date>() }).alloc({ owner: Handle.create(new Date()) }),
+      // @ts-expect-error: the handle of another value
+      () => struct({ owner: handle<Date>() }).alloc({ owner: Handle.create("text") }),
+      // @ts-expect-error: a buffer can't be stored
+      () => struct({ bytes: "buffer" }),
+      // @ts-expect-error: a misspelled option
+      () => struct({ x: "i32" }, { pack: true }),
+      // @ts-expect-error: no such packing
+      () => struct({ x: "i32" }, { packed: 3 }),
+    );
+  });
+
+  it("type parameters and results of functions and callbacks", () => {
+    using library = dlopen(testLibrary, {
+      add_points: { parameters: [Point, Point], result: Point },
+      relay_point: { parameters: [{ parameters: [Point], result: Point }, Point], result: Point },
+    });
+    const { symbols } = library;
+    const sum = symbols.add_points({ x: 1, y: 2 }, { x: 3, y: 4 });
+    holds<Equals<typeof sum, PointValue>>();
+    using memory = Point.alloc(sum);
+    const relayed = symbols.relay_point((given) => {
+      holds<Equals<typeof given, PointValue>>();
+      return { x: given.y, y: given.x };
+    }, Point.view(memory));
+    assertEquals(relayed, { x: 6, y: 4 });
+    compiles(
+      // @ts-expect-error: a number is no point
+      () => symbols.add_points(1, { x: 1, y: 2 }),
+      // @ts-expect-error: a field of the result is missing
+      () => symbols.relay_point(() => ({ x: 1 }), sum),
+      // @ts-expect-error: arrays are passed as pointers
+      () => dlopen(testLibrary, { pass: { parameters: [array("u8", 2)], result: "void" } }),
+      // @ts-expect-error: arrays are no results
+      () => dlopen(testLibrary, { pass: { parameters: [], result: array("u8", 2) } }),
+    );
+  });
+});
+
+describe("out(), captureErrno and variadic", () => {
+  it("type arguments and results: nothing is passed for what is given back", () => {
+    const Point = struct({ x: "f64", y: "f64" });
+    const many = {
+      parameters: ["i32", out(Point), "f64", out(cstringArray(16)), "cstring", out("i32"), "i32"],
+      result: "i32",
+      name: "give_many",
+    } as const;
+    using library = dlopen(testLibrary, {
+      many,
+      later: { ...many, nonblocking: true },
+      captured: { ...many, captureErrno: true },
+      both: { ...many, captureErrno: true, nonblocking: true },
+      nothing: { parameters: [out("i64")], result: "void", name: "give_nothing" },
+      tagged: { parameters: ["u64", out(pointer<"thing">())], result: "bool", name: "give_u64" },
+      held: { parameters: ["u64", out(handle<Date>())], result: "bool", name: "give_u64" },
+      fail_with: { parameters: ["i32"], result: "i32", captureErrno: true },
+      uncaptured: { parameters: ["i32"], result: "i32", captureErrno: false, name: "fail_with" },
+      sum_of: { parameters: ["cstring", "i32", "f64"], result: "f64", variadic: 1 },
+    });
+    const { symbols } = library;
+    type Given = [number, { x: number; y: number }, string, number];
+    type Taken = Parameters<typeof symbols.many>;
+    holds<Equals<Taken, [number, number, string | null, number]>>();
+    holds<Equals<ReturnType<typeof symbols.many>, Given>>();
+    holds<Equals<ReturnType<typeof symbols.later>, Promise<Given>>>();
+    holds<Equals<ReturnType<typeof symbols.captured>, [...Given, number]>>();
+    holds<Equals<ReturnType<typeof symbols.both>, Promise<[...Given, number]>>>();
+    holds<Equals<typeof symbols.nothing, () => [void, bigint]>>();
+    holds<Equals<ReturnType<typeof symbols.tagged>, [boolean, Pointer<"thing"> | null]>>();
+    holds<Equals<ReturnType<typeof symbols.held>, [boolean, Date]>>();
+    holds<Equals<ReturnType<typeof symbols.fail_with>, [number, number]>>();
+    holds<Equals<ReturnType<typeof symbols.uncaptured>, number>>();
+    holds<Equals<typeof symbols.sum_of, (...args: [string | null, number, number]) => number>>();
+    assertEquals(symbols.many(1, 2, "text", 0), [2, { x: 1, y: 2 }, "text", 3]);
+    assertEquals(symbols.fail_with(5), [-1, 5]);
+    compiles(
+      // @ts-expect-error: nothing is passed for an out-parameter
+      () => symbols.nothing(1n),
+      // @ts-expect-error: an argument is missing
+      () => symbols.many(1, 2, "text"),
+      // @ts-expect-error: a buffer can't be given back
+      () => out("buffer"),
+      // @ts-expect-error: variadic is a number
+      () => dlopen(testLibrary, { sum_of: { parameters: ["cstring"], result: "f64", variadic: true } }),
+      // @ts-expect-error: an out-parameter is no result
+      () => dlopen(testLibrary, { sum_of: { parameters: ["cstring"], result: out("f64") } }),
     );
   });
 });

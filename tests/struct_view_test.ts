@@ -1,0 +1,501 @@
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  array,
+  callback,
+  cstringArray,
+  dlopen,
+  Handle,
+  handle,
+  InvalidHandleError,
+  MemoryFreedError,
+  NativeMemory,
+  out,
+  struct,
+  union,
+} from "@belay/ffi";
+import { testLibrary } from "../scripts/build.ts";
+import { alive } from "./gc.ts";
+import { raise } from "./outcome.ts";
+import { limits, scalarTypes } from "./scalars.ts";
+import { callbackUnchecked } from "./unchecked.ts";
+
+const before = alive();
+const i32ToI32 = { parameters: ["i32"], result: "i32" } as const;
+const Point = struct({ x: "i32", y: "f64" });
+const Node = struct({
+  name: cstringArray(8),
+  at: Point,
+  weights: array("f32", 3),
+  path: array(Point, 2),
+  grid: array(array("u8", 2), 2),
+  size: "u64",
+  live: "bool",
+});
+const Bearer = struct({ handle: handle<string>(), name: "cstring", call: i32ToI32, value: "i32" });
+const Narrow = union({ small: "u8", large: "u64" });
+const first = {
+  name: "first",
+  at: { x: 1, y: 0.5 },
+  weights: [1, 2, 3],
+  path: [{ x: 1, y: 1 }, { x: 2, y: 2 }],
+  grid: [[1, 2], [3, 4]],
+  size: 7n,
+  live: true,
+};
+
+const library = dlopen(testLibrary, {
+  useBearer: { parameters: [Bearer], result: "i32", name: "use_bearer" },
+  relayBearer: { parameters: [{ parameters: [Bearer], result: "i32" }, Bearer], result: "i32", name: "relay_bearer" },
+  makeBearer: { parameters: [handle<string>(), "i32"], result: Bearer, name: "make_bearer" },
+  makeOfNumber: { parameters: ["u64", "i32"], result: Bearer, name: "make_bearer" },
+  makeLater: { parameters: ["u64", "i32"], result: Bearer, name: "make_bearer", nonblocking: true },
+  largeOf: { parameters: [Narrow], result: "u64", name: "large_of" },
+  fill: {
+    parameters: ["u64", "u64", "u64", "u64", "u64", "u64", struct({ x: "f64", y: "f64" })],
+    result: "u64",
+    name: "fill_words",
+  },
+  greeting: { parameters: [], result: "pointer" },
+});
+const { symbols } = library;
+
+/** Sets a property that TypeScript would not let be set so. */
+function set(view: object, key: string, value: unknown): void {
+  (view as Record<string, unknown>)[key] = value;
+}
+
+describe("a view", () => {
+  for (const type of scalarTypes) {
+    it(`has ${type} as a property and as elements, and refuses what is none`, () => {
+      const Pair = struct({ before: "u8", value: type, after: "u8", more: array(type, 2) });
+      using memory = Pair.alloc();
+      const view = Pair.view(memory);
+      for (const value of limits[type]) {
+        set(view, "value", value);
+        assertStrictEquals(view.value, value as never);
+        view.more.set(1, value as never);
+        assertStrictEquals(view.more.at(1) as unknown, value);
+        assertStrictEquals(Pair.read(memory).value as unknown, value);
+      }
+      assertEquals([view.before, view.after], [0, 0]);
+      for (const value of ["1", undefined, {}, Symbol("value")]) {
+        assertThrows(() => set(view, "value", value), TypeError, 'Cannot write to memory: "value" must be');
+        assertThrows(() => view.more.set(1, value as never), TypeError, '"1" must be');
+      }
+    });
+  }
+
+  it("takes numbers and bigints for 64-bit integers, and gives bigints", () => {
+    using memory = Node.alloc(first);
+    const node = Node.view(memory);
+    node.size = 2 ** 53 - 1 as never;
+    assertStrictEquals(node.size, 2n ** 53n - 1n);
+    node.size = 2n ** 64n - 1n;
+    assertStrictEquals(node.size, 2n ** 64n - 1n);
+    assertThrows(() => set(node, "size", -1n), RangeError, '"size"');
+    assertThrows(() => set(node, "size", 2n ** 64n), RangeError, '"size"');
+  });
+
+  it("is the memory: of structures in it, and elements, too", () => {
+    using memory = Node.alloc(first);
+    const node = Node.view(memory);
+    const { at, path } = node;
+    at.x += 5;
+    path.at(1).y = 9;
+    node.grid.at(1).set(0, 99);
+    assertEquals(Node.read(memory), {
+      ...first,
+      at: { x: 6, y: 0.5 },
+      path: [{ x: 1, y: 1 }, { x: 2, y: 9 }],
+      grid: [[1, 2], [99, 4]],
+    });
+    node.at = { x: 1, y: 2 };
+    path.set(0, { x: 8, y: 8 });
+    assertEquals([at.x, at.y, path.at(0).x, path.at(0).y], [1, 2, 8, 8]);
+    node.grid = [[5, 6], [7, 8]] as never;
+    assertEquals(node.grid.toArray(), [[5, 6], [7, 8]]);
+  });
+
+  it("of an array is iterated, copied and bounded", () => {
+    using memory = Node.alloc(first);
+    const { weights, path } = Node.view(memory);
+    assertEquals([...weights], [1, 2, 3]);
+    assertEquals(weights.toArray(), [1, 2, 3]);
+    assertEquals(path.toArray(), first.path);
+    assertEquals([...path].map(({ x }) => x), [1, 2]);
+    assertEquals([weights.length, path.length], [3, 2]);
+    for (const index of [-1, 3, 0.5, NaN, Infinity, 2 ** 32, "0" as never]) {
+      assertThrows(() => weights.at(index), RangeError, "the array has 3");
+      assertThrows(() => weights.set(index, 1), RangeError, "the array has 3");
+    }
+    assertThrows(() => set(weights, "length", 100), TypeError);
+  });
+
+  it("writes all of a structure, or nothing when a part of it is wrong", () => {
+    using memory = Node.alloc(first);
+    const node = Node.view(memory);
+    const wrong: readonly (readonly [string, unknown, string])[] = [
+      ["at", { x: 2, y: "2" }, '"at": "y" must be a number'],
+      ["at", { x: 2 }, '"at": "y" must be a number, got undefined'],
+      ["at", null, '"at" must be an object, got null'],
+      ["at", 5, '"at" must be an object, got 5'],
+      ["path", [{ x: 3, y: 3 }, { x: 3, y: null }], '"path": "[].y" must be a number'],
+      ["path", [{ x: 3, y: 3 }], '"path" must be 2 values'],
+      ["weights", [9, 9, "9"], '"weights": "[]" must be a number'],
+      ["weights", { length: 3 }, '"weights" must be 3 values'],
+      ["grid", [[1, 2], [3, 256]], '"grid": "[][]" must be an integer from 0 to 255'],
+      ["name", "12345678", '"name" must be a string without NUL characters, of at most 7 bytes'],
+      ["name", "a\0b", '"name" must be a string'],
+      ["name", 5, '"name" must be a string'],
+    ];
+    for (const [key, value, message] of wrong) {
+      assertThrows(() => set(node, key, value), Error, `Cannot write to memory: ${message}`);
+      assertThrows(() => Node.write(memory, { ...first, [key]: value } as never), Error, "Cannot write to memory");
+      assertEquals(Node.read(memory), first);
+    }
+    const error = assertThrows(() => Node.alloc({ ...first, path: [{ x: 1, y: 1 }, { x: 0.5, y: 1 }] }));
+    assert(error instanceof Error && error.message.includes('"path[].x"'), String(error));
+  });
+
+  it("is a value of its type, and its arrays are; of the same memory, too", () => {
+    using memory = Node.alloc(first);
+    using other = Node.alloc();
+    const node = Node.view(memory);
+    Node.write(other, node);
+    assertEquals(Node.read(other), first);
+    const copy = Node.view(other);
+    copy.weights.set(0, 50);
+    copy.at = node.at;
+    set(node, "weights", copy.weights);
+    set(node, "weights", node.weights);
+    set(node, "path", [node.path.at(1), node.path.at(0)]);
+    assertEquals(node.weights.toArray(), [50, 2, 3]);
+    assertEquals(node.path.toArray(), [first.path[1], first.path[0]]);
+    set(node, "weights", new Float32Array([4, 5, 6]));
+    assertEquals(node.weights.toArray(), [4, 5, 6]);
+    Node.write(memory, node);
+    assertEquals(node.weights.toArray(), [4, 5, 6]);
+  });
+
+  it("that is a value is copied as it is: unions, strings and handles, too", () => {
+    const Mixed = struct({
+      either: union({ bits: "u32", flag: "bool", text: cstringArray(4), number: "f32" }),
+      rest: "u8",
+    });
+    using memory = Mixed.alloc({ either: { bits: 0x7fa00041 }, rest: 7 });
+    const view = Mixed.view(memory);
+    using copy = Mixed.alloc(view);
+    assertStrictEquals(Mixed.view(copy).either.bits, 0x7fa00041);
+    view.either = Mixed.view(copy).either;
+    assertStrictEquals(view.either.bits, 0x7fa00041);
+    using several = array(Mixed, 2).alloc();
+    array(Mixed, 2).write(several, [view, view]);
+    assertStrictEquals(Mixed.view(several, Mixed.byteLength).either.bits, 0x7fa00041);
+    using held = Handle.create("held");
+    using bearer = Bearer.alloc({ handle: held, name: symbols.greeting(), call: null, value: 5 });
+    assertStrictEquals(symbols.useBearer(Bearer.view(bearer) as never), -1);
+    const seen: unknown[] = [];
+    symbols.relayBearer(({ handle, name }) => seen.push(handle, typeof name), Bearer.view(bearer) as never);
+    assertEquals(seen, ["held", "string"]);
+    // The view of another structure is an object like any other.
+    const Other = struct({ y: "f64", x: "i32" });
+    using point = Point.alloc({ x: 1, y: 2 });
+    using other = Other.alloc(Point.view(point));
+    assertEquals(Other.read(other), { y: 2, x: 1 });
+  });
+
+  it("throws MemoryFreedError once the memory is freed, also in the middle of a write", () => {
+    const memory = Node.alloc(first);
+    const node = Node.view(memory);
+    const { at, weights, path } = node;
+    const value = {
+      x: 1,
+      get y() {
+        memory.free();
+        return 1;
+      },
+    };
+    assertThrows(() => node.at = value, MemoryFreedError);
+    for (
+      const use of [
+        () => node.at.x,
+        () => at.x,
+        () => at.x = 1,
+        () => node.name,
+        () => node.name = "a",
+        () => weights.at(0),
+        () => weights.set(0, 1),
+        () => weights.toArray(),
+        () => [...weights],
+        () => path.at(0).x,
+        () => node.at = { x: 1, y: 1 },
+        () => Node.read(memory),
+        () => Node.write(memory, first),
+        () => Node.view(memory),
+      ]
+    ) assertThrows(use, MemoryFreedError);
+  });
+
+  it("has to be inside the memory", () => {
+    using memory = NativeMemory.alloc(3 * Point.byteLength);
+    assertEquals(Point.array(memory).length, 3);
+    assertEquals(Point.array(memory, Point.byteLength).length, 2);
+    assertEquals(Point.array(memory, 1, 2).length, 2);
+    for (const byteOffset of [-1, 0.5, NaN, 33, 2 ** 53]) {
+      assertThrows(() => Point.view(memory, byteOffset), RangeError);
+      assertThrows(() => Point.read(memory, byteOffset), RangeError);
+      assertThrows(() => Point.write(memory, { x: 1, y: 1 }, byteOffset), RangeError);
+    }
+    for (const length of [-1, 4, 0.5, NaN, Infinity]) assertThrows(() => Point.array(memory, 0, length), RangeError);
+    const points = Point.array(memory);
+    for (const [index, point] of [...points].entries()) point.x = index;
+    assertEquals(points.toArray().map(({ x }) => x), [0, 1, 2]);
+  });
+});
+
+describe("cstringArray", () => {
+  const Text = cstringArray(8);
+
+  it("holds up to one byte less than its length, as UTF-8", () => {
+    using memory = NativeMemory.alloc(Text.byteLength + 1);
+    for (const text of ["", "a", "1234567", "€€a", "é é é".slice(0, 4)]) {
+      memory.fill(0x41);
+      Text.write(memory, text);
+      assertStrictEquals(Text.read(memory), text);
+      assertStrictEquals(memory.getU8(7), 0);
+      assertStrictEquals(memory.getU8(8), 0x41);
+    }
+    for (const text of ["12345678", "€€€", "a\0", "\0"]) {
+      assertThrows(() => Text.write(memory, text), TypeError, "of at most 7 bytes as UTF-8");
+    }
+  });
+
+  it("is read up to its end where C wrote no zero, and what is no UTF-8 becomes U+FFFD", () => {
+    using memory = NativeMemory.alloc(Text.byteLength + 1);
+    memory.fill(0x41);
+    assertStrictEquals(Text.read(memory), "AAAAAAAA");
+    memory.setU8(2, 0xff);
+    memory.setU8(4, 0);
+    assertStrictEquals(Text.read(memory), "AA\ufffdA");
+    // A character that the array's end has cut.
+    memory.fill(0xe2);
+    assert(Text.read(memory).includes("\ufffd"));
+    Text.write(memory, "\ufeffa");
+    assertStrictEquals(Text.read(memory), "\ufeffa");
+    using least = cstringArray(1).alloc("");
+    assertStrictEquals(least.byteLength, 1);
+  });
+});
+
+describe("a union", () => {
+  it("writes the members that are given, and leaves no rests of other calls", () => {
+    using memory = Narrow.alloc({ large: 2n ** 64n - 1n });
+    Narrow.write(memory, { small: 5 });
+    assertEquals(Narrow.read(memory), { small: 5, large: 5n });
+    const view = Narrow.view(memory);
+    view.large = 2n ** 64n - 1n;
+    view.small = 5;
+    assertStrictEquals(view.large, 2n ** 64n - 251n);
+    const all = 2n ** 64n - 1n;
+    for (let i = 0; i < 5; i++) {
+      symbols.fill(all, all, all, all, all, all, { x: 0, y: 0 });
+      assertStrictEquals(symbols.largeOf({ small: 5 }), 5n);
+    }
+    assertStrictEquals(symbols.largeOf(view), 2n ** 64n - 251n);
+    for (const value of [{}, null, 5, { other: 1 }, []]) {
+      assertThrows(
+        () => Narrow.write(memory, value as never),
+        TypeError,
+        "Cannot write to memory: the value must be an object",
+      );
+    }
+  });
+
+  it("refuses what reading would follow, however deep", () => {
+    for (
+      const type of [
+        "cstring",
+        "handle",
+        struct({ text: "cstring" }),
+        array("handle", 2),
+        array(struct({ a: "handle" }), 1),
+      ]
+    ) {
+      assertThrows(() => union({ a: "u64", b: type as "u64" }), TypeError, "take a pointer");
+    }
+    assertStrictEquals(union({ a: "u64", b: "pointer", c: struct({ text: cstringArray(4) }) }).byteLength, 8);
+  });
+
+  it("has members that other objects have: only those of the value count", () => {
+    const Names = union({ toString: "u16", constructor: "u8", ["__proto__"]: "u8", value: "u32" });
+    using memory = Names.alloc({ value: 0x01020304 } as never);
+    assertStrictEquals(Names.read(memory).value, 0x01020304);
+    Names.write(memory, { constructor: 7 } as never);
+    assertStrictEquals(Names.read(memory).value, 7);
+    Object.defineProperty(Object.prototype, "large", { value: 9n, configurable: true });
+    try {
+      using narrow = Narrow.alloc({ small: 1 });
+      assertStrictEquals(Narrow.read(narrow).large, 1n);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, "large");
+    }
+  });
+});
+
+describe("a structure with names that are peculiar", () => {
+  it("has them as its own, in values and in views", () => {
+    const names = [
+      "constructor",
+      "__proto__",
+      "length",
+      "at",
+      "toString",
+      "value",
+      "view",
+      "set",
+      "a b",
+      "1a",
+      "",
+      "é\u2028'\"`${}\\",
+    ];
+    const fields = Object.fromEntries(names.map((name) => [name, "u8" as const]));
+    const Peculiar = struct(fields);
+    const value = Object.fromEntries(names.map((name, index) => [name, index + 1]));
+    using memory = Peculiar.alloc(value);
+    const view = Peculiar.view(memory);
+    const read = Peculiar.read(memory);
+    for (const [index, name] of names.entries()) {
+      assertStrictEquals(Object.getOwnPropertyDescriptor(read, name)?.value, index + 1);
+      assertStrictEquals(Peculiar.offsets[name], index);
+      assertStrictEquals(view[name], index + 1);
+      view[name] = 100 + index;
+      assertStrictEquals(memory.getU8(index), 100 + index);
+      assertThrows(() => set(view, name, "x"), TypeError, "must be an integer");
+    }
+    assertStrictEquals(Object.getPrototypeOf(read), Object.prototype);
+  });
+});
+
+describe("a structure's handle", () => {
+  const none = { name: null, call: null, value: 1 };
+
+  it("comes back as its value: from memory, from C and in a callback", () => {
+    using held = Handle.create("held");
+    using memory = Bearer.alloc({ ...none, handle: held });
+    assertStrictEquals(Bearer.read(memory).handle, "held");
+    assertStrictEquals(Bearer.view(memory).handle, "held");
+    set(Bearer.view(memory), "handle", held.id);
+    assertStrictEquals(Bearer.view(memory).handle, "held");
+    assertEquals(symbols.makeBearer(held, 5), { handle: "held", name: "a bearer", call: null, value: 5 });
+    const seen: unknown[] = [];
+    assertStrictEquals(symbols.relayBearer((bearer) => seen.push(bearer.handle), { ...none, handle: held }), 1);
+    assertEquals(seen, ["held"]);
+  });
+
+  it("that is stale throws InvalidHandleError, also through the call that a callback is called in", async () => {
+    const held = Handle.create("held");
+    const { id } = held;
+    using memory = Bearer.alloc({ ...none, handle: held });
+    const address = memory.getU64(0);
+    held.delete();
+    assertThrows(() => Bearer.read(memory), InvalidHandleError);
+    assertThrows(() => Bearer.view(memory).handle, InvalidHandleError);
+    assertThrows(() => symbols.useBearer({ ...none, handle: id }), InvalidHandleError);
+    assertThrows(() => symbols.makeOfNumber(address, 5), InvalidHandleError);
+    const rejected = await symbols.makeLater(address, 5).then(() => undefined, (error: unknown) => error);
+    assert(rejected instanceof InvalidHandleError, String(rejected));
+    const Raw = struct({ handle: "u64", name: "pointer", call: "pointer", value: "i32" });
+    using opened = dlopen(testLibrary, {
+      relay: { parameters: [{ parameters: [Bearer], result: "i32" }, Raw], result: "i32", name: "relay_bearer" },
+    });
+    let called = 0;
+    for (let i = 0; i < 3; i++) {
+      assertThrows(
+        () => opened.symbols.relay(() => ++called, { handle: address, name: null, call: null, value: 1 }),
+        InvalidHandleError,
+      );
+    }
+    assertStrictEquals(called, 0);
+  });
+});
+
+describe("a structure's function", () => {
+  it("takes a Callback, a pointer or null, and gives a pointer", () => {
+    using made = callback(i32ToI32, (value) => value * 2);
+    const bearer = { handle: null, name: null, value: 21 };
+    assertStrictEquals(symbols.useBearer({ ...bearer, call: made }), 42);
+    assertStrictEquals(symbols.useBearer({ ...bearer, call: made.pointer }), 42);
+    assertStrictEquals(symbols.useBearer({ ...bearer, call: null }), -1);
+    using memory = Bearer.alloc({ ...bearer, call: made });
+    const view = Bearer.view(memory);
+    assertStrictEquals(view.call, made.pointer);
+    set(view, "call", null);
+    assertStrictEquals(view.call, null);
+    set(view, "call", made);
+    assertStrictEquals(view.call, made.pointer);
+    const disposed = callback(i32ToI32, (value) => value);
+    disposed.dispose();
+    for (const value of [() => 1, disposed, 1.5, "text"]) {
+      assertThrows(() => set(view, "call", value), TypeError, '"call"');
+    }
+    using failing = callback(i32ToI32, () => raise(new RangeError("mine")));
+    assertThrows(() => symbols.useBearer({ ...bearer, call: failing }), RangeError, "mine");
+  });
+});
+
+describe("a structure's string", () => {
+  it("takes a pointer, whose text it gives", () => {
+    const greeting = symbols.greeting();
+    using held = Handle.create("held");
+    using memory = Bearer.alloc({ handle: held, name: greeting, call: null, value: 1 });
+    assert(typeof Bearer.read(memory).name === "string");
+    assertStrictEquals(Bearer.view(memory).name, Bearer.read(memory).name);
+    assertThrows(() => set(Bearer.view(memory), "name", "text"), TypeError, "must be a Pointer or null");
+    set(Bearer.view(memory), "name", null);
+    assertStrictEquals(Bearer.read(memory).name, null);
+  });
+});
+
+describe("a definition", () => {
+  const make = struct as (fields: unknown, options?: unknown) => unknown;
+
+  it("is refused with a message that says what is wrong", () => {
+    const refused: readonly (readonly [() => unknown, string])[] = [
+      [() => make({}), "Cannot define a struct: it has no fields"],
+      [() => make(null), "Cannot define a struct: expected its fields"],
+      [() => make({ x: "int" }), 'Cannot define the field "x": it has the type int'],
+      [() => make({ x: "buffer" }), `a buffer's address is a "pointer"`],
+      [() => make({ x: "handle*" }), 'Cannot define the field "x"'],
+      [() => make({ x: "void" }), 'Cannot define the field "x"'],
+      [() => make({ x: out("i32") }), 'Cannot define the field "x"'],
+      [() => make({ x: { struct: ["i32"] } }), 'Cannot define the field "x"'],
+      [() => make({ a: "i32", 1: "i32" }), `a field can't be called "1"`],
+      [() => make({ x: "i32" }, { pack: 1 }), '"pack" is not an option'],
+      [() => make({ x: "i32" }, { packed: 3 }), "packed must be a boolean, 1, 2, 4, 8 or 16, got 3"],
+      [() => make({ x: { parameters: ["int"], result: "i32" } }), "parameter 1 has the unknown type int"],
+      [() => array({ parameters: [], result: "cstring" as "i32" }, 2), "its result can't be a cstring"],
+      [() => array("i32", 0), "Cannot define an array: its length must be a whole number above 0"],
+      [() => array("i32", 1.5), "Cannot define an array"],
+      [() => array("buffer" as "i32", 1), "Cannot define an array"],
+      [() => cstringArray(0), "Cannot define a string"],
+      [() => out("buffer" as "i32"), "Cannot define an out-parameter"],
+      [() => callbackUnchecked({ parameters: [array("i32", 2)], result: "void" }, () => {}), "parameter 1 is an array"],
+      [() => callbackUnchecked({ parameters: [Point], result: "void" }, () => {}, { thread: "wait" }), "thread only"],
+      [
+        () => callbackUnchecked({ parameters: [], result: Point }, () => {}, { fallback: {} }),
+        "fallback of a structure",
+      ],
+      [
+        () => dlopen(testLibrary, { pass: { parameters: [array("i32", 2) as never], result: "void" } }),
+        "parameter 1 is an array",
+      ],
+    ];
+    for (const [define, message] of refused) assertThrows(define, Error, message);
+  });
+});
+
+it("nothing of these tests is left alive", () => {
+  library.close();
+  assertEquals(alive(), before);
+});
