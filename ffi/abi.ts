@@ -348,7 +348,9 @@ export function argumentLayout(
     ? { memory: true, address: resultAddress, copy: reserve(result.byteLength) }
     : { memory: false, place: registers, byteLength: result.byteLength };
   if (end > maxStackWords) {
-    throw new RangeError(`Cannot define ${what}: ${end} words of arguments on the stack, at most 48 work`);
+    throw new RangeError(
+      `Cannot define ${what}: its arguments and its result take ${end} words beside the registers, at most 48 do`,
+    );
   }
   const kind = resultPlace === undefined ? 0 : resultPlace.memory ? 2 : 1;
   return {

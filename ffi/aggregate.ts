@@ -232,7 +232,7 @@ export function readScalar(type: FieldScalar, view: string, place: string): stri
     case "cstring":
       return `stringAt(pointerIn(${view}, ${place}))`;
     case "handle":
-      return `handles.value(toNumber(pointerIn(${view}, ${place})))`;
+      return `handleIn(${view}, ${place})`;
     default: {
       const accessor = accessors[type];
       return accessor === undefined ? `pointerIn(${view}, ${place})` : `${view}.get${accessor}(${place}, true)`;
@@ -254,7 +254,7 @@ export const writeScope = { dangling, checkUse } as const;
  * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
  */
 export function refuseStored(type: NamedType, value: unknown, subject: string): never {
-  if (type === "pointer" || type === "function") checkStored(value);
+  if (type === "pointer" || type === "function") checkStored(value, subject);
   throw mismatch(type, value, subject);
 }
 
@@ -290,7 +290,10 @@ class Functions {
 function makeReader(layout: Layout): Reader {
   const functions = new Functions();
   const value = readLayout(layout, 0, functions);
-  return generate({ readText }, `${functions.sources.join("\n")} return (view, at) => (${value});`) as Reader;
+  return generate(
+    { readText, readUnion, layouts: functions.layouts },
+    `${functions.sources.join("\n")} return (view, at) => (${value});`,
+  ) as Reader;
 }
 
 function readLayout(layout: Layout, byteOffset: number, functions: Functions): string {
@@ -309,6 +312,8 @@ function readLayout(layout: Layout, byteOffset: number, functions: Functions): s
         return values;`;
       return `${functions.add("", body)}(view, ${place})`;
     }
+    case "union":
+      return `readUnion(layouts[${functions.layouts.push(layout) - 1}], view, ${place})`;
     default: {
       const fields = layout.fields.map((field) =>
         // Not "__proto__: value", which would set the prototype.
@@ -331,7 +336,7 @@ function makeWriter(layout: Layout): Writer {
   };
   const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
   return generate(
-    { ...writeScope, bad, copyTo, has, fillWithZeroes, layouts: functions.layouts, writeText },
+    { ...writeScope, bad, copyTo, memberOf, fillWithZeroes, layouts: functions.layouts, writeText },
     source,
   ) as Writer;
 }
@@ -364,12 +369,14 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
     }
     default: {
-      const key = (name: string): string => `value[${JSON.stringify(name)}]`;
       const inner = (name: string): string => path === "" ? name : `${path}.${name}`;
       const isUnion = layout.kind === "union";
       const writes = layout.fields.map((field) => {
-        const write = writeLayout(field.layout, field.byteOffset, key(field.name), inner(field.name), functions);
-        return isUnion ? `if (has(value, ${JSON.stringify(field.name)})) { given = true; ${write} }` : write;
+        const write = (source: string): string =>
+          writeLayout(field.layout, field.byteOffset, source, inner(field.name), functions);
+        if (!isUnion) return write(`value[${JSON.stringify(field.name)}]`);
+        return `{ const member = memberOf(value, ${JSON.stringify(field.name)});
+          if (member !== undefined) { given = true; ${write("member")} } }`;
       });
       const body = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
         if (value[copyTo]?.(layouts[${functions.layouts.push(layout) - 1}], view, at)) return;
@@ -380,17 +387,45 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
   }
 }
 
-/** Whether an object has a member that isn't every object's: its own, or its class's. */
-function has(value: object, name: string): boolean {
-  if (!(name in Object.prototype)) return name in value;
-  for (
-    let each: object | null = value;
-    each !== null && each !== Object.prototype;
-    each = Object.getPrototypeOf(each)
-  ) {
+/** A member of an object; `undefined` when it has none, or only what every object has. */
+function memberOf(value: Readonly<Record<string, unknown>>, name: string): unknown {
+  return !(name in Object.prototype) || hasOfItsOwn(value, name) ? value[name] : undefined;
+}
+
+/** Whether an object has a property, or its class. */
+function hasOfItsOwn(value: object, name: string): boolean {
+  let each: object | null = value;
+  while (each !== null && each !== Object.prototype) {
     if (Object.hasOwn(each, name)) return true;
+    each = Object.getPrototypeOf(each) as object | null;
   }
   return false;
+}
+
+/**
+ * A copy of a union, whose members read and write the copy: it is written back as the bytes that it has, since nobody knows
+ * which of its members was meant.
+ */
+function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): object {
+  const start = view.byteOffset + byteOffset;
+  const bytes = new Uint8Array(view.buffer.slice(start, start + layout.byteLength));
+  const copy = new DataView(bytes.buffer);
+  const value = {
+    [copyTo](wanted: Layout, target: DataView, at: number): boolean {
+      if (wanted !== layout) return false;
+      new Uint8Array(target.buffer, target.byteOffset + at, layout.byteLength).set(bytes);
+      return true;
+    },
+  };
+  Object.defineProperty(value, copyTo, { enumerable: false });
+  for (const { name, layout: member } of layout.fields) {
+    Object.defineProperty(value, name, {
+      enumerable: true,
+      get: () => readerOf(member)(copy, 0),
+      set: (given: unknown) => writerOf(member)(copy, 0, given, `Cannot write to a union: "${name}"`),
+    });
+  }
+  return value;
 }
 
 /** Of a union, a member may be written that is shorter than others. */

@@ -97,9 +97,13 @@ export class PointerRuleError extends Error {
   /** The rule, in words. */
   readonly rule: string;
 
-  /** Made by belay. */
-  constructor(rule: string) {
-    super(`Broken rule: ${rule}`);
+  /**
+   * Made by belay.
+   *
+   * @param what What was being done, where that can be said.
+   */
+  constructor(rule: string, what?: string) {
+    super(`${what ?? "Broken rule"}: ${rule}`);
     this.rule = rule;
   }
 }

@@ -108,6 +108,12 @@ function pointerIn(view: DataView, byteOffset: number): Pointer | null {
   );
 }
 
+/** The value of the handle that is in memory; `null` where there is none. @throws {InvalidHandleError} When it was deleted. */
+function handleIn(view: DataView, byteOffset: number): unknown {
+  const id = toNumber(pointerIn(view, byteOffset) as Address | null);
+  return id === 0 ? null : handleTable().value(id);
+}
+
 /** Puts an address into memory. */
 function setPointerIn(view: DataView, byteOffset: number, address: Address): void {
   if (typeof address === "bigint") return view.setBigUint64(byteOffset, address, true);
@@ -165,6 +171,7 @@ export const helpers = {
   handles: handleTable(),
   stringAt,
   pointerIn,
+  handleIn,
   setPointerIn,
   isAddress,
   functionAddress,

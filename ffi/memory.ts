@@ -62,7 +62,7 @@ class Block {
     const windows = this.#windows ??= [];
     const known = windows[index];
     if (known !== undefined) {
-      if (known.buffer.detached) this.#refuseTransfer();
+      this.checkTransfer();
       return known;
     }
     const start = index * windowByteLength;
@@ -99,13 +99,11 @@ class Block {
   free(): void {
     if (this.freed) return;
     const { held } = this;
-    const buffers = [...this.#buffers ?? []];
-    for (const view of this.#windows ?? []) if (view !== undefined) buffers.push(view.buffer);
-    if (buffers.some(({ detached }) => detached)) this.#refuseTransfer();
+    this.checkTransfer();
     checkFreed(held !== undefined && isUsed(held));
     this.freed = true;
     this.cleanup?.stop();
-    for (const buffer of buffers) detach(buffer);
+    for (const buffer of this.#mapped()) detach(buffer);
     this.#windows = undefined;
     this.#buffers = undefined;
     this.held = undefined;
@@ -114,10 +112,23 @@ class Block {
     held.give();
   }
 
-  /** The new owner of the memory is out of reach: freeing it would leave that pointing nowhere, so it is a leak. */
-  #refuseTransfer(): never {
-    this.cleanup?.stop();
-    throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
+  /**
+   * Refuses memory that was transferred: its new owner is out of reach, and freeing it would leave that pointing nowhere, so it
+   * is a leak.
+   *
+   * @throws {PointerRuleError}
+   */
+  checkTransfer(): void {
+    for (const { detached } of this.#mapped()) {
+      if (!detached) continue;
+      this.cleanup?.stop();
+      throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
+    }
+  }
+
+  *#mapped(): Iterable<ArrayBuffer> {
+    for (const view of this.#windows ?? []) if (view !== undefined) yield view.buffer;
+    yield* this.#buffers ?? [];
   }
 }
 
@@ -186,10 +197,9 @@ export interface AllocOptions {
  * ```
  */
 export class NativeMemory {
-  /** Where it begins. It points nowhere once the memory has been freed. */
-  readonly pointer: Pointer;
   /** Its length in bytes. */
   readonly byteLength: number;
+  readonly #pointer: Pointer<never>;
   #block: Block | undefined;
   /** Where in the block it begins. */
   readonly #start: number;
@@ -199,7 +209,7 @@ export class NativeMemory {
   #accesses = 0;
 
   private constructor(pointer: Pointer, byteLength: number, block: Block | undefined, start: number, isPart: boolean) {
-    this.pointer = pointer;
+    this.#pointer = pointer as Pointer<never>;
     this.byteLength = byteLength;
     this.#block = block;
     this.#start = start;
@@ -212,8 +222,11 @@ export class NativeMemory {
    * @throws {RangeError} When the length is no whole number from 0 to 2^53 - 1, `align` no power of two up to 2^20, or there
    * is no memory.
    */
-  static alloc(byteLength: number, { align = 16, zero = true }: AllocOptions = {}): NativeMemory {
+  static alloc(byteLength: number, options: AllocOptions = {}): NativeMemory {
+    const { align = 16, zero = true, ...rest } = options;
     checkLength("allocate", byteLength);
+    const [unknown] = Object.keys(rest);
+    if (unknown !== undefined) throw new TypeError(`Cannot allocate memory: "${unknown}" is not an option`);
     if (!Number.isInteger(align) || align < 1 || align > largestAlign || (align & (align - 1)) !== 0) {
       throw new RangeError(`Cannot allocate memory: align must be a power of two up to 2^20, got ${align}`);
     }
@@ -283,6 +296,12 @@ export class NativeMemory {
     return new NativeMemory(pointer, byteLength, block, 0, false);
   }
 
+  /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
+  get pointer(): Pointer<never> {
+    if (this.#block?.freed === true) throw new MemoryFreedError();
+    return this.#pointer;
+  }
+
   /** Whether it has been freed. */
   get freed(): boolean {
     return this.#block?.freed ?? false;
@@ -310,7 +329,7 @@ export class NativeMemory {
   subarray(begin: number, end: number = this.byteLength): NativeMemory {
     const byteLength = end - begin;
     this.#check(begin, byteLength);
-    return new NativeMemory(plus(this.pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
+    return new NativeMemory(plus(this.#pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
   }
 
   /**
@@ -326,23 +345,25 @@ export class NativeMemory {
     return this.#shared().bytes(this.#start + byteOffset, byteLength);
   }
 
-  /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {RangeError} Outside the bounds. */
+  /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {TypeError | RangeError} When it is no `Uint8Array`; outside the bounds. */
   copyTo(target: Uint8Array, byteOffset = 0): void {
+    checkBytes("copy to", target);
     this.#check(byteOffset, target.byteLength);
-    if (target.byteLength > 0) copyOut(target, addressOf(this.pointer), byteOffset);
+    if (target.byteLength > 0) copyOut(target, addressOf(this.#pointer), byteOffset);
   }
 
-  /** Copies all of `source` to a byte offset. @throws {RangeError} Outside the bounds. */
+  /** Copies all of `source` to a byte offset. @throws {TypeError | RangeError} When it is no `Uint8Array`; outside the bounds. */
   copyFrom(source: Uint8Array, byteOffset = 0): void {
+    checkBytes("copy from", source);
     this.#check(byteOffset, source.byteLength);
-    if (source.byteLength > 0) copyIn(addressOf(this.pointer), byteOffset, source);
+    if (source.byteLength > 0) copyIn(addressOf(this.#pointer), byteOffset, source);
   }
 
   /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
   fill(value: number, byteOffset = 0, byteLength: number = this.byteLength - byteOffset): void {
     if (!fits.u8(value)) throw mismatch("u8", value, "Cannot fill memory: the value");
     this.#check(byteOffset, byteLength);
-    fill(addressOf(this.pointer), byteOffset, value, byteLength);
+    fill(addressOf(this.#pointer), byteOffset, value, byteLength);
   }
 
   /**
@@ -595,7 +616,7 @@ export class NativeMemory {
     return this.#get("f32", byteOffset) as number;
   }
 
-  /** Writes a float to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /** Writes a float to a byte offset, rounded as C does. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
   setF32(byteOffset: number, value: number): void {
     const view = this.#view;
     if (view !== undefined && (byteOffset | 0) === byteOffset && fits.f32(value)) {
@@ -617,7 +638,7 @@ export class NativeMemory {
     return this.#get("f64", byteOffset) as number;
   }
 
-  /** Writes a double to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /** Writes a double to a byte offset. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
   setF64(byteOffset: number, value: number): void {
     const view = this.#view;
     if (view !== undefined && (byteOffset | 0) === byteOffset && fits.f64(value)) {
@@ -644,7 +665,7 @@ export class NativeMemory {
     if (this.#accesses >= accessesBeforeMapping) return pointerFrom(this.getU64(byteOffset));
     this.#check(byteOffset, 8);
     this.#accesses += 1;
-    return nullable(loads().address(addressOf(this.pointer), byteOffset) as Address | null);
+    return nullable(loads().address(addressOf(this.#pointer), byteOffset) as Address | null);
   }
 
   /**
@@ -661,12 +682,15 @@ export class NativeMemory {
   }
 
   #shared(): Block {
-    return this.#block ??= new Block(this.pointer, this.byteLength);
+    return this.#block ??= new Block(this.#pointer, this.byteLength);
   }
 
   /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
   #check(byteOffset: number, byteLength: number): void {
-    if (this.#block !== undefined && this.#block.freed) throw new MemoryFreedError();
+    if (this.#block !== undefined) {
+      if (this.#block.freed) throw new MemoryFreedError();
+      this.#block.checkTransfer();
+    }
     const inside = byteOffset >= 0 && byteOffset <= this.byteLength - byteLength && byteLength >= 0;
     if (!inside || !Number.isInteger(byteOffset) || !Number.isInteger(byteLength)) this.#refuse(byteOffset, byteLength);
   }
@@ -680,7 +704,7 @@ export class NativeMemory {
   #get(type: StoreType, byteOffset: number): unknown {
     const { byteLength, get } = accessors[type];
     this.#check(byteOffset, byteLength);
-    if (!this.#isWorthMapping()) return loads()[type](addressOf(this.pointer), byteOffset);
+    if (!this.#isWorthMapping()) return loads()[type](addressOf(this.#pointer), byteOffset);
     const place = this.#start + byteOffset;
     return get(this.#window(place), place % windowByteLength);
   }
@@ -689,7 +713,7 @@ export class NativeMemory {
     const { byteLength, checked, set } = accessors[type];
     this.#check(byteOffset, byteLength);
     const fitting = checked(value) ?? refuse(type, value);
-    if (!this.#isWorthMapping()) return void stores()[type](addressOf(this.pointer), byteOffset, fitting);
+    if (!this.#isWorthMapping()) return void stores()[type](addressOf(this.#pointer), byteOffset, fitting);
     const place = this.#start + byteOffset;
     set(this.#window(place), place % windowByteLength, fitting as never);
   }
@@ -794,6 +818,10 @@ const accessors: { readonly [T in StoreType]: Accessor<T extends "i64" | "u64" ?
 function checkPointer(verb: string, pointer: Pointer): void {
   if (typeof pointer === "bigint" || typeof pointer === "number") return checkUse(pointer);
   throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null`);
+}
+
+function checkBytes(verb: string, bytes: unknown): void {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${String(bytes)}`);
 }
 
 function checkLength(verb: string, byteLength: number): void {

@@ -7,6 +7,7 @@
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { PointerRuleError } from "./errors.ts";
 import { asView, nullable } from "./helpers.ts";
+import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { countPin, uncountPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
@@ -34,11 +35,11 @@ export class Pin {
   readonly #cleanup: Cleanup;
 
   /** Made by {@linkcode pin}. */
-  constructor(view: ArrayBufferView) {
-    this.byteLength = view.byteLength;
+  constructor(view: ArrayBufferView, byteLength: number) {
+    this.byteLength = byteLength;
     this.#pointer = nullable(backend().viewAddress(view)) as Pointer;
     const { buffer } = view;
-    this.#held = { view, buffer, token: track("pin", `${view.byteLength} bytes`) };
+    this.#held = { view, buffer, token: track("pin", `${byteLength} bytes`) };
     this.#cleanup = addCheckedCleanup(this, dropped, this.#held);
     pinCounts.live += 1;
     countPin(buffer);
@@ -64,14 +65,16 @@ export class Pin {
     return this.#held === undefined;
   }
 
-  /** Lets the buffer go: C may not use the pointer any more. Doing it again does nothing. */
+  /**
+   * Lets the buffer go: C may not use the pointer any more. Where a nonblocking call has it, the buffer is let go when that
+   * has settled. Doing it again does nothing.
+   */
   unpin(): void {
     if (this.#held === undefined) return;
     this.#cleanup.stop();
     untrack(this.#held.token);
-    uncountPin(this.#held.buffer);
+    letGo(this.#held);
     this.#held = undefined;
-    pinCounts.live -= 1;
   }
 
   /** As {@linkcode Pin.unpin}. */
@@ -81,10 +84,18 @@ export class Pin {
 }
 
 /** A pin that nobody holds, and that was not unpinned. */
-function dropped({ buffer, token }: Held): void {
+function dropped(held: Held): void {
+  letGo(held);
+  reportLeak(untrack(held.token), "unpinned");
+}
+
+/** Lets a buffer go once no nonblocking call has a pointer into it. */
+function letGo(held: Held): void {
+  const { view, buffer } = held;
+  const isUsed = view.byteLength > 0 && isUsedByCall(backend().viewAddress(view), view.byteLength);
+  if (isUsed) return afterCall(() => letGo(held));
   uncountPin(buffer);
   pinCounts.live -= 1;
-  reportLeak(untrack(token), "unpinned");
 }
 
 /**
@@ -114,5 +125,5 @@ export function pin(buffer: BufferSource): Pin {
   if (view === undefined) {
     throw new TypeError("Cannot pin: expected an ArrayBuffer of fixed length that is not detached, or a view of one");
   }
-  return new Pin(view);
+  return new Pin(view, buffer.byteLength);
 }

@@ -156,10 +156,10 @@ export function checkUse(pointer: unknown): void {
  *
  * @throws {PointerRuleError}
  */
-export function checkStored(value: unknown): void {
+export function checkStored(value: unknown, what?: string): void {
   const rule = brokenByStoring(value);
   if (rule === undefined) checkUse(value);
-  else if (pointerSettings.checks) throw new PointerRuleError(rule);
+  else if (pointerSettings.checks) throw new PointerRuleError(rule, what);
 }
 
 function brokenByStoring(value: unknown): string | undefined {

@@ -28,11 +28,11 @@ import { NativeMemory } from "./memory.ts";
 import type {
   BigIntegerType,
   CallbackDefinition,
-  FromNative,
   NamedType,
   NativeFunction,
   NumberType,
   Pointer,
+  StoredValue,
   ToNative,
 } from "./types.ts";
 import { validateCallback } from "./upcall.ts";
@@ -53,7 +53,7 @@ export type FieldType =
 export type Fields = Readonly<Record<string, FieldType>>;
 
 /** What is read from a field. */
-export type FieldValue<T> = T extends DataType<infer V, infer _> ? V : FromNative<T>;
+export type FieldValue<T> = StoredValue<T>;
 
 /** What can be written to a field: `"cstring"` takes a pointer, since the characters are somebody's to keep. */
 export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
@@ -112,8 +112,18 @@ abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
     return NativeMemory.alloc(this.byteLength * length, { align: this.align });
   }
 
+  /**
+   * Says that a pointer of C's points to one, or to `length` of them, as {@linkcode NativeMemory.borrow} does.
+   *
+   * @throws {TypeError} When `pointer` is null.
+   */
+  borrow(pointer: Pointer, length = 1): NativeMemory {
+    return NativeMemory.borrow(pointer, this.byteLength * length);
+  }
+
   /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
   read(memory: NativeMemory, byteOffset = 0): V {
+    checkMemory(memory);
     const bytes = new Uint8Array(this.byteLength);
     memory.copyTo(bytes, byteOffset);
     return readerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0) as V;
@@ -125,6 +135,7 @@ abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
    * @throws {TypeError | RangeError} When a value is not of its field's type, or the memory is too small.
    */
   write(memory: NativeMemory, value: I, byteOffset = 0): void {
+    checkMemory(memory);
     const bytes = new Uint8Array(this.byteLength);
     writerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0, value, "Cannot write to memory");
     memory.copyFrom(bytes, byteOffset);
@@ -344,8 +355,16 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
   return recordLayout(kind, entries, packed === true ? 1 : packed === false ? Infinity : packed);
 }
 
+function checkMemory(memory: NativeMemory): void {
+  if (memory instanceof NativeMemory) return;
+  throw new TypeError(
+    "Cannot use as memory what is no NativeMemory: borrow() says that a pointer of C's points to some",
+  );
+}
+
 /** Memory that views read and write. */
 function window(memory: NativeMemory, byteOffset: number, byteLength: number): DataView {
+  checkMemory(memory);
   const bytes = memory.bytes(byteOffset, byteLength);
   return new DataView(bytes.buffer, bytes.byteOffset, byteLength);
 }
@@ -437,6 +456,7 @@ function makeViewClass(layout: RecordLayout): ViewClass {
   const source = `return class View {
       #view; #at;
       constructor(view, at) { this.#view = view; this.#at = at; }
+      toJSON() { return this${inspect}(); }
       ${members.join("\n")}
       [copyTo](wanted, target, byteOffset) {
         const view = this.#view;
@@ -464,7 +484,7 @@ function makeArrayClass(element: Layout): ArrayClass {
       const view = this.#view, at = place * ${byteLength};`;
   const source = `return class ArrayView {
       #view;
-      constructor(view, length) { this.#view = view; this.length = length; }
+      constructor(view, length) { this.#view = view; this.length = length; Object.freeze(this); }
       at(index) { ${locate} ${isRecord ? "return new View(view, at);" : explained(get)} }
       set(index, value) { ${locate} ${explained(set)} }
       *[Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.at(i); }

@@ -175,6 +175,9 @@ export type FromNative<T> = T extends DataType<infer V, infer _> ? V
   : T extends "void" ? void
   : never;
 
+/** What is read of a type in C's memory: there a handle may be null. */
+export type StoredValue<T> = T extends TypedHandleType<infer V, "handle"> ? V | null : FromNative<T>;
+
 /** What a C function takes for a parameter of a type. */
 export type ToNative<T> = T extends DataType<infer _, infer I> ? I
   : T extends { readonly [brand]: infer B } ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
@@ -209,7 +212,7 @@ export type FunctionArguments<P extends readonly unknown[]> = [Extract<P[number]
 /** What a C function gives by its out-parameters. */
 type OutValues<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never] ? []
   : P extends readonly [infer H, ...infer T]
-    ? H extends OutType<infer O> ? [FromNative<O>, ...OutValues<T>] : OutValues<T>
+    ? H extends OutType<infer O> ? [StoredValue<O>, ...OutValues<T>] : OutValues<T>
   : [];
 
 /** What follows a C function's result, where it gives more than that. */

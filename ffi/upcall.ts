@@ -597,9 +597,11 @@ function reportForeignCalls(upcall: Upcall): void {
   // One that other threads may call is called by them when it is gone, too.
   if (upcall.fn === null && upcall.contract !== undefined) return reportStale(upcall);
   const from = "another thread, from a coroutine's or a signal's stack, or with no stack left for it,";
-  const remedy = upcall.contract === undefined
-    ? '; for calls from other threads it takes thread: "wait" or "post"'
-    : "";
+  const remedy = upcall.contract !== undefined
+    ? ""
+    : upcall.signature.hasStructures
+    ? "; one that takes or returns structures can't be called from other threads"
+    : '; for calls from other threads it takes thread: "wait" or "post"';
   aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback${remedy}`));
 }
 

@@ -142,7 +142,7 @@ describe("argumentLayout", () => {
       assertThrows(
         () => places(platform, repeat("i64", count + 49)),
         RangeError,
-        "Cannot define a callback: 49 words of arguments on the stack, at most 48 work",
+        "Cannot define a callback: its arguments and its result take 49 words beside the registers, at most 48 do",
       );
     }
   });

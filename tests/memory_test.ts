@@ -8,6 +8,7 @@ import {
   NativeMemory,
   type Pointer,
   pointerFrom,
+  PointerRuleError,
   pointerValue,
   type Report,
   stats,
@@ -17,6 +18,8 @@ import { testLibrary } from "../scripts/build.ts";
 import { alive, collectUntil } from "./gc.ts";
 
 const before = alive();
+/** Memory that is never freed. */
+let leaked = 0;
 const library = dlopen(testLibrary, {
   greeting: { parameters: [], result: "pointer" },
   static_pointer: { type: "pointer" },
@@ -247,6 +250,38 @@ describe("NativeMemory of its own", () => {
       assertThrows(() => each.text(), MemoryFreedError);
       assertThrows(() => each.cstring(), MemoryFreedError);
     }
+  });
+
+  it("has no pointer for C once it is freed, nor has a part of it", () => {
+    const memory = NativeMemory.alloc(16);
+    const part = memory.subarray(8);
+    assertStrictEquals(pointerValue(part.pointer), pointerValue(memory.pointer) + 8n);
+    memory.free();
+    for (const freed of [memory, part]) assertThrows(() => freed.pointer, MemoryFreedError);
+  });
+
+  it("is not used any more when what bytes() gave was transferred, and never freed", () => {
+    const memory = NativeMemory.alloc(16);
+    const moved = memory.bytes().buffer.transfer();
+    const ways: (() => unknown)[] = [
+      () => memory.getU8(0),
+      () => memory.setU8(0, 1),
+      () => memory.fill(0),
+      () => memory.copyTo(new Uint8Array(1)),
+      () => memory.copyFrom(new Uint8Array(1)),
+      () => memory.bytes(),
+      () => memory.free(),
+    ];
+    for (const way of ways) assertThrows(way, PointerRuleError, "is not transferred");
+    assertStrictEquals(moved.byteLength, 16);
+    leaked += 1;
+  });
+
+  it("is copied to and from bytes, and made with the options that there are", () => {
+    using memory = NativeMemory.alloc(8);
+    assertThrows(() => memory.copyFrom(new ArrayBuffer(8) as never), TypeError, "no Uint8Array");
+    assertThrows(() => memory.copyTo([1] as never), TypeError, "no Uint8Array");
+    assertThrows(() => NativeMemory.alloc(8, { aling: 64 } as never), TypeError, '"aling" is not an option');
   });
 
   it("that is borrowed is left to C when it is freed here", () => {
@@ -616,6 +651,6 @@ describe("pointerFrom and pointerValue", () => {
   });
 
   it("leaves nothing alive", () => {
-    assertEquals(alive(), before);
+    assertEquals(alive(), { ...before, memories: before.memories + leaked });
   });
 });

@@ -13,8 +13,12 @@ if (!isBun) leftOut("a small array that moves, which is Bun's");
 // Bun's arm64 build ends there when it makes one, without belay, too.
 const canResize = !(isBun && emulator !== undefined);
 if (!canResize) leftOut("resizable buffers, which end Bun under QEMU");
-const library = dlopen(testLibrary, { sum_bytes: { parameters: ["pointer", "usize"], result: "u64" } });
-const { sum_bytes } = library.symbols;
+const library = dlopen(testLibrary, {
+  sum_bytes: { parameters: ["pointer", "usize"], result: "u64" },
+  sum_at_gate: { parameters: ["pointer", "usize"], result: "u64", nonblocking: true },
+  set_gate: { parameters: ["bool"], result: "void" },
+});
+const { sum_bytes, sum_at_gate, set_gate } = library.symbols;
 
 describe("pin", () => {
   for (const length of [1, 8, 100, 100_000]) {
@@ -100,6 +104,32 @@ describe("pin", () => {
     } finally {
       configure({ trackLeaks: false, onReport: undefined });
     }
+  });
+
+  it("that ends while a nonblocking call has its pointer lets the buffer go after the call", async () => {
+    const length = 4 << 20;
+    const start = (end: "unpin" | "drop"): Promise<bigint> => {
+      const pinned = pin(new Uint8Array(length).fill(1));
+      const sum = sum_at_gate(pinned.pointer, length);
+      if (end === "unpin") pinned.unpin();
+      return sum;
+    };
+    for (const end of ["unpin", "drop"] as const) {
+      const { pins } = stats();
+      set_gate(false);
+      const sum = start(end);
+      await collectFully();
+      assertStrictEquals(stats().pins, pins + 1);
+      set_gate(true);
+      assertStrictEquals(await sum, BigInt(length));
+      assert(await collectUntil(() => stats().pins === pins), end);
+    }
+  });
+
+  it("has as many bytes as its buffer, none too", () => {
+    using pinned = pin(new Uint8Array(0));
+    assertStrictEquals(pinned.byteLength, 0);
+    assertStrictEquals(sum_bytes(pinned.pointer, 0), 0n);
   });
 
   it("is released with its arena", () => {

@@ -11,6 +11,7 @@ import {
   MemoryFreedError,
   NativeMemory,
   out,
+  PointerRuleError,
   struct,
   union,
 } from "@belay/ffi";
@@ -80,8 +81,11 @@ describe("a view", () => {
       }
       assertEquals([view.before, view.after], [0, 0]);
       for (const value of ["1", undefined, {}, Symbol("value")]) {
-        assertThrows(() => set(view, "value", value), TypeError, 'Cannot write to memory: "value" must be');
-        assertThrows(() => view.more.set(1, value as never), TypeError, '"1" must be');
+        const [kind, must] = type === "pointer" && value === "1"
+          ? [PointerRuleError, ": C's memory points to C's strings"]
+          : [TypeError, " must be"];
+        assertThrows(() => set(view, "value", value), kind, `Cannot write to memory: "value"${must}`);
+        assertThrows(() => view.more.set(1, value as never), kind, `"1"${must}`);
       }
     });
   }
@@ -288,6 +292,15 @@ describe("cstringArray", () => {
   });
 });
 
+describe("a structure with a handle", () => {
+  it("has null where there is none", () => {
+    const Owned = struct({ owner: handle<Date>() });
+    using memory = Owned.alloc();
+    assertEquals(Owned.read(memory), { owner: null });
+    assertStrictEquals(Owned.view(memory).owner, null);
+  });
+});
+
 describe("a union", () => {
   it("writes the members that are given, and leaves no rests of other calls", () => {
     using memory = Narrow.alloc({ large: 2n ** 64n - 1n });
@@ -310,6 +323,21 @@ describe("a union", () => {
         "Cannot write to memory: the value must be an object",
       );
     }
+  });
+
+  it("that was read is written back as it was, whatever its members make of it", () => {
+    const Either = union({ bits: "u32", number: "f32", flag: "bool", text: cstringArray(4) });
+    const Tagged = struct({ kind: "u8", either: Either });
+    using memory = Tagged.alloc({ kind: 1, either: { bits: 0xffc00001 } });
+    const value = Tagged.read(memory);
+    using copy = Tagged.alloc({ ...value, kind: 2 });
+    assertEquals([Tagged.read(copy).kind, Tagged.read(copy).either.bits], [2, 0xffc00001]);
+    value.either.bits = 36;
+    assertEquals([value.either.flag, Tagged.read(memory).either.bits], [true, 0xffc00001]);
+    Tagged.write(memory, value);
+    assertStrictEquals(Tagged.read(memory).either.bits, 36);
+    assertEquals(Object.keys(value.either), ["bits", "number", "flag", "text"]);
+    assertThrows(() => set(value.either, "bits", "1"), TypeError, 'Cannot write to a union: "bits"');
   });
 
   it("refuses what reading would follow, however deep", () => {
@@ -436,8 +464,9 @@ describe("a structure's function", () => {
     assertStrictEquals(view.call, made.pointer);
     const disposed = callback(i32ToI32, (value) => value);
     disposed.dispose();
-    for (const value of [() => 1, disposed, 1.5, "text"]) {
-      assertThrows(() => set(view, "call", value), TypeError, '"call"');
+    assertThrows(() => set(view, "call", 1.5), TypeError, '"call"');
+    for (const value of [() => 1, disposed, "text"]) {
+      assertThrows(() => set(view, "call", value), PointerRuleError, '"call"');
     }
     using failing = callback(i32ToI32, () => raise(new RangeError("mine")));
     assertThrows(() => symbols.useBearer({ ...bearer, call: failing }), RangeError, "mine");
@@ -451,7 +480,7 @@ describe("a structure's string", () => {
     using memory = Bearer.alloc({ handle: held, name: greeting, call: null, value: 1 });
     assert(typeof Bearer.read(memory).name === "string");
     assertStrictEquals(Bearer.view(memory).name, Bearer.read(memory).name);
-    assertThrows(() => set(Bearer.view(memory), "name", "text"), TypeError, "must be a Pointer or null");
+    assertThrows(() => set(Bearer.view(memory), "name", "text"), PointerRuleError, "C's strings");
     set(Bearer.view(memory), "name", null);
     assertStrictEquals(Bearer.read(memory).name, null);
   });

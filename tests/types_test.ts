@@ -508,7 +508,7 @@ describe("struct(), union(), array() and cstringArray()", () => {
     holds<Equals<NodeValue["size"], bigint>>();
     holds<Equals<NodeValue["live"], boolean>>();
     holds<Equals<NodeValue["text"], string | null>>();
-    holds<Equals<NodeValue["owner"], Date>>();
+    holds<Equals<NodeValue["owner"], Date | null>>();
     holds<Equals<NodeValue["next"], Pointer<"node"> | null>>();
     holds<Equals<NodeValue["call"], Pointer | null>>();
     holds<Equals<ReturnType<typeof Bits["read"]>, { number: number; bits: number }>>();
@@ -630,7 +630,7 @@ describe("out(), captureErrno and variadic", () => {
     holds<Equals<ReturnType<typeof symbols.both>, Promise<[...Given, number]>>>();
     holds<Equals<typeof symbols.nothing, () => [void, bigint]>>();
     holds<Equals<ReturnType<typeof symbols.tagged>, [boolean, Pointer<"thing"> | null]>>();
-    holds<Equals<ReturnType<typeof symbols.held>, [boolean, Date]>>();
+    holds<Equals<ReturnType<typeof symbols.held>, [boolean, Date | null]>>();
     holds<Equals<ReturnType<typeof symbols.fail_with>, [number, number]>>();
     holds<Equals<ReturnType<typeof symbols.uncaptured>, number>>();
     holds<Equals<typeof symbols.sum_of, (...args: [string | null, number, number]) => number>>();
