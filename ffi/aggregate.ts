@@ -258,11 +258,15 @@ export function refuseStored(type: NamedType, value: unknown, subject: string): 
   throw mismatch(type, value, subject);
 }
 
+/** What a callback has to be for a field with a definition; `upcall.ts` knows. */
+export const functionShapes = { of: (_definition: CallbackDefinition): string => "" };
+
 /** Statements that check `value` and write it to `view`, or call `bad`, an expression that throws. */
 export function writeScalar(type: FieldScalar, view: string, place: string, value: string, bad: string): string {
   const { addressKind } = backend();
   if (typeof type !== "string" || type === "function") {
-    return `{ const address = functionAddress(${value}); if (address === undefined) ${bad};
+    const shape = typeof type === "string" ? "undefined" : JSON.stringify(functionShapes.of(type));
+    return `{ const address = functionAddress(${value}, ${shape}); if (address === undefined) ${bad};
       setPointerIn(${view}, ${place}, address); }`;
   }
   const written = writtenType(type);

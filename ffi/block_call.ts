@@ -16,12 +16,12 @@ import {
   variadicTwin,
 } from "./abi.ts";
 import { Aggregate, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
-import type { Address, NativeFunctionObject } from "./backend.ts";
-import { addCleanup } from "./cleanup.ts";
+import type { Address } from "./backend.ts";
+import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { attentionWord, core } from "./core.ts";
-import { argumentChecks, callEnds, type Downcall, type LibraryOwner, list, noted } from "./downcall.ts";
+import { argumentChecks, callEnds, type Downcall, type LibraryOwner, list } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { argumentClass, isOut, readResult, writeArgument } from "./marshal.ts";
 import {
@@ -48,6 +48,7 @@ import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
+function ignore(): void {}
 /** One executor for all promises: making one for each takes longer than the rest. */
 function executor(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
   resolveNext = resolve;
@@ -67,8 +68,8 @@ const place = `const { ${views.join(", ")} } = blocks.words;
   const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
 
 /** Gives a function's own block back when its library is gone. */
-function giveBackWith(owner: LibraryOwner, index: number): void {
-  addCleanup(owner, freeBlock, index);
+function giveBackWith(owner: LibraryOwner, index: number): Cleanup {
+  return addCleanup(owner, freeBlock, index);
 }
 
 /** A statement that puts a number into a 64-bit field of a block. */
@@ -174,62 +175,72 @@ export function makeBlockCall(
       ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
       ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
   const outs = passed.filter((_, index) => isOut(parameters[index]));
-  const given = (views: string | undefined): string =>
-    value(noted(result, resultValue, kept.length > 0 ? views : undefined), error);
+  const pointers = passed.filter((_, index) => parameters[index] === "pointer");
   const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
+  const fill = `
+        ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
+        ${writes.join("\n")}
+        if (owner.closed) closed();`;
+  const begin = `
+      if (owner.closed) closed();
+      ${lent.map((name) => `let ${name} = null;`).join(" ")}
+      let index = -1;`;
+  // From where it is started, the block is the call's.
   const later = `
+    const read = (${["index", "kept", ...outs].join(", ")}) => {
+      ${place} ${after} return ${value(resultValue, { error, views: "kept" })};
+    };
+    return { close() {}, call: function (${names.join(", ")}) {
+      ${begin}
       try {
         index = takeBlock(key);
-        ${place}
-        ${structures.join("\n")}
-        ${checks.join("\n")}
-        ${writes.join("\n")}
+        ${fill}
         ${prepare}
-        if (owner.closed) closed();
-        return start(index, ${list(kept)}, ${list(lent)}, ${
-    list(passed.filter((_, index) => parameters[index] === "pointer"))
-  }, ${outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`});
-      } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }`;
+        const started = index;
+        index = -1;
+        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${
+    outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`
+  });
+      } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }
+    } };`;
   const keeps = kept.length > 0;
-  const atOnce = `
-      ${keeps ? "const keptOutside = calls.kept;" : ""}
-      ${owner.counted ? "owner.running += 1;" : ""}
-      try {
-        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
-        ${place}
-        ${structures.join("\n")}
-        ${checks.join("\n")}
-        ${writes.join("\n")}
-        if (owner.closed) closed();
-        ${keeps ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        make(isolate, index);
-        if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
-        ${after}
-        return ${given(list(kept))};
-      } finally {
-        if (index === own) busy = false; else if (index >= 0) freeBlock(index);
-        ${keeps ? "calls.kept = keptOutside;" : ""}
-        ${unlend}
-        ${owner.counted ? "callEnds(owner);" : ""}
-      }`;
   // A block of the function's own is prepared once. A call inside a call takes another one.
-  const source = `
-    let own = -2, busy = false;
+  const atOnce = `
+    let own = -2, busy = false, gone = null;
     const prepared = () => {
       const index = takeBlock(key);
       ${place}
       ${prepare}
-      if (own < 0) { own = index; busy = true; giveBackWith(owner, index); }
+      if (own < 0) { own = index; busy = true; gone = giveBackWith(owner, index); }
       return index;
     };
-    const read = (${["index", "kept", ...outs].join(", ")}) => { ${place} ${after} return ${given("kept")}; };
-    const call = function (${names.join(", ")}) {
-      if (owner.closed) closed();
-      ${lent.map((name) => `let ${name} = null;`).join(" ")}
-      let index = -1;
-      ${nonblocking ? later : atOnce}
+    const close = () => {
+      if (own < 0 || busy) return;
+      gone.stop();
+      freeBlock(own);
+      own = -2;
     };
-    return call;`;
+    return { close, call: function (${names.join(", ")}) {
+      ${begin}
+      ${keeps ? "const keptOutside = calls.kept;" : ""}
+      ${owner.counted ? "owner.running += 1;" : ""}
+      try {
+        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
+        ${fill}
+        ${keeps ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
+        make(isolate, index);
+        if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
+        ${after}
+        return ${value(resultValue, { error })};
+      } finally {
+        if (index === own) { busy = false; if (owner.closed) close(); } else if (index >= 0) freeBlock(index);
+        ${keeps ? "calls.kept = keptOutside;" : ""}
+        ${unlend}
+        ${owner.counted ? "callEnds(owner);" : ""}
+      }
+    } };`;
   const ended = owner.counted ? () => callEnds(owner) : undefined;
   const start = (
     index: number,
@@ -238,9 +249,11 @@ export function makeBlockCall(
     pointers: Outgoing["pointers"],
     read: Outgoing["read"],
   ): Promise<unknown> => {
+    // Where no stack is left for the executor, the promise is rejected by then.
+    resolveNext = rejectNext = ignore;
     const promise = new Promise(executor);
-    startCall(index, { read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended });
     if (owner.counted) owner.running += 1;
+    startCall(index, { read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended });
     return promise;
   };
   const lendFunction = (index: number, fn: UpcallFunction): Upcall => {
@@ -254,7 +267,7 @@ export function makeBlockCall(
     return upcall;
   };
   const { isolate, words } = core();
-  const call = generate(
+  const made = generate(
     {
       ...scope,
       ...(nonblocking
@@ -267,9 +280,9 @@ export function makeBlockCall(
       ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
-    source,
+    nonblocking ? later : atOnce,
     nonblocking ? undefined : nativeCallMark,
-  ) as NativeFunctionObject;
-  Object.defineProperty(call, "name", { value: key });
-  return { call, close: () => {} };
+  ) as Downcall;
+  Object.defineProperty(made.call, "name", { value: key });
+  return made;
 }

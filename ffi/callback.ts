@@ -19,7 +19,7 @@ import type {
   NativeFunction,
   Pointer,
 } from "./types.ts";
-import { bind, functionName, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
+import { bind, functionName, type Signature, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */
 export interface CallbackOptions<D extends CallbackDefinition> {
@@ -318,8 +318,8 @@ function isInteger(value: unknown, least: number, most: number): value is number
 }
 
 /** Lends a function to one native call. */
-export function lend(definition: CallbackDefinition, fn: UpcallFunction, name: string): Upcall {
-  const upcall = bind(signatureOf(definition), name, fn, zero);
+export function lend(signature: Signature, fn: UpcallFunction, name: string): Upcall {
+  const upcall = bind(signature, name, fn, zero);
   upcall.lent = true;
   return upcall;
 }

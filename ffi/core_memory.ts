@@ -63,8 +63,8 @@ export function stores(): Readonly<Record<StoreType, NativeFunctionObject>> {
 }
 
 /** Copies bytes out of C's memory. */
-export function copyOut(target: Uint8Array, base: Address, byteOffset: number): void {
-  copies().out(backend().hold(target), 0, base, byteOffset, target.byteLength);
+export function copyOut(target: Uint8Array, base: Address, byteOffset: number, byteLength: number): void {
+  copies().out(backend().hold(target), 0, base, byteOffset, byteLength);
 }
 
 /** Divides a page of any machine. */
@@ -77,7 +77,7 @@ function byteLengthBeforeZero(base: Address, zeroByteLength: number): number {
   let zeroes = 0;
   for (let byteLength = 0;;) {
     const part = chunk.subarray((start + byteLength) % chunkByteLength);
-    copyOut(part, base, byteLength);
+    copyOut(part, base, byteLength, part.byteLength);
     for (const byte of part) {
       if (byteLength % zeroByteLength === 0) zeroes = 0;
       if (byte === 0) zeroes += 1;
@@ -90,13 +90,13 @@ function byteLengthBeforeZero(base: Address, zeroByteLength: number): number {
 /** Copies what comes before a zero of so many bytes out of C's memory. */
 export function bytesBeforeZero(base: Address, zeroByteLength: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(byteLengthBeforeZero(base, zeroByteLength));
-  if (bytes.length > 0) copyOut(bytes, base, 0);
+  if (bytes.length > 0) copyOut(bytes, base, 0, bytes.byteLength);
   return bytes;
 }
 
 /** Copies bytes into C's memory. */
-export function copyIn(base: Address, byteOffset: number, source: Uint8Array): void {
-  copies().in(base, byteOffset, backend().hold(source), 0, source.byteLength);
+export function copyIn(base: Address, byteOffset: number, source: Uint8Array, byteLength: number): void {
+  copies().in(base, byteOffset, backend().hold(source), 0, byteLength);
 }
 
 /** Sets bytes of C's memory. */

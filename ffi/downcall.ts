@@ -24,8 +24,8 @@ import {
 } from "./marshal.ts";
 import { checkUse, dangling, noteResult } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
-import type { CallbackDefinition, FunctionDefinition, ParameterType, ResultType } from "./types.ts";
-import { signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
+import type { FunctionDefinition, ParameterType } from "./types.ts";
+import { type Signature, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
 /** What a library's functions share and keep alive. */
 export interface LibraryOwner {
@@ -61,8 +61,11 @@ interface ArgumentChecks {
   readonly kept: readonly string[];
   /** For each argument, what makes its variable what is passed on, or throws. Structures are checked when they are written. */
   readonly checks: readonly string[];
-  /** An expression for what the function gives, from that of C's result and, where it is captured, of the error number. */
-  readonly value: (result: string, error?: string) => string;
+  /**
+   * An expression for what the function gives, from that of C's result. Where the error number is captured, `error` is one for
+   * that; `views` is one for the list of `kept`, if it has a name. Pointers into that are remembered.
+   */
+  readonly value: (result: string, more?: { readonly error?: string | undefined; readonly views?: string }) => string;
   readonly scope: Readonly<Record<string, unknown>> & {
     readonly lendFunction: (index: number, fn: UpcallFunction) => Upcall;
     readonly closed: () => never;
@@ -70,10 +73,12 @@ interface ArgumentChecks {
 }
 
 /** Makes the checks that a function's arguments go through before C is entered. */
-export function argumentChecks(key: string, { parameters }: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
+export function argumentChecks(key: string, definition: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
+  const { parameters } = definition;
   const passed = parameters.map((type, index) => `${isOut(type) ? "out" : "a"}${index}`);
   const { addressKind } = backend();
-  const shapes = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type).shape : undefined);
+  // A program may change the definition later.
+  const signatures = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type) : undefined);
   const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
   const checks = passed.map((name, index) => {
     const type = parameters[index];
@@ -95,9 +100,9 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     outCell,
     outReaders: outs.map((layout) => layout === undefined ? undefined : readerOf(layout)),
     lendFunction: (index: number, fn: UpcallFunction): Upcall =>
-      lend(parameters[index] as CallbackDefinition, fn, `argument ${index + 1} of ${key}`),
+      lend(signatures[index] as Signature, fn, `argument ${index + 1} of ${key}`),
     lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
-    shapes,
+    shapes: signatures.map((signature) => signature?.shape),
     dangling,
     noteResult,
     checkPointer(pointer: unknown): void {
@@ -112,13 +117,16 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     // Together with this one, every function keeps its library's owner alive.
     closed,
   };
-  const kept = passed.filter((_, index) => ownsMemory(parameters[index]));
+  const memory = [...passed.keys()].filter((index) => ownsMemory(parameters[index]));
+  const kept = memory.map((index) => passed[index]);
+  let texts = 0;
+  for (const [bit, index] of memory.entries()) if (parameters[index] === "cstring") texts |= 1 << bit;
+  const noted = (type: unknown, value: string, views = list(kept)): string =>
+    kept.length > 0 && (type === "pointer" || type === "buffer") ? `noteResult(${value}, ${views}, ${texts})` : value;
   const outValues = passed.flatMap((name, index) => {
     const type = parameters[index];
-    if (!isOut(type)) return [];
-    const value = `outReaders[${index}](new DataView(${name}.buffer), 0)`;
     // As `strtol` does it: it may point into a string.
-    return [noted(type.out === "pointer" ? "pointer" : "void", value, list(kept))];
+    return isOut(type) ? [noted(type.out, `outReaders[${index}](new DataView(${name}.buffer), 0)`)] : [];
   });
   return {
     names: passed.filter((_, index) => outs[index] === undefined),
@@ -126,7 +134,8 @@ export function argumentChecks(key: string, { parameters }: FunctionDefinition, 
     lent: passed.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`),
     kept,
     checks,
-    value(result, error) {
+    value(source, { error, views } = {}) {
+      const result = noted(definition.result, source, views);
       const further = error === undefined ? outValues : [...outValues, error];
       return further.length === 0 ? result : `[${[result, ...further].join(", ")}]`;
     },
@@ -171,7 +180,7 @@ export function makeDowncall(
   }
       const r = native(${passed.join(", ")});
       if (i32[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
-      return ${value(noted(result, fromResult(result, "r"), list(kept)))};`;
+      return ${value(fromResult(result, "r"))};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
   if (kept.length > 0) {
@@ -200,16 +209,6 @@ export function makeDowncall(
 /** An expression for a list of variables; `undefined` where there are none. */
 export function list(names: readonly string[]): string | undefined {
   return names.length === 0 ? undefined : `[${names.join(", ")}]`;
-}
-
-/**
- * An expression for a result, which is remembered where it points into an argument's memory.
- *
- * @param views An expression for such memory, if there is any.
- */
-export function noted(result: ResultType, value: string, views: string | undefined): string {
-  const canPoint = views !== undefined && (result === "pointer" || result === "buffer");
-  return canPoint ? `noteResult(${value}, ${views})` : value;
 }
 
 /** Whether an argument of a type is memory of JavaScript's, which C has during the call. */

@@ -347,16 +347,16 @@ export class NativeMemory {
 
   /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {TypeError | RangeError} When it is no `Uint8Array`; outside the bounds. */
   copyTo(target: Uint8Array, byteOffset = 0): void {
-    checkBytes("copy to", target);
-    this.#check(byteOffset, target.byteLength);
-    if (target.byteLength > 0) copyOut(target, addressOf(this.#pointer), byteOffset);
+    const byteLength = bytesIn("copy to", target);
+    this.#check(byteOffset, byteLength);
+    if (byteLength > 0) copyOut(target, addressOf(this.#pointer), byteOffset, byteLength);
   }
 
   /** Copies all of `source` to a byte offset. @throws {TypeError | RangeError} When it is no `Uint8Array`; outside the bounds. */
   copyFrom(source: Uint8Array, byteOffset = 0): void {
-    checkBytes("copy from", source);
-    this.#check(byteOffset, source.byteLength);
-    if (source.byteLength > 0) copyIn(addressOf(this.#pointer), byteOffset, source);
+    const byteLength = bytesIn("copy from", source);
+    this.#check(byteOffset, byteLength);
+    if (byteLength > 0) copyIn(addressOf(this.#pointer), byteOffset, source, byteLength);
   }
 
   /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
@@ -820,8 +820,16 @@ function checkPointer(verb: string, pointer: Pointer): void {
   throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null`);
 }
 
-function checkBytes(verb: string, bytes: unknown): void {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${String(bytes)}`);
+// What the engine says: a subclass may say something else.
+const { get: lengthGetter } = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  "byteLength",
+) as { get: () => number };
+
+/** How many bytes an array really has. @throws {TypeError} When it is none. */
+function bytesIn(verb: string, bytes: unknown): number {
+  if (bytes instanceof Uint8Array) return lengthGetter.call(bytes);
+  throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${String(bytes)}`);
 }
 
 function checkLength(verb: string, byteLength: number): void {

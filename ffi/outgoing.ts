@@ -21,7 +21,7 @@ import {
   wordViews,
 } from "./core.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
-import { type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
+import { isWithin, type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
 import { poolSettings, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { unbind, type Upcall } from "./upcall.ts";
@@ -79,7 +79,7 @@ export const blocks: { words: WordViews; base: number } = { words: wordViews(new
 const free: number[] = [];
 const outgoing: (Outgoing | undefined)[] = [];
 let base: Address | undefined;
-type Submit = (isolate: Address, index: number) => unknown;
+type Submit = (isolate: Address, index: number) => boolean;
 let submit: Submit | undefined;
 let isolate: Address;
 let live: Uint32Array<ArrayBuffer>;
@@ -105,8 +105,8 @@ export function outstandingCalls(): number {
   return outstanding;
 }
 
-nonblocking.has = (buffer) =>
-  outstanding > 0 && outgoing.some((call) => call?.kept?.some((view) => view?.buffer === buffer));
+nonblocking.has = (address) =>
+  outstanding > 0 && outgoing.some((call) => call?.kept?.some((view) => isWithin(view, address)));
 
 /** Whether an outstanding call uses memory of so many bytes. */
 export function isUsedByCall(address: Address, byteLength: number): boolean {
@@ -182,23 +182,34 @@ export function takeBlock(key: string): number {
   throw new Error(`Cannot call "${key}": the isolate has ended`);
 }
 
-/** Gives a block back whose call was not submitted, or has been made. */
+/** Gives a block back whose call has been made, or isn't. */
 export function freeBlock(index: number): void {
   free.push(index);
 }
 
-/** Submits the call whose arguments are in a block. @throws {Error} When nobody can make it; the block is the caller's then. */
+/**
+ * Submits the call whose arguments are in a block, or gives that back.
+ *
+ * @throws {Error} When nobody can make the call, or the stack is used up. It may have been submitted then.
+ */
 export function startCall(index: number, call: Outgoing): void {
-  const submitCall: Submit = submit ??= openPool();
-  outgoing[index] = call;
-  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
-  if (!polling && pollsLeft > 0) {
-    if (toSkip > 0) toSkip -= 1;
-    else beginPolling();
-  }
-  if (!submitCall(isolate, index)) {
-    outgoing[index] = undefined;
-    throw new Error("Cannot make a nonblocking call: the system starts no thread");
+  let submitted = false;
+  try {
+    const submitCall: Submit = submit ??= openPool();
+    outgoing[index] = call;
+    if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
+    if (!polling && pollsLeft > 0) {
+      if (toSkip > 0) toSkip -= 1;
+      else beginPolling();
+    }
+    submitted = submitCall(isolate, index);
+    if (!submitted) throw new Error("Cannot make a nonblocking call: the system starts no thread");
+  } finally {
+    if (!submitted) {
+      outgoing[index] = undefined;
+      free.push(index);
+      call.ended?.();
+    }
   }
   if (outstanding++ === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
 }

@@ -30,19 +30,22 @@ const rules = {
 /** Memory of JavaScript's that a call has as its argument; `null` for NULL. */
 export type LentView = ArrayBufferView | null;
 
-/** A buffer that is held, and how long it is. */
-interface Held {
-  readonly buffer: ArrayBufferLike;
-  readonly byteLength: number;
+/**
+ * What keeps an address from being anything else's: the buffer that it points into. Of a copied string it is the view: Bun
+ * keeps it in the engine's heap, and moves it when somebody asks for its buffer.
+ */
+interface Target {
+  readonly owner: object;
+  readonly isText: boolean;
 }
 
 /**
- * Pointers that calls have returned, into memory that was lent to these calls; no other memory has the address while its
- * buffer is there. Engines keep what a `WeakRef` is made of to the end of the turn, which in a long loop is all of it. So
- * the buffers are held first, and only made weak when a garbage collection was seen.
+ * Pointers that calls have returned, into memory that was lent to these calls; no other memory has the address while its owner
+ * is there. Engines keep what a `WeakRef` is made of to the end of the turn, which in a long loop is all of it. So the owners
+ * are held first, and only made weak when a garbage collection was seen.
  */
-const held = new Map<unknown, Held>();
-const aged = new Map<unknown, WeakRef<ArrayBufferLike>>();
+const held = new Map<unknown, Target & { readonly byteLength: number }>();
+const aged = new Map<unknown, { readonly owner: WeakRef<object>; readonly isText: boolean }>();
 const mostEntries = 1024;
 const mostHeldByteLength = 2 ** 20;
 let heldByteLength = 0;
@@ -65,40 +68,47 @@ export function uncountPin(buffer: ArrayBufferLike): void {
   else pins.delete(buffer);
 }
 
-/** Whether an outstanding nonblocking call has a buffer; `outgoing.ts` knows. */
-export const nonblocking = { has: (_buffer: ArrayBufferLike): boolean => false };
+/** Whether an outstanding nonblocking call has memory at an address as an argument; `outgoing.ts` knows. */
+export const nonblocking = { has: (_address: Address): boolean => false };
 
-/** Whether a call that is running has a buffer: its callbacks may use pointers into it. */
-function isLent(buffer: ArrayBufferLike): boolean {
+/** Whether a call that is running has memory at an address: its callbacks may use pointers into it. */
+function isLent(address: Address): boolean {
   for (let kept = calls.kept; kept !== null; kept = kept.outer) {
     const { values } = kept;
     const views = (Array.isArray(values) ? values : [values]) as readonly LentView[];
-    if (views.some((view) => view?.buffer === buffer)) return true;
+    if (views.some((view) => isWithin(view, address))) return true;
   }
-  return nonblocking.has(buffer);
+  return nonblocking.has(address);
 }
 
 /** Whether an address is within a view's memory. */
-function isWithin(view: LentView, address: Address): view is ArrayBufferView {
+export function isWithin(view: LentView, address: Address): view is ArrayBufferView {
   // One that is detached has no address.
   if (view === null || view.byteLength === 0) return false;
   const byteOffset = toNumber(address) - toNumber(backend().viewAddress(view));
   return byteOffset >= 0 && byteOffset < view.byteLength;
 }
 
-/** Remembers the pointer that a call has returned, if it points into what was lent to the call; answers it. */
-export function noteResult(pointer: Pointer | null, lent: readonly LentView[]): Pointer | null {
+/**
+ * Remembers the pointer that a call has returned, if it points into what was lent to the call; answers it.
+ *
+ * @param texts Which of the views are copied strings, as bits.
+ */
+export function noteResult(pointer: Pointer | null, lent: readonly LentView[], texts: number): Pointer | null {
   if (pointer === null || !pointerSettings.checks) return pointer;
   const address = addressOf(pointer);
-  for (const view of lent) if (isWithin(view, address)) remember(address, view.buffer);
+  for (const [index, view] of lent.entries()) {
+    if (isWithin(view, address)) remember(address, view, (texts >> index & 1) !== 0);
+  }
   return pointer;
 }
 
-function remember(address: Address, buffer: ArrayBufferLike): void {
-  if (bufferAt(address) === buffer) return;
+function remember(address: Address, view: ArrayBufferView, isText: boolean): void {
+  const owner = isText ? view : view.buffer;
+  if (targetAt(address)?.owner === owner) return;
   forget(address);
-  const { byteLength } = buffer;
-  held.set(address, { buffer, byteLength });
+  const { byteLength } = isText ? view : view.buffer;
+  held.set(address, { owner, isText, byteLength });
   heldByteLength += byteLength;
   if (held.size + aged.size > mostEntries) forgetOldest(aged.size > 0 ? aged : held);
   while (heldByteLength > mostHeldByteLength && held.size > 1) forgetOldest(held);
@@ -106,8 +116,10 @@ function remember(address: Address, buffer: ArrayBufferLike): void {
   if (!waitsForCollection) waitForCollection();
 }
 
-function bufferAt(address: unknown): ArrayBufferLike | undefined {
-  return held.get(address)?.buffer ?? aged.get(address)?.deref();
+function targetAt(address: unknown): Target | undefined {
+  const weak = aged.get(address);
+  const owner = weak?.owner.deref();
+  return weak !== undefined && owner !== undefined ? { owner, isText: weak.isText } : held.get(address);
 }
 
 function forget(address: unknown): void {
@@ -129,8 +141,8 @@ function waitForCollection(): void {
 
 /** There was a garbage collection: forgets what it took, and lets the next one take what was held. */
 function age(): void {
-  for (const [address, buffer] of aged) if (buffer.deref() === undefined) aged.delete(address);
-  for (const [address, { buffer }] of held) aged.set(address, new WeakRef(buffer));
+  for (const [address, { owner }] of aged) if (owner.deref() === undefined) aged.delete(address);
+  for (const [address, { owner, isText }] of held) aged.set(address, { owner: new WeakRef(owner), isText });
   held.clear();
   heldByteLength = 0;
   waitsForCollection = dangling.some = aged.size > 0;
@@ -143,11 +155,13 @@ function age(): void {
  * @throws {PointerRuleError}
  */
 export function checkUse(pointer: unknown): void {
-  const buffer = bufferAt(pointer);
-  if (buffer === undefined || !pointerSettings.checks) return;
+  const target = targetAt(pointer);
+  if (target === undefined || !pointerSettings.checks) return;
+  const { owner, isText } = target;
   // Its memory is another buffer's now, or nobody's.
-  if ((buffer as ArrayBuffer).detached === true) return forget(pointer);
-  if (!pins.has(buffer) && !isLent(buffer)) throw new PointerRuleError(rules.temporary);
+  if (!isText && (owner as ArrayBuffer).detached === true) return forget(pointer);
+  const isPinned = !isText && pins.has(owner as ArrayBuffer);
+  if (!isPinned && !isLent(pointer as Address)) throw new PointerRuleError(rules.temporary);
 }
 
 /**

@@ -58,7 +58,8 @@ export type FieldValue<T> = StoredValue<T>;
 /** What can be written to a field: `"cstring"` takes a pointer, since the characters are somebody's to keep. */
 export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
   : T extends "cstring" ? Pointer | null
-  : T extends "function" | CallbackDefinition ? NativeFunction | Pointer | null
+  : T extends CallbackDefinition ? NativeFunction<T> | Pointer | null
+  : T extends "function" ? NativeFunction | Pointer | null
   : ToNative<T>;
 
 /** A structure as a plain object. */
@@ -109,6 +110,7 @@ abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
 
   /** Allocates memory for `length` of them, one behind the other, with zeroes. @throws {RangeError} When there is none. */
   allocArray(length: number): NativeMemory {
+    if (!Number.isInteger(length) || length < 0) throw new RangeError(`Cannot allocate an array of ${length} elements`);
     return NativeMemory.alloc(this.byteLength * length, { align: this.align });
   }
 

@@ -17,7 +17,16 @@ import {
   type StructurePlace,
   wordIndex,
 } from "./abi.ts";
-import { Aggregate, isAggregate, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
+import {
+  Aggregate,
+  functionShapes,
+  isAggregate,
+  isRecord,
+  movePieces,
+  readerOf,
+  structureClass,
+  writerOf,
+} from "./aggregate.ts";
 import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
 import {
   attentionWord,
@@ -73,6 +82,8 @@ export interface Signature {
   /** Generated when it is first asked for. */
   readonly code: SignatureCode;
 }
+
+functionShapes.of = (definition) => signatureOf(definition).shape;
 
 /** What is generated for a signature. */
 interface SignatureCode {
@@ -395,7 +406,7 @@ function makeCode(
   const writer = (bad: string): (value: unknown, upcall: { name: string }) => void =>
     generate(scope, `return (result, upcall) => { ${write(bad)} };`) as ReturnType<typeof writer>;
   const invoker = generate(scope, `return (${invoke});`) as SignatureCode["invoke"];
-  if (isRecord(result)) return { invoke: invoker, writeAnswer: refuseAnswer, fallbackBits: refuseFallback };
+  if (isRecord(result)) return { invoke: invoker, writeAnswer: () => {}, fallbackBits: refuseFallback };
   const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
@@ -437,7 +448,7 @@ class Passed {
 
   /** What is at an address. */
   readFrom(address: Address): unknown {
-    copyOut(this.#bytes, address, 0);
+    copyOut(this.#bytes, address, 0, this.#bytes.byteLength);
     return this.read(this.view, 0);
   }
 
@@ -450,7 +461,8 @@ class Passed {
 
   /** Puts a value at an address. @throws {TypeError | RangeError} When it is none; nothing is written then. */
   writeTo(address: Address, value: unknown, subject: string): void {
-    copyIn(address, 0, new Uint8Array(this.written(value, subject).buffer, 0, this.#bytes.length));
+    const { length } = this.#bytes;
+    copyIn(address, 0, new Uint8Array(this.written(value, subject).buffer, 0, length), length);
   }
 }
 
@@ -476,10 +488,6 @@ function writeStructure(result: ResultPlace, subject: string): string {
     (to) => `u32[${(structResultsByteOffset + to) / 4}]`,
   );
   return `refusePromise(upcall, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
-}
-
-function refuseAnswer(_value: unknown, { name }: { readonly name: string }): never {
-  throw new TypeError(`Cannot answer for callback "${name}": a structure that it fails to return is zeroes`);
 }
 
 function refuseFallback(_value: unknown, name: string): never {
