@@ -7,7 +7,7 @@
 
 import type { Leaf, Piece, StructureClass } from "./abi.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
-import { generate } from "./helpers.ts";
+import { generate, nativeFunctionState } from "./helpers.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
@@ -254,7 +254,8 @@ export const writeScope = { dangling, checkUse } as const;
  * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
  */
 export function refuseStored(type: NamedType, value: unknown, subject: string): never {
-  if (type === "pointer" || type === "function") checkStored(value, subject);
+  const isCallback = type === "function" && nativeFunctionState(value) !== undefined;
+  if (type === "pointer" || type === "function" && !isCallback) checkStored(value, subject);
   throw mismatch(type, value, subject);
 }
 

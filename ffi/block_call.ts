@@ -249,9 +249,14 @@ export function makeBlockCall(
     pointers: Outgoing["pointers"],
     read: Outgoing["read"],
   ): Promise<unknown> => {
-    // Where no stack is left for the executor, the promise is rejected by then.
     resolveNext = rejectNext = ignore;
     const promise = new Promise(executor);
+    if (resolveNext === ignore) {
+      // No stack was left for the executor, which has rejected it.
+      freeBlock(index);
+      promise.catch(ignore);
+      throw new RangeError(`Cannot call "${key}": the stack is used up`);
+    }
     if (owner.counted) owner.running += 1;
     startCall(index, { read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended });
     return promise;

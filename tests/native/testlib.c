@@ -799,6 +799,7 @@ typedef struct {
   double y;
 } point;
 EXPORT point swap_point(point p) { return (point){p.y, p.x}; }
+EXPORT point call_with_point(point (*callback)(point p)) { return callback((point){1, 2}); }
 EXPORT const point *copy_point(const point *from, point *to) {
   *to = *from;
   return from;
