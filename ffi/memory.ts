@@ -119,6 +119,7 @@ class Block {
    * @throws {PointerRuleError}
    */
   checkTransfer(): void {
+    if (this.#windows === undefined && this.#buffers === undefined) return;
     for (const { detached } of this.#mapped()) {
       if (!detached) continue;
       this.cleanup?.stop();

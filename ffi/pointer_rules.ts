@@ -155,6 +155,7 @@ function age(): void {
  * @throws {PointerRuleError}
  */
 export function checkUse(pointer: unknown): void {
+  if (!dangling.some) return;
   const target = targetAt(pointer);
   if (target === undefined || !pointerSettings.checks) return;
   const { owner, isText } = target;
