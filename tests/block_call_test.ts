@@ -391,6 +391,7 @@ describe("calls, in a child process,", () => {
     "overflow": "wrong 0, thrown true",
     "strings stay": "true 0",
     "no false alarms": "3000",
+    "forgotten": "true,false,true,true",
     "lying length": "65",
     "changed definition": "7",
     "another shape": "TypeError, 2",
