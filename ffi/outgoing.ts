@@ -190,12 +190,13 @@ export function freeBlock(index: number): void {
 /**
  * Submits the call whose arguments are in a block, or gives that back.
  *
- * @throws {Error} When nobody can make the call, or the stack is used up. It may have been submitted then.
+ * @throws {Error} When nobody can make the call, or the stack is used up: it was not submitted then.
  */
 export function startCall(index: number, call: Outgoing): void {
   let submitted = false;
   try {
     const submitCall: Submit = submit ??= openPool();
+    if (outstanding === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
     outgoing[index] = call;
     if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
     if (!polling && pollsLeft > 0) {
@@ -204,21 +205,24 @@ export function startCall(index: number, call: Outgoing): void {
     }
     submitted = submitCall(isolate, index);
     if (!submitted) throw new Error("Cannot make a nonblocking call: the system starts no thread");
+    // From here on nothing is called that could find no stack.
+    outstanding += 1;
   } finally {
     if (!submitted) {
       outgoing[index] = undefined;
       free.push(index);
       call.ended?.();
+      if (outstanding === 0 && !lingers) letGo(holder);
     }
   }
-  if (outstanding++ === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
 }
 
 function beginPolling(): void {
+  // First what may find no stack: the core wakes nobody while it thinks that JavaScript looks.
+  queueMicrotask(poll);
   polling = true;
   pollsLeft -= 1;
   Atomics.store(live, pollsWord, 1);
-  queueMicrotask(poll);
 }
 
 function poll(): void {
