@@ -167,29 +167,24 @@ abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   }
 }
 
-/** A structure of C's; {@linkcode struct} makes it. */
-export class StructType<F extends Fields> extends MemoryType<StructValue<F>, StructInput<F>, StructView<F>>
-  implements RecordType<StructValue<F>, StructInput<F>> {
+/** What structures and unions have in common. */
+abstract class FieldsType<F extends Fields, I> extends MemoryType<StructValue<F>, I, StructView<F>>
+  implements RecordType<StructValue<F>, I> {
   readonly offsets: { readonly [K in keyof F]: number };
 
-  /** Made by {@linkcode struct}. */
+  /** Made by {@linkcode struct} and {@linkcode union}. */
   constructor(layout: RecordLayout) {
     super(layout);
-    this.offsets = offsetsOf(layout) as { [K in keyof F]: number };
+    const offsets = layout.fields.map(({ name, byteOffset }) => [name, byteOffset]);
+    this.offsets = Object.fromEntries(offsets) as { [K in keyof F]: number };
   }
 }
+
+/** A structure of C's; {@linkcode struct} makes it. */
+export class StructType<F extends Fields> extends FieldsType<F, StructInput<F>> {}
 
 /** A union of C's; {@linkcode union} makes it. */
-export class UnionType<F extends Fields> extends MemoryType<StructValue<F>, UnionInput<F>, StructView<F>>
-  implements RecordType<StructValue<F>, UnionInput<F>> {
-  readonly offsets: { readonly [K in keyof F]: number };
-
-  /** Made by {@linkcode union}. */
-  constructor(layout: RecordLayout) {
-    super(layout);
-    this.offsets = offsetsOf(layout) as { [K in keyof F]: number };
-  }
-}
+export class UnionType<F extends Fields> extends FieldsType<F, UnionInput<F>> {}
 
 /** An array of C's, of a fixed length; {@linkcode array} makes it. */
 export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], ArrayInput<E>, ArrayView<E>> {
@@ -219,10 +214,6 @@ export interface ArrayView<E> extends Iterable<FieldView<E>> {
   set(index: number, value: FieldInput<E>): void;
   /** Copies all of them out, as plain values. */
   toArray(): FieldValue<E>[];
-}
-
-function offsetsOf({ fields }: RecordLayout): Record<string, number> {
-  return Object.fromEntries(fields.map(({ name, byteOffset }) => [name, byteOffset]));
 }
 
 /**
@@ -460,10 +451,6 @@ function makeViewClass(layout: RecordLayout): ViewClass {
       constructor(view, at) { this.#view = view; this.#at = at; }
       toJSON() { return this${inspect}(); }
       ${members.join("\n")}
-      [copyTo](wanted, target, byteOffset) {
-        const view = this.#view;
-        ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
-      }
       [copyTo](wanted, target, byteOffset) {
         const view = this.#view;
         ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
