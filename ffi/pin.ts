@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { PointerRuleError } from "./errors.ts";
 import { asView, nullable } from "./helpers.ts";
@@ -19,6 +20,7 @@ export const pinCounts = { live: 0 };
 
 /** What a pin holds. */
 interface Held {
+  readonly address: Address;
   readonly view: ArrayBufferView;
   readonly buffer: ArrayBufferLike;
   readonly token: number;
@@ -37,9 +39,10 @@ export class Pin {
   /** Made by {@linkcode pin}. */
   constructor(view: ArrayBufferView, byteLength: number) {
     this.byteLength = byteLength;
-    this.#pointer = nullable(backend().viewAddress(view)) as Pointer;
+    const address = backend().viewAddress(view);
+    this.#pointer = nullable(address) as Pointer;
     const { buffer } = view;
-    this.#held = { view, buffer, token: track("pin", `${byteLength} bytes`) };
+    this.#held = { address, view, buffer, token: track("pin", `${byteLength} bytes`) };
     this.#cleanup = addCheckedCleanup(this, dropped, this.#held);
     pinCounts.live += 1;
     countPin(buffer);
@@ -91,9 +94,8 @@ function dropped(held: Held): void {
 
 /** Lets a buffer go once no nonblocking call has a pointer into it. */
 function letGo(held: Held): void {
-  const { view, buffer } = held;
-  const isUsed = view.byteLength > 0 && isUsedByCall(backend().viewAddress(view), view.byteLength);
-  if (isUsed) return afterCall(() => letGo(held));
+  const { address, view, buffer } = held;
+  if (view.byteLength > 0 && isUsedByCall(address, view.byteLength)) return afterCall(() => letGo(held));
   uncountPin(buffer);
   pinCounts.live -= 1;
 }
