@@ -5,13 +5,14 @@
  * @module
  */
 
-import type { Leaf, Piece, StructureClass } from "./abi.ts";
+import type { ArgumentClass, Leaf, Piece, StructureClass } from "./abi.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
 import { generate, nativeFunctionState } from "./helpers.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
-import type { CallbackDefinition, NamedType } from "./types.ts";
+import { utf8, zeroIndex } from "./text.ts";
+import type { CallbackDefinition, NamedType, ParameterType } from "./types.ts";
 
 /** A scalar that can be in a structure. */
 export type FieldScalar = Exclude<NamedType, "buffer" | "handle*"> | CallbackDefinition;
@@ -117,7 +118,7 @@ export function layoutOf(type: unknown, what: string): Layout {
     const hint = type === "buffer" ? '; a buffer\'s address is a "pointer"' : "";
     throw new TypeError(`Cannot define ${what}: it has the type ${String(type)}, which can't be stored${hint}`);
   }
-  const { byteLength } = isFunction ? { byteLength: 8 } : argumentClass(type as NamedType);
+  const { byteLength } = argumentClass(type as FieldScalar);
   return { kind: "scalar", type: type as FieldScalar, byteLength, align: byteLength };
 }
 
@@ -167,10 +168,7 @@ export function structureClass(type: RecordType): StructureClass {
 function leavesOf(layout: Layout, byteOffset: number): Leaf[] {
   switch (layout.kind) {
     case "scalar": {
-      const { byteLength, float } = typeof layout.type === "string"
-        ? argumentClass(layout.type)
-        : { byteLength: 8, float: false } as const;
-      return [{ byteOffset, byteLength, float }];
+      return [{ byteOffset, ...argumentClass(layout.type) }];
     }
     case "text":
       return Array.from({ length: layout.byteLength }, (_, index) => (
@@ -184,6 +182,11 @@ function leavesOf(layout: Layout, byteOffset: number): Leaf[] {
     default:
       return layout.fields.flatMap((field) => leavesOf(field.layout, byteOffset + field.byteOffset));
   }
+}
+
+/** How an argument of a type is passed. */
+export function classOf(type: ParameterType): ArgumentClass {
+  return isRecord(type) ? structureClass(type) : argumentClass(type);
 }
 
 /**
@@ -412,13 +415,12 @@ function hasOfItsOwn(value: object, name: string): boolean {
  * which of its members was meant.
  */
 function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): object {
-  const start = view.byteOffset + byteOffset;
-  const bytes = new Uint8Array(view.buffer.slice(start, start + layout.byteLength));
+  const bytes = bytesAt(view, byteOffset, layout.byteLength).slice();
   const copy = new DataView(bytes.buffer);
   const value = {
     [copyTo](wanted: Layout, target: DataView, at: number): boolean {
       if (wanted !== layout) return false;
-      new Uint8Array(target.buffer, target.byteOffset + at, layout.byteLength).set(bytes);
+      bytesAt(target, at, layout.byteLength).set(bytes);
       return true;
     },
   };
@@ -435,7 +437,7 @@ function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): ob
 
 /** Of a union, a member may be written that is shorter than others. */
 function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number): void {
-  new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength).fill(0);
+  bytesAt(view, byteOffset, byteLength).fill(0);
 }
 
 function shown(value: unknown): string {
@@ -443,21 +445,23 @@ function shown(value: unknown): string {
   return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
+/** Bytes of what a view is of. */
+export function bytesAt(view: DataView, byteOffset: number, byteLength: number): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength);
+}
 
 /** The text in a character array: up to the first zero, or all of it. */
 export function readText(view: DataView, byteOffset: number, byteLength: number): string {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength);
-  const end = bytes.indexOf(0);
-  return decoder.decode(bytes.subarray(0, end < 0 ? byteLength : end));
+  const bytes = bytesAt(view, byteOffset, byteLength);
+  const end = zeroIndex(utf8, bytes);
+  return utf8.decoder.decode(bytes.subarray(0, end < 0 ? byteLength : end));
 }
 
 /** Fills a character array; answers whether the text fits with a zero at its end. */
 export function writeText(view: DataView, byteOffset: number, byteLength: number, text: unknown): boolean {
   if (typeof text !== "string" || text.includes("\0")) return false;
-  const bytes = new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength);
-  const encoded = encoder.encode(text);
+  const bytes = bytesAt(view, byteOffset, byteLength);
+  const encoded = utf8.units(text);
   if (encoded.length >= byteLength) return false;
   bytes.fill(0);
   bytes.set(encoded);

@@ -7,15 +7,8 @@
  * @module
  */
 
-import {
-  type ArgumentClass,
-  type ArgumentLayout,
-  argumentLayout,
-  isPacked,
-  type StructurePlace,
-  variadicTwin,
-} from "./abi.ts";
-import { Aggregate, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
+import { type ArgumentLayout, argumentLayout, isPacked, type StructurePlace, variadicTwin } from "./abi.ts";
+import { Aggregate, classOf, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
 import type { Address } from "./backend.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
@@ -23,7 +16,7 @@ import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { attentionWord, core } from "./core.ts";
 import { argumentChecks, callEnds, type Downcall, type LibraryOwner, list } from "./downcall.ts";
 import { generate } from "./helpers.ts";
-import { argumentClass, isOut, readResult, writeArgument } from "./marshal.ts";
+import { isOut, readResult, writeArgument } from "./marshal.ts";
 import {
   blocks,
   callByteLength,
@@ -55,13 +48,7 @@ function executor(resolve: (value: unknown) => void, reject: (error: unknown) =>
   rejectNext = reject;
 }
 
-const pointerClass = { byteLength: 8, float: false } as const;
 const views = ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64", "view"];
-
-function classOf(type: ParameterType): ArgumentClass {
-  if (isRecord(type)) return structureClass(type);
-  return typeof type === "string" ? argumentClass(type) : pointerClass;
-}
 
 /** Statements that find the block at `index`. */
 const place = `const { ${views.join(", ")} } = blocks.words;

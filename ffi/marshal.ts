@@ -8,7 +8,7 @@
 
 import type { ScalarClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
-import type { OutType } from "./data_type.ts";
+import type { OutType, RecordType } from "./data_type.ts";
 import { nativeFunctionState } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
@@ -83,8 +83,9 @@ export function resultNativeType(type: ResultType): NativeType {
   }
 }
 
-/** How a callback's argument arrives. */
-export function argumentClass(type: NamedType): ScalarClass {
+/** How an argument is passed that is no structure: as an address, if its type has no name. */
+export function argumentClass(type: Exclude<ParameterType, RecordType>): ScalarClass {
+  if (typeof type === "object") return { byteLength: 8, float: false };
   const integer = integers[type];
   if (integer !== undefined) return { byteLength: integer.bits / 8 as 1 | 2 | 4 | 8, float: false };
   if (type === "bool") return { byteLength: 1, float: false };

@@ -6,6 +6,7 @@
 
 import {
   Aggregate,
+  bytesAt,
   copyTo,
   followsAddresses,
   type Layout,
@@ -406,7 +407,7 @@ function bad(name: string, type: NamedType, value: unknown): never {
 function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
   const bytes = new Uint8Array(layout.byteLength);
   writerOf(layout)(new DataView(bytes.buffer), 0, value, `Cannot write to memory: "${name}"`);
-  new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes, place);
+  bytesAt(view, place, layout.byteLength).set(bytes);
 }
 
 /** The bodies of functions that read and write what is at `place` of `view`; `inner` has its layout at an index. */
@@ -430,8 +431,7 @@ function explained(body: string): string {
 }
 
 function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteLength: number): true {
-  const source = new Uint8Array(from.buffer, from.byteOffset + at, byteLength);
-  new Uint8Array(to.buffer, to.byteOffset + toAt, byteLength).set(source);
+  bytesAt(to, toAt, byteLength).set(bytesAt(from, at, byteLength));
   return true;
 }
 

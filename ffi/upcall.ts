@@ -19,6 +19,7 @@ import {
 } from "./abi.ts";
 import {
   Aggregate,
+  classOf,
   functionShapes,
   isAggregate,
   isRecord,
@@ -51,13 +52,13 @@ import {
 import { CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
-import { argumentClass, isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
+import { isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
 import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Address } from "./backend.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
-import type { CallbackDefinition, NamedType, Pointer } from "./types.ts";
+import type { CallbackDefinition, Pointer } from "./types.ts";
 
 // A program may replace it for a while (fake timers): what is put off here would never come.
 const { queueMicrotask } = globalThis;
@@ -310,10 +311,6 @@ function makeSignature({ parameters, result }: CallbackDefinition): Signature {
       return code ??= makeCode(parameters, result, layout);
     },
   };
-}
-
-function classOf(type: CallbackDefinition["parameters"][number]): ArgumentClass {
-  return isRecord(type) ? structureClass(type) : argumentClass(type as NamedType);
 }
 
 /** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
