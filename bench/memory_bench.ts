@@ -7,8 +7,8 @@ const length = 1000;
 const memory = NativeMemory.alloc(8 * length);
 const view = new DataView(new ArrayBuffer(8 * length));
 for (let i = 0; i < length; i++) {
-  memory.setF64(8 * i, i);
-  view.setFloat64(8 * i, i, true);
+  memory.setF64(8 * i, i + 0.5);
+  view.setFloat64(8 * i, i + 0.5, true);
 }
 
 // As programs have them: functions of what they are given.

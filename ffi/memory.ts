@@ -13,7 +13,7 @@ import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
-import { checkFreed, checkStored, checkUse, countPin, uncountPin } from "./pointer_rules.ts";
+import { checkFreed, checkStored, checkUse, MappedBuffer } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
@@ -22,9 +22,8 @@ import type { NamedType, Pointer } from "./types.ts";
 
 /** Memory is mapped in windows of so many bytes, since no runtime has to have larger array buffers; the next one begins here. */
 const windowByteLength = 2 ** 30;
-/** A window goes on for the widest value that begins in it. */
-const overlapByteLength = 8;
-/** Mapping takes as long as some dozen accesses by the core. */
+/** Mapping takes as long as some dozen accesses by the core: what is larger is mapped at once, what is smaller after so many. */
+const smallByteLength = 1024;
 const accessesBeforeMapping = 16;
 const largestAlign = 2 ** 20;
 
@@ -47,9 +46,9 @@ class Block {
   held: Held | undefined;
   readonly #pointer: Pointer;
   readonly #byteLength: number;
-  #windows: (DataView<ArrayBuffer> | undefined)[] | undefined;
-  /** Further buffers that were given away. */
-  #buffers: ArrayBuffer[] | undefined;
+  #windows: (ArrayBuffer | undefined)[] | undefined;
+  /** All that is mapped, further buffers that were given away among it. */
+  readonly #mapped: ArrayBuffer[] = [];
 
   constructor(pointer: Pointer, byteLength: number) {
     this.#pointer = pointer;
@@ -57,7 +56,7 @@ class Block {
   }
 
   /** The window that a byte is in. */
-  map(byteOffset: number): DataView<ArrayBuffer> {
+  map(byteOffset: number): ArrayBuffer {
     const index = Math.floor(byteOffset / windowByteLength);
     const windows = this.#windows ??= [];
     const known = windows[index];
@@ -66,28 +65,22 @@ class Block {
       return known;
     }
     const start = index * windowByteLength;
-    const made = new DataView(
-      this.#map(start, Math.min(windowByteLength + overlapByteLength, this.#byteLength - start)),
-    );
-    return windows[index] = made;
+    return windows[index] = this.#map(start, Math.min(windowByteLength, this.#byteLength - start));
   }
 
   /** Some bytes of it, in a buffer that ends with it. */
   bytes(byteOffset: number, byteLength: number): Uint8Array<ArrayBuffer> {
     if (byteLength === 0) return new Uint8Array(0);
-    const { buffer } = this.map(byteOffset);
+    const buffer = this.map(byteOffset);
     const inWindow = byteOffset % windowByteLength;
     if (inWindow + byteLength <= buffer.byteLength) return new Uint8Array(buffer, inWindow, byteLength);
-    const made = this.#map(byteOffset, byteLength);
-    (this.#buffers ??= []).push(made);
-    return new Uint8Array(made);
+    return new Uint8Array(this.#map(byteOffset, byteLength));
   }
 
   #map(byteOffset: number, byteLength: number): ArrayBuffer {
-    const buffer = backend().map(addressOf(plus(this.#pointer, byteOffset)), byteLength);
     // Who holds the buffer holds the memory, which stays where it is.
-    blockOf.set(buffer, this);
-    countPin(buffer);
+    const buffer = MappedBuffer.hold(backend().map(addressOf(plus(this.#pointer, byteOffset)), byteLength), this);
+    this.#mapped.push(buffer);
     return buffer;
   }
 
@@ -103,9 +96,9 @@ class Block {
     checkFreed(held !== undefined && isUsed(held));
     this.freed = true;
     this.cleanup?.stop();
-    for (const buffer of this.#mapped()) detach(buffer);
+    for (const buffer of this.#mapped) buffer.transfer(0);
+    this.#mapped.length = 0;
     this.#windows = undefined;
-    this.#buffers = undefined;
     this.held = undefined;
     if (held === undefined) return;
     untrack(held.token);
@@ -119,27 +112,12 @@ class Block {
    * @throws {PointerRuleError}
    */
   checkTransfer(): void {
-    if (this.#windows === undefined && this.#buffers === undefined) return;
-    for (const { detached } of this.#mapped()) {
+    for (const { detached } of this.#mapped) {
       if (!detached) continue;
       this.cleanup?.stop();
       throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
     }
   }
-
-  *#mapped(): Iterable<ArrayBuffer> {
-    for (const view of this.#windows ?? []) if (view !== undefined) yield view.buffer;
-    yield* this.#buffers ?? [];
-  }
-}
-
-const blockOf = new WeakMap<ArrayBuffer, Block>();
-
-/** The views of a mapped buffer have no length any more, and nothing is known of it. */
-function detach(buffer: ArrayBuffer): void {
-  buffer.transfer(0);
-  blockOf.delete(buffer);
-  uncountPin(buffer);
 }
 
 function plus(pointer: Pointer, byteOffset: number): Pointer {
@@ -205,11 +183,18 @@ export class NativeMemory {
   /** Where in the block it begins. */
   readonly #start: number;
   readonly #isPart: boolean;
-  /** All of it, once it is mapped, where it is within one window. */
-  #view: DataView<ArrayBuffer> | undefined;
+  /** The same memory, once it is mapped. */
+  #mapped: MappedMemory | undefined;
   #accesses = 0;
 
-  private constructor(pointer: Pointer, byteLength: number, block: Block | undefined, start: number, isPart: boolean) {
+  /** @ignore */
+  protected constructor(
+    pointer: Pointer,
+    byteLength: number,
+    block: Block | undefined,
+    start: number,
+    isPart: boolean,
+  ) {
     this.#pointer = pointer as Pointer<never>;
     this.byteLength = byteLength;
     this.#block = block;
@@ -246,7 +231,7 @@ export class NativeMemory {
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
     checkPointer("borrow", pointer);
     checkLength("borrow", byteLength);
-    return new NativeMemory(pointer, byteLength, undefined, 0, false);
+    return NativeMemory.#create(pointer, byteLength, undefined, 0, false);
   }
 
   /**
@@ -294,7 +279,20 @@ export class NativeMemory {
     };
     block.held = held;
     block.cleanup = addCheckedCleanup(block, dropped, held);
-    return new NativeMemory(pointer, byteLength, block, 0, false);
+    return NativeMemory.#create(pointer, byteLength, block, 0, false);
+  }
+
+  static #create(
+    pointer: Pointer,
+    byteLength: number,
+    block: Block | undefined,
+    start: number,
+    isPart: boolean,
+  ): NativeMemory {
+    if (byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
+      return new NativeMemory(pointer, byteLength, block, start, isPart);
+    }
+    return new MappedMemory(pointer, byteLength, block ?? new Block(pointer, byteLength), start, isPart);
   }
 
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
@@ -330,7 +328,7 @@ export class NativeMemory {
   subarray(begin: number, end: number = this.byteLength): NativeMemory {
     const byteLength = end - begin;
     this.#check(begin, byteLength);
-    return new NativeMemory(plus(this.#pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
+    return NativeMemory.#create(plus(this.#pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
   }
 
   /**
@@ -439,215 +437,124 @@ export class NativeMemory {
     return bytes.length;
   }
 
-  // Each accessor first tries what is fast: the array buffer's own checks of bounds, and of its being there. What throws then
-  // is looked at once more, and so is what has not been mapped. Checks of our own in one place take three times as long.
-
   /** Reads a signed 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI8(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getInt8(byteOffset);
-      } catch { /* Below. */ }
-    }
-    return this.#get("i8", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("i8", byteOffset) as number : mapped.getI8(byteOffset);
   }
 
   /** Writes a signed 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI8(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.i8(value)) {
-      try {
-        return view.setInt8(byteOffset, value);
-      } catch { /* Below. */ }
-    }
-    this.#set("i8", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("i8", byteOffset, value) : mapped.setI8(byteOffset, value);
   }
 
   /** Reads an unsigned 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getU8(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getUint8(byteOffset);
-      } catch { /* Below. */ }
-    }
-    return this.#get("u8", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("u8", byteOffset) as number : mapped.getU8(byteOffset);
   }
 
   /** Writes an unsigned 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU8(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.u8(value)) {
-      try {
-        return view.setUint8(byteOffset, value);
-      } catch { /* Below. */ }
-    }
-    this.#set("u8", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("u8", byteOffset, value) : mapped.setU8(byteOffset, value);
   }
 
   /** Reads a signed 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI16(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getInt16(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("i16", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("i16", byteOffset) as number : mapped.getI16(byteOffset);
   }
 
   /** Writes a signed 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI16(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.i16(value)) {
-      try {
-        return view.setInt16(byteOffset, value, true);
-      } catch { /* Below. */ }
-    }
-    this.#set("i16", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("i16", byteOffset, value) : mapped.setI16(byteOffset, value);
   }
 
   /** Reads an unsigned 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getU16(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getUint16(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("u16", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("u16", byteOffset) as number : mapped.getU16(byteOffset);
   }
 
   /** Writes an unsigned 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU16(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.u16(value)) {
-      try {
-        return view.setUint16(byteOffset, value, true);
-      } catch { /* Below. */ }
-    }
-    this.#set("u16", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("u16", byteOffset, value) : mapped.setU16(byteOffset, value);
   }
 
   /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI32(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getInt32(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("i32", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("i32", byteOffset) as number : mapped.getI32(byteOffset);
   }
 
   /** Writes a signed 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI32(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.i32(value)) {
-      try {
-        return view.setInt32(byteOffset, value, true);
-      } catch { /* Below. */ }
-    }
-    this.#set("i32", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("i32", byteOffset, value) : mapped.setI32(byteOffset, value);
   }
 
   /** Reads an unsigned 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getU32(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getUint32(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("u32", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("u32", byteOffset) as number : mapped.getU32(byteOffset);
   }
 
   /** Writes an unsigned 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU32(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.u32(value)) {
-      try {
-        return view.setUint32(byteOffset, value, true);
-      } catch { /* Below. */ }
-    }
-    this.#set("u32", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("u32", byteOffset, value) : mapped.setU32(byteOffset, value);
   }
 
   /** Reads a signed 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI64(byteOffset: number): bigint {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getBigInt64(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("i64", byteOffset) as bigint;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("i64", byteOffset) as bigint : mapped.getI64(byteOffset);
   }
 
   /** Writes a signed 64-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI64(byteOffset: number, value: number | bigint): void {
-    this.#set("i64", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("i64", byteOffset, value) : mapped.setI64(byteOffset, value);
   }
 
   /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
   getU64(byteOffset: number): bigint {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getBigUint64(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("u64", byteOffset) as bigint;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("u64", byteOffset) as bigint : mapped.getU64(byteOffset);
   }
 
   /** Writes an unsigned 64-bit integer, such as a handle's id, to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU64(byteOffset: number, value: number | bigint): void {
-    this.#set("u64", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("u64", byteOffset, value) : mapped.setU64(byteOffset, value);
   }
 
   /** Reads a float at a byte offset. @throws {RangeError} Outside the bounds. */
   getF32(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getFloat32(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("f32", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("f32", byteOffset) as number : mapped.getF32(byteOffset);
   }
 
   /** Writes a float to a byte offset, rounded as C does. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
   setF32(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.f32(value)) {
-      try {
-        return view.setFloat32(byteOffset, value, true);
-      } catch { /* Below. */ }
-    }
-    this.#set("f32", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("f32", byteOffset, value) : mapped.setF32(byteOffset, value);
   }
 
   /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
   getF64(byteOffset: number): number {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset) {
-      try {
-        return view.getFloat64(byteOffset, true);
-      } catch { /* Below. */ }
-    }
-    return this.#get("f64", byteOffset) as number;
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#get("f64", byteOffset) as number : mapped.getF64(byteOffset);
   }
 
   /** Writes a double to a byte offset. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
   setF64(byteOffset: number, value: number): void {
-    const view = this.#view;
-    if (view !== undefined && (byteOffset | 0) === byteOffset && fits.f64(value)) {
-      try {
-        return view.setFloat64(byteOffset, value, true);
-      } catch { /* Below. */ }
-    }
-    this.#set("f64", byteOffset, value);
+    const mapped = this.#mapped;
+    return mapped === undefined ? this.#set("f64", byteOffset, value) : mapped.setF64(byteOffset, value);
   }
 
   /** Reads a boolean, a byte that is zero or not. @throws {RangeError} Outside the bounds. */
@@ -663,9 +570,8 @@ export class NativeMemory {
 
   /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
   getPointer(byteOffset: number): Pointer | null {
-    if (this.#accesses >= accessesBeforeMapping) return pointerFrom(this.getU64(byteOffset));
-    this.#check(byteOffset, 8);
-    this.#accesses += 1;
+    if (this.#mapped !== undefined) return this.#mapped.getPointer(byteOffset);
+    this.#access(byteOffset, 8);
     return nullable(loads().address(addressOf(this.#pointer), byteOffset) as Address | null);
   }
 
@@ -703,34 +609,214 @@ export class NativeMemory {
   }
 
   #get(type: StoreType, byteOffset: number): unknown {
-    const { byteLength, get } = accessors[type];
-    this.#check(byteOffset, byteLength);
-    if (!this.#isWorthMapping()) return loads()[type](addressOf(this.#pointer), byteOffset);
-    const place = this.#start + byteOffset;
-    return get(this.#window(place), place % windowByteLength);
+    this.#access(byteOffset, accessors[type].byteLength);
+    return loads()[type](addressOf(this.#pointer), byteOffset);
   }
 
   #set(type: StoreType, byteOffset: number, value: unknown): void {
-    const { byteLength, checked, set } = accessors[type];
+    const { byteLength, checked } = accessors[type];
+    this.#access(byteOffset, byteLength);
+    stores()[type](addressOf(this.#pointer), byteOffset, checked(value) ?? refuse(type, value));
+  }
+
+  /** Counts an access by the core; later ones may be to mapped memory. @throws {MemoryFreedError | RangeError} */
+  #access(byteOffset: number, byteLength: number): void {
     this.#check(byteOffset, byteLength);
-    const fitting = checked(value) ?? refuse(type, value);
-    if (!this.#isWorthMapping()) return void stores()[type](addressOf(this.#pointer), byteOffset, fitting);
-    const place = this.#start + byteOffset;
-    set(this.#window(place), place % windowByteLength, fitting as never);
-  }
-
-  #isWorthMapping(): boolean {
     this.#accesses += 1;
-    return this.#accesses > accessesBeforeMapping;
+    if (this.#accesses !== accessesBeforeMapping || !isInWindow(this.#start, this.byteLength)) return;
+    this.#mapped = new MappedMemory(this.#pointer, this.byteLength, this.#shared(), this.#start, true);
+  }
+}
+
+/** Whether memory is in the first window, as memory up to its length is. */
+function isInWindow(start: number, byteLength: number): boolean {
+  return start + byteLength <= windowByteLength;
+}
+
+/**
+ * Memory that is mapped all its life. Its accessors leave the bounds, and whether it has been freed, to the array buffer; what
+ * throws is looked at by those of the class above, which say why. So there is no call in them that isn't made: V8 peels no
+ * loop into which a call without type feedback, or a throw, was inlined, and then doubles in it are objects, in five times the
+ * time.
+ */
+class MappedMemory extends NativeMemory {
+  readonly #view: DataView<ArrayBuffer>;
+
+  constructor(pointer: Pointer, byteLength: number, block: Block, start: number, isPart: boolean) {
+    super(pointer, byteLength, block, start, isPart);
+    this.#view = new DataView(block.map(start), start, byteLength);
   }
 
-  #window(place: number): DataView<ArrayBuffer> {
-    const window = this.#shared().map(place);
-    if (this.#start + this.byteLength <= windowByteLength) {
-      this.#view = new DataView(window.buffer, this.#start, this.byteLength);
+  override getI8(byteOffset: number): number {
+    try {
+      return this.#view.getInt8(whole(byteOffset));
+    } catch {
+      return super.getI8(byteOffset);
     }
-    return window;
   }
+
+  override setI8(byteOffset: number, value: number): void {
+    try {
+      this.#view.setInt8(fits.i8(value) ? whole(byteOffset) : -1, value);
+    } catch {
+      super.setI8(byteOffset, value);
+    }
+  }
+
+  override getU8(byteOffset: number): number {
+    try {
+      return this.#view.getUint8(whole(byteOffset));
+    } catch {
+      return super.getU8(byteOffset);
+    }
+  }
+
+  override setU8(byteOffset: number, value: number): void {
+    try {
+      this.#view.setUint8(fits.u8(value) ? whole(byteOffset) : -1, value);
+    } catch {
+      super.setU8(byteOffset, value);
+    }
+  }
+
+  override getI16(byteOffset: number): number {
+    try {
+      return this.#view.getInt16(whole(byteOffset), true);
+    } catch {
+      return super.getI16(byteOffset);
+    }
+  }
+
+  override setI16(byteOffset: number, value: number): void {
+    try {
+      this.#view.setInt16(fits.i16(value) ? whole(byteOffset) : -1, value, true);
+    } catch {
+      super.setI16(byteOffset, value);
+    }
+  }
+
+  override getU16(byteOffset: number): number {
+    try {
+      return this.#view.getUint16(whole(byteOffset), true);
+    } catch {
+      return super.getU16(byteOffset);
+    }
+  }
+
+  override setU16(byteOffset: number, value: number): void {
+    try {
+      this.#view.setUint16(fits.u16(value) ? whole(byteOffset) : -1, value, true);
+    } catch {
+      super.setU16(byteOffset, value);
+    }
+  }
+
+  override getI32(byteOffset: number): number {
+    try {
+      return this.#view.getInt32(whole(byteOffset), true);
+    } catch {
+      return super.getI32(byteOffset);
+    }
+  }
+
+  override setI32(byteOffset: number, value: number): void {
+    try {
+      this.#view.setInt32(fits.i32(value) ? whole(byteOffset) : -1, value, true);
+    } catch {
+      super.setI32(byteOffset, value);
+    }
+  }
+
+  override getU32(byteOffset: number): number {
+    try {
+      return this.#view.getUint32(whole(byteOffset), true);
+    } catch {
+      return super.getU32(byteOffset);
+    }
+  }
+
+  override setU32(byteOffset: number, value: number): void {
+    try {
+      this.#view.setUint32(fits.u32(value) ? whole(byteOffset) : -1, value, true);
+    } catch {
+      super.setU32(byteOffset, value);
+    }
+  }
+
+  override getI64(byteOffset: number): bigint {
+    try {
+      return this.#view.getBigInt64(whole(byteOffset), true);
+    } catch {
+      return super.getI64(byteOffset);
+    }
+  }
+
+  override setI64(byteOffset: number, value: number | bigint): void {
+    const fitting = accessors.i64.checked(value);
+    try {
+      this.#view.setBigInt64(fitting === undefined ? -1 : whole(byteOffset), fitting ?? 0n, true);
+    } catch {
+      super.setI64(byteOffset, value);
+    }
+  }
+
+  override getU64(byteOffset: number): bigint {
+    try {
+      return this.#view.getBigUint64(whole(byteOffset), true);
+    } catch {
+      return super.getU64(byteOffset);
+    }
+  }
+
+  override setU64(byteOffset: number, value: number | bigint): void {
+    const fitting = accessors.u64.checked(value);
+    try {
+      this.#view.setBigUint64(fitting === undefined ? -1 : whole(byteOffset), fitting ?? 0n, true);
+    } catch {
+      super.setU64(byteOffset, value);
+    }
+  }
+
+  override getF32(byteOffset: number): number {
+    try {
+      return this.#view.getFloat32(whole(byteOffset), true);
+    } catch {
+      return super.getF32(byteOffset);
+    }
+  }
+
+  override setF32(byteOffset: number, value: number): void {
+    try {
+      this.#view.setFloat32(fits.f32(value) ? whole(byteOffset) : -1, value, true);
+    } catch {
+      super.setF32(byteOffset, value);
+    }
+  }
+
+  override getF64(byteOffset: number): number {
+    try {
+      return this.#view.getFloat64(whole(byteOffset), true);
+    } catch {
+      return super.getF64(byteOffset);
+    }
+  }
+
+  override setF64(byteOffset: number, value: number): void {
+    try {
+      this.#view.setFloat64(fits.f64(value) ? whole(byteOffset) : -1, value, true);
+    } catch {
+      super.setF64(byteOffset, value);
+    }
+  }
+
+  override getPointer(byteOffset: number): Pointer | null {
+    return pointerFrom(this.getU64(byteOffset));
+  }
+}
+
+/** An offset that the engine refuses in place of one that it would round. */
+function whole(byteOffset: number): number {
+  return (byteOffset | 0) === byteOffset ? byteOffset : -1;
 }
 
 /** Whether a value is of a type. */
@@ -745,75 +831,23 @@ const fits = {
   f64: (value: unknown): value is number => typeof value === "number",
 };
 
-/** How a type stands in a window; `checked` answers `undefined` for what is not of the type. */
+/** A type's length, and its values: `checked` answers `undefined` for what is not of the type. */
 interface Accessor<V> {
   readonly byteLength: number;
   readonly checked: (value: unknown) => V | undefined;
-  readonly get: (window: DataView, place: number) => V;
-  readonly set: (window: DataView, place: number, value: V) => void;
 }
 
 const accessors: { readonly [T in StoreType]: Accessor<T extends "i64" | "u64" ? bigint : number> } = {
-  i8: {
-    byteLength: 1,
-    checked: (value) => fits.i8(value) ? value : undefined,
-    get: (window, place) => window.getInt8(place),
-    set: (window, place, value) => window.setInt8(place, value),
-  },
-  u8: {
-    byteLength: 1,
-    checked: (value) => fits.u8(value) ? value : undefined,
-    get: (window, place) => window.getUint8(place),
-    set: (window, place, value) => window.setUint8(place, value),
-  },
-  i16: {
-    byteLength: 2,
-    checked: (value) => fits.i16(value) ? value : undefined,
-    get: (window, place) => window.getInt16(place, true),
-    set: (window, place, value) => window.setInt16(place, value, true),
-  },
-  u16: {
-    byteLength: 2,
-    checked: (value) => fits.u16(value) ? value : undefined,
-    get: (window, place) => window.getUint16(place, true),
-    set: (window, place, value) => window.setUint16(place, value, true),
-  },
-  i32: {
-    byteLength: 4,
-    checked: (value) => fits.i32(value) ? value : undefined,
-    get: (window, place) => window.getInt32(place, true),
-    set: (window, place, value) => window.setInt32(place, value, true),
-  },
-  u32: {
-    byteLength: 4,
-    checked: (value) => fits.u32(value) ? value : undefined,
-    get: (window, place) => window.getUint32(place, true),
-    set: (window, place, value) => window.setUint32(place, value, true),
-  },
-  i64: {
-    byteLength: 8,
-    checked: (value) => wide(value, BigInt.asIntN),
-    get: (window, place) => window.getBigInt64(place, true),
-    set: (window, place, value) => window.setBigInt64(place, value, true),
-  },
-  u64: {
-    byteLength: 8,
-    checked: (value) => wide(value, BigInt.asUintN),
-    get: (window, place) => window.getBigUint64(place, true),
-    set: (window, place, value) => window.setBigUint64(place, value, true),
-  },
-  f32: {
-    byteLength: 4,
-    checked: (value) => fits.f32(value) ? value : undefined,
-    get: (window, place) => window.getFloat32(place, true),
-    set: (window, place, value) => window.setFloat32(place, value, true),
-  },
-  f64: {
-    byteLength: 8,
-    checked: (value) => fits.f64(value) ? value : undefined,
-    get: (window, place) => window.getFloat64(place, true),
-    set: (window, place, value) => window.setFloat64(place, value, true),
-  },
+  i8: { byteLength: 1, checked: (value) => fits.i8(value) ? value : undefined },
+  u8: { byteLength: 1, checked: (value) => fits.u8(value) ? value : undefined },
+  i16: { byteLength: 2, checked: (value) => fits.i16(value) ? value : undefined },
+  u16: { byteLength: 2, checked: (value) => fits.u16(value) ? value : undefined },
+  i32: { byteLength: 4, checked: (value) => fits.i32(value) ? value : undefined },
+  u32: { byteLength: 4, checked: (value) => fits.u32(value) ? value : undefined },
+  i64: { byteLength: 8, checked: (value) => wide(value, BigInt.asIntN) },
+  u64: { byteLength: 8, checked: (value) => wide(value, BigInt.asUintN) },
+  f32: { byteLength: 4, checked: (value) => fits.f32(value) ? value : undefined },
+  f64: { byteLength: 8, checked: (value) => fits.f64(value) ? value : undefined },
 };
 
 function checkPointer(verb: string, pointer: Pointer): void {

@@ -56,7 +56,37 @@ export const dangling = { some: false };
 /** How often each buffer is pinned. */
 const pins = new WeakMap<ArrayBufferLike, number>();
 
-/** Counts a pin of a buffer, or memory of C's that is mapped as one. */
+/** What it makes is what it is given: a class that extends it puts its private fields into that. */
+class Given {
+  constructor(given: object) {
+    return given;
+  }
+}
+
+/**
+ * An array buffer that is mapped onto memory of C's, and what keeps that memory: a field of the buffer, since a `WeakMap` takes
+ * as long as mapping does.
+ */
+export class MappedBuffer extends Given {
+  readonly #memory: object;
+
+  private constructor(buffer: ArrayBuffer, memory: object) {
+    super(buffer);
+    this.#memory = memory;
+  }
+
+  /** Keeps `memory` for as long as somebody has the buffer. */
+  static hold(buffer: ArrayBuffer, memory: object): ArrayBuffer {
+    return new MappedBuffer(buffer, memory) as unknown as ArrayBuffer;
+  }
+
+  /** Whether it is one. */
+  static is(buffer: object): boolean {
+    return #memory in buffer;
+  }
+}
+
+/** Counts a pin of a buffer. */
 export function countPin(buffer: ArrayBufferLike): void {
   pins.set(buffer, (pins.get(buffer) ?? 0) + 1);
 }
@@ -161,7 +191,7 @@ export function checkUse(pointer: unknown): void {
   const { owner, isText } = target;
   // Its memory is another buffer's now, or nobody's.
   if (!isText && (owner as ArrayBuffer).detached === true) return forget(pointer);
-  const isPinned = !isText && pins.has(owner as ArrayBuffer);
+  const isPinned = !isText && (MappedBuffer.is(owner) || pins.has(owner as ArrayBuffer));
   if (!isPinned && !isLent(pointer as Address)) throw new PointerRuleError(rules.temporary);
 }
 

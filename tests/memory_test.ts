@@ -140,44 +140,75 @@ function integer(
   };
 }
 
+/** Memory that has its values behind a byte offset. */
+const kinds = [
+  { kind: "small memory", at: 0, make: allocated },
+  { kind: "memory that is mapped at once", at: 2000, make: allocated },
+  { kind: "a part of memory", at: 2000, make: partly },
+];
+
+function allocated(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
+  const whole = NativeMemory.alloc(byteLength);
+  return { whole, memory: whole };
+}
+
+function partly(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
+  const whole = NativeMemory.alloc(byteLength + 80);
+  return { whole, memory: whole.subarray(40, 40 + byteLength) };
+}
+
 describe("NativeMemory of its own", () => {
   for (const { type, width, values, refused, get, set, read } of scalars) {
-    it(`has ${type} at every offset, at first and once it is mapped`, () => {
-      using memory = NativeMemory.alloc(width + 16);
-      // The first accesses go through the core, later ones don't.
-      for (let round = 0; round < 4; round++) {
-        for (let byteOffset = 0; byteOffset <= 16; byteOffset++) {
-          for (const value of values) {
-            memory.fill(0x55);
-            set(memory, byteOffset, value as never);
-            assertStrictEquals(get(memory, byteOffset), value);
-            const bytes = memory.bytes();
-            assertStrictEquals(read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), byteOffset), value);
-            const others = bytes.filter((_, index) => index < byteOffset || index >= byteOffset + width);
-            assert(others.every((byte) => byte === 0x55), "wrote beside the value");
+    for (const { kind, at, make } of kinds) {
+      it(`has ${type} at every offset, in ${kind}`, () => {
+        const { whole, memory } = make(at + width + 16);
+        using _freed = whole;
+        // The first accesses of small memory go through the core, later ones don't.
+        for (let round = 0; round < 4; round++) {
+          for (let byteOffset = at; byteOffset <= at + 16; byteOffset++) {
+            for (const value of values) {
+              memory.fill(0x55);
+              set(memory, byteOffset, value as never);
+              assertStrictEquals(get(memory, byteOffset), value);
+              const bytes = memory.bytes();
+              assertStrictEquals(read(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), byteOffset), value);
+              const others = bytes.filter((_, index) => index < byteOffset || index >= byteOffset + width);
+              assert(others.every((byte) => byte === 0x55), "wrote beside the value");
+            }
           }
         }
-      }
-      memory.fill(0x55);
-      for (const value of refused) {
-        for (let i = 0; i < 20; i++) assertThrows(() => set(memory, 0, value as never), Error, `(${type}) must be`);
-      }
-      assert(memory.bytes().every((byte) => byte === 0x55));
-    });
-
-    it(`has no ${type} outside the bounds, or once it is freed`, () => {
-      const memory = NativeMemory.alloc(width + 1);
-      for (let i = 0; i < 40; i++) {
-        for (const byteOffset of [...outside, 2, width + 1]) {
-          assertThrows(() => get(memory, byteOffset), RangeError, "Cannot reach");
-          assertThrows(() => set(memory, byteOffset, values[0] as never), RangeError, "Cannot reach");
+        memory.fill(0x55);
+        for (const value of refused) {
+          for (let i = 0; i < 20; i++) assertThrows(() => set(memory, at, value as never), Error, `(${type}) must be`);
         }
-        get(memory, 1);
-      }
-      memory.free();
-      assertThrows(() => get(memory, 0), MemoryFreedError);
-      assertThrows(() => set(memory, 0, values[0] as never), MemoryFreedError);
-    });
+        assert(memory.bytes().every((byte) => byte === 0x55));
+      });
+
+      it(`has no ${type} outside the bounds, or once it is freed, in ${kind}`, () => {
+        const { whole, memory } = make(at + width + 1);
+        for (let i = 0; i < 40; i++) {
+          for (const byteOffset of [...outside, at + 2, at + width + 1]) {
+            assertThrows(() => get(memory, byteOffset), RangeError, "Cannot reach");
+            assertThrows(() => set(memory, byteOffset, values[0] as never), RangeError, "Cannot reach");
+          }
+          get(memory, at + 1);
+        }
+        whole.free();
+        assertThrows(() => get(memory, at), MemoryFreedError);
+        assertThrows(() => set(memory, at, values[0] as never), MemoryFreedError);
+      });
+
+      it(`has no ${type} once a buffer of its bytes was transferred, in ${kind}`, () => {
+        const { whole, memory: { pointer, byteLength } } = make(at + width);
+        using _freed = whole;
+        // Borrowed, since transferred memory would never be freed.
+        const memory = NativeMemory.borrow(pointer, byteLength);
+        for (let i = 0; i < 20; i++) get(memory, at);
+        memory.bytes().buffer.transfer();
+        assertThrows(() => get(memory, at), PointerRuleError, "is not transferred");
+        assertThrows(() => set(memory, at, values[0] as never), PointerRuleError, "is not transferred");
+      });
+    }
   }
 
   it("has pointers, and null for NULL", () => {
