@@ -4,26 +4,44 @@ import { NativeMemory } from "@belay/ffi";
 import { compare, finish } from "./harness.ts";
 
 const length = 1000;
-const memory = NativeMemory.alloc(8 * length);
-const view = new DataView(new ArrayBuffer(8 * length));
-for (let i = 0; i < length; i++) {
-  memory.setF64(8 * i, i + 0.5);
-  view.setFloat64(8 * i, i + 0.5, true);
+/** Memory of so few numbers is not mapped before it has been used for a while. */
+const smallLength = 16;
+
+/** Numbers that are no integers, which an engine could keep as integers. */
+function filled<T extends NativeMemory | DataView>(
+  memory: T,
+  set: (memory: T, byteOffset: number, value: number) => void,
+): T {
+  for (let byteOffset = 0; byteOffset < memory.byteLength; byteOffset += 8) set(memory, byteOffset, byteOffset + 0.5);
+  return memory;
 }
+const inMemory = (byteLength: number) =>
+  filled(NativeMemory.alloc(byteLength), (memory, byteOffset, value) => memory.setF64(byteOffset, value));
+const inView = (byteLength: number) =>
+  filled(
+    new DataView(new ArrayBuffer(byteLength)),
+    (view, byteOffset, value) => view.setFloat64(byteOffset, value, true),
+  );
+const memory = inMemory(8 * length);
+const view = inView(8 * length);
+const smallMemory = inMemory(8 * smallLength);
+const smallView = inView(8 * smallLength);
 
 // As programs have them: functions of what they are given.
 function sumOfMemory(given: NativeMemory, count: number): number {
+  const numbers = given.byteLength / 8;
   let sum = 0;
-  for (let done = 0; done < count; done += length) {
-    for (let i = 0; i < length; i++) sum += given.getF64(8 * i);
+  for (let done = 0; done < count; done += numbers) {
+    for (let i = 0; i < numbers; i++) sum += given.getF64(8 * i);
   }
   return sum;
 }
 
 function sumOfView(given: DataView, count: number): number {
+  const numbers = given.byteLength / 8;
   let sum = 0;
-  for (let done = 0; done < count; done += length) {
-    for (let i = 0; i < length; i++) sum += given.getFloat64(8 * i, true);
+  for (let done = 0; done < count; done += numbers) {
+    for (let i = 0; i < numbers; i++) sum += given.getFloat64(8 * i, true);
   }
   return sum;
 }
@@ -41,6 +59,10 @@ compare("memory/read-f64", {
   belay: (count) => void (sum += sumOfMemory(memory, count)),
   dataview: (count) => void (sum += sumOfView(view, count)),
 }, { count: 3_000_000 });
+compare("memory/read-f64-small", {
+  belay: (count) => void (sum += sumOfMemory(smallMemory, count)),
+  dataview: (count) => void (sum += sumOfView(smallView, count)),
+}, { count: 3_000_000 });
 
 const bytes = memory.bytes();
 const array = new Uint8Array(8 * length);
@@ -49,5 +71,6 @@ compare("memory/bytes", {
   array: (count) => void (sum += sumOfBytes(array, count)),
 }, { count: 8_000_000 });
 memory.free();
+smallMemory.free();
 if (Number.isNaN(sum)) throw new Error("Read what was not written");
 finish();
