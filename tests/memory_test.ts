@@ -211,6 +211,38 @@ describe("NativeMemory of its own", () => {
     }
   }
 
+  it("has every type in large memory, at first and once it is mapped, and none outside the bounds or once it is freed", () => {
+    const at = 2 ** 20;
+    for (const accesses of [0, 2, 40]) {
+      for (const { type, width, values, refused, get, set } of scalars) {
+        const memory = NativeMemory.alloc(at + width);
+        for (let i = 0; i < accesses; i++) assertStrictEquals(memory.getU8(i), 0);
+        for (const value of values) {
+          set(memory, at, value as never);
+          assertStrictEquals(get(memory, at), value);
+        }
+        for (const byteOffset of [...outside, at + 1, at + width]) {
+          assertThrows(() => get(memory, byteOffset), RangeError, "Cannot reach");
+          assertThrows(() => set(memory, byteOffset, values[0] as never), RangeError, "Cannot reach");
+        }
+        assertThrows(() => set(memory, at, refused[0] as never), Error, `(${type}) must be`);
+        assertStrictEquals(get(memory, at), values.at(-1));
+        memory.free();
+        for (let i = 0; i < 8; i++) {
+          assertThrows(() => get(memory, at), MemoryFreedError);
+          assertThrows(() => set(memory, at, values[0] as never), MemoryFreedError);
+        }
+      }
+    }
+  });
+
+  it("isn't mapped in a buffer that was transferred before, if it is large", () => {
+    using whole = NativeMemory.alloc(2 ** 20 + 8);
+    const memory = NativeMemory.borrow(whole.pointer, whole.byteLength);
+    memory.bytes().buffer.transfer();
+    for (let i = 0; i < 8; i++) assertThrows(() => memory.getF64(0), PointerRuleError, "is not transferred");
+  });
+
   it("has pointers, and null for NULL", () => {
     using memory = NativeMemory.alloc(16);
     for (let i = 0; i < 40; i++) {
