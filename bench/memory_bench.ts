@@ -24,6 +24,7 @@ const inView = (byteLength: number) =>
   );
 const memory = inMemory(8 * length);
 const view = inView(8 * length);
+const borrowedMemory = NativeMemory.borrow(memory.pointer, memory.byteLength);
 const smallMemory = inMemory(8 * smallLength);
 const smallView = inView(8 * smallLength);
 
@@ -62,6 +63,11 @@ compare("memory/read-f64", {
 compare("memory/read-f64-small", {
   belay: (count) => void (sum += sumOfMemory(smallMemory, count)),
   dataview: (count) => void (sum += sumOfView(smallView, count)),
+}, { count: 3_000_000 });
+// Nor is borrowed memory; the loop has seen memory of each kind by now.
+compare("memory/read-f64-borrowed", {
+  belay: (count) => void (sum += sumOfMemory(borrowedMemory, count)),
+  dataview: (count) => void (sum += sumOfView(view, count)),
 }, { count: 3_000_000 });
 
 const bytes = memory.bytes();

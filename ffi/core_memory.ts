@@ -7,6 +7,7 @@
 import type { Address, NativeFunctionObject } from "./backend.ts";
 import { coreFunctions, isNull, signature } from "./core.ts";
 import { backend } from "./runtime.ts";
+import type { Encoding } from "./text.ts";
 
 /** The scalar types that the core reads from memory. */
 export type LoadType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32" | "i64" | "u64" | "f32" | "f64" | "address";
@@ -45,6 +46,7 @@ const copies = coreFunctions({
   out: signature("belay_memory_copy", ["view", "f64", "address", "f64", "f64"], "void"),
   in: signature("belay_memory_copy", ["address", "f64", "view", "f64", "f64"], "void"),
   fill: signature("belay_memory_fill", ["address", "f64", "u8", "f64"], "void"),
+  findZero: signature("belay_memory_find_zero", ["address", "f64", "u32", "f64"], "f64"),
 });
 
 const allocations = coreFunctions({
@@ -67,30 +69,20 @@ export function copyOut(target: Uint8Array, base: Address, byteOffset: number, b
   copies().out(backend().hold(target), 0, base, byteOffset, byteLength);
 }
 
-/** Divides a page of any machine. */
-const chunkByteLength = 512;
-
-/** How many bytes come before a zero of so many bytes. What is looked at is on the pages that they and the zero are on. */
-function byteLengthBeforeZero(base: Address, zeroByteLength: number): number {
-  const chunk = new Uint8Array(chunkByteLength);
-  const start = Number(BigInt(base) % BigInt(chunkByteLength));
-  let zeroes = 0;
-  for (let byteLength = 0;;) {
-    const part = chunk.subarray((start + byteLength) % chunkByteLength);
-    copyOut(part, base, byteLength, part.byteLength);
-    for (const byte of part) {
-      if (byteLength % zeroByteLength === 0) zeroes = 0;
-      if (byte === 0) zeroes += 1;
-      byteLength += 1;
-      if (zeroes === zeroByteLength) return byteLength - zeroByteLength;
-    }
-  }
-}
-
-/** Copies what comes before a zero of so many bytes out of C's memory. */
-export function bytesBeforeZero(base: Address, zeroByteLength: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(byteLengthBeforeZero(base, zeroByteLength));
-  if (bytes.length > 0) copyOut(bytes, base, 0, bytes.byteLength);
+/**
+ * Copies what comes before the zero that ends a string out of C's memory, or answers `undefined` when none is among the first
+ * `byteLength` bytes. Nothing after it is looked at.
+ */
+export function bytesBeforeZero(
+  { unitByteLength }: Encoding,
+  base: Address,
+  byteOffset: number,
+  byteLength: number,
+): Uint8Array<ArrayBuffer> | undefined {
+  const before = copies().findZero(base, byteOffset, unitByteLength, byteLength) as number;
+  if (before < 0) return undefined;
+  const bytes = new Uint8Array(before);
+  if (before > 0) copyOut(bytes, base, byteOffset, before);
   return bytes;
 }
 

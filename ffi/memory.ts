@@ -7,7 +7,17 @@
 import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
-import { allocate, copyIn, copyOut, fill, loads, release, stores, type StoreType } from "./core_memory.ts";
+import {
+  allocate,
+  bytesBeforeZero,
+  copyIn,
+  copyOut,
+  fill,
+  loads,
+  release,
+  stores,
+  type StoreType,
+} from "./core_memory.ts";
 import { MemoryFreedError, PointerRuleError } from "./errors.ts";
 import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
@@ -22,9 +32,14 @@ import type { NamedType, Pointer } from "./types.ts";
 
 /** Memory is mapped in windows of so many bytes, since no runtime has to have larger array buffers; the next one begins here. */
 const windowByteLength = 2 ** 30;
-/** Mapping takes as long as some dozen accesses by the core: what is larger is mapped at once, what is smaller after so many. */
+/** Mapping takes as long as some dozen accesses by the core: what is larger and JavaScript's own is mapped at once. */
 const smallByteLength = 1024;
+/**
+ * Other memory is mapped after so many accesses, and one more for so many bytes: engines take what is mapped for their own, and
+ * collect garbage for it.
+ */
 const accessesBeforeMapping = 16;
+const bytesForAnAccess = 4096;
 const largestAlign = 2 ** 20;
 
 /** How much memory of its own this isolate holds. */
@@ -46,13 +61,25 @@ class Block {
   held: Held | undefined;
   readonly #pointer: Pointer;
   readonly #byteLength: number;
+  readonly #isOwn: boolean;
   #windows: (ArrayBuffer | undefined)[] | undefined;
   /** All that is mapped, further buffers that were given away among it. */
   readonly #mapped: ArrayBuffer[] = [];
 
-  constructor(pointer: Pointer, byteLength: number) {
+  constructor(pointer: Pointer, byteLength: number, isOwn: boolean) {
     this.#pointer = pointer;
     this.#byteLength = byteLength;
+    this.#isOwn = isOwn;
+  }
+
+  /** Whether its first window is mapped. */
+  get isMapped(): boolean {
+    return this.#windows?.[0] !== undefined;
+  }
+
+  /** Whether what is large in its first window is mapped when it is made: engines count JavaScript's own with right. */
+  get isMappedAtOnce(): boolean {
+    return this.#isOwn || this.isMapped;
   }
 
   /** The window that a byte is in. */
@@ -266,7 +293,8 @@ export class NativeMemory {
   }
 
   static #own(pointer: Pointer, byteLength: number, give: () => void): NativeMemory {
-    const block = new Block(pointer, byteLength);
+    const block = new Block(pointer, byteLength, true);
+    const memory = NativeMemory.#create(pointer, byteLength, block, 0, false);
     memoryCounts.allocations += 1;
     const held = {
       pointer,
@@ -279,7 +307,7 @@ export class NativeMemory {
     };
     block.held = held;
     block.cleanup = addCheckedCleanup(block, dropped, held);
-    return NativeMemory.#create(pointer, byteLength, block, 0, false);
+    return memory;
   }
 
   static #create(
@@ -289,10 +317,10 @@ export class NativeMemory {
     start: number,
     isPart: boolean,
   ): NativeMemory {
-    if (byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
+    if (block?.isMappedAtOnce !== true || byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
       return new NativeMemory(pointer, byteLength, block, start, isPart);
     }
-    return new MappedMemory(pointer, byteLength, block ?? new Block(pointer, byteLength), start, isPart);
+    return new MappedMemory(pointer, byteLength, block, start, isPart);
   }
 
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
@@ -418,11 +446,22 @@ export class NativeMemory {
   }
 
   #string(encoding: Encoding, byteOffset: number, options: TextOptions): string {
-    const bytes = this.bytes(byteOffset);
     const subject = (): string => `a string at offset ${byteOffset}`;
+    const bytes = this.#bytesBeforeZero(encoding, byteOffset);
+    if (bytes === undefined) throw new RangeError(`Cannot read ${subject()}: no zero ends it before the memory ends`);
+    return decode(encoding, bytes, options, subject);
+  }
+
+  #bytesBeforeZero(encoding: Encoding, byteOffset: number): Uint8Array<ArrayBuffer> | undefined {
+    const byteLength = this.byteLength - byteOffset;
+    this.#access(byteOffset, byteLength);
+    const block = this.#block;
+    if (block?.isMapped !== true || !isInWindow(this.#start, this.byteLength)) {
+      return bytesBeforeZero(encoding, addressOf(this.#pointer), byteOffset, byteLength);
+    }
+    const bytes = block.bytes(this.#start + byteOffset, byteLength);
     const end = zeroIndex(encoding, bytes);
-    if (end < 0) throw new RangeError(`Cannot read ${subject()}: no zero ends it before the memory ends`);
-    return decode(encoding, bytes.subarray(0, end), options, subject);
+    return end < 0 ? undefined : bytes.subarray(0, end);
   }
 
   /**
@@ -589,7 +628,7 @@ export class NativeMemory {
   }
 
   #shared(): Block {
-    return this.#block ??= new Block(this.#pointer, this.byteLength);
+    return this.#block ??= new Block(this.#pointer, this.byteLength, false);
   }
 
   /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
@@ -622,8 +661,10 @@ export class NativeMemory {
   /** Counts an access by the core; later ones may be to mapped memory. @throws {MemoryFreedError | RangeError} */
   #access(byteOffset: number, byteLength: number): void {
     this.#check(byteOffset, byteLength);
+    if (this.#mapped !== undefined) return;
     this.#accesses += 1;
-    if (this.#accesses !== accessesBeforeMapping || !isInWindow(this.#start, this.byteLength)) return;
+    const needed = accessesBeforeMapping + this.byteLength / bytesForAnAccess;
+    if (this.#accesses < needed || !isInWindow(this.#start, this.byteLength)) return;
     this.#mapped = new MappedMemory(this.#pointer, this.byteLength, this.#shared(), this.#start, true);
   }
 }

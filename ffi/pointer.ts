@@ -85,6 +85,7 @@ export function utf16At(pointer: Pointer | null, options: TextOptions = {}): str
 
 function decodeAt(encoding: Encoding, pointer: Pointer | null, options: TextOptions): string | null {
   if (pointer === null) return null;
-  const bytes = bytesBeforeZero(addressOf(pointer), encoding.unitByteLength);
+  // However far away the zero is.
+  const bytes = bytesBeforeZero(encoding, addressOf(pointer), 0, Number.MAX_SAFE_INTEGER) as Uint8Array<ArrayBuffer>;
   return decode(encoding, bytes, options, () => `a string at 0x${pointerValue(pointer).toString(16)}`);
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import process from "node:process";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import {
   configure,
@@ -32,9 +33,14 @@ function addressOf(bytes: Uint8Array<ArrayBuffer>): Pointer {
   return present(pointerFrom(rawPointer(bytes)));
 }
 
+/** What borrowed memory is of. */
+const owners = new WeakMap<NativeMemory, Uint8Array>();
+
 /** Memory whose every byte is known. */
 function known(bytes: Uint8Array<ArrayBuffer>): NativeMemory {
-  return NativeMemory.borrow(addressOf(bytes), bytes.byteLength);
+  const memory = NativeMemory.borrow(addressOf(bytes), bytes.byteLength);
+  owners.set(memory, bytes);
+  return memory;
 }
 
 /** Zeroes with an `ArrayBuffer` of their own, which no engine moves. */
@@ -144,12 +150,18 @@ function integer(
 const kinds = [
   { kind: "small memory", at: 0, make: allocated },
   { kind: "memory that is mapped at once", at: 2000, make: allocated },
+  { kind: "borrowed memory", at: 2000, make: borrowed },
   { kind: "a part of memory", at: 2000, make: partly },
 ];
 
 function allocated(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
   const whole = NativeMemory.alloc(byteLength);
   return { whole, memory: whole };
+}
+
+function borrowed(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
+  const memory = known(zeroes(byteLength));
+  return { whole: memory, memory };
 }
 
 function partly(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
@@ -213,9 +225,11 @@ describe("NativeMemory of its own", () => {
 
   it("has every type in large memory, at first and once it is mapped, and none outside the bounds or once it is freed", () => {
     const at = 2 ** 20;
-    for (const accesses of [0, 2, 40]) {
+    // Borrowed memory is mapped after 16 accesses, and one for each 4 KiB of it.
+    const cases = [0, 2, 40, 300].flatMap((accesses) => [{ accesses, make: allocated }, { accesses, make: borrowed }]);
+    for (const { accesses, make } of cases) {
       for (const { type, width, values, refused, get, set } of scalars) {
-        const memory = NativeMemory.alloc(at + width);
+        const { memory } = make(at + width);
         for (let i = 0; i < accesses; i++) assertStrictEquals(memory.getU8(i), 0);
         for (const value of values) {
           set(memory, at, value as never);
@@ -234,6 +248,24 @@ describe("NativeMemory of its own", () => {
         }
       }
     }
+  });
+
+  it("isn't mapped when it is borrowed, or little of it is read: engines would collect garbage for it", () => {
+    const { pointer } = known(zeroes(4096));
+    const external = (): number => process.memoryUsage().external;
+    const before = external();
+    const kept: NativeMemory[] = [];
+    const read = (memory: NativeMemory): void => {
+      assertStrictEquals(memory.getI32(0), 0);
+      assertStrictEquals(memory.cstring(4), "");
+      assertStrictEquals(memory.subarray(8).getF64(8), 0);
+      kept.push(memory);
+    };
+    for (let i = 0; i < 20; i++) read(NativeMemory.borrow(pointer, 2 ** 30));
+    assert(external() - before < 2 ** 30, `${external() - before} bytes were mapped`);
+    // What is mapped is counted here.
+    assertStrictEquals(kept[0].bytes().byteLength, 2 ** 30);
+    assert(external() - before >= 2 ** 30, "what is mapped isn't counted");
   });
 
   it("isn't mapped in a buffer that was transferred before, if it is large", () => {

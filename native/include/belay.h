@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 7
+#define BELAY_ABI_VERSION 8
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -340,6 +340,9 @@ void belay_store_f64(void *base, double byte_offset, double value);
 /* They may overlap. */
 void belay_memory_copy(void *target, double target_byte_offset, const void *source, double source_byte_offset, double byte_length);
 void belay_memory_fill(void *base, double byte_offset, uint8_t value, double byte_length);
+/* How many bytes come before the zero that ends a string of units of 1 or 2 bytes, or -1 when none is within `byte_length`
+ * bytes. Nothing after it is read. */
+double belay_memory_find_zero(const void *base, double byte_offset, uint32_t unit_byte_length, double byte_length);
 
 /* Memory for `byte_length` bytes, a whole number, at a multiple of `align`, a power of two; zeroes if `zero`. Even for no
  * bytes it is an address of its own. NULL: there is none. */

@@ -38,6 +38,25 @@ pub fn fill(base: [*]u8, byte_offset: f64, value: u8, byte_length: f64) callconv
     @memset(base[offset..][0..length], value);
 }
 
+const standard = struct {
+    // It looks at nothing after what it finds, as C11 has it.
+    extern "c" fn memchr(bytes: [*]const u8, value: c_int, byte_length: usize) callconv(.c) ?[*]const u8;
+};
+
+pub fn findZero(base: [*]const u8, byte_offset: f64, unit_byte_length: u32, byte_length: f64) callconv(.c) f64 {
+    const text = base + @as(usize, @intFromFloat(byte_offset));
+    const length: usize = @intFromFloat(byte_length);
+    if (unit_byte_length == 1) {
+        const zero = standard.memchr(text, 0, length) orelse return -1;
+        return @floatFromInt(zero - text);
+    }
+    var at: usize = 0;
+    while (at + 1 < length) : (at += 2) {
+        if (text[at] | text[at + 1] == 0) return @floatFromInt(at);
+    }
+    return -1;
+}
+
 const windows = struct {
     extern "c" fn _aligned_malloc(byte_length: usize, alignment: usize) callconv(.c) ?[*]u8;
     extern "c" fn _aligned_free(memory: ?*anyopaque) callconv(.c) void;
@@ -92,6 +111,19 @@ test "copy and fill write just what they were asked to" {
     fill(&bytes, 4, 9, 1);
     try std.testing.expectEqualSlices(u8, &.{ 1, 1, 2, 3, 9, 6 }, &bytes);
     copy(&bytes, 6, &bytes, 0, 0);
+}
+
+test "a zero is found where a unit begins, within the length" {
+    const bytes = [_]u8{ 1, 0x61, 0, 0, 0x62, 0, 0 };
+    try std.testing.expectEqual(@as(f64, 1), findZero(&bytes, 1, 1, 6));
+    try std.testing.expectEqual(@as(f64, -1), findZero(&bytes, 0, 1, 2));
+    try std.testing.expectEqual(@as(f64, 4), findZero(&bytes, 1, 2, 6));
+    try std.testing.expectEqual(@as(f64, 2), findZero(&bytes, 0, 2, 7));
+    try std.testing.expectEqual(@as(f64, -1), findZero(&bytes, 1, 2, 5));
+    try std.testing.expectEqual(@as(f64, -1), findZero(&bytes, 0, 1, 0));
+    // As much as there may be.
+    try std.testing.expectEqual(@as(f64, 2), findZero(&bytes, 0, 1, 9007199254740991));
+    try std.testing.expectEqual(@as(f64, 2), findZero(&bytes, 0, 2, 9007199254740991));
 }
 
 test "memory is aligned, zeroed if asked for, and given back" {

@@ -13,7 +13,7 @@ const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Words = isolates.Words;
 
-pub const abi_version = 7;
+pub const abi_version = 8;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
@@ -149,6 +149,7 @@ pub const belay_store_f32 = memory.store(f32);
 pub const belay_store_f64 = memory.store(f64);
 pub const belay_memory_copy = memory.copy;
 pub const belay_memory_fill = memory.fill;
+pub const belay_memory_find_zero = memory.findZero;
 pub const belay_memory_allocate = memory.allocate;
 pub const belay_memory_release = memory.release;
 
