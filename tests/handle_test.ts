@@ -8,6 +8,7 @@ import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
 import { emulator } from "./machine.ts";
+import { randomFrom } from "./random.ts";
 
 const before = alive();
 const library = dlopen(testLibrary, {
@@ -57,15 +58,6 @@ function assertInvalid(id: unknown, reason: InvalidHandleReason): void {
   }
   assertStrictEquals(Handle.live, live);
   assertStrictEquals(witness.value, "witness");
-}
-
-/** An arbitrary sequence of whole numbers below a bound, the same in each run. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor(state / 2 ** 32 * below);
-  };
 }
 
 describe("Handle", () => {

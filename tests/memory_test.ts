@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import process from "node:process";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import {
   configure,
@@ -17,6 +17,7 @@ import {
 import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { alive, collectUntil } from "./gc.ts";
+import { randomFrom } from "./random.ts";
 
 const before = alive();
 /** Memory that is never freed. */
@@ -169,6 +170,26 @@ function partly(byteLength: number): { readonly whole: NativeMemory; readonly me
   return { whole, memory: whole.subarray(40, 40 + byteLength) };
 }
 
+/** What a function answers, or the name of what it throws. */
+function outcome(fn: () => unknown): unknown {
+  try {
+    return fn();
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
+function partOf(bytes: Uint8Array, begin: number, end: number = bytes.length): Uint8Array {
+  if (begin < 0 || begin > end || end > bytes.length) throw new RangeError("outside the bounds");
+  return bytes.subarray(begin, end);
+}
+
+function textIn(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  if (end < 0) throw new RangeError("no zero");
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, end));
+}
+
 describe("NativeMemory of its own", () => {
   for (const { type, width, values, refused, get, set, read } of scalars) {
     for (const { kind, at, make } of kinds) {
@@ -273,6 +294,45 @@ describe("NativeMemory of its own", () => {
     const memory = NativeMemory.borrow(whole.pointer, whole.byteLength);
     memory.bytes().buffer.transfer();
     for (let i = 0; i < 8; i++) assertThrows(() => memory.getF64(0), PointerRuleError, "is not transferred");
+  });
+
+  it("is as bytes of JavaScript's are, in any order: own or borrowed, parts of parts, mapped or not", () => {
+    const random = randomFrom(2026);
+    for (let round = 0; round < 500; round++) {
+      using own = NativeMemory.alloc([0, 1, 7, 100, 1024, 1025, 5000, 70_000][random(8)]);
+      const whole = random(2) === 0 ? own : NativeMemory.borrow(own.pointer, own.byteLength);
+      const pieces = [{ memory: whole, bytes: zeroes(own.byteLength) }];
+      for (let step = 0; step < 60; step++) {
+        const { memory, bytes } = pieces[random(pieces.length)];
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+        const at = random(bytes.length + 3) - 1;
+        const end = at + random(50);
+        const number = random(1000) - 500;
+        const pairs: readonly (readonly [actual: () => unknown, expected: () => unknown])[] = [
+          [() => memory.getF64(at), () => view.getFloat64(at, true)],
+          [() => memory.setF64(at, number / 4), () => view.setFloat64(at, number / 4, true)],
+          [() => memory.getI64(at), () => view.getBigInt64(at, true)],
+          [() => memory.setI16(at, number), () => view.setInt16(at, number, true)],
+          [() => memory.getU8(at), () => view.getUint8(at)],
+          [() => memory.setU8(at, 0), () => view.setUint8(at, 0)],
+          [() => [...memory.bytes(at).subarray(0, 8)], () => [...partOf(bytes, at).subarray(0, 8)]],
+          [() => memory.cstring(at), () => textIn(partOf(bytes, at))],
+          [() => Array.from({ length: 20 }, () => memory.getI8(0)), () => Array(20).fill(view.getInt8(0))],
+          [() => memory.subarray(at, end).byteLength, () => partOf(bytes, at, end).length],
+        ];
+        const [actual, expected] = pairs[random(pairs.length)];
+        assertEquals(outcome(actual), outcome(expected), `round ${round}, step ${step}`);
+        if (at >= 0 && end <= bytes.length) {
+          pieces.push({ memory: memory.subarray(at, end), bytes: bytes.subarray(at, end) });
+        }
+      }
+      whole.free();
+      for (const { memory } of pieces) {
+        for (const use of [() => memory.getU8(0), () => memory.cstring(), () => memory.bytes(), () => memory.pointer]) {
+          assertThrows(use, MemoryFreedError);
+        }
+      }
+    }
   });
 
   it("has pointers, and null for NULL", () => {
