@@ -442,6 +442,7 @@ function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number):
 
 function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
   return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 

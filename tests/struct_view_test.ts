@@ -145,7 +145,7 @@ describe("a view", () => {
       ["at", null, '"at" must be an object, got null'],
       ["at", 5, '"at" must be an object, got 5'],
       ["path", [{ x: 3, y: 3 }, { x: 3, y: null }], '"path": "[].y" must be a number'],
-      ["path", [{ x: 3, y: 3 }], '"path" must be 2 values'],
+      ["path", [{ x: 3, y: 3 }], '"path" must be 2 values, got an array of 1'],
       ["weights", [9, 9, "9"], '"weights": "[]" must be a number'],
       ["weights", { length: 3 }, '"weights" must be 3 values'],
       ["grid", [[1, 2], [3, 256]], '"grid": "[][]" must be an integer from 0 to 255'],
