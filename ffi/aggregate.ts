@@ -7,6 +7,7 @@
 
 import type { ArgumentClass, Leaf, Piece, StructureClass } from "./abi.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
+import { shown } from "./errors.ts";
 import { generate, nativeFunctionState } from "./helpers.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
@@ -344,7 +345,7 @@ function makeWriter(layout: Layout): Writer {
   };
   const source = `${functions.sources.join("\n")} return (view, at, value, subject) => { ${body} };`;
   return generate(
-    { ...writeScope, bad, copyTo, memberOf, fillWithZeroes, layouts: functions.layouts, writeText },
+    { ...writeScope, bad, copyTo, memberOf, membersDiffer, fillWithZeroes, layouts: functions.layouts, writeText },
     source,
   ) as Writer;
 }
@@ -384,12 +385,20 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
           writeLayout(field.layout, field.byteOffset, source, inner(field.name), functions);
         if (!isUnion) return write(`value[${JSON.stringify(field.name)}]`);
         return `{ const member = memberOf(value, ${JSON.stringify(field.name)});
-          if (member !== undefined) { given = true; ${write("member")} } }`;
+          if (member !== undefined) { given += 1; ${write("member")} } }`;
       });
+      const known = `layouts[${functions.layouts.push(layout) - 1}]`;
       const body = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
-        if (value[copyTo]?.(layouts[${functions.layouts.push(layout) - 1}], view, at)) return;
-        ${isUnion ? `let given = false; fillWithZeroes(view, at, ${layout.byteLength});` : ""} ${writes.join("\n")}
-        ${isUnion ? `if (!given) ${refuse('"an object with one of the union\'s members"')};` : ""}`;
+        if (value[copyTo]?.(${known}, view, at)) return;
+        ${isUnion ? `let given = 0; fillWithZeroes(view, at, ${layout.byteLength});` : ""} ${writes.join("\n")}
+        ${isUnion ? `if (given === 0) ${refuse('"an object with one of the union\'s members"')};` : ""}
+        ${
+        isUnion
+          ? `if (given > 1 && membersDiffer(${known}, view, at, value)) ${
+            refuse('"an object with the member that is meant, alone"')
+          };`
+          : ""
+      }`;
       return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
     }
   }
@@ -410,40 +419,98 @@ function hasOfItsOwn(value: object, name: string): boolean {
   return false;
 }
 
+/** An object that a member of a copied union has given, and what it makes of the union's bytes. */
+interface Given {
+  readonly value: object;
+  bytes: Uint8Array;
+  /** Whether the union still has it: no other member was written since. */
+  isCurrent: boolean;
+}
+
 /**
  * A copy of a union, whose members read and write the copy: it is written back as the bytes that it has, since nobody knows
- * which of its members was meant.
+ * which of its members was meant. What is changed inside of an object or array that a member gave is the copy's, too.
  */
 function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): object {
   const bytes = bytesAt(view, byteOffset, layout.byteLength).slice();
-  const copy = new DataView(bytes.buffer);
+  const given = new Map<string, Given>();
+  const members = new Map(layout.fields.map((field) => [field.name, field.layout]));
+  const withMember = (name: string, value: unknown): Uint8Array => {
+    const changed = bytes.slice();
+    writerOf(members.get(name) as Layout)(new DataView(changed.buffer), 0, value, `Cannot write to a union: "${name}"`);
+    return changed;
+  };
+  const put = (name: string, changed: Uint8Array): void => {
+    bytes.set(changed);
+    for (const [other, each] of given) {
+      each.bytes = withMember(other, each.value);
+      each.isCurrent = other === name;
+    }
+  };
+  const settle = (): void => {
+    const changes = [...given].map(([name, { value }]) => [name, withMember(name, value)] as const)
+      .filter(([name, changed]) => isOther(changed, given.get(name)?.bytes));
+    if (changes.length > 1) {
+      throw new TypeError(`Cannot write to a union: "${changes[0][0]}" and "${changes[1][0]}" were both changed`);
+    }
+    for (const [name, changed] of changes) put(name, changed);
+  };
   const value = {
     [copyTo](wanted: Layout, target: DataView, at: number): boolean {
       if (wanted !== layout) return false;
+      settle();
       bytesAt(target, at, layout.byteLength).set(bytes);
       return true;
     },
   };
   Object.defineProperty(value, copyTo, { enumerable: false });
-  for (const { name, layout: member } of layout.fields) {
+  for (const [name, member] of members) {
     Object.defineProperty(value, name, {
       enumerable: true,
-      get: () => readerOf(member)(copy, 0),
-      set: (given: unknown) => writerOf(member)(copy, 0, given, `Cannot write to a union: "${name}"`),
+      get() {
+        settle();
+        const known = given.get(name);
+        if (known?.isCurrent) return known.value;
+        const read = readerOf(member)(new DataView(bytes.buffer), 0);
+        if (typeof read !== "object" || read === null) return read;
+        given.set(name, { value: read, bytes: withMember(name, read), isCurrent: true });
+        return read;
+      },
+      set(wanted: unknown) {
+        settle();
+        const changed = withMember(name, wanted);
+        given.delete(name);
+        put(name, changed);
+      },
     });
   }
   return value;
 }
 
+function isOther(bytes: Uint8Array, known: Uint8Array | undefined): boolean {
+  return bytes.some((byte, index) => byte !== known?.[index]);
+}
+
+/** Whether members of an object are not what a union has, now that all of them were written: a later one was over them. */
+function membersDiffer(
+  layout: RecordLayout,
+  view: DataView,
+  byteOffset: number,
+  value: Readonly<Record<string, unknown>>,
+): boolean {
+  const written = bytesAt(view, byteOffset, layout.byteLength);
+  return layout.fields.some((field) => {
+    const member = memberOf(value, field.name);
+    if (member === undefined) return false;
+    const again = written.slice();
+    writerOf(field.layout)(new DataView(again.buffer), 0, member, "Cannot write to a union");
+    return isOther(again, written);
+  });
+}
+
 /** Of a union, a member may be written that is shorter than others. */
 function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number): void {
   bytesAt(view, byteOffset, byteLength).fill(0);
-}
-
-function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 /** Bytes of what a view is of. */

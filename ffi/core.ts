@@ -6,7 +6,7 @@
  */
 
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "./backend.ts";
-import { LibraryLoadError } from "./errors.ts";
+import { LibraryLoadError, shown } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import { utf16Units } from "./text.ts";
@@ -216,7 +216,8 @@ export function zeroTerminatedUtf16(text: string): Uint8Array<ArrayBuffer> {
 }
 
 function refuseNul(text: string): void {
-  if (text.includes("\0")) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it contains a NUL character`);
+  if (typeof text !== "string") throw new TypeError(`Cannot pass ${shown(text)} to C as a string`);
+  if (text.includes("\0")) throw new TypeError(`Cannot pass ${shown(text)} to C: it contains a NUL character`);
 }
 
 /** A name as an integer of 64 bits, which costs a start less than a string does; 0 when it is too long. */

@@ -26,6 +26,29 @@ const handleStates: Record<InvalidHandleReason, string> = {
   malformed: "it is not a handle",
 };
 
+const mostShown = 40;
+
+/** A value in an error's message: what it is, in few words. */
+export function shown(value: unknown): string {
+  switch (typeof value) {
+    case "string": {
+      const text = JSON.stringify(value.slice(0, mostShown));
+      return value.length > mostShown ? `${text} and ${value.length - mostShown} characters more` : text;
+    }
+    case "bigint":
+      return `${value}n`;
+    case "function":
+      return "a function";
+    case "object":
+      if (value === null) return "null";
+      return Array.isArray(value)
+        ? `an array of ${value.length}`
+        : `an object of ${value.constructor?.name || "no class"}`;
+    default:
+      return Object.is(value, -0) ? "-0" : String(value);
+  }
+}
+
 /** An id that names no live handle of this isolate. Nothing was changed. */
 export class InvalidHandleError extends Error {
   override readonly name = "InvalidHandleError";

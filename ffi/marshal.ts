@@ -9,6 +9,7 @@
 import type { ScalarClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
 import type { OutType, RecordType } from "./data_type.ts";
+import { shown } from "./errors.ts";
 import { nativeFunctionState } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
@@ -296,20 +297,10 @@ export function writeResult(
 /** What was expected of a value of a type, and what kind of error it is that it isn't. */
 export function mismatch(type: ParameterType | ResultType, value: unknown, subject: string): TypeError | RangeError {
   const callback = nativeFunctionState(value);
-  const shown = typeof value === "string"
-    ? JSON.stringify(value)
-    : typeof value === "bigint"
-    ? `${value}n`
-    : callback !== undefined
-    ? `a Callback ${callback.disposed ? "that was disposed of" : "of another shape"}`
-    : typeof value === "object" && value !== null
-    ? `an object of ${value.constructor?.name || "no class"}`
-    : typeof value === "function"
-    ? "a function"
-    : Object.is(value, -0)
-    ? "-0"
-    : String(value);
-  const message = `${subject} must be ${expectation(type)}, got ${shown}`;
+  const got = callback === undefined
+    ? shown(value)
+    : `a Callback ${callback.disposed ? "that was disposed of" : "of another shape"}`;
+  const message = `${subject} must be ${expectation(type)}, got ${got}`;
   const number = typeof value === "bigint" || Number.isInteger(value);
   const integer = typeof type === "string" && type !== "void" && integers[type] !== undefined;
   return number && integer && !(typeof value === "bigint" && integers[type]?.bits !== 64)

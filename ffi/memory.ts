@@ -18,13 +18,13 @@ import {
   stores,
   type StoreType,
 } from "./core_memory.ts";
-import { MemoryFreedError, PointerRuleError } from "./errors.ts";
+import { LibraryClosedError, MemoryFreedError, PointerRuleError, shown } from "./errors.ts";
 import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 import { checkFreed, checkStored, checkUse, MappedBuffer } from "./pointer_rules.ts";
-import { reportLeak } from "./report.ts";
+import { report, reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
 import { track, untrack } from "./tracking.ts";
@@ -40,6 +40,9 @@ const smallByteLength = 1024;
  */
 const accessesBeforeMapping = 16;
 const bytesForAnAccess = 4096;
+/** A few bytes of a window that is larger are mapped alone, so many times. */
+const leastDivided = 2 ** 16;
+const mostFewMapped = 16;
 const largestAlign = 2 ** 20;
 
 /** How much memory of its own this isolate holds. */
@@ -65,6 +68,7 @@ class Block {
   #windows: (ArrayBuffer | undefined)[] | undefined;
   /** All that is mapped, further buffers that were given away among it. */
   readonly #mapped: ArrayBuffer[] = [];
+  #fewMapped = 0;
 
   constructor(pointer: Pointer, byteLength: number, isOwn: boolean) {
     this.#pointer = pointer;
@@ -98,10 +102,24 @@ class Block {
   /** Some bytes of it, in a buffer that ends with it. */
   bytes(byteOffset: number, byteLength: number): Uint8Array<ArrayBuffer> {
     if (byteLength === 0) return new Uint8Array(0);
-    const buffer = this.map(byteOffset);
-    const inWindow = byteOffset % windowByteLength;
-    if (inWindow + byteLength <= buffer.byteLength) return new Uint8Array(buffer, inWindow, byteLength);
-    return new Uint8Array(this.#map(byteOffset, byteLength));
+    const start = byteOffset - byteOffset % windowByteLength;
+    const windowLength = Math.min(windowByteLength, this.#byteLength - start);
+    const isAcross = byteOffset + byteLength > start + windowLength;
+    if (isAcross || this.#isFewOf(byteLength, windowLength, start)) {
+      this.checkTransfer();
+      return new Uint8Array(this.#map(byteOffset, byteLength));
+    }
+    return new Uint8Array(this.map(byteOffset), byteOffset - start, byteLength);
+  }
+
+  /** Whether so few bytes of a window that isn't mapped are wanted that they are mapped alone; but not again and again. */
+  #isFewOf(byteLength: number, windowLength: number, start: number): boolean {
+    if (
+      byteLength > windowLength / 16 || windowLength < leastDivided ||
+      this.#windows?.[start / windowByteLength] !== undefined
+    ) return false;
+    this.#fewMapped += 1;
+    return this.#fewMapped <= mostFewMapped;
   }
 
   #map(byteOffset: number, byteLength: number): ArrayBuffer {
@@ -159,9 +177,15 @@ function isUsed({ pointer, byteLength }: Held): boolean {
 /** Nobody has freed it, and nobody can any more. */
 function dropped(held: Held): void {
   if (isUsed(held)) return afterCall(() => dropped(held));
-  const { give, token } = held;
-  give();
-  reportLeak(untrack(token), "freed");
+  const { give, token, byteLength } = held;
+  const leak = untrack(token);
+  try {
+    give();
+  } catch (error) {
+    if (!(error instanceof LibraryClosedError)) throw error;
+    return report("leak", `${byteLength} bytes were garbage-collected and can't be freed: ${error.message}`, error);
+  }
+  reportLeak(leak, "freed");
 }
 
 /** Options of {@linkcode NativeMemory.alloc}. */
@@ -203,8 +227,8 @@ export interface AllocOptions {
  * ```
  */
 export class NativeMemory {
-  /** Its length in bytes. */
-  readonly byteLength: number;
+  /** A field of its own: bounds that a program could assign to would be none. */
+  readonly #byteLength: number;
   readonly #pointer: Pointer<never>;
   #block: Block | undefined;
   /** Where in the block it begins. */
@@ -223,7 +247,7 @@ export class NativeMemory {
     isPart: boolean,
   ) {
     this.#pointer = pointer as Pointer<never>;
-    this.byteLength = byteLength;
+    this.#byteLength = byteLength;
     this.#block = block;
     this.#start = start;
     this.#isPart = isPart;
@@ -236,12 +260,18 @@ export class NativeMemory {
    * is no memory.
    */
   static alloc(byteLength: number, options: AllocOptions = {}): NativeMemory {
-    const { align = 16, zero = true, ...rest } = options;
     checkLength("allocate", byteLength);
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(`Cannot allocate memory: the options must be an object, got ${shown(options)}`);
+    }
+    const { align = 16, zero = true, ...rest } = options;
     const [unknown] = Object.keys(rest);
     if (unknown !== undefined) throw new TypeError(`Cannot allocate memory: "${unknown}" is not an option`);
     if (!Number.isInteger(align) || align < 1 || align > largestAlign || (align & (align - 1)) !== 0) {
-      throw new RangeError(`Cannot allocate memory: align must be a power of two up to 2^20, got ${align}`);
+      throw new RangeError(`Cannot allocate memory: align must be a power of two up to 2^20, got ${shown(align)}`);
+    }
+    if (typeof zero !== "boolean") {
+      throw new TypeError(`Cannot allocate memory: zero must be a boolean, got ${shown(zero)}`);
     }
     const address = allocate(byteLength, align, zero);
     if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
@@ -323,6 +353,11 @@ export class NativeMemory {
     return new MappedMemory(pointer, byteLength, block, start, isPart);
   }
 
+  /** Its length in bytes. */
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
   get pointer(): Pointer<never> {
     if (this.#block?.freed === true) throw new MemoryFreedError();
@@ -399,6 +434,7 @@ export class NativeMemory {
    * @throws {TypeError} When it is no UTF-8, with `fatal`.
    */
   text(options: TextOptions = {}): string {
+    this.#check(0, this.byteLength);
     const bytes = new Uint8Array(this.byteLength);
     this.copyTo(bytes);
     return decode(utf8, bytes, options, () => "memory as text");
@@ -643,7 +679,7 @@ export class NativeMemory {
 
   #refuse(byteOffset: number, byteLength: number): never {
     throw new RangeError(
-      `Cannot reach ${byteLength} bytes at offset ${byteOffset}: the memory has ${this.byteLength} bytes`,
+      `Cannot reach ${shown(byteLength)} bytes at offset ${shown(byteOffset)}: the memory has ${this.byteLength} bytes`,
     );
   }
 
@@ -669,6 +705,15 @@ export class NativeMemory {
   }
 }
 
+// What a console shows, on each runtime: of the class that programs know.
+Object.defineProperty(NativeMemory.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: NativeMemory): string {
+    return `NativeMemory { ${
+      this.freed ? "freed" : `0x${pointerValue(this.pointer).toString(16)}`
+    }, ${this.byteLength} bytes }`;
+  },
+});
+
 /** Whether memory is in the first window, as memory up to its length is. */
 function isInWindow(start: number, byteLength: number): boolean {
   return start + byteLength <= windowByteLength;
@@ -676,9 +721,9 @@ function isInWindow(start: number, byteLength: number): boolean {
 
 /**
  * Memory that is mapped all its life. Its accessors leave the bounds, and whether it has been freed, to the array buffer; what
- * throws is looked at by those of the class above, which say why. So there is no call in them that isn't made: V8 peels no
- * loop into which a call without type feedback, or a throw, was inlined, and then doubles in it are objects, in five times the
- * time.
+ * throws is looked at by those of the class above, which say why. So there is no call in the getters that isn't made: V8 peels
+ * no loop into which a call without type feedback, or a throw, was inlined, and then doubles in it are objects, in five times
+ * the time. Setters have one, for wrong values: wrong offsets in their place took ten times as long.
  */
 class MappedMemory extends NativeMemory {
   readonly #view: DataView<ArrayBuffer>;
@@ -697,8 +742,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setI8(byteOffset: number, value: number): void {
+    if (!fits.i8(value)) return super.setI8(byteOffset, value);
     try {
-      this.#view.setInt8(fits.i8(value) ? whole(byteOffset) : -1, value);
+      this.#view.setInt8(whole(byteOffset), value);
     } catch {
       super.setI8(byteOffset, value);
     }
@@ -713,8 +759,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setU8(byteOffset: number, value: number): void {
+    if (!fits.u8(value)) return super.setU8(byteOffset, value);
     try {
-      this.#view.setUint8(fits.u8(value) ? whole(byteOffset) : -1, value);
+      this.#view.setUint8(whole(byteOffset), value);
     } catch {
       super.setU8(byteOffset, value);
     }
@@ -729,8 +776,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setI16(byteOffset: number, value: number): void {
+    if (!fits.i16(value)) return super.setI16(byteOffset, value);
     try {
-      this.#view.setInt16(fits.i16(value) ? whole(byteOffset) : -1, value, true);
+      this.#view.setInt16(whole(byteOffset), value, true);
     } catch {
       super.setI16(byteOffset, value);
     }
@@ -745,8 +793,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setU16(byteOffset: number, value: number): void {
+    if (!fits.u16(value)) return super.setU16(byteOffset, value);
     try {
-      this.#view.setUint16(fits.u16(value) ? whole(byteOffset) : -1, value, true);
+      this.#view.setUint16(whole(byteOffset), value, true);
     } catch {
       super.setU16(byteOffset, value);
     }
@@ -761,8 +810,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setI32(byteOffset: number, value: number): void {
+    if (!fits.i32(value)) return super.setI32(byteOffset, value);
     try {
-      this.#view.setInt32(fits.i32(value) ? whole(byteOffset) : -1, value, true);
+      this.#view.setInt32(whole(byteOffset), value, true);
     } catch {
       super.setI32(byteOffset, value);
     }
@@ -777,8 +827,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setU32(byteOffset: number, value: number): void {
+    if (!fits.u32(value)) return super.setU32(byteOffset, value);
     try {
-      this.#view.setUint32(fits.u32(value) ? whole(byteOffset) : -1, value, true);
+      this.#view.setUint32(whole(byteOffset), value, true);
     } catch {
       super.setU32(byteOffset, value);
     }
@@ -794,8 +845,9 @@ class MappedMemory extends NativeMemory {
 
   override setI64(byteOffset: number, value: number | bigint): void {
     const fitting = accessors.i64.checked(value);
+    if (fitting === undefined) return super.setI64(byteOffset, value);
     try {
-      this.#view.setBigInt64(fitting === undefined ? -1 : whole(byteOffset), fitting ?? 0n, true);
+      this.#view.setBigInt64(whole(byteOffset), fitting, true);
     } catch {
       super.setI64(byteOffset, value);
     }
@@ -811,8 +863,9 @@ class MappedMemory extends NativeMemory {
 
   override setU64(byteOffset: number, value: number | bigint): void {
     const fitting = accessors.u64.checked(value);
+    if (fitting === undefined) return super.setU64(byteOffset, value);
     try {
-      this.#view.setBigUint64(fitting === undefined ? -1 : whole(byteOffset), fitting ?? 0n, true);
+      this.#view.setBigUint64(whole(byteOffset), fitting, true);
     } catch {
       super.setU64(byteOffset, value);
     }
@@ -827,8 +880,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setF32(byteOffset: number, value: number): void {
+    if (!fits.f32(value)) return super.setF32(byteOffset, value);
     try {
-      this.#view.setFloat32(fits.f32(value) ? whole(byteOffset) : -1, value, true);
+      this.#view.setFloat32(whole(byteOffset), value, true);
     } catch {
       super.setF32(byteOffset, value);
     }
@@ -843,8 +897,9 @@ class MappedMemory extends NativeMemory {
   }
 
   override setF64(byteOffset: number, value: number): void {
+    if (!fits.f64(value)) return super.setF64(byteOffset, value);
     try {
-      this.#view.setFloat64(fits.f64(value) ? whole(byteOffset) : -1, value, true);
+      this.#view.setFloat64(whole(byteOffset), value, true);
     } catch {
       super.setF64(byteOffset, value);
     }
@@ -872,28 +927,40 @@ const fits = {
   f64: (value: unknown): value is number => typeof value === "number",
 };
 
-/** A type's length, and its values: `checked` answers `undefined` for what is not of the type. */
+/** A type's length, and its values: `checked` answers `undefined` for what is not of the type. An integer -0 is 0 to C. */
 interface Accessor<V> {
   readonly byteLength: number;
   readonly checked: (value: unknown) => V | undefined;
 }
 
 const accessors: { readonly [T in StoreType]: Accessor<T extends "i64" | "u64" ? bigint : number> } = {
-  i8: { byteLength: 1, checked: (value) => fits.i8(value) ? value : undefined },
-  u8: { byteLength: 1, checked: (value) => fits.u8(value) ? value : undefined },
-  i16: { byteLength: 2, checked: (value) => fits.i16(value) ? value : undefined },
-  u16: { byteLength: 2, checked: (value) => fits.u16(value) ? value : undefined },
-  i32: { byteLength: 4, checked: (value) => fits.i32(value) ? value : undefined },
-  u32: { byteLength: 4, checked: (value) => fits.u32(value) ? value : undefined },
-  i64: { byteLength: 8, checked: (value) => wide(value, BigInt.asIntN) },
-  u64: { byteLength: 8, checked: (value) => wide(value, BigInt.asUintN) },
+  i8: { byteLength: 1, checked: (value) => fits.i8(value) ? value + 0 : undefined },
+  u8: { byteLength: 1, checked: (value) => fits.u8(value) ? value + 0 : undefined },
+  i16: { byteLength: 2, checked: (value) => fits.i16(value) ? value + 0 : undefined },
+  u16: { byteLength: 2, checked: (value) => fits.u16(value) ? value + 0 : undefined },
+  i32: { byteLength: 4, checked: (value) => fits.i32(value) ? value + 0 : undefined },
+  u32: { byteLength: 4, checked: (value) => fits.u32(value) ? value + 0 : undefined },
+  i64: {
+    byteLength: 8,
+    checked(value) {
+      const bits = wide(value);
+      return bits !== undefined && BigInt.asIntN(64, bits) === bits ? bits : undefined;
+    },
+  },
+  u64: {
+    byteLength: 8,
+    checked(value) {
+      const bits = wide(value);
+      return bits !== undefined && BigInt.asUintN(64, bits) === bits ? bits : undefined;
+    },
+  },
   f32: { byteLength: 4, checked: (value) => fits.f32(value) ? value : undefined },
   f64: { byteLength: 8, checked: (value) => fits.f64(value) ? value : undefined },
 };
 
 function checkPointer(verb: string, pointer: Pointer): void {
-  if (typeof pointer === "bigint" || typeof pointer === "number") return checkUse(pointer);
-  throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null`);
+  if (isAddress(pointer)) return checkUse(pointer);
+  throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null, got ${shown(pointer)}`);
 }
 
 // What the engine says: a subclass may say something else.
@@ -905,12 +972,12 @@ const { get: lengthGetter } = Object.getOwnPropertyDescriptor(
 /** How many bytes an array really has. @throws {TypeError} When it is none. */
 function bytesIn(verb: string, bytes: unknown): number {
   if (bytes instanceof Uint8Array) return lengthGetter.call(bytes);
-  throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${String(bytes)}`);
+  throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${shown(bytes)}`);
 }
 
 function checkLength(verb: string, byteLength: number): void {
   if (Number.isSafeInteger(byteLength) && byteLength >= 0) return;
-  throw new RangeError(`Cannot ${verb} memory: its length must be a whole number of bytes, got ${byteLength}`);
+  throw new RangeError(`Cannot ${verb} memory: its length must be a whole number of bytes, got ${shown(byteLength)}`);
 }
 
 /** @throws {TypeError | RangeError} That says what a value of a type is. */
@@ -918,8 +985,8 @@ function refuse(type: NamedType, value: unknown): never {
   throw mismatch(type, value, `Cannot write to memory: the value (${type})`);
 }
 
-/** A 64-bit integer as a bigint, if `wrap` leaves it as it is. */
-function wide(value: unknown, wrap: (bits: number, value: bigint) => bigint): bigint | undefined {
-  const bits = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value;
-  return typeof bits === "bigint" && wrap(64, bits) === bits ? bits : undefined;
+/** A bigint, or a safe integer as one. */
+function wide(value: unknown): bigint | undefined {
+  if (typeof value === "bigint") return value;
+  return typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : undefined;
 }

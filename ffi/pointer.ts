@@ -6,9 +6,10 @@
 
 import type { Address } from "./backend.ts";
 import { bytesBeforeZero } from "./core_memory.ts";
-import { addressOf, nullable, stringAt, toAddress } from "./helpers.ts";
-import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
+import { addressOf, isAddress, nullable, stringAt, toAddress } from "./helpers.ts";
+import { mismatch } from "./marshal.ts";
 import { checkUse } from "./pointer_rules.ts";
+import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -35,8 +36,9 @@ export function pointerFrom<Tag extends string>(address: bigint | number): Point
   return nullable(asNumber ? Number(value) : value) as Pointer<Tag> | null;
 }
 
-/** The address of a pointer; 0 for `null`. */
+/** The address of a pointer; 0 for `null`. @throws {TypeError} When it is neither. */
 export function pointerValue(pointer: Pointer | null): bigint {
+  checkPointer(pointer);
   return pointer === null ? 0n : BigInt(pointer as unknown as Address);
 }
 
@@ -52,10 +54,11 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * assert(cstringAt(zlib.symbols.zlibVersion())?.startsWith("1."));
  * ```
  *
- * @throws {TypeError} When it is no UTF-8, with `fatal`.
+ * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when what is there is no UTF-8.
  * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
 export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOptions = {}): string | null {
+  checkPointer(pointer);
   checkUse(pointer);
   // The runtime's own way is faster, and doesn't tell.
   return fatal ? decodeAt(utf8, pointer, { fatal }) : stringAt(pointer as unknown as Address | null);
@@ -75,12 +78,18 @@ export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOption
  * assert(utf16At(out.getPointer(0)) === "belay");
  * ```
  *
- * @throws {TypeError} When a surrogate stands alone, with `fatal`.
+ * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when a surrogate stands alone.
  * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
 export function utf16At(pointer: Pointer | null, options: TextOptions = {}): string | null {
+  checkPointer(pointer);
   checkUse(pointer);
   return decodeAt(utf16, pointer, options);
+}
+
+/** What is none would be looked at as one, and end the process. */
+function checkPointer(pointer: unknown): void {
+  if (pointer !== null && !isAddress(pointer)) throw mismatch("pointer", pointer, "Cannot follow a pointer: the value");
 }
 
 function decodeAt(encoding: Encoding, pointer: Pointer | null, options: TextOptions): string | null {

@@ -23,7 +23,7 @@ import {
   writtenType,
 } from "./aggregate.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
-import { MemoryFreedError } from "./errors.ts";
+import { MemoryFreedError, shown } from "./errors.ts";
 import { generate } from "./helpers.ts";
 import { NativeMemory } from "./memory.ts";
 import type {
@@ -67,7 +67,7 @@ export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
 export type StructValue<F extends Fields> = { -readonly [K in keyof F]: FieldValue<F[K]> };
 /** What can be written as a structure: an object with all of its fields. */
 export type StructInput<F extends Fields> = { readonly [K in keyof F]: FieldInput<F[K]> };
-/** What can be written as a union: an object with the members that are to be written, in C's order. */
+/** What can be written as a union: an object with the member that is meant, or with several that say the same. */
 export type UnionInput<F extends Fields> = { readonly [K in keyof F]?: FieldInput<F[K]> };
 
 /** What can be written as an array: its elements, in an array, a typed array or a view. */
@@ -76,8 +76,17 @@ export type ArrayInput<E> = readonly FieldInput<E>[] | {
   at(index: number): FieldInput<E> | undefined;
 };
 
-/** A structure in native memory: each property reads and writes it there. */
-export type StructView<F extends Fields> = { -readonly [K in keyof F]: FieldView<F[K]> };
+/**
+ * A structure in native memory: each property reads and writes it there. Strings and handles are read only: what is written is
+ * a pointer or an id, by `write`.
+ */
+export type StructView<F extends Fields> = [Extract<F[keyof F], ReadOnlyField>] extends [never]
+  ? { -readonly [K in keyof F]: FieldView<F[K]> }
+  :
+    & { -readonly [K in keyof F as F[K] extends ReadOnlyField ? never : K]: FieldView<F[K]> }
+    & { readonly [K in keyof F as F[K] extends ReadOnlyField ? K : never]: FieldView<F[K]> };
+/** Fields that give what can't be written to them. */
+export type ReadOnlyField = "cstring" | "handle";
 /** What a property of a view gives. */
 export type FieldView<T> = T extends StructType<infer F> ? StructView<F>
   : T extends UnionType<infer F> ? StructView<F>
@@ -91,7 +100,7 @@ export interface StructOptions {
 }
 
 /** What structures, unions and arrays in memory have in common. */
-abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
+export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   /**
    * Allocates memory for one, with zeroes or a value; it is freed as {@linkcode NativeMemory} says.
    *
@@ -169,7 +178,7 @@ abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
 }
 
 /** What structures and unions have in common. */
-abstract class FieldsType<F extends Fields, I> extends MemoryType<StructValue<F>, I, StructView<F>>
+export abstract class FieldsType<F extends Fields, I> extends MemoryType<StructValue<F>, I, StructView<F>>
   implements RecordType<StructValue<F>, I> {
   readonly offsets: { readonly [K in keyof F]: number };
 
@@ -266,7 +275,7 @@ export function union<const F extends Fields>(members: F, options: StructOptions
 /**
  * An array of a fixed length, as a field.
  *
- * @throws {TypeError | RangeError} When the type can't be stored, or the length is no whole number above 0.
+ * @throws {TypeError | RangeError} When the type can't be stored, or the length is no whole number from 1 to 2^30.
  */
 export function array<const E extends FieldType>(element: E, length: number): ArrayType<E> {
   checkLength("an array", length);
@@ -283,7 +292,7 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
  * A `char[length]` that holds a string: UTF-8 with a zero behind it, so at most `length - 1` bytes. It is read up to the first
  * zero, or its end; what is not UTF-8 becomes U+FFFD.
  *
- * @throws {RangeError} When the length is no whole number above 0.
+ * @throws {RangeError} When the length is no whole number from 1 to 2^30.
  */
 export function cstringArray(length: number): TextType {
   checkLength("a string", length);
@@ -314,7 +323,7 @@ const mostBytes = 2 ** 30;
 
 function checkLength(what: string, length: number): void {
   if (Number.isInteger(length) && length > 0 && length <= mostBytes) return;
-  throw new RangeError(`Cannot define ${what}: its length must be a whole number above 0, got ${length}`);
+  throw new RangeError(`Cannot define ${what}: its length must be a whole number from 1 to 2^30, got ${shown(length)}`);
 }
 
 /** The layout of what can be stored. @throws {TypeError} When it can't be, or is no callback's definition. */

@@ -164,9 +164,10 @@ describe("addCleanup", () => {
         addCleanup({}, (inner) => void seen.push(inner), "inner");
       }, "outer");
     };
-    add();
-    assert(await collectUntil(() => seen.length === 2), `ran: ${seen}`);
-    assertEquals(seen, ["outer", "inner"]);
+    // Of several, since a collector that scans stacks may miss some.
+    for (let i = 0; i < 20; i++) add();
+    assert(await collectUntil(() => seen.includes("inner")), `ran: ${seen}`);
+    assertStrictEquals(seen[0], "outer");
   });
 
   it("deletes a handle whose owner is gone, with Handle.delete as the cleanup", async () => {

@@ -5,6 +5,7 @@ import {
   configure,
   cstringAt,
   dlopen,
+  LibraryClosedError,
   MemoryFreedError,
   NativeMemory,
   type Pointer,
@@ -13,6 +14,7 @@ import {
   pointerValue,
   type Report,
   stats,
+  utf16At,
 } from "@belay/ffi";
 import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
@@ -22,6 +24,7 @@ import { randomFrom } from "./random.ts";
 const before = alive();
 /** Memory that is never freed. */
 let leaked = 0;
+const owned = zeroes(7);
 const library = dlopen(testLibrary, {
   greeting: { parameters: [], result: "pointer" },
   static_pointer: { type: "pointer" },
@@ -284,6 +287,9 @@ describe("NativeMemory of its own", () => {
     };
     for (let i = 0; i < 20; i++) read(NativeMemory.borrow(pointer, 2 ** 30));
     assert(external() - before < 2 ** 30, `${external() - before} bytes were mapped`);
+    // A few bytes of much memory are mapped alone, so many times.
+    for (let i = 0; i < 16; i++) assertStrictEquals(kept[0].bytes(4 * i, 4).length, 4);
+    assert(external() - before < 2 ** 30, `${external() - before} bytes were mapped`);
     // What is mapped is counted here.
     assertStrictEquals(kept[0].bytes().byteLength, 2 ** 30);
     assert(external() - before >= 2 ** 30, "what is mapped isn't counted");
@@ -435,8 +441,47 @@ describe("NativeMemory of its own", () => {
   it("is copied to and from bytes, and made with the options that there are", () => {
     using memory = NativeMemory.alloc(8);
     assertThrows(() => memory.copyFrom(new ArrayBuffer(8) as never), TypeError, "no Uint8Array");
-    assertThrows(() => memory.copyTo([1] as never), TypeError, "no Uint8Array");
+    assertThrows(() => memory.copyTo([1] as never), TypeError, "no Uint8Array: an array of 1");
     assertThrows(() => NativeMemory.alloc(8, { aling: 64 } as never), TypeError, '"aling" is not an option');
+    assertThrows(() => NativeMemory.alloc(8, { zero: 1 } as never), TypeError, "zero must be a boolean, got 1");
+    assertThrows(() => NativeMemory.alloc(8, 64 as never), TypeError, "the options must be an object, got 64");
+    assertThrows(() => NativeMemory.alloc(8n as never), RangeError, "got 8n");
+    assertThrows(() => memory.getI32("0" as never), RangeError, 'Cannot reach 4 bytes at offset "0"');
+    assertThrows(() => memory.setCstring(0, 5 as never), TypeError, "Cannot pass 5 to C as a string");
+    assertThrows(() => memory.setCstring(0, `${"x".repeat(2000)}\0`), TypeError, "1961 characters more");
+  });
+
+  it("has bounds that nobody sets", () => {
+    for (const byteLength of [16, 5000]) {
+      using memory = NativeMemory.alloc(byteLength);
+      assertThrows(() => Object.assign(memory, { byteLength: 2 ** 40 }), TypeError);
+      assertStrictEquals(memory.byteLength, byteLength);
+      assertThrows(() => memory.getU8(byteLength), RangeError, "Cannot reach");
+    }
+  });
+
+  it("is printed as what programs know, whatever its class, and once it is freed", () => {
+    const inspect = Symbol.for("nodejs.util.inspect.custom");
+    for (const byteLength of [16, 5000]) {
+      const memory = NativeMemory.alloc(byteLength) as NativeMemory & { [inspect](): string };
+      const address = pointerValue(memory.pointer).toString(16);
+      assertStrictEquals(memory[inspect](), `NativeMemory { 0x${address}, ${byteLength} bytes }`);
+      memory.free();
+      assertStrictEquals(memory[inspect](), `NativeMemory { freed, ${byteLength} bytes }`);
+    }
+  });
+
+  it("takes an integer -0 as 0, however it is written", () => {
+    for (const byteLength of [16, 5000]) {
+      using memory = NativeMemory.alloc(byteLength);
+      for (let i = 0; i < 20; i++) {
+        for (const { type, get, set } of scalars.filter(({ type }) => type.startsWith("i") || type.startsWith("u"))) {
+          memory.fill(1, 0, 8);
+          set(memory, 0, -0 as never);
+          assertEquals(get(memory, 0), type.endsWith("64") ? 0n : 0);
+        }
+      }
+    }
   });
 
   it("that is borrowed is left to C when it is freed here", () => {
@@ -463,6 +508,25 @@ describe("NativeMemory of its own", () => {
     assertStrictEquals(bytes[0], 9);
     assertThrows(() => NativeMemory.adopt(pointer, 4, null as never), TypeError, "free must be a function");
     assertThrows(() => NativeMemory.adopt(null as never, 4, () => {}), TypeError, "not null");
+  });
+
+  it("whose library is closed when it is collected is reported, and ends nothing", async () => {
+    const reports: Report[] = [];
+    configure({ onReport: (report) => void reports.push(report) });
+    try {
+      const { memories } = stats();
+      (() => {
+        const closed = dlopen(testLibrary, { greeting: { parameters: [], result: "pointer" } });
+        NativeMemory.adopt(addressOf(owned), 7, () => closed.symbols.greeting());
+        closed.close();
+      })();
+      assert(await collectUntil(() => reports.length > 0), "was not reported");
+      const [{ kind, message, cause }] = reports;
+      assertEquals([kind, cause instanceof LibraryClosedError, stats().memories], ["leak", true, memories]);
+      assert(message.startsWith("7 bytes were garbage-collected and can't be freed: "), message);
+    } finally {
+      configure({ onReport: undefined });
+    }
   });
 
   it("is freed when it can't be reached any more, and a leak then", async () => {
@@ -519,6 +583,8 @@ describe("NativeMemory of its own", () => {
     using memory = NativeMemory.alloc(byteLength);
     memory.setU8(byteLength - 1, 42);
     assertStrictEquals(memory.getU8(byteLength - 1), 42);
+    assertStrictEquals(memory.setCstring(5, "belay"), 6);
+    assertEquals([memory.cstring(5), NativeMemory.borrow(memory.pointer, byteLength).cstring(5)], ["belay", "belay"]);
     for (const byteOffset of [2 ** 30 - 4, 2 ** 31 - 1, 2 ** 32 - 8]) {
       for (let i = 0; i < 20; i++) {
         memory.setF64(byteOffset, 0.1);
@@ -534,6 +600,8 @@ describe("NativeMemory of its own", () => {
     const last = memory.subarray(byteLength - 1);
     assertEquals([last.byteLength, last.getU8(0), last.bytes()[0]], [1, 42, 42]);
     assertThrows(() => memory.getU8(byteLength), RangeError);
+    memory.free();
+    assertThrows(() => memory.text(), MemoryFreedError);
   });
 });
 
@@ -782,6 +850,14 @@ describe("pointerFrom and pointerValue", () => {
     }
     for (const wrong of ["4096", null, undefined, true, {}]) {
       assertThrows(() => pointerFrom(wrong as unknown as number), RangeError, "Cannot make a pointer of");
+    }
+  });
+
+  it("cstringAt, utf16At and pointerValue throw a TypeError for what is no pointer, rather than crash", () => {
+    for (const wrong of [undefined, NaN, -1, 0.5, true, "0x10", {}, 2n ** 64n]) {
+      for (const use of [cstringAt, utf16At, pointerValue, (pointer: Pointer) => cstringAt(pointer, { fatal: true })]) {
+        assertThrows(() => use(wrong as never), TypeError, "must be a Pointer or null, got");
+      }
     }
   });
 

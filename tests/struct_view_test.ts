@@ -340,6 +340,40 @@ describe("a union", () => {
     assertThrows(() => set(value.either, "bits", "1"), TypeError, 'Cannot write to a union: "bits"');
   });
 
+  it("that was read has what is changed inside of its members, and refuses members that contradict each other", () => {
+    const Motion = struct({ x: "i32", y: "i32" });
+    const Event = union({ motion: Motion, bytes: array("u8", 8), wide: "u64" });
+    using memory = Event.alloc({ motion: { x: 1, y: 2 } });
+    const event = Event.read(memory);
+    const { motion } = event;
+    motion.x = 50;
+    assertEquals([event.motion.x, event.bytes[0], event.wide], [50, 50, 0x2_0000_0032n]);
+    Event.write(memory, event);
+    assertEquals(Event.read(memory).motion, { x: 50, y: 2 });
+    event.bytes[4] = 9;
+    assertEquals([event.motion, event.wide], [{ x: 50, y: 9 }, 0x9_0000_0032n]);
+    event.wide = 3n;
+    assertEquals([event.motion, [...event.bytes]], [{ x: 3, y: 0 }, [3, 0, 0, 0, 0, 0, 0, 0]]);
+    // Again in what was taken out before.
+    event.motion.y = 4;
+    Event.write(memory, event);
+    assertEquals(Event.read(memory).motion, { x: 3, y: 4 });
+    const refused = "must be an object with the member that is meant, alone";
+    assertThrows(() => Event.write(memory, { ...event, wide: 5n }), TypeError, refused);
+    assertThrows(() => Event.write(memory, { motion: { x: 1, y: 1 }, wide: 5n }), TypeError, refused);
+    Event.write(memory, { ...event });
+    assertEquals(Event.read(memory).motion, { x: 3, y: 4 });
+    const wrong = Event.read(memory);
+    wrong.motion.x = 0.5;
+    assertThrows(() => Event.write(memory, wrong), TypeError, 'Cannot write to a union: "motion": "x"');
+    const taken = Event.read(memory);
+    const { motion: first, bytes } = taken;
+    first.x = 1;
+    bytes[0] = 2;
+    assertThrows(() => Event.write(memory, taken), TypeError, '"motion" and "bytes" were both changed');
+    assertEquals(Event.read(memory).motion, { x: 3, y: 4 });
+  });
+
   it("refuses what reading would follow, however deep", () => {
     for (
       const type of [
@@ -504,7 +538,7 @@ describe("a definition", () => {
       [() => make({ x: "i32" }, { packed: 3 }), "packed must be a boolean, 1, 2, 4, 8 or 16, got 3"],
       [() => make({ x: { parameters: ["int"], result: "i32" } }), "parameter 1 has the unknown type int"],
       [() => array({ parameters: [], result: "cstring" as "i32" }, 2), "its result can't be a cstring"],
-      [() => array("i32", 0), "Cannot define an array: its length must be a whole number above 0"],
+      [() => array("i32", 0), "Cannot define an array: its length must be a whole number from 1 to 2^30"],
       [() => array("i32", 1.5), "Cannot define an array"],
       [() => array("buffer" as "i32", 1), "Cannot define an array"],
       [() => cstringArray(0), "Cannot define a string"],

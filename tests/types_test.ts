@@ -536,6 +536,16 @@ describe("struct(), union(), array() and cstringArray()", () => {
         // @ts-expect-error: there is no such field
         return node.other;
       },
+      () => {
+        const view = struct({ name: "cstring", held: handle<Date>(), n: "i32" }).view(memory);
+        holds<Equals<typeof view.name, string | null>>();
+        holds<Equals<typeof view.held, Date | null>>();
+        view.n = 5;
+        // @ts-expect-error: somebody has to keep the text
+        view.name = "text";
+        // @ts-expect-error: what is stored is a handle
+        view.held = new Date();
+      },
     );
   });
 
