@@ -47,6 +47,20 @@ function sumOfView(given: DataView, count: number): number {
   return sum;
 }
 
+function writeMemory(given: NativeMemory, count: number): void {
+  const numbers = given.byteLength / 4;
+  for (let done = 0; done < count; done += numbers) {
+    for (let i = 0; i < numbers; i++) given.setI32(4 * i, i);
+  }
+}
+
+function writeView(given: DataView, count: number): void {
+  const numbers = given.byteLength / 4;
+  for (let done = 0; done < count; done += numbers) {
+    for (let i = 0; i < numbers; i++) given.setInt32(4 * i, i, true);
+  }
+}
+
 function sumOfBytes(given: Uint8Array, count: number): number {
   let sum = 0;
   for (let done = 0; done < count; done += given.length) {
@@ -68,6 +82,11 @@ compare("memory/read-f64-small", {
 compare("memory/read-f64-borrowed", {
   belay: (count) => void (sum += sumOfMemory(borrowedMemory, count)),
   dataview: (count) => void (sum += sumOfView(view, count)),
+}, { count: 3_000_000 });
+
+compare("memory/write-i32", {
+  belay: (count) => writeMemory(memory, count),
+  dataview: (count) => writeView(view, count),
 }, { count: 3_000_000 });
 
 const bytes = memory.bytes();

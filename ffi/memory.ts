@@ -124,8 +124,14 @@ class Block {
 
   #map(byteOffset: number, byteLength: number): ArrayBuffer {
     // Who holds the buffer holds the memory, which stays where it is.
-    const buffer = MappedBuffer.hold(backend().map(addressOf(plus(this.#pointer, byteOffset)), byteLength), this);
-    this.#mapped.push(buffer);
+    const address = addressOf(plus(this.#pointer, byteOffset));
+    let buffer: ArrayBuffer;
+    try {
+      buffer = backend().map(address, byteLength);
+    } catch (cause) {
+      throw new RangeError(`Cannot map ${byteLength} bytes: the runtime has no array of that length`, { cause });
+    }
+    this.#mapped.push(MappedBuffer.hold(buffer, this));
     return buffer;
   }
 
@@ -308,7 +314,9 @@ export class NativeMemory {
    * assert(memory.cstring() === "belay");
    * ```
    *
-   * @param free What frees it: called once, with the pointer. It must not reach the memory, which would keep it alive.
+   * @param free What frees it: called once, with the pointer. It must not reach the memory, which would keep it alive. What
+   * it throws is thrown by {@linkcode NativeMemory.free}, and nobody's after a garbage collection; a library that is closed
+   * by then is reported (`onReport`, a `leak`).
    * @throws {TypeError} When `pointer` is null, or `free` no function.
    * @throws {PointerRuleError} When it points into an argument of a call that has returned.
    * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
@@ -374,6 +382,7 @@ export class NativeMemory {
    * it again does nothing.
    *
    * @throws {TypeError} When it is a part of other memory, which is freed as a whole.
+   * @throws What the function that was given to {@linkcode NativeMemory.adopt} throws; it counts as freed then.
    * @throws {PointerRuleError} When a nonblocking call uses it that is outstanding: it can be freed after that. Or when a
    * buffer of {@linkcode NativeMemory.bytes} was transferred: it is never freed then.
    */

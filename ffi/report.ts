@@ -13,7 +13,8 @@ export interface Report {
    * that names nothing, or sent an event with one, which was dropped. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
    * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
    * or with `stats()`. `leak`: a callback, channel or library was garbage-collected before it
-   * was disposed of; it has been released (only while leaks are tracked). `dropped-calls`: calls from other threads found
+   * was disposed of; it has been released (only while leaks are tracked); or memory was, and can't be freed, since the library
+   * with the function for that is closed. `dropped-calls`: calls from other threads found
    * their queue full, or their callback was disposed of before they ran. `timeout`: a thread of C's waited too long for a
    * callback with `thread: "wait"` that has no `onError`, and got the fallback.
    */
@@ -26,7 +27,7 @@ export interface Report {
 
 /** Options of {@linkcode configure}. */
 export interface Configuration {
-  /** Keep the creation stack of each handle, callback, channel and library, for `leaks()`. Off by default. */
+  /** Keep the creation stack of each handle, callback, channel, library, memory and pin, for `leaks()`. Off by default. */
   readonly trackLeaks?: boolean;
   /** Who is told of reports. `undefined` restores the default, which prints them with `console.warn`. */
   readonly onReport?: ((report: Report) => void) | undefined;
