@@ -233,7 +233,9 @@ export interface AllocOptions {
  * ```
  */
 export class NativeMemory {
-  /** A field of its own: bounds that a program could assign to would be none. */
+  /** Its length in bytes. */
+  readonly byteLength: number;
+  /** The same, for bounds that a program can't assign to. */
   readonly #byteLength: number;
   readonly #pointer: Pointer<never>;
   #block: Block | undefined;
@@ -253,6 +255,7 @@ export class NativeMemory {
     isPart: boolean,
   ) {
     this.#pointer = pointer as Pointer<never>;
+    this.byteLength = byteLength;
     this.#byteLength = byteLength;
     this.#block = block;
     this.#start = start;
@@ -361,11 +364,6 @@ export class NativeMemory {
     return new MappedMemory(pointer, byteLength, block, start, isPart);
   }
 
-  /** Its length in bytes. */
-  get byteLength(): number {
-    return this.#byteLength;
-  }
-
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
   get pointer(): Pointer<never> {
     if (this.#block?.freed === true) throw new MemoryFreedError();
@@ -397,7 +395,7 @@ export class NativeMemory {
   }
 
   /** The part from one offset up to, not including, another; it is freed with the whole. @throws {RangeError} Outside the bounds. */
-  subarray(begin: number, end: number = this.byteLength): NativeMemory {
+  subarray(begin: number, end: number = this.#byteLength): NativeMemory {
     const byteLength = end - begin;
     this.#check(begin, byteLength);
     return NativeMemory.#create(plus(this.#pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
@@ -411,7 +409,7 @@ export class NativeMemory {
    * @throws {RangeError} Outside the bounds, or when the runtime has no array of that length.
    * @throws {PointerRuleError} When a buffer that it gave was transferred.
    */
-  bytes(byteOffset = 0, byteLength: number = this.byteLength - byteOffset): Uint8Array<ArrayBuffer> {
+  bytes(byteOffset = 0, byteLength: number = this.#byteLength - byteOffset): Uint8Array<ArrayBuffer> {
     this.#check(byteOffset, byteLength);
     return this.#shared().bytes(this.#start + byteOffset, byteLength);
   }
@@ -431,7 +429,7 @@ export class NativeMemory {
   }
 
   /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
-  fill(value: number, byteOffset = 0, byteLength: number = this.byteLength - byteOffset): void {
+  fill(value: number, byteOffset = 0, byteLength: number = this.#byteLength - byteOffset): void {
     if (!fits.u8(value)) throw mismatch("u8", value, "Cannot fill memory: the value");
     this.#check(byteOffset, byteLength);
     fill(addressOf(this.#pointer), byteOffset, value, byteLength);
@@ -443,8 +441,8 @@ export class NativeMemory {
    * @throws {TypeError} When it is no UTF-8, with `fatal`.
    */
   text(options: TextOptions = {}): string {
-    this.#check(0, this.byteLength);
-    const bytes = new Uint8Array(this.byteLength);
+    this.#check(0, this.#byteLength);
+    const bytes = new Uint8Array(this.#byteLength);
     this.copyTo(bytes);
     return decode(utf8, bytes, options, () => "memory as text");
   }
@@ -498,10 +496,10 @@ export class NativeMemory {
   }
 
   #bytesBeforeZero(encoding: Encoding, byteOffset: number): Uint8Array<ArrayBuffer> | undefined {
-    const byteLength = this.byteLength - byteOffset;
+    const byteLength = this.#byteLength - byteOffset;
     this.#access(byteOffset, byteLength);
     const block = this.#block;
-    if (block?.isMapped !== true || !isInWindow(this.#start, this.byteLength)) {
+    if (block?.isMapped !== true || !isInWindow(this.#start, this.#byteLength)) {
       return bytesBeforeZero(encoding, addressOf(this.#pointer), byteOffset, byteLength);
     }
     const bytes = block.bytes(this.#start + byteOffset, byteLength);
@@ -673,7 +671,7 @@ export class NativeMemory {
   }
 
   #shared(): Block {
-    return this.#block ??= new Block(this.#pointer, this.byteLength, false);
+    return this.#block ??= new Block(this.#pointer, this.#byteLength, false);
   }
 
   /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
@@ -682,13 +680,13 @@ export class NativeMemory {
       if (this.#block.freed) throw new MemoryFreedError();
       this.#block.checkTransfer();
     }
-    const inside = byteOffset >= 0 && byteOffset <= this.byteLength - byteLength && byteLength >= 0;
+    const inside = byteOffset >= 0 && byteOffset <= this.#byteLength - byteLength && byteLength >= 0;
     if (!inside || !Number.isInteger(byteOffset) || !Number.isInteger(byteLength)) this.#refuse(byteOffset, byteLength);
   }
 
   #refuse(byteOffset: number, byteLength: number): never {
     throw new RangeError(
-      `Cannot reach ${shown(byteLength)} bytes at offset ${shown(byteOffset)}: the memory has ${this.byteLength} bytes`,
+      `Cannot reach ${shown(byteLength)} bytes at offset ${shown(byteOffset)}: the memory has ${this.#byteLength} bytes`,
     );
   }
 
@@ -708,9 +706,9 @@ export class NativeMemory {
     this.#check(byteOffset, byteLength);
     if (this.#mapped !== undefined) return;
     this.#accesses += 1;
-    const needed = accessesBeforeMapping + this.byteLength / bytesForAnAccess;
-    if (this.#accesses < needed || !isInWindow(this.#start, this.byteLength)) return;
-    this.#mapped = new MappedMemory(this.#pointer, this.byteLength, this.#shared(), this.#start, true);
+    const needed = accessesBeforeMapping + this.#byteLength / bytesForAnAccess;
+    if (this.#accesses < needed || !isInWindow(this.#start, this.#byteLength)) return;
+    this.#mapped = new MappedMemory(this.#pointer, this.#byteLength, this.#shared(), this.#start, true);
   }
 }
 
