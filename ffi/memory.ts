@@ -7,17 +7,7 @@
 import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
-import {
-  allocate,
-  bytesBeforeZero,
-  copyIn,
-  copyOut,
-  fill,
-  loads,
-  release,
-  stores,
-  type StoreType,
-} from "./core_memory.ts";
+import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores } from "./core_memory.ts";
 import { LibraryClosedError, MemoryFreedError, PointerRuleError, shown } from "./errors.ts";
 import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
@@ -42,7 +32,7 @@ const accessesBeforeMapping = 16;
 const bytesForAnAccess = 4096;
 /** A few bytes of a window that is larger are mapped alone, so many times. */
 const leastDivided = 2 ** 16;
-const mostFewMapped = 16;
+const mostParts = 16;
 const largestAlign = 2 ** 20;
 
 /** How much memory of its own this isolate holds. */
@@ -68,7 +58,8 @@ class Block {
   #windows: (ArrayBuffer | undefined)[] | undefined;
   /** All that is mapped, further buffers that were given away among it. */
   readonly #mapped: ArrayBuffer[] = [];
-  #fewMapped = 0;
+  /** What was mapped beside the windows, by where it begins. */
+  readonly #parts = new Map<number, ArrayBuffer>();
 
   constructor(pointer: Pointer, byteLength: number, isOwn: boolean) {
     this.#pointer = pointer;
@@ -95,31 +86,43 @@ class Block {
       this.checkTransfer();
       return known;
     }
-    const start = index * windowByteLength;
-    return windows[index] = this.#map(start, Math.min(windowByteLength, this.#byteLength - start));
+    return windows[index] = this.#map(index * windowByteLength, this.windowLength(index));
+  }
+
+  /** How long a window is, the last one not always as long as others. */
+  windowLength(index: number): number {
+    return Math.min(windowByteLength, this.#byteLength - index * windowByteLength);
   }
 
   /** Some bytes of it, in a buffer that ends with it. */
   bytes(byteOffset: number, byteLength: number): Uint8Array<ArrayBuffer> {
     if (byteLength === 0) return new Uint8Array(0);
-    const start = byteOffset - byteOffset % windowByteLength;
-    const windowLength = Math.min(windowByteLength, this.#byteLength - start);
-    const isAcross = byteOffset + byteLength > start + windowLength;
-    if (isAcross || this.#isFewOf(byteLength, windowLength, start)) {
-      this.checkTransfer();
-      return new Uint8Array(this.#map(byteOffset, byteLength));
+    const index = Math.floor(byteOffset / windowByteLength);
+    const inWindow = byteOffset - index * windowByteLength;
+    const isAcross = inWindow + byteLength > this.windowLength(index);
+    if (isAcross || this.#areFew(byteLength, index)) {
+      return new Uint8Array(this.#mapPart(byteOffset, byteLength), 0, byteLength);
     }
-    return new Uint8Array(this.map(byteOffset), byteOffset - start, byteLength);
+    return new Uint8Array(this.map(byteOffset), inWindow, byteLength);
   }
 
   /** Whether so few bytes of a window that isn't mapped are wanted that they are mapped alone; but not again and again. */
-  #isFewOf(byteLength: number, windowLength: number, start: number): boolean {
-    if (
-      byteLength > windowLength / 16 || windowLength < leastDivided ||
-      this.#windows?.[start / windowByteLength] !== undefined
-    ) return false;
-    this.#fewMapped += 1;
-    return this.#fewMapped <= mostFewMapped;
+  #areFew(byteLength: number, index: number): boolean {
+    const windowLength = this.windowLength(index);
+    if (byteLength > windowLength / 16 || windowLength < leastDivided || this.#windows?.[index] !== undefined) {
+      return false;
+    }
+    return this.#parts.size < mostParts;
+  }
+
+  /** A buffer of its own, the same one for the same bytes. */
+  #mapPart(byteOffset: number, byteLength: number): ArrayBuffer {
+    this.checkTransfer();
+    const known = this.#parts.get(byteOffset);
+    if (known !== undefined && known.byteLength >= byteLength) return known;
+    const buffer = this.#map(byteOffset, byteLength);
+    this.#parts.set(byteOffset, buffer);
+    return buffer;
   }
 
   #map(byteOffset: number, byteLength: number): ArrayBuffer {
@@ -149,6 +152,7 @@ class Block {
     this.cleanup?.stop();
     for (const buffer of this.#mapped) buffer.transfer(0);
     this.#mapped.length = 0;
+    this.#parts.clear();
     this.#windows = undefined;
     this.held = undefined;
     if (held === undefined) return;
@@ -284,7 +288,13 @@ export class NativeMemory {
     }
     const address = allocate(byteLength, align, zero);
     if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
-    return NativeMemory.#own(address as unknown as Pointer, byteLength, () => release(address));
+    try {
+      return NativeMemory.#own(address as unknown as Pointer, byteLength, () => release(address));
+    } catch (error) {
+      // Nothing was made that would release it: the stack was at its end, say.
+      release(address);
+      throw error;
+    }
   }
 
   /**
@@ -522,121 +532,147 @@ export class NativeMemory {
   /** Reads a signed 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI8(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("i8", byteOffset) as number : mapped.getI8(byteOffset);
+    return mapped === undefined ? loads().i8(this.#at(byteOffset, 1), byteOffset) as number : mapped.getI8(byteOffset);
   }
 
   /** Writes a signed 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI8(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("i8", byteOffset, value) : mapped.setI8(byteOffset, value);
+    if (mapped !== undefined) return mapped.setI8(byteOffset, value);
+    stores().i8(this.#at(byteOffset, 1), byteOffset, checked.i8(value) ?? refuse("i8", value));
   }
 
   /** Reads an unsigned 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getU8(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("u8", byteOffset) as number : mapped.getU8(byteOffset);
+    return mapped === undefined ? loads().u8(this.#at(byteOffset, 1), byteOffset) as number : mapped.getU8(byteOffset);
   }
 
   /** Writes an unsigned 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU8(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("u8", byteOffset, value) : mapped.setU8(byteOffset, value);
+    if (mapped !== undefined) return mapped.setU8(byteOffset, value);
+    stores().u8(this.#at(byteOffset, 1), byteOffset, checked.u8(value) ?? refuse("u8", value));
   }
 
   /** Reads a signed 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI16(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("i16", byteOffset) as number : mapped.getI16(byteOffset);
+    return mapped === undefined
+      ? loads().i16(this.#at(byteOffset, 2), byteOffset) as number
+      : mapped.getI16(byteOffset);
   }
 
   /** Writes a signed 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI16(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("i16", byteOffset, value) : mapped.setI16(byteOffset, value);
+    if (mapped !== undefined) return mapped.setI16(byteOffset, value);
+    stores().i16(this.#at(byteOffset, 2), byteOffset, checked.i16(value) ?? refuse("i16", value));
   }
 
   /** Reads an unsigned 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getU16(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("u16", byteOffset) as number : mapped.getU16(byteOffset);
+    return mapped === undefined
+      ? loads().u16(this.#at(byteOffset, 2), byteOffset) as number
+      : mapped.getU16(byteOffset);
   }
 
   /** Writes an unsigned 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU16(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("u16", byteOffset, value) : mapped.setU16(byteOffset, value);
+    if (mapped !== undefined) return mapped.setU16(byteOffset, value);
+    stores().u16(this.#at(byteOffset, 2), byteOffset, checked.u16(value) ?? refuse("u16", value));
   }
 
   /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI32(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("i32", byteOffset) as number : mapped.getI32(byteOffset);
+    return mapped === undefined
+      ? loads().i32(this.#at(byteOffset, 4), byteOffset) as number
+      : mapped.getI32(byteOffset);
   }
 
   /** Writes a signed 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("i32", byteOffset, value) : mapped.setI32(byteOffset, value);
+    if (mapped !== undefined) return mapped.setI32(byteOffset, value);
+    stores().i32(this.#at(byteOffset, 4), byteOffset, checked.i32(value) ?? refuse("i32", value));
   }
 
   /** Reads an unsigned 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getU32(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("u32", byteOffset) as number : mapped.getU32(byteOffset);
+    return mapped === undefined
+      ? loads().u32(this.#at(byteOffset, 4), byteOffset) as number
+      : mapped.getU32(byteOffset);
   }
 
   /** Writes an unsigned 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("u32", byteOffset, value) : mapped.setU32(byteOffset, value);
+    if (mapped !== undefined) return mapped.setU32(byteOffset, value);
+    stores().u32(this.#at(byteOffset, 4), byteOffset, checked.u32(value) ?? refuse("u32", value));
   }
 
   /** Reads a signed 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
   getI64(byteOffset: number): bigint {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("i64", byteOffset) as bigint : mapped.getI64(byteOffset);
+    return mapped === undefined
+      ? loads().i64(this.#at(byteOffset, 8), byteOffset) as bigint
+      : mapped.getI64(byteOffset);
   }
 
   /** Writes a signed 64-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setI64(byteOffset: number, value: number | bigint): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("i64", byteOffset, value) : mapped.setI64(byteOffset, value);
+    if (mapped !== undefined) return mapped.setI64(byteOffset, value);
+    stores().i64(this.#at(byteOffset, 8), byteOffset, checked.i64(value) ?? refuse("i64", value));
   }
 
   /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
   getU64(byteOffset: number): bigint {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("u64", byteOffset) as bigint : mapped.getU64(byteOffset);
+    return mapped === undefined
+      ? loads().u64(this.#at(byteOffset, 8), byteOffset) as bigint
+      : mapped.getU64(byteOffset);
   }
 
   /** Writes an unsigned 64-bit integer, such as a handle's id, to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
   setU64(byteOffset: number, value: number | bigint): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("u64", byteOffset, value) : mapped.setU64(byteOffset, value);
+    if (mapped !== undefined) return mapped.setU64(byteOffset, value);
+    stores().u64(this.#at(byteOffset, 8), byteOffset, checked.u64(value) ?? refuse("u64", value));
   }
 
   /** Reads a float at a byte offset. @throws {RangeError} Outside the bounds. */
   getF32(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("f32", byteOffset) as number : mapped.getF32(byteOffset);
+    return mapped === undefined
+      ? loads().f32(this.#at(byteOffset, 4), byteOffset) as number
+      : mapped.getF32(byteOffset);
   }
 
   /** Writes a float to a byte offset, rounded as C does. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
   setF32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("f32", byteOffset, value) : mapped.setF32(byteOffset, value);
+    if (mapped !== undefined) return mapped.setF32(byteOffset, value);
+    stores().f32(this.#at(byteOffset, 4), byteOffset, checked.f32(value) ?? refuse("f32", value));
   }
 
   /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
   getF64(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#get("f64", byteOffset) as number : mapped.getF64(byteOffset);
+    return mapped === undefined
+      ? loads().f64(this.#at(byteOffset, 8), byteOffset) as number
+      : mapped.getF64(byteOffset);
   }
 
   /** Writes a double to a byte offset. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
   setF64(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    return mapped === undefined ? this.#set("f64", byteOffset, value) : mapped.setF64(byteOffset, value);
+    if (mapped !== undefined) return mapped.setF64(byteOffset, value);
+    stores().f64(this.#at(byteOffset, 8), byteOffset, checked.f64(value) ?? refuse("f64", value));
   }
 
   /** Reads a boolean, a byte that is zero or not. @throws {RangeError} Outside the bounds. */
@@ -653,8 +689,7 @@ export class NativeMemory {
   /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
   getPointer(byteOffset: number): Pointer | null {
     if (this.#mapped !== undefined) return this.#mapped.getPointer(byteOffset);
-    this.#access(byteOffset, 8);
-    return nullable(loads().address(addressOf(this.#pointer), byteOffset) as Address | null);
+    return nullable(loads().address(this.#at(byteOffset, 8), byteOffset) as Address | null);
   }
 
   /**
@@ -686,19 +721,19 @@ export class NativeMemory {
 
   #refuse(byteOffset: number, byteLength: number): never {
     throw new RangeError(
-      `Cannot reach ${shown(byteLength)} bytes at offset ${shown(byteOffset)}: the memory has ${this.#byteLength} bytes`,
+      `Cannot reach ${shown(byteLength)} bytes at offset ${
+        shown(byteOffset)
+      }: the memory has ${this.#byteLength} bytes`,
     );
   }
 
-  #get(type: StoreType, byteOffset: number): unknown {
-    this.#access(byteOffset, accessors[type].byteLength);
-    return loads()[type](addressOf(this.#pointer), byteOffset);
-  }
-
-  #set(type: StoreType, byteOffset: number, value: unknown): void {
-    const { byteLength, checked } = accessors[type];
+  /**
+   * The address, for an access of so many bytes by the core. (Each accessor calls a function of its own: through one place that
+   * calls them all, V8 takes ten times as long.)
+   */
+  #at(byteOffset: number, byteLength: number): Address {
     this.#access(byteOffset, byteLength);
-    stores()[type](addressOf(this.#pointer), byteOffset, checked(value) ?? refuse(type, value));
+    return addressOf(this.#pointer);
   }
 
   /** Counts an access by the core; later ones may be to mapped memory. @throws {MemoryFreedError | RangeError} */
@@ -706,7 +741,8 @@ export class NativeMemory {
     this.#check(byteOffset, byteLength);
     if (this.#mapped !== undefined) return;
     this.#accesses += 1;
-    const needed = accessesBeforeMapping + this.#byteLength / bytesForAnAccess;
+    const mappedByteLength = this.#block?.windowLength(0) ?? this.#byteLength;
+    const needed = accessesBeforeMapping + mappedByteLength / bytesForAnAccess;
     if (this.#accesses < needed || !isInWindow(this.#start, this.#byteLength)) return;
     this.#mapped = new MappedMemory(this.#pointer, this.#byteLength, this.#shared(), this.#start, true);
   }
@@ -851,7 +887,7 @@ class MappedMemory extends NativeMemory {
   }
 
   override setI64(byteOffset: number, value: number | bigint): void {
-    const fitting = accessors.i64.checked(value);
+    const fitting = checked.i64(value);
     if (fitting === undefined) return super.setI64(byteOffset, value);
     try {
       this.#view.setBigInt64(whole(byteOffset), fitting, true);
@@ -869,7 +905,7 @@ class MappedMemory extends NativeMemory {
   }
 
   override setU64(byteOffset: number, value: number | bigint): void {
-    const fitting = accessors.u64.checked(value);
+    const fitting = checked.u64(value);
     if (fitting === undefined) return super.setU64(byteOffset, value);
     try {
       this.#view.setBigUint64(whole(byteOffset), fitting, true);
@@ -934,35 +970,24 @@ const fits = {
   f64: (value: unknown): value is number => typeof value === "number",
 };
 
-/** A type's length, and its values: `checked` answers `undefined` for what is not of the type. An integer -0 is 0 to C. */
-interface Accessor<V> {
-  readonly byteLength: number;
-  readonly checked: (value: unknown) => V | undefined;
-}
-
-const accessors: { readonly [T in StoreType]: Accessor<T extends "i64" | "u64" ? bigint : number> } = {
-  i8: { byteLength: 1, checked: (value) => fits.i8(value) ? value + 0 : undefined },
-  u8: { byteLength: 1, checked: (value) => fits.u8(value) ? value + 0 : undefined },
-  i16: { byteLength: 2, checked: (value) => fits.i16(value) ? value + 0 : undefined },
-  u16: { byteLength: 2, checked: (value) => fits.u16(value) ? value + 0 : undefined },
-  i32: { byteLength: 4, checked: (value) => fits.i32(value) ? value + 0 : undefined },
-  u32: { byteLength: 4, checked: (value) => fits.u32(value) ? value + 0 : undefined },
-  i64: {
-    byteLength: 8,
-    checked(value) {
-      const bits = wide(value);
-      return bits !== undefined && BigInt.asIntN(64, bits) === bits ? bits : undefined;
-    },
+/** A value as one of a type, `undefined` for what is none. An integer -0 is 0 to C. */
+const checked = {
+  i8: (value: unknown): number | undefined => fits.i8(value) ? value + 0 : undefined,
+  u8: (value: unknown): number | undefined => fits.u8(value) ? value + 0 : undefined,
+  i16: (value: unknown): number | undefined => fits.i16(value) ? value + 0 : undefined,
+  u16: (value: unknown): number | undefined => fits.u16(value) ? value + 0 : undefined,
+  i32: (value: unknown): number | undefined => fits.i32(value) ? value + 0 : undefined,
+  u32: (value: unknown): number | undefined => fits.u32(value) ? value + 0 : undefined,
+  f32: (value: unknown): number | undefined => fits.f32(value) ? value : undefined,
+  f64: (value: unknown): number | undefined => fits.f64(value) ? value : undefined,
+  i64(value: unknown): bigint | undefined {
+    const bits = wide(value);
+    return bits !== undefined && BigInt.asIntN(64, bits) === bits ? bits : undefined;
   },
-  u64: {
-    byteLength: 8,
-    checked(value) {
-      const bits = wide(value);
-      return bits !== undefined && BigInt.asUintN(64, bits) === bits ? bits : undefined;
-    },
+  u64(value: unknown): bigint | undefined {
+    const bits = wide(value);
+    return bits !== undefined && BigInt.asUintN(64, bits) === bits ? bits : undefined;
   },
-  f32: { byteLength: 4, checked: (value) => fits.f32(value) ? value : undefined },
-  f64: { byteLength: 8, checked: (value) => fits.f64(value) ? value : undefined },
 };
 
 function checkPointer(verb: string, pointer: Pointer): void {

@@ -295,6 +295,38 @@ describe("NativeMemory of its own", () => {
     assert(external() - before >= 2 ** 30, "what is mapped isn't counted");
   });
 
+  it("is mapped when 16 accesses were made, and one more for each 4 KiB of what is mapped; its own at once", () => {
+    const external = (): number => process.memoryUsage().external;
+    const byteLength = 2 ** 20;
+    const bytes = zeroes(byteLength);
+    const read = (memory: NativeMemory, count: number): number => {
+      const before = external();
+      for (let i = 0; i < count; i++) memory.getU8(i % memory.byteLength);
+      return external() - before;
+    };
+    const memory = known(bytes);
+    assertStrictEquals(read(memory, 16 + 256 - 1), 0);
+    assertStrictEquals(Math.floor(read(memory, 1) / byteLength), 1);
+    assertStrictEquals(read(memory, 100), 0);
+    // All of it is mapped for a part, too.
+    const part = known(bytes).subarray(64, 128);
+    assertStrictEquals(read(part, 16 + 256 - 1), 0);
+    assertStrictEquals(Math.floor(read(part, 1) / byteLength), 1);
+    const before = external();
+    using own = NativeMemory.alloc(byteLength);
+    assertStrictEquals(Math.floor((external() - before) / byteLength), 1);
+    assertStrictEquals(read(own.subarray(5), 300), 0);
+  });
+
+  it("maps the same bytes once, across the end of a window, too", () => {
+    using memory = NativeMemory.alloc(2 ** 30 + 4096);
+    const { buffer } = memory.bytes(2 ** 30 - 8, 16);
+    assertEquals([buffer.byteLength, memory.bytes(2 ** 30 - 8, 16).buffer === buffer], [16, true]);
+    const shorter = memory.bytes(2 ** 30 - 8, 9);
+    assertEquals([shorter.length, shorter.buffer === buffer], [9, true]);
+    assertStrictEquals(memory.bytes(2 ** 30 - 8, 17).length, 17);
+  });
+
   it("isn't mapped in a buffer that was transferred before, if it is large", () => {
     using whole = NativeMemory.alloc(2 ** 20 + 8);
     const memory = NativeMemory.borrow(whole.pointer, whole.byteLength);
