@@ -78,7 +78,7 @@ compare("memory/read-f64-small", {
   belay: (count) => void (sum += sumOfMemory(smallMemory, count)),
   dataview: (count) => void (sum += sumOfView(smallView, count)),
 }, { count: 3_000_000 });
-// Nor is borrowed memory; the loop has seen memory of each kind by now.
+// Borrowed memory is mapped late, too; and the loop has seen memory of each kind by now.
 compare("memory/read-f64-borrowed", {
   belay: (count) => void (sum += sumOfMemory(borrowedMemory, count)),
   dataview: (count) => void (sum += sumOfView(view, count)),

@@ -421,6 +421,7 @@ function hasOfItsOwn(value: object, name: string): boolean {
 
 /** An object that a member of a copied union has given, and what it makes of the union's bytes. */
 interface Given {
+  readonly layout: Layout;
   readonly value: object;
   bytes: Uint8Array;
   /** Whether the union still has it: no other member was written since. */
@@ -434,26 +435,25 @@ interface Given {
 function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): object {
   const bytes = bytesAt(view, byteOffset, layout.byteLength).slice();
   const given = new Map<string, Given>();
-  const members = new Map(layout.fields.map((field) => [field.name, field.layout]));
-  const withMember = (name: string, value: unknown): Uint8Array => {
-    const changed = bytes.slice();
-    writerOf(members.get(name) as Layout)(new DataView(changed.buffer), 0, value, `Cannot write to a union: "${name}"`);
-    return changed;
-  };
+  const withMember = (member: Layout, name: string, value: unknown): Uint8Array =>
+    bytesWith(bytes, member, value, `Cannot write to a union: "${name}"`);
   const put = (name: string, changed: Uint8Array): void => {
     bytes.set(changed);
     for (const [other, each] of given) {
-      each.bytes = withMember(other, each.value);
+      each.bytes = withMember(each.layout, other, each.value);
       each.isCurrent = other === name;
     }
   };
   const settle = (): void => {
-    const changes = [...given].map(([name, { value }]) => [name, withMember(name, value)] as const)
-      .filter(([name, changed]) => isOther(changed, given.get(name)?.bytes));
+    const changes = [...given].map(([name, each]) => ({
+      name,
+      before: each.bytes,
+      changed: withMember(each.layout, name, each.value),
+    })).filter(({ before, changed }) => isOther(changed, before));
     if (changes.length > 1) {
-      throw new TypeError(`Cannot write to a union: "${changes[0][0]}" and "${changes[1][0]}" were both changed`);
+      throw new TypeError(`Cannot write to a union: "${changes[0].name}" and "${changes[1].name}" were both changed`);
     }
-    for (const [name, changed] of changes) put(name, changed);
+    for (const { name, changed } of changes) put(name, changed);
   };
   const value = {
     [copyTo](wanted: Layout, target: DataView, at: number): boolean {
@@ -464,7 +464,7 @@ function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): ob
     },
   };
   Object.defineProperty(value, copyTo, { enumerable: false });
-  for (const [name, member] of members) {
+  for (const { name, layout: member } of layout.fields) {
     Object.defineProperty(value, name, {
       enumerable: true,
       get() {
@@ -473,12 +473,12 @@ function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): ob
         if (known?.isCurrent) return known.value;
         const read = readerOf(member)(new DataView(bytes.buffer), 0);
         if (typeof read !== "object" || read === null) return read;
-        given.set(name, { value: read, bytes: withMember(name, read), isCurrent: true });
+        given.set(name, { layout: member, value: read, bytes: withMember(member, name, read), isCurrent: true });
         return read;
       },
       set(wanted: unknown) {
         settle();
-        const changed = withMember(name, wanted);
+        const changed = withMember(member, name, wanted);
         given.delete(name);
         put(name, changed);
       },
@@ -487,8 +487,20 @@ function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): ob
   return value;
 }
 
-function isOther(bytes: Uint8Array, known: Uint8Array | undefined): boolean {
-  return bytes.some((byte, index) => byte !== known?.[index]);
+/** A union's bytes with one of its members written to them. */
+function bytesWith(
+  bytes: Uint8Array,
+  member: Layout,
+  value: unknown,
+  subject: string,
+): Uint8Array<ArrayBuffer> {
+  const changed = bytes.slice();
+  writerOf(member)(new DataView(changed.buffer), 0, value, subject);
+  return changed;
+}
+
+function isOther(bytes: Uint8Array, known: Uint8Array): boolean {
+  return bytes.some((byte, index) => byte !== known[index]);
 }
 
 /** Whether members of an object are not what a union has, now that all of them were written: a later one was over them. */
@@ -502,9 +514,7 @@ function membersDiffer(
   return layout.fields.some((field) => {
     const member = memberOf(value, field.name);
     if (member === undefined) return false;
-    const again = written.slice();
-    writerOf(field.layout)(new DataView(again.buffer), 0, member, "Cannot write to a union");
-    return isOther(again, written);
+    return isOther(bytesWith(written, field.layout, member, "Cannot write to a union"), written);
   });
 }
 

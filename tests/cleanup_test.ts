@@ -157,17 +157,22 @@ describe("addCleanup", () => {
 
   it("a cleanup may add a cleanup, and create and delete handles", async () => {
     const seen: string[] = [];
-    const add = () => {
+    const add = (i: number) => {
       addCleanup({}, (outer) => {
         using handle = Handle.create(outer);
         seen.push(handle.value);
-        addCleanup({}, (inner) => void seen.push(inner), "inner");
-      }, "outer");
+        addCleanup({}, (inner) => void seen.push(inner), `inner ${i}`);
+      }, `outer ${i}`);
     };
     // Of several, since a collector that scans stacks may miss some.
-    for (let i = 0; i < 20; i++) add();
-    assert(await collectUntil(() => seen.includes("inner")), `ran: ${seen}`);
-    assertStrictEquals(seen[0], "outer");
+    for (let i = 0; i < 20; i++) add(i);
+    const ofInner = () => seen.filter((each) => each.startsWith("inner"));
+    assert(await collectUntil(() => ofInner().length > 0), `ran: ${seen}`);
+    assertStrictEquals(new Set(seen).size, seen.length, `ran twice: ${seen}`);
+    for (const inner of ofInner()) {
+      const outer = seen.indexOf(inner.replace("inner", "outer"));
+      assert(outer >= 0 && outer < seen.indexOf(inner), `ran: ${seen}`);
+    }
   });
 
   it("deletes a handle whose owner is gone, with Handle.delete as the cleanup", async () => {

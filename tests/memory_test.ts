@@ -275,7 +275,7 @@ describe("NativeMemory of its own", () => {
   });
 
   it("isn't mapped when it is borrowed, or little of it is read: engines would collect garbage for it", () => {
-    const { pointer } = known(zeroes(4096));
+    const own = known(zeroes(4096));
     const external = (): number => process.memoryUsage().external;
     const before = external();
     const kept: NativeMemory[] = [];
@@ -285,7 +285,7 @@ describe("NativeMemory of its own", () => {
       assertStrictEquals(memory.subarray(8).getF64(8), 0);
       kept.push(memory);
     };
-    for (let i = 0; i < 20; i++) read(NativeMemory.borrow(pointer, 2 ** 30));
+    for (let i = 0; i < 20; i++) read(NativeMemory.borrow(own.pointer, 2 ** 30));
     assert(external() - before < 2 ** 30, `${external() - before} bytes were mapped`);
     // A few bytes of much memory are mapped alone, so many times.
     for (let i = 0; i < 16; i++) assertStrictEquals(kept[0].bytes(4 * i, 4).length, 4);
@@ -293,6 +293,7 @@ describe("NativeMemory of its own", () => {
     // What is mapped is counted here.
     assertStrictEquals(kept[0].bytes().byteLength, 2 ** 30);
     assert(external() - before >= 2 ** 30, "what is mapped isn't counted");
+    assertStrictEquals(own.getU8(0), 0);
   });
 
   it("is mapped when 16 accesses were made, and one more for each 4 KiB of what is mapped; its own at once", () => {
