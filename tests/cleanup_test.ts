@@ -140,19 +140,21 @@ describe("addCleanup", () => {
     const count = 20_000;
     const runs = new Uint8Array(count);
     let total = 0;
-    const add = () => {
-      for (let i = 0; i < count; i++) {
-        addCleanup({ i }, (index) => {
+    const add = () =>
+      Array.from(runs, (_, i) => {
+        const target = { i };
+        addCleanup(target, (index) => {
           runs[index] += 1;
           total += 1;
         }, i);
-      }
-    };
-    add();
-    assert(await collectUntil(() => total >= count), `${total} of ${count} cleanups ran`);
+        return new WeakRef(target);
+      });
+    const targets = add();
+    // A collector that scans stacks may keep some targets. Of those that are gone, each cleanup runs.
+    assert(await collectUntil(() => total >= count - 20), `${total} of ${count} cleanups ran`);
     await collectFully();
-    assertStrictEquals(total, count);
-    assertFalse(runs.some((times) => times !== 1));
+    const wrong = targets.flatMap((target, i) => runs[i] === (target.deref() === undefined ? 1 : 0) ? [] : [i]);
+    assertEquals(wrong, [], "of these, the cleanup was lost, ran twice or too soon");
   });
 
   it("a cleanup may add a cleanup, and create and delete handles", async () => {
