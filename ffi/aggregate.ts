@@ -335,11 +335,13 @@ function readLayout(layout: Layout, byteOffset: number, functions: Functions): s
 
 function makeWriter(layout: Layout): Writer {
   const functions = new Functions();
-  const body = writeLayout(layout, 0, "value", "", functions);
+  const body = writeLayout(layout, 0, "value", { source: '""', indices: [] }, functions);
   const bad = (subject: string, path: string, type: string, value: unknown): never => {
     // Of a call, the subject names the argument.
     const whole = subject.includes(":") ? subject : `${subject}: the value`;
-    const what = path === "" ? whole : `${subject}: "${path}"`;
+    // A name that the subject ends with goes on: "at" with "x" is "at.x".
+    const named = subject.endsWith('"') ? `${subject.slice(0, -1)}${path.startsWith("[") ? "" : "."}` : `${subject}: "`;
+    const what = path === "" ? whole : `${named}${path}"`;
     if (isNamedType(type)) refuseStored(type, value, what);
     throw new TypeError(`${what} must be ${type}, got ${shown(value)}`);
   };
@@ -350,35 +352,46 @@ function makeWriter(layout: Layout): Writer {
   ) as Writer;
 }
 
-function writeLayout(layout: Layout, byteOffset: number, value: string, path: string, functions: Functions): string {
+/** Where a value is in the whole that is written: an expression, of the variables that are the indices of arrays. */
+interface Path {
+  readonly source: string;
+  readonly indices: readonly string[];
+}
+
+function writeLayout(layout: Layout, byteOffset: number, value: string, path: Path, functions: Functions): string {
   const place = `at + ${byteOffset}`;
-  const refuse = (type: string): string => `bad(subject, ${JSON.stringify(path)}, ${type}, value)`;
+  const refuse = (type: string, of = "value"): string => `bad(subject, ${path.source}, ${type}, ${of})`;
+  const withIndices = ["subject", ...path.indices].join(", ");
   switch (layout.kind) {
     case "scalar": {
       const type = JSON.stringify(writtenType(layout.type));
-      return `{ let v = ${value}; ${
-        writeScalar(layout.type, "view", place, "v", `bad(subject, ${JSON.stringify(path)}, ${type}, v)`)
-      } }`;
+      return `{ let v = ${value}; ${writeScalar(layout.type, "view", place, "v", refuse(type, "v"))} }`;
     }
     case "text":
-      return `{ const value_ = ${value}; if (!writeText(view, ${place}, ${layout.byteLength}, value_)) bad(subject, ${
-        JSON.stringify(path)
-      }, ${
-        JSON.stringify(`a string without NUL characters, of at most ${layout.byteLength - 1} bytes as UTF-8`)
-      }, value_); }`;
+      return `{ const value_ = ${value}; if (!writeText(view, ${place}, ${layout.byteLength}, value_)) ${
+        refuse(
+          JSON.stringify(`a string without NUL characters, of at most ${layout.byteLength - 1} bytes as UTF-8`),
+          "value_",
+        )
+      }; }`;
     case "array": {
       const { element, length } = layout;
       const wanted = JSON.stringify(`${length} values`);
+      const index = `i${path.indices.length}`;
+      const inner = { source: `${path.source} + "[" + ${index} + "]"`, indices: [...path.indices, index] };
       // Arrays, typed arrays and views have it.
       const body = `if (value === null || typeof value !== "object" || value.length !== ${length} ||
           typeof value.at !== "function") ${refuse(wanted)};
-        for (let i = 0; i < ${length}; i++, at += ${element.byteLength}) ${
-        writeLayout(element, 0, "value.at(i)", `${path}[]`, functions)
+        for (let ${index} = 0; ${index} < ${length}; ${index}++, at += ${element.byteLength}) ${
+        writeLayout(element, 0, `value.at(${index})`, inner, functions)
       }`;
-      return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
+      return `${functions.add(`value, ${withIndices}`, body)}(view, ${place}, ${value}, ${withIndices});`;
     }
     default: {
-      const inner = (name: string): string => path === "" ? name : `${path}.${name}`;
+      const inner = (name: string): Path => ({
+        ...path,
+        source: path.source === '""' ? JSON.stringify(name) : `${path.source} + ${JSON.stringify(`.${name}`)}`,
+      });
       const isUnion = layout.kind === "union";
       const writes = layout.fields.map((field) => {
         const write = (source: string): string =>
@@ -399,7 +412,7 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: st
           };`
           : ""
       }`;
-      return `${functions.add("value, subject", body)}(view, ${place}, ${value}, subject);`;
+      return `${functions.add(`value, ${withIndices}`, body)}(view, ${place}, ${value}, ${withIndices});`;
     }
   }
 }

@@ -412,8 +412,16 @@ function bad(name: string, type: NamedType, value: unknown): never {
   refuseStored(type, value, `Cannot write to memory: "${name}"`);
 }
 
+function readWhole(layout: Layout, view: DataView, at: number): unknown {
+  try {
+    return readerOf(layout)(view, at);
+  } catch (error) {
+    throw failed(error, view);
+  }
+}
+
 /** Writes all of a value, or nothing: it may be wrong in the middle, or be made of what is overwritten. */
-function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
+function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string): void {
   const bytes = new Uint8Array(layout.byteLength);
   writerOf(layout)(new DataView(bytes.buffer), 0, value, `Cannot write to memory: "${name}"`);
   bytesAt(view, place, layout.byteLength).set(bytes);
@@ -444,7 +452,12 @@ function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteL
   return true;
 }
 
-/** How consoles show a view. */
+/** What a console shows of a view, which may be of memory that has been freed. */
+function shownView(view: DataView, read: () => unknown): unknown {
+  return (view.buffer as ArrayBuffer).detached ? "[freed memory]" : read();
+}
+
+/** How consoles ask. */
 const inspect = '[Symbol.for("nodejs.util.inspect.custom")]';
 
 function makeViewClass(layout: RecordLayout): ViewClass {
@@ -458,23 +471,23 @@ function makeViewClass(layout: RecordLayout): ViewClass {
   const source = `return class View {
       #view; #at;
       constructor(view, at) { this.#view = view; this.#at = at; }
-      toJSON() { return this${inspect}(); }
+      toJSON() { return readWhole(layout, this.#view, this.#at); }
       ${members.join("\n")}
       [copyTo](wanted, target, byteOffset) {
         const view = this.#view;
         ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
       }
-      ${inspect}() { const view = this.#view; ${explained("return readerOf(layout)(view, this.#at);")} }
+      ${inspect}() { return shownView(this.#view, () => readWhole(layout, this.#view, this.#at)); }
     };`;
   return generate(
-    { ...writeScope, layout, inner, viewOf, readerOf, writeWhole, copyTo, copyBytes, failed, bad },
+    { ...writeScope, layout, inner, viewOf, readWhole, writeWhole, copyTo, copyBytes, failed, bad, shownView },
     source,
   ) as ViewClass;
 }
 
 function makeArrayClass(element: Layout): ArrayClass {
   const { byteLength } = element;
-  const { get, set } = accessors(element, 0, "index", "at");
+  const { get, set } = accessors(element, 0, '"[" + index + "]"', "at");
   const isRecord = "fields" in element;
   // V8 makes of this what it makes of a typed array; with a place to add, or a private length, it takes twice as long.
   const locate = `const place = index >>> 0;
@@ -491,11 +504,11 @@ function makeArrayClass(element: Layout): ArrayClass {
         ${explained(`for (let i = 0; i < this.length; i++) values.push(read(view, i * ${byteLength}));`)}
         return values;
       }
-      ${inspect}() { return this.toArray(); }
+      ${inspect}() { return shownView(this.#view, () => this.toArray()); }
     };`;
   const View = isRecord ? viewClass(element) : undefined;
   return generate(
-    { ...writeScope, element, inner: [element], View, viewOf, readerOf, writeWhole, failed, bad, outside },
+    { ...writeScope, element, inner: [element], View, viewOf, readerOf, writeWhole, failed, bad, outside, shownView },
     source,
   ) as ArrayClass;
 }

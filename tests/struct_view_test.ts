@@ -85,7 +85,7 @@ describe("a view", () => {
           ? [PointerRuleError, ": C's memory points to C's strings"]
           : [TypeError, " must be"];
         assertThrows(() => set(view, "value", value), kind, `Cannot write to memory: "value"${must}`);
-        assertThrows(() => view.more.set(1, value as never), kind, `"1"${must}`);
+        assertThrows(() => view.more.set(1, value as never), kind, `"[1]"${must}`);
       }
     });
   }
@@ -140,26 +140,29 @@ describe("a view", () => {
     using memory = Node.alloc(first);
     const node = Node.view(memory);
     const wrong: readonly (readonly [string, unknown, string])[] = [
-      ["at", { x: 2, y: "2" }, '"at": "y" must be a number'],
-      ["at", { x: 2 }, '"at": "y" must be a number, got undefined'],
+      ["at", { x: 2, y: "2" }, '"at.y" must be a number'],
+      ["at", { x: 2 }, '"at.y" must be a number, got undefined'],
       ["at", null, '"at" must be an object, got null'],
       ["at", 5, '"at" must be an object, got 5'],
-      ["path", [{ x: 3, y: 3 }, { x: 3, y: null }], '"path": "[].y" must be a number'],
+      ["path", [{ x: 3, y: 3 }, { x: 3, y: null }], '"path[1].y" must be a number'],
       ["path", [{ x: 3, y: 3 }], '"path" must be 2 values, got an array of 1'],
-      ["weights", [9, 9, "9"], '"weights": "[]" must be a number'],
+      ["weights", [9, 9, "9"], '"weights[2]" must be a number'],
       ["weights", { length: 3 }, '"weights" must be 3 values'],
-      ["grid", [[1, 2], [3, 256]], '"grid": "[][]" must be an integer from 0 to 255'],
+      ["grid", [[1, 2], [3, 256]], '"grid[1][1]" must be an integer from 0 to 255'],
       ["name", "12345678", '"name" must be a string without NUL characters, of at most 7 bytes'],
       ["name", "a\0b", '"name" must be a string'],
       ["name", 5, '"name" must be a string'],
     ];
     for (const [key, value, message] of wrong) {
       assertThrows(() => set(node, key, value), Error, `Cannot write to memory: ${message}`);
-      assertThrows(() => Node.write(memory, { ...first, [key]: value } as never), Error, "Cannot write to memory");
+      assertThrows(() => Node.write(memory, { ...first, [key]: value } as never), Error, `memory: ${message}`);
       assertEquals(Node.read(memory), first);
     }
     const error = assertThrows(() => Node.alloc({ ...first, path: [{ x: 1, y: 1 }, { x: 0.5, y: 1 }] }));
-    assert(error instanceof Error && error.message.includes('"path[].x"'), String(error));
+    assert(error instanceof Error && error.message.includes('"path[1].x"'), String(error));
+    const path = Point.array(memory, Node.offsets.path, 2);
+    assertThrows(() => path.set(1, { x: "1", y: 1 } as never), TypeError, 'memory: "[1].x" must be an integer');
+    assertThrows(() => node.weights.set(2, "9" as never), TypeError, 'memory: "[2]" must be a number');
   });
 
   it("is a value of its type, and its arrays are; of the same memory, too", () => {
@@ -237,8 +240,25 @@ describe("a view", () => {
         () => Node.read(memory),
         () => Node.write(memory, first),
         () => Node.view(memory),
+        () => JSON.stringify(node),
       ]
     ) assertThrows(use, MemoryFreedError);
+  });
+
+  it("is shown by a console as what it has, and as freed once the memory is", () => {
+    const inspect = Symbol.for("nodejs.util.inspect.custom");
+    const memory = Node.alloc(first);
+    const node = Node.view(memory);
+    const shown = (view: object): unknown => (view as { [inspect](): unknown })[inspect]();
+    assertEquals([shown(node), shown(node.at), shown(node.weights), shown(node.path)], [
+      first,
+      first.at,
+      first.weights,
+      first.path,
+    ]);
+    const { at, weights, path } = node;
+    memory.free();
+    for (const view of [node, at, weights, path]) assertStrictEquals(shown(view), "[freed memory]");
   });
 
   it("has to be inside the memory", () => {
@@ -365,7 +385,7 @@ describe("a union", () => {
     assertEquals(Event.read(memory).motion, { x: 3, y: 4 });
     const wrong = Event.read(memory);
     wrong.motion.x = 0.5;
-    assertThrows(() => Event.write(memory, wrong), TypeError, 'Cannot write to a union: "motion": "x"');
+    assertThrows(() => Event.write(memory, wrong), TypeError, 'Cannot write to a union: "motion.x"');
     const taken = Event.read(memory);
     const { motion: first, bytes } = taken;
     first.x = 1;
