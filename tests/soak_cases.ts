@@ -258,8 +258,8 @@ function exits(times: number): SoakCase {
 export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   const full = 10_000_000;
   const some = long ? full : full / 5;
-  // An emulated process takes seconds to start, an emulated worker a tenth of one.
-  const [workers, rounds] = emulator === undefined ? [200, 25] : [50, 2];
+  // An emulated process takes seconds to start, an emulated worker one: all the tests should take less than an hour there.
+  const [closed, workers, rounds] = emulator === undefined ? [200, 200, 25] : [50, 20, 1];
   return [
     memory("made and disposed of", "dispose", { cycles: full }),
     memory("made and disposed of", "dispose", { cycles: full, live: 5000 }),
@@ -278,7 +278,7 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
     ...(long ? [everyThunk] : []),
-    closings(200),
+    closings(closed),
     terminations("post", workers),
     terminations("wait", workers),
     exits(rounds),
