@@ -1,4 +1,3 @@
-import process from "node:process";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import {
@@ -18,6 +17,7 @@ import {
 } from "@belay/ffi";
 import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
+import { runChild } from "./child.ts";
 import { alive, collectUntil } from "./gc.ts";
 import { randomFrom } from "./random.ts";
 
@@ -274,49 +274,22 @@ describe("NativeMemory of its own", () => {
     }
   });
 
-  it("isn't mapped when it is borrowed, or little of it is read: engines would collect garbage for it", () => {
-    const own = known(zeroes(4096));
-    const external = (): number => process.memoryUsage().external;
-    const before = external();
-    const kept: NativeMemory[] = [];
-    const read = (memory: NativeMemory): void => {
-      assertStrictEquals(memory.getI32(0), 0);
-      assertStrictEquals(memory.cstring(4), "");
-      assertStrictEquals(memory.subarray(8).getF64(8), 0);
-      kept.push(memory);
-    };
-    for (let i = 0; i < 20; i++) read(NativeMemory.borrow(own.pointer, 2 ** 30));
-    assert(external() - before < 2 ** 30, `${external() - before} bytes were mapped`);
-    // A few bytes of much memory are mapped alone, so many times.
-    for (let i = 0; i < 16; i++) assertStrictEquals(kept[0].bytes(4 * i, 4).length, 4);
-    assert(external() - before < 2 ** 30, `${external() - before} bytes were mapped`);
-    // What is mapped is counted here.
-    assertStrictEquals(kept[0].bytes().byteLength, 2 ** 30);
-    assert(external() - before >= 2 ** 30, "what is mapped isn't counted");
-    assertStrictEquals(own.getU8(0), 0);
-  });
-
-  it("is mapped when 16 accesses were made, and one more for each 4 KiB of what is mapped; its own at once", () => {
-    const external = (): number => process.memoryUsage().external;
-    const byteLength = 2 ** 20;
-    const bytes = zeroes(byteLength);
-    const read = (memory: NativeMemory, count: number): number => {
-      const before = external();
-      for (let i = 0; i < count; i++) memory.getU8(i % memory.byteLength);
-      return external() - before;
-    };
-    const memory = known(bytes);
-    assertStrictEquals(read(memory, 16 + 256 - 1), 0);
-    assertStrictEquals(Math.floor(read(memory, 1) / byteLength), 1);
-    assertStrictEquals(read(memory, 100), 0);
-    // All of it is mapped for a part, too.
-    const part = known(bytes).subarray(64, 128);
-    assertStrictEquals(read(part, 16 + 256 - 1), 0);
-    assertStrictEquals(Math.floor(read(part, 1) / byteLength), 1);
-    const before = external();
-    using own = NativeMemory.alloc(byteLength);
-    assertStrictEquals(Math.floor((external() - before) / byteLength), 1);
-    assertStrictEquals(read(own.subarray(5), 300), 0);
+  it("is mapped once 16 accesses were made, and one more for each 4 KiB of all that is mapped; its own at once", () => {
+    const { code, signal, stdout, stderr } = runChild("memory_mapped.ts");
+    assertEquals({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
+    // Engines count what is mapped as theirs, and collect garbage for it.
+    assertEquals(JSON.parse(stdout), {
+      "borrowed, little of it read": 0,
+      "a few bytes of it, 16 times": 0,
+      "all bytes of it": 1,
+      "accesses, one too few": 0,
+      "the next": 1,
+      "more": 0,
+      "accesses to a part, one too few": 0,
+      "the next to it": 1,
+      "own": 1,
+      "accesses to a part of own": 0,
+    });
   });
 
   it("maps the same bytes once, across the end of a window, too", () => {
