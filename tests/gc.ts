@@ -21,7 +21,7 @@ function overwriteStack(depth: number): number {
   return depth === 0 ? 0 : overwriteStack(depth - 1) + 1;
 }
 
-/** Lets a turn of the event loop pass, and with it the finalization callbacks that are due. */
+/** Lets a turn of the event loop pass, with the finalization callbacks that are due; a function may run in it. */
 export function turn(inIt: () => void = () => {}): Promise<void> {
   return new Promise((resolve, reject) =>
     setTimeout(() => {
