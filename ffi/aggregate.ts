@@ -287,6 +287,7 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
 class Functions {
   readonly sources: string[] = [];
   readonly layouts: Layout[] = [];
+  readonly paths: Path[] = [];
 
   /** Adds a function that takes `view`, `at` and more parameters. */
   add(parameters: string, body: string): string {
@@ -335,13 +336,16 @@ function readLayout(layout: Layout, byteOffset: number, functions: Functions): s
 
 function makeWriter(layout: Layout): Writer {
   const functions = new Functions();
-  const body = writeLayout(layout, 0, "value", { source: '""', indices: [] }, functions);
-  const bad = (subject: string, path: string, type: string, value: unknown): never => {
-    // Of a call, the subject names the argument.
-    const whole = subject.includes(":") ? subject : `${subject}: the value`;
-    // A name that the subject ends with goes on: "at" with "x" is "at.x".
-    const named = subject.endsWith('"') ? `${subject.slice(0, -1)}${path.startsWith("[") ? "" : "."}` : `${subject}: "`;
-    const what = path === "" ? whole : `${named}${path}"`;
+  const body = writeLayout(layout, 0, "value", [""], functions);
+  const bad = (subject: string, path: number, type: string, value: unknown, ...indices: number[]): never => {
+    const place = functions.paths[path].map((piece, i) => i === 0 ? piece : `[${indices[i - 1]}]${piece}`).join("");
+    const what = place !== ""
+      // A name that the subject ends with goes on: "at" with ".x" is "at.x".
+      ? subject.endsWith('"') ? `${subject.slice(0, -1)}${place}"` : `${subject}: "${place.replace(/^\./, "")}"`
+      // Of a call, the subject names the argument.
+      : subject.includes(":")
+      ? subject
+      : `${subject}: the value`;
     if (isNamedType(type)) refuseStored(type, value, what);
     throw new TypeError(`${what} must be ${type}, got ${shown(value)}`);
   };
@@ -352,16 +356,16 @@ function makeWriter(layout: Layout): Writer {
   ) as Writer;
 }
 
-/** Where a value is in the whole that is written: an expression, of the variables that are the indices of arrays. */
-interface Path {
-  readonly source: string;
-  readonly indices: readonly string[];
-}
+/** Where a value is in the whole that is written: names with a dot before each, and an index between each two pieces. */
+type Path = readonly string[];
 
 function writeLayout(layout: Layout, byteOffset: number, value: string, path: Path, functions: Functions): string {
   const place = `at + ${byteOffset}`;
-  const refuse = (type: string, of = "value"): string => `bad(subject, ${path.source}, ${type}, ${of})`;
-  const withIndices = ["subject", ...path.indices].join(", ");
+  const indices = path.slice(1).map((_, i) => `i${i}`);
+  const more = ["subject", ...indices].join(", ");
+  // Only a number in the source: V8 inlines no function whose code is long, though most of it never runs.
+  const row = functions.paths.push(path) - 1;
+  const refuse = (type: string, of = "value"): string => `bad(${["subject", row, type, of, ...indices].join(", ")})`;
   switch (layout.kind) {
     case "scalar": {
       const type = JSON.stringify(writtenType(layout.type));
@@ -377,21 +381,17 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: Pa
     case "array": {
       const { element, length } = layout;
       const wanted = JSON.stringify(`${length} values`);
-      const index = `i${path.indices.length}`;
-      const inner = { source: `${path.source} + "[" + ${index} + "]"`, indices: [...path.indices, index] };
+      const index = `i${indices.length}`;
       // Arrays, typed arrays and views have it.
       const body = `if (value === null || typeof value !== "object" || value.length !== ${length} ||
           typeof value.at !== "function") ${refuse(wanted)};
         for (let ${index} = 0; ${index} < ${length}; ${index}++, at += ${element.byteLength}) ${
-        writeLayout(element, 0, `value.at(${index})`, inner, functions)
+        writeLayout(element, 0, `value.at(${index})`, [...path, ""], functions)
       }`;
-      return `${functions.add(`value, ${withIndices}`, body)}(view, ${place}, ${value}, ${withIndices});`;
+      return `${functions.add(`value, ${more}`, body)}(view, ${place}, ${value}, ${more});`;
     }
     default: {
-      const inner = (name: string): Path => ({
-        ...path,
-        source: path.source === '""' ? JSON.stringify(name) : `${path.source} + ${JSON.stringify(`.${name}`)}`,
-      });
+      const inner = (name: string): Path => [...path.slice(0, -1), `${path[path.length - 1]}.${name}`];
       const isUnion = layout.kind === "union";
       const writes = layout.fields.map((field) => {
         const write = (source: string): string =>
@@ -412,7 +412,7 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: Pa
           };`
           : ""
       }`;
-      return `${functions.add(`value, ${withIndices}`, body)}(view, ${place}, ${value}, ${withIndices});`;
+      return `${functions.add(`value, ${more}`, body)}(view, ${place}, ${value}, ${more});`;
     }
   }
 }

@@ -408,8 +408,13 @@ function failed(error: unknown, view: DataView): unknown {
   return (view.buffer as ArrayBuffer).detached ? new MemoryFreedError() : error;
 }
 
-function bad(name: string, type: NamedType, value: unknown): never {
-  refuseStored(type, value, `Cannot write to memory: "${name}"`);
+/** What a write does, by the name of a field or the index of an element. */
+function writing(name: string | number): string {
+  return `Cannot write to memory: "${typeof name === "number" ? `[${name}]` : name}"`;
+}
+
+function bad(name: string | number, type: NamedType, value: unknown): never {
+  refuseStored(type, value, writing(name));
 }
 
 function readWhole(layout: Layout, view: DataView, at: number): unknown {
@@ -421,9 +426,9 @@ function readWhole(layout: Layout, view: DataView, at: number): unknown {
 }
 
 /** Writes all of a value, or nothing: it may be wrong in the middle, or be made of what is overwritten. */
-function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string): void {
+function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
   const bytes = new Uint8Array(layout.byteLength);
-  writerOf(layout)(new DataView(bytes.buffer), 0, value, `Cannot write to memory: "${name}"`);
+  writerOf(layout)(new DataView(bytes.buffer), 0, value, writing(name));
   bytesAt(view, place, layout.byteLength).set(bytes);
 }
 
@@ -452,9 +457,13 @@ function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteL
   return true;
 }
 
-/** What a console shows of a view, which may be of memory that has been freed. */
+/** What a console shows of a view; where it can't be read, why. */
 function shownView(view: DataView, read: () => unknown): unknown {
-  return (view.buffer as ArrayBuffer).detached ? "[freed memory]" : read();
+  try {
+    return read();
+  } catch (error) {
+    return (view.buffer as ArrayBuffer).detached ? "[freed or transferred memory]" : `[${String(error)}]`;
+  }
 }
 
 /** How consoles ask. */
@@ -487,7 +496,7 @@ function makeViewClass(layout: RecordLayout): ViewClass {
 
 function makeArrayClass(element: Layout): ArrayClass {
   const { byteLength } = element;
-  const { get, set } = accessors(element, 0, '"[" + index + "]"', "at");
+  const { get, set } = accessors(element, 0, "index", "at");
   const isRecord = "fields" in element;
   // V8 makes of this what it makes of a typed array; with a place to add, or a private length, it takes twice as long.
   const locate = `const place = index >>> 0;

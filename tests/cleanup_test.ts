@@ -150,11 +150,14 @@ describe("addCleanup", () => {
         return new WeakRef(target);
       });
     const targets = add();
-    // A collector that scans stacks may keep some targets. Of those that are gone, each cleanup runs.
-    assert(await collectUntil(() => total >= count - 20), `${total} of ${count} cleanups ran`);
+    // A collector that scans stacks may keep some targets: fewer than there are batches of cleanups.
+    const least = "Bun" in globalThis ? count - 5 : count;
+    assert(await collectUntil(() => total >= least), `${total} of ${count} cleanups ran`);
+    // Of those that are gone, each cleanup runs.
+    const isKept = (i: number): boolean => targets[i].deref() !== undefined;
+    assert(await collectUntil(() => runs.every((times, i) => times === 1 || isKept(i))), "a cleanup was lost");
     await collectFully();
-    const wrong = targets.flatMap((target, i) => runs[i] === (target.deref() === undefined ? 1 : 0) ? [] : [i]);
-    assertEquals(wrong, [], "of these, the cleanup was lost, ran twice or too soon");
+    assertFalse(runs.some((times, i) => times > 1 || times === 1 && isKept(i)), "a cleanup ran twice or too soon");
   });
 
   it("a cleanup may add a cleanup, and create and delete handles", async () => {

@@ -44,7 +44,8 @@ export function turn(inIt: () => void = () => {}): Promise<void> {
 export async function collectUntil(condition: () => boolean, tries = 100): Promise<boolean> {
   for (let i = 0; i < tries; i++) {
     await turn(() => {
-      overwriteStack(1000);
+      // Differently deep: frames have gaps.
+      overwriteStack(1000 + 37 * (i % 20));
       collect();
     });
     await turn();

@@ -282,6 +282,7 @@ describe("NativeMemory of its own", () => {
       "borrowed, little of it read": 0,
       "a few bytes of it, 16 times": 0,
       "all bytes of it": 1,
+      "all bytes of a GiB": 16,
       "accesses, one too few": 0,
       "the next": 1,
       "more": 0,

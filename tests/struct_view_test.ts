@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
@@ -245,20 +246,36 @@ describe("a view", () => {
     ) assertThrows(use, MemoryFreedError);
   });
 
-  it("is shown by a console as what it has, and as freed once the memory is", () => {
-    const inspect = Symbol.for("nodejs.util.inspect.custom");
+  it("is shown by a console as what it has; where it can't be read, why", () => {
     const memory = Node.alloc(first);
     const node = Node.view(memory);
-    const shown = (view: object): unknown => (view as { [inspect](): unknown })[inspect]();
-    assertEquals([shown(node), shown(node.at), shown(node.weights), shown(node.path)], [
-      first,
-      first.at,
-      first.weights,
-      first.path,
-    ]);
     const { at, weights, path } = node;
+    for (const [view, value] of [[node, first], [at, first.at], [weights, first.weights], [path, first.path]]) {
+      assertStrictEquals(inspect({ view }), inspect({ view: value }));
+    }
+    const held = Handle.create("held");
+    using bearer = Bearer.alloc({ handle: held, name: null, call: null, value: 1 });
+    held.delete();
+    assert(inspect(Bearer.view(bearer)).startsWith("[InvalidHandleError: "), inspect(Bearer.view(bearer)));
     memory.free();
-    for (const view of [node, at, weights, path]) assertStrictEquals(shown(view), "[freed memory]");
+    for (const view of [node, at, weights, path]) assertStrictEquals(inspect(view), "[freed or transferred memory]");
+  });
+
+  it("of fields with peculiar names says their names", () => {
+    const Peculiar = struct({ a: struct({ "[0]": "u8", "": "u8" }), z: array(struct({ "": array("u8", 2) }), 2) });
+    using memory = Peculiar.alloc();
+    const view = Peculiar.view(memory);
+    const good = Peculiar.read(memory);
+    const wrong: readonly (readonly ["a" | "z", unknown, string])[] = [
+      ["a", { "[0]": -1, "": 0 }, "a.[0]"],
+      ["a", { "[0]": 0, "": -1 }, "a."],
+      ["z", [{ "": [0, 0] }, { "": [0, -1] }], "z[1].[1]"],
+    ];
+    for (const [key, value, name] of wrong) {
+      const message = `Cannot write to memory: "${name}" must be an integer from 0 to 255, got -1`;
+      assertThrows(() => Peculiar.write(memory, { ...good, [key]: value } as never), RangeError, message);
+      assertThrows(() => set(view, key, value), RangeError, message);
+    }
   });
 
   it("has to be inside the memory", () => {
