@@ -339,13 +339,7 @@ function makeWriter(layout: Layout): Writer {
   const body = writeLayout(layout, 0, "value", [""], functions);
   const bad = (subject: string, path: number, type: string, value: unknown, ...indices: number[]): never => {
     const place = functions.paths[path].map((piece, i) => i === 0 ? piece : `[${indices[i - 1]}]${piece}`).join("");
-    const what = place !== ""
-      // A name that the subject ends with goes on: "at" with ".x" is "at.x".
-      ? subject.endsWith('"') ? `${subject.slice(0, -1)}${place}"` : `${subject}: "${place.replace(/^\./, "")}"`
-      // Of a call, the subject names the argument.
-      : subject.includes(":")
-      ? subject
-      : `${subject}: the value`;
+    const what = whatIsAt(place, subject);
     if (isNamedType(type)) refuseStored(type, value, what);
     throw new TypeError(`${what} must be ${type}, got ${shown(value)}`);
   };
@@ -354,6 +348,15 @@ function makeWriter(layout: Layout): Writer {
     { ...writeScope, bad, copyTo, memberOf, membersDiffer, fillWithZeroes, layouts: functions.layouts, writeText },
     source,
   ) as Writer;
+}
+
+/** What is at a place of the whole that a subject is about, for an error's message. */
+function whatIsAt(place: string, subject: string): string {
+  // Of a call, the subject names the argument.
+  if (place === "") return subject.includes(":") ? subject : `${subject}: the value`;
+  // A name that the subject ends with goes on: "at" with ".x" is "at.x".
+  if (subject.endsWith('"')) return `${subject.slice(0, -1)}${place}"`;
+  return `${subject}: "${place.replace(/^\./, "")}"`;
 }
 
 /** Where a value is in the whole that is written: names with a dot before each, and an index between each two pieces. */
