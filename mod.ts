@@ -31,6 +31,7 @@ export type { ChannelData } from "./ffi/channel_data.ts";
 export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
 export type { OnFull } from "./ffi/contracts.ts";
 export {
+  CallbackThreadError,
   CallbackTimeoutError,
   InvalidHandleError,
   type InvalidHandleReason,

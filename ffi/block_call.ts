@@ -11,10 +11,10 @@ import { type ArgumentLayout, argumentLayout, isPacked, type StructurePlace, var
 import { Aggregate, classOf, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
 import type { Address } from "./backend.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
-import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
+import { errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
-import { attentionWord, core } from "./core.ts";
-import { argumentChecks, callEnds, type Downcall, type LibraryOwner, list } from "./downcall.ts";
+import { core } from "./core.ts";
+import { argumentChecks, callEnds, type Downcall, duringCall, type LibraryOwner, list } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { isOut, readResult, writeArgument } from "./marshal.ts";
 import {
@@ -217,8 +217,7 @@ export function makeBlockCall(
         if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${fill}
         ${keeps ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        make(isolate, index);
-        if (i32s[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
+        ${duringCall("i32s", "make(isolate, index);")}
         ${after}
         return ${value(resultValue, { error })};
       } finally {
@@ -245,7 +244,7 @@ export function makeBlockCall(
       throw new RangeError(`Cannot call "${key}": the stack is used up`);
     }
     if (owner.counted) owner.running += 1;
-    startCall(index, { read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended });
+    startCall(index, { read, kept, lent, pointers, resolve: resolveNext, reject: rejectNext, ended, name: key });
     return promise;
   };
   const lendFunction = (index: number, fn: UpcallFunction): Upcall => {
@@ -264,7 +263,7 @@ export function makeBlockCall(
       ...scope,
       ...(nonblocking
         ? { lendFunction, start }
-        : { make: callMaker(), giveBackWith, isolate, i32s: words.i32, errorWaits, takePending, callEnds }),
+        : { make: callMaker(), giveBackWith, isolate, i32s: words.i32, errorIsDue, takeError, callEnds }),
       blocks,
       takeBlock,
       freeBlock,
@@ -273,7 +272,7 @@ export function makeBlockCall(
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
     nonblocking ? later : atOnce,
-    nonblocking ? undefined : nativeCallMark,
+    nonblocking ? undefined : nativeCallUrl(key),
   ) as Downcall;
   Object.defineProperty(made.call, "name", { value: key });
   return made;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { errorWaits } from "./calls.ts";
+import { lookNowAndThen } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
@@ -19,7 +19,16 @@ import type {
   NativeFunction,
   Pointer,
 } from "./types.ts";
-import { bind, functionName, type Signature, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
+import {
+  bind,
+  type ErrorFunction,
+  functionName,
+  type Signature,
+  signatureOf,
+  unbind,
+  type Upcall,
+  type UpcallFunction,
+} from "./upcall.ts";
 
 /** Options of {@linkcode callback}. */
 export interface CallbackOptions<D extends CallbackDefinition> {
@@ -28,11 +37,21 @@ export interface CallbackOptions<D extends CallbackDefinition> {
   /** What C gets when the function threw, or is gone. Zero, `false` or NULL by default. */
   readonly fallback?: D["result"] extends "void" ? undefined : CallbackResult<D["result"]>;
   /**
-   * Called with an error that no native call of belay's is there to throw, because another binding or the event loop
-   * entered C. C gets what it returns, or the fallback where that is `undefined`. Without it, and when it throws, the
-   * error goes to the runtime's uncaught-error path.
+   * Called at once with what the function throws, and with the arguments that C gave. C gets what it returns, or the
+   * fallback where that is `undefined`. A callback that has it never raises its errors: nothing waits for them, and other
+   * callbacks run as ever. If it throws itself, that error is raised as if there were no `onError`: the native call that
+   * the callback runs in throws it, or else it is an uncaught error.
    */
-  readonly onError?: (error: unknown) => CallbackResult<D["result"]> | undefined | void;
+  readonly onError?: (
+    error: unknown,
+    ...parameters: CallbackParameters<D["parameters"]>
+  ) => CallbackResult<D["result"]> | undefined | void;
+  /**
+   * Whether it runs although an error of another callback waits for the native call to return: for functions by which C
+   * cleans up, such as destructors, `close`, allocators and `free`. Other callbacks answer with their fallback meanwhile.
+   * `false` by default.
+   */
+  readonly always?: boolean;
   /**
    * Whether it disposes of itself when it is first called: that call runs, the next is stale. It isn't collected before
    * that, so it may be given to C and forgotten.
@@ -133,7 +152,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
    * nothing.
    */
   ref(): void {
-    if (!this.disposed) keepAlive(this.#upcall, this, errorWaits);
+    if (!this.disposed) keepAlive(this.#upcall, this, lookNowAndThen);
   }
 
   /** Ends what {@linkcode Callback.ref} began. */
@@ -198,8 +217,16 @@ export function callback<const D extends CallbackDefinition>(
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
   if (options === undefined) return own(definition, bind(signatureOf(definition), fn, fn, zero));
-  const { name, fallback, onError, once = false, thread = "same", timeoutMs = defaultTimeoutMs, queue } =
-    checkedOptions(options);
+  const {
+    name,
+    fallback,
+    onError,
+    always = false,
+    once = false,
+    thread = "same",
+    timeoutMs = defaultTimeoutMs,
+    queue,
+  } = checkedOptions(options);
   if (thread === "post") checkPost(definition);
   const signature = signatureOf(definition);
   if (fallback !== undefined && definition.result === "void") {
@@ -207,7 +234,8 @@ export function callback<const D extends CallbackDefinition>(
   }
   const bits = fallback === undefined ? zero : signature.code.fallbackBits(fallback, name ?? functionName(fn));
   const upcall = bind(signature, name ?? fn, fn, bits);
-  upcall.onError = onError;
+  upcall.onError = onError as ErrorFunction | undefined;
+  upcall.always = always;
   const made = own(definition, upcall);
   if (once) {
     upcall.fn = (...parameters) => {
@@ -257,7 +285,7 @@ function own<D extends CallbackDefinition>(definition: D, upcall: Upcall): Callb
   }
 }
 
-const optionNames = ["name", "fallback", "onError", "once", "thread", "timeoutMs", "queue"];
+const optionNames = ["name", "fallback", "onError", "always", "once", "thread", "timeoutMs", "queue"];
 const longestTimeoutMs = 2 ** 31 - 1;
 const largestCapacity = 2 ** 24;
 
@@ -270,11 +298,12 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
     if (!optionNames.includes(key)) refuse(`"${key}" is not an option; these are: ${optionNames.join(", ")}`);
   }
   // What was read is what is used: a getter may answer otherwise the next time.
-  const { name, fallback, onError, once, thread, timeoutMs, queue } = options as Record<string, unknown>;
+  const { name, fallback, onError, always, once, thread, timeoutMs, queue } = options as Record<string, unknown>;
   if (name !== undefined && typeof name !== "string") refuse(`name must be a string, got ${typeof name}`);
   if (onError !== undefined && typeof onError !== "function") {
     refuse(`onError must be a function, got ${typeof onError}`);
   }
+  if (always !== undefined && typeof always !== "boolean") refuse(`always must be a boolean, got ${typeof always}`);
   if (once !== undefined && typeof once !== "boolean") refuse(`once must be a boolean, got ${typeof once}`);
   if (thread !== undefined && thread !== "same" && thread !== "post" && thread !== "wait") {
     refuse(`thread must be "same", "post" or "wait", got ${JSON.stringify(thread)}`);
@@ -292,6 +321,7 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
     name,
     fallback,
     onError,
+    always,
     once,
     thread,
     timeoutMs,

@@ -5,11 +5,21 @@
  * @module
  */
 
-import { attentionError, attentionForeign, attentionRelease, attentionWord, core, tokenWord } from "./core.ts";
+import {
+  attentionError,
+  attentionForeign,
+  attentionInVain,
+  attentionRelease,
+  attentionWord,
+  core,
+  coreIsAttached,
+  nativeCallWord,
+  tokenWord,
+} from "./core.ts";
 import { handleTable } from "./handle.ts";
-import { reportUncaught } from "./report.ts";
+import { report, reportUncaught } from "./report.ts";
 
-/** Stands for "no error is waiting"; any value can be thrown. */
+/** Stands for "there is no value": any value can be a handle's. */
 export const none: unique symbol = Symbol("none");
 
 /** Buffers of native calls that are running now, innermost first. */
@@ -19,35 +29,107 @@ interface Kept {
   readonly values: unknown;
 }
 
-/** This isolate's calls. Generated code reads and writes the fields. */
+/** What callbacks of one native call threw. */
+class CallErrors {
+  /** What the native call throws, or its promise is rejected with. */
+  first: unknown;
+  /** What came later: it becomes the first one's `suppressed`, or is reported. */
+  further: unknown[] | undefined = undefined;
+  /** The callback that threw first, for the report; `null` where no callback did. */
+  thrower: Named | null;
+  /** When it did, of `performance.now()`. */
+  readonly sinceMs: number;
+  lateReported = false;
+
+  constructor(error: unknown, thrower: Named | null) {
+    this.first = error;
+    this.thrower = thrower;
+    this.sinceMs = performance.now();
+  }
+
+  /** Adds what another callback threw. An error of a callback comes before one that no callback threw. */
+  add(error: unknown, thrower: Named | null): void {
+    this.further ??= [];
+    if (this.thrower === null && thrower !== null) {
+      this.further.push(this.first);
+      this.first = error;
+      this.thrower = thrower;
+    } else {
+      this.further.push(error);
+    }
+  }
+}
+
+/** Something that messages name. */
+interface Named {
+  readonly name: string;
+}
+
+/** The errors that wait for a synchronous native call to return. */
+class WaitingErrors extends CallErrors {
+  /** How many native calls were running, that one the innermost. */
+  readonly depth: number;
+  /** Errors that wait for a native call around this one. */
+  readonly outer: WaitingErrors | null;
+
+  constructor(error: unknown, thrower: Named | null, depth: number, outer: WaitingErrors | null) {
+    super(error, thrower);
+    this.depth = depth;
+    this.outer = outer;
+  }
+}
+
+/** This isolate's calls. Generated code reads and writes `kept`. */
 export interface CallState {
-  /**
-   * What a callback threw. Until the native call that it ran in returns and throws it, further callbacks answer with their
-   * fallback. The call unwinds before anything outside it runs, so one place is enough for any depth of nesting.
-   */
-  pending: unknown;
   kept: Kept | null;
+  /** The errors that wait for the innermost native call that any wait for. */
+  waiting: WaitingErrors | null;
+  /** How many nonblocking calls are outstanding, and the sum of their tokens: of a single one it is the token. */
+  outstanding: number;
+  tokenSum: number;
 }
 
 /** The one state of this isolate. */
-export const calls: CallState = { pending: none, kept: null };
+export const calls: CallState = { kept: null, waiting: null, outstanding: 0, tokenSum: 0 };
 
 /**
- * In the source URL of each generated native call, so that a stack shows whether one is running: nothing else has it, nor
- * another copy of this package.
+ * In the source URL of each generated native call, before the function's name, so that a stack shows which are running:
+ * nothing else has it, nor another copy of this package.
  */
-export const nativeCallMark: string = `belay-native-call-${Math.random().toString(36).slice(2)}`;
+const nativeCallMark = `belay-native-call-${Math.random().toString(36).slice(2)}/`;
+
+/** What stacks call the generated function for a C function. */
+export function nativeCallUrl(key: string): string {
+  return nativeCallMark + encodeURIComponent(key);
+}
+
+/**
+ * `words.i32[nativeCallWord]` has how many synchronous native calls run in its lower half, and in its upper half a number
+ * that changes with each call. The core reads it to tell one call from another. A native call adds the first of these
+ * before, and has added the second one afterwards.
+ */
+export const callBegins = 0x10001;
+export const callEnded = 0x10000;
+const depthMask = 0xffff;
 
 // As they were before the program could replace them.
-const { Atomics, Error } = globalThis;
+const { Atomics, Error, performance } = globalThis;
+const { getOwnPropertyDescriptor, defineProperty, isExtensible } = Object;
+
+/** How many synchronous native calls of this isolate are running. */
+function depth(): number {
+  return core().words.i32[nativeCallWord] & depthMask;
+}
 
 /** Has the next look find that an error waits. Other threads set flags of the same word. */
 function wantAttention(): void {
   Atomics.or(core().words.u32, attentionWord, attentionError);
 }
 
-/** What callbacks of nonblocking calls threw, by the call's token: the first error of each. */
-export const callErrors: Map<number, unknown> = new Map();
+/** What callbacks of nonblocking calls threw, by the call's token. */
+const failedCalls = new Map<number, CallErrors>();
+/** What nonblocking calls are called in messages, by their tokens. */
+export const callNames: string[] = [""];
 
 /** The nonblocking call that the queued callback which is running belongs to, or 0. */
 function token(): number {
@@ -56,12 +138,33 @@ function token(): number {
 }
 
 /**
- * Whether the nonblocking call that a queued callback belongs to has an error: its callbacks run no more.
+ * The nonblocking call that an error of a queued callback belongs to, or 0: the one whose thread called, or that the
+ * function is lent to; for a thread of C's own the only one that is outstanding.
+ */
+function callOf(lentTo: number): number {
+  return token() || lentTo || (calls.outstanding === 1 ? calls.tokenSum : 0);
+}
+
+/** Whether callbacks of any nonblocking call that is outstanding have thrown. */
+export function someCallHasFailed(): boolean {
+  return failedCalls.size > 0;
+}
+
+/**
+ * Whether callbacks of the nonblocking call that a queued callback belongs to have thrown: others run no more.
  *
  * @param lentTo The token of the call that the function is lent to.
  */
 export function callHasFailed(lentTo: number): boolean {
-  return callErrors.has(token()) || callErrors.has(lentTo);
+  return failedCalls.has(callOf(lentTo));
+}
+
+/** Takes what callbacks of a nonblocking call threw: {@linkcode none} if none did. */
+export function takeCallError(token: number): unknown {
+  const errors = failedCalls.size > 0 ? failedCalls.get(token) : undefined;
+  if (errors === undefined) return none;
+  failedCalls.delete(token);
+  return withSuppressed(errors);
 }
 
 const observers: ((where: string | undefined) => void)[] = [];
@@ -75,92 +178,236 @@ export function onForeignCall(observer: (where: string | undefined) => void): vo
   observers.push(observer);
 }
 
+/** Calls of callbacks from other threads that nobody served during a native call: what they are told as. */
+export interface CallsInVain {
+  /** How many native calls were running, the one in question the innermost. */
+  readonly depth: number;
+  /** Whether they waited. */
+  readonly waited: boolean;
+  /** The error for the native call of a name. */
+  readonly errorFor: (where: string) => unknown;
+}
+
+/** Those whose native call hasn't returned. */
+let inVain: CallsInVain[] = [];
+
+/** Has the innermost native call that is running, or has just returned, throw that threads called back in vain. */
+export function throwInVain(where: string | undefined, waited: boolean, errorFor: CallsInVain["errorFor"]): boolean {
+  const owner = where === undefined ? depth() : depth() + 1;
+  if (owner === 0) return false;
+  inVain.push({ depth: owner, waited, errorFor });
+  return true;
+}
+
+/** Looks what waits for JavaScript. Called when the attention word isn't zero, and now and then. */
+export function look(): void {
+  lookAround(undefined);
+}
+
 /**
- * Looks what waits, and answers whether it is an error. Called when the attention word isn't zero.
+ * Looks what waits for JavaScript after a native call has returned, and answers whether that has an error to throw, which
+ * {@linkcode takeError} gives then.
  *
- * @param where The name of the native call that has just returned.
+ * @param where The name of the native call.
  */
-export function errorWaits(where?: string): boolean {
-  const waiting = calls.pending !== none;
-  const flags = Atomics.exchange(core().words.u32, attentionWord, waiting ? attentionError : 0);
+export function errorIsDue(where: string): boolean {
+  const now = depth();
+  lookAround(where);
+  if (inVain.length > 0) throwDueInVain(now, where);
+  const { waiting } = calls;
+  return waiting !== null && waiting.depth > now;
+}
+
+function lookAround(where: string | undefined): void {
+  // First, since what follows may find no stack.
+  const flags = Atomics.exchange(core().words.u32, attentionWord, calls.waiting === null ? 0 : attentionError);
   if ((flags & attentionRelease) !== 0) handleTable().deleteReleased();
   if ((flags & attentionForeign) !== 0) { for (const observer of observers) observer(where); }
-  return waiting;
+  if (inVain.length > 0) keepInVain();
 }
 
-/**
- * Whether a native call of belay's is on the stack. Asked only when an error has to go somewhere: a count kept by each
- * call would cost it up to half its time.
- */
-function inNativeCall(): boolean {
-  // Mostly it is near; an error that unwinds a deep recursion must not format all of it at each level.
-  return stackHasCall(16) || stackHasCall(Infinity);
+/** Has native calls that are still running look when they return, and threads find that it is in vain to wait for them. */
+function keepInVain(): void {
+  const now = depth();
+  wantAttention();
+  if (inVain.some((each) => each.waited && each.depth <= now)) {
+    Atomics.or(core().words.u32, attentionWord, attentionInVain);
+  }
 }
 
-function stackHasCall(frames: number): boolean {
-  const { stackTraceLimit } = Error;
-  const prepare = Object.getOwnPropertyDescriptor(Error, "prepareStackTrace");
+/** The native call that has returned leaves with `now` others: it throws what is due. */
+function throwDueInVain(now: number, where: string): void {
+  const due = inVain.filter((each) => each.depth > now);
+  inVain = inVain.filter((each) => each.depth <= now);
+  for (const { errorFor } of due) wait(errorFor(where), null, now + 1);
+}
+
+/** Takes the error that the native call which has returned throws. */
+export function takeError(): unknown {
+  const waiting = calls.waiting as WaitingErrors;
+  calls.waiting = waiting.outer;
+  if (waiting.outer === null) Atomics.and(core().words.u32, attentionWord, ~attentionError);
+  return withSuppressed(waiting);
+}
+
+/** Has an error wait for the native call that is the innermost when `depth` of them are running. */
+function wait(error: unknown, thrower: Named | null, depth: number): void {
+  const { waiting } = calls;
+  if (waiting !== null && waiting.depth === depth) waiting.add(error, thrower);
+  else calls.waiting = new WaitingErrors(error, thrower, depth, waiting);
+  wantAttention();
+}
+
+/** The first of a call's errors, which the others are the `suppressed` of; those of an error that takes no property are reported. */
+function withSuppressed({ first, further }: CallErrors): unknown {
+  if (further === undefined) return first;
   try {
-    Error.stackTraceLimit = frames;
-    // A program may have stacks formatted its own way.
-    if (prepare !== undefined) Reflect.set(Error, "prepareStackTrace", undefined);
-    return String(new Error().stack).includes(nativeCallMark);
+    if (first instanceof Error && isExtensible(first)) {
+      defineProperty(first, "suppressed", { value: further, configurable: true, enumerable: true, writable: true });
+      return first;
+    }
   } catch {
-    // A program that forbids to look gets the error from the next native call that returns.
-    return true;
+    // A proxy that forbids it, say.
+  }
+  for (const error of further) {
+    aside(() =>
+      report(
+        "suppressed-error",
+        `an error of a callback came after another one of the same call: ${shortly(error)}`,
+        error,
+      )
+    );
+  }
+  return first;
+}
+
+function shortly(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return "an error that can't be shown";
+  }
+}
+
+/** Whether a callback that is called now answers with its fallback, since another one of the same native call threw. */
+export function errorWaitsHere(): boolean {
+  const { waiting } = calls;
+  if (waiting === null || waiting.depth !== depth()) return false;
+  if (!waiting.lateReported) reportLate(waiting, nativeCallOnStack);
+  return true;
+}
+
+const lateMs = 1000;
+
+/** Says that a native call has not returned that an error waits for, once that is so for a second. */
+function reportLate(errors: CallErrors, where: () => string): void {
+  const ms = performance.now() - errors.sinceMs;
+  if (errors.lateReported || errors.thrower === null || ms < lateMs) return;
+  errors.lateReported = true;
+  const { first, thrower: { name } } = errors;
+  aside(() =>
+    report(
+      "waiting-error",
+      `callback "${name}" threw ${
+        (ms / 1000).toFixed(1)
+      } s ago, and the native call "${where()}" has not returned since: ` +
+        `other callbacks of the call answer with their fallback meanwhile. With an onError, "${name}" would not raise: ` +
+        shortly(first),
+      first,
+    )
+  );
+}
+
+/** As {@linkcode look}; and tells of nonblocking calls that have failed and not returned for long. */
+export function lookNowAndThen(): void {
+  if (coreIsAttached() && core().words.u32[attentionWord] !== 0) look();
+  for (const [failed, errors] of failedCalls) reportLate(errors, () => callNames[failed]);
+}
+
+/** The name of the innermost native call of belay's that is on the stack. It takes tens of microseconds. */
+function nativeCallOnStack(): string {
+  const stack = textOfStack();
+  const start = stack.indexOf(nativeCallMark);
+  if (start < 0) return "unknown";
+  const [name] = stack.slice(start + nativeCallMark.length).split(/[:),\s]/, 1);
+  return decodeURIComponent(name);
+}
+
+/** This stack as the engine formats it, whatever the program has set; empty where it forbids to look. */
+function textOfStack(): string {
+  const limit = getOwnPropertyDescriptor(Error, "stackTraceLimit");
+  const prepare = getOwnPropertyDescriptor(Error, "prepareStackTrace");
+  try {
+    Error.stackTraceLimit = Infinity;
+    if (prepare !== undefined) defineProperty(Error, "prepareStackTrace", { ...prepare, value: undefined });
+    return String(new Error().stack);
+  } catch {
+    return "";
   } finally {
-    restoreErrors(stackTraceLimit, prepare);
-  }
-}
-
-function restoreErrors(stackTraceLimit: number, prepare: PropertyDescriptor | undefined): void {
-  try {
-    Error.stackTraceLimit = stackTraceLimit;
-    if (prepare !== undefined) Object.defineProperty(Error, "prepareStackTrace", prepare);
-  } catch {
-    // Then it could not be changed either.
+    try {
+      if (limit !== undefined) defineProperty(Error, "stackTraceLimit", limit);
+      if (prepare !== undefined) defineProperty(Error, "prepareStackTrace", prepare);
+    } catch {
+      // Then it could not be changed either.
+    }
   }
 }
 
 /**
- * Keeps an error until the native call around the callback returns. When no call of belay's is there to throw it, because
- * another binding or the event loop called C, it goes to `onError`, or to the runtime's uncaught-error path.
+ * Raises what a callback threw: the native call that the callback runs in throws it when it returns, or the promise of the
+ * nonblocking call that the callback belongs to is rejected with it. Where there is neither, because another binding or the
+ * event loop called C, it goes to the runtime's uncaught-error path.
  *
- * @param lentTo The token of the nonblocking call that the callback is lent to, whose promise it rejects, or 0.
+ * @param lentTo The token of the nonblocking call that the callback is lent to, or 0.
  */
-export function postpone(error: unknown, onError: ((error: unknown) => void) | undefined, lentTo: number): void {
-  const rejects = token() || lentTo;
-  if (inNativeCall()) {
-    calls.pending = error;
-    wantAttention();
-  } else if (rejects !== 0) {
-    if (!callErrors.has(rejects)) callErrors.set(rejects, error);
-  } else if (onError === undefined) {
-    reportUncaught(error);
-  } else {
-    aside(() => onError(error));
-  }
+export function raise(error: unknown, thrower: Named, lentTo: number): void {
+  const running = depth();
+  if (running > 0) return wait(error, thrower, running);
+  const failing = callOf(lentTo);
+  if (failing === 0) return reportUncaught(error);
+  const errors = failedCalls.get(failing);
+  if (errors === undefined) failedCalls.set(failing, new CallErrors(error, thrower));
+  else errors.add(error, thrower);
 }
 
-/** Runs a function of the program's, whose own calls must not take the error that is waiting. */
+/** Runs a function of the program's, whose own calls must not take the errors that are waiting. */
 export function aside(fn: () => void): void {
-  const waiting = calls.pending;
-  calls.pending = none;
+  const { waiting } = calls;
+  const outerInVain = inVain;
+  calls.waiting = null;
+  inVain = [];
   try {
     fn();
   } catch (error) {
     reportUncaught(error);
   } finally {
     // What a callback threw meanwhile, and no call of belay's has taken.
-    if (calls.pending !== none) reportUncaught(calls.pending);
-    calls.pending = waiting;
-    if (waiting !== none) wantAttention();
+    if (calls.waiting !== null) reportUncaught(takeError());
+    calls.waiting = waiting;
+    inVain = [...outerInVain, ...inVain];
+    if (waiting !== null) wantAttention();
   }
 }
 
-/** Takes the waiting error: what a native call throws when it has returned. */
-export function takePending(): unknown {
-  const error = calls.pending;
-  calls.pending = none;
-  return error;
+/**
+ * Runs what the event loop runs. A program can have the loop run inside of a callback (Bun's `expect().resolves`): errors
+ * of what the loop calls are none of the native call around that.
+ */
+export function fromEventLoop(fn: () => void): void {
+  const { i32 } = core().words;
+  const outer = i32[nativeCallWord];
+  if ((outer & depthMask) === 0) return fn();
+  i32[nativeCallWord] = outer & ~depthMask;
+  try {
+    aside(fn);
+  } finally {
+    i32[nativeCallWord] = outer;
+  }
+}
+
+/** How many errors wait for a native call to return. */
+export function waitingErrors(): number {
+  let count = 0;
+  for (let { waiting } = calls; waiting !== null; waiting = waiting.outer) count += 1 + (waiting.further?.length ?? 0);
+  return count;
 }

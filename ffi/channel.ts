@@ -8,7 +8,7 @@
  */
 
 import type { Address } from "./backend.ts";
-import { errorWaits } from "./calls.ts";
+import { look, lookNowAndThen } from "./calls.ts";
 import { ChannelData, type Lease } from "./channel_data.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { attentionWord, core, coreFunctions, isNull, signature } from "./core.ts";
@@ -159,7 +159,7 @@ class Consumer {
 
   #take(most: number): boolean {
     // Handles that C has released are gone.
-    if (core().words.u32[attentionWord] !== 0) errorWaits();
+    if (core().words.u32[attentionWord] !== 0) look();
     this.#left = functions().take(this.channel, most) as number;
     this.#place = this.#words[batchPlace];
     return this.#left > 0;
@@ -507,7 +507,7 @@ export class Channel<T = unknown> {
   #hold(): void {
     const consumer = this.#consumer;
     const read = consumer.fn !== undefined || consumer.wanting !== undefined;
-    if (this.#refed && read && !consumer.closed) keepAlive(consumer, this, errorWaits);
+    if (this.#refed && read && !consumer.closed) keepAlive(consumer, this, lookNowAndThen);
     else letGo(consumer);
   }
 }

@@ -7,12 +7,11 @@
  */
 
 import type { Address } from "./backend.ts";
-import { callErrors, callHasFailed } from "./calls.ts";
 import { core, coreFunctions, droppedWord, isNull, signature } from "./core.ts";
 import { setContract } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { report } from "./report.ts";
-import { invokeCalled, tokenOfCalled, type Upcall } from "./upcall.ts";
+import { invokeQueued, type Upcall } from "./upcall.ts";
 import { connect, onWake } from "./wake.ts";
 
 // As they were before the program could replace them.
@@ -55,7 +54,7 @@ function makeCalls(endMs: number): boolean {
   let lookAt = 1;
   let more = false;
   for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
-    if (callErrors.size === 0 || !callHasFailed(tokenOfCalled())) invokeCalled();
+    invokeQueued();
     if (count < lookAt) continue;
     const nowMs = performance.now();
     if (nowMs >= endMs || count >= mostInTurn) {
@@ -107,8 +106,6 @@ export function openContract(
   upcall.contract = {
     thread,
     timeoutMs,
-    timeoutsRunning: 0,
-    timeoutsWaiting: 0,
     end: () => endContract(upcall, address, queue !== undefined),
   };
   setContract(upcall.thunk, { kind: contractNumbers[thread], strings, queue: address, timeoutMs });

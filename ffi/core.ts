@@ -11,7 +11,7 @@ import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import { utf16Units } from "./text.ts";
 
-const abiVersion = 8;
+const abiVersion = 9;
 // Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
 export const resultByteOffset: number = 64 * 8;
@@ -24,7 +24,8 @@ const callbackByteOffset = thunkByteLengthByteOffset + 4;
 const tagByteOffset = callbackByteOffset + 4;
 const slotsByteOffset = tagByteOffset + 4;
 const overflowByteOffset = slotsByteOffset + 4;
-const handleReleaseByteOffset = overflowByteOffset + 8;
+const nativeCallByteOffset = overflowByteOffset + 4;
+const handleReleaseByteOffset = nativeCallByteOffset + 4;
 const channelSendByteOffset = handleReleaseByteOffset + 8;
 const foreignCallsByteOffset = channelSendByteOffset + 8;
 const attentionByteOffset = foreignCallsByteOffset + 4;
@@ -91,6 +92,7 @@ export const callbackWord: number = callbackByteOffset / 4;
 export const foreignCallsWord: number = foreignCallsByteOffset / 4;
 export const attentionWord: number = attentionByteOffset / 4;
 export const overflowWord: number = overflowByteOffset / 4;
+export const nativeCallWord: number = nativeCallByteOffset / 4;
 export const notedWord: number = notedByteOffset / 4;
 export const droppedWord: number = droppedByteOffset / 4;
 export const timeoutsWord: number = timeoutsByteOffset / 4;
@@ -102,6 +104,7 @@ export const pollsWord: number = pollsByteOffset / 4;
 export const attentionError = 1;
 export const attentionForeign = 2;
 export const attentionRelease = 8;
+export const attentionInVain = 16;
 
 /** A C function as the core declares it. */
 export function signature(name: string, parameters: readonly NativeType[], result: NativeType): NativeSignature {

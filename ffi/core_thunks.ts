@@ -84,6 +84,7 @@ export function describeThunk(index: number, layout: number, fallback: bigint): 
   slots[slot + layoutPlace] = layout;
   slots[slot + foreignCallsPlace] = 0;
   slots[slot + droppedPlace] = 0;
+  slots[slot + timeoutsPlace] = 0;
 }
 
 /** What becomes of calls of a thunk from other threads. */
@@ -109,7 +110,6 @@ export function setContract(index: number, contract: ThunkContract | undefined):
   Atomics.store(wide, (slot >> 1) + stringsPlace, contract.strings);
   Atomics.store(wide, (slot >> 1) + queuePlace, BigInt(contract.queue));
   Atomics.store(slots, slot + timeoutPlace, contract.timeoutMs);
-  Atomics.store(slots, slot + timeoutsPlace, 0);
   Atomics.store(slots, slot + statePlace, state | contract.kind);
   return old;
 }
@@ -126,26 +126,28 @@ export function takeNoted(each: (index: number) => void): void {
   }
 }
 
-/** What a thunk has to tell since it was described. */
+/** What a thunk has to tell: since it was described, unless it says something else. */
 export interface ThunkNotes {
   /** Calls that came from elsewhere and got the fallback. */
   readonly foreignCalls: number;
   /** Calls that were not queued, or were dropped for newer ones. */
   readonly dropped: number;
-  /** Calls that nobody answered in time: the function had not begun, or it was running. */
-  readonly timeoutsWaiting: number;
-  readonly timeoutsRunning: number;
+  /** Calls since the last look that waited too long, and that were no fault of the native call which JavaScript was in. */
+  readonly timeouts: number;
+  /** Calls since the last look that were refused, or waited too long, since JavaScript was in a native call all the time. */
+  readonly inVain: number;
 }
 
-/** Reads what a thunk has to tell. */
+/** Takes what a thunk has to tell. */
 export function thunkNotes(index: number): ThunkNotes {
   const slots = chunks[index >>> chunkBits];
   const slot = (index & (chunkLength - 1)) << slotBits;
+  const inTime = Atomics.exchange(slots, slot + timeoutsPlace, 0);
   return {
     foreignCalls: slots[slot + foreignCallsPlace],
     dropped: slots[slot + droppedPlace],
-    timeoutsWaiting: slots[slot + timeoutsPlace] & 0xffff,
-    timeoutsRunning: slots[slot + timeoutsPlace] >>> 16,
+    timeouts: inTime & 0xffff,
+    inVain: inTime >>> 16,
   };
 }
 

@@ -7,8 +7,8 @@
 
 import { isRecord, layoutOf, readerOf } from "./aggregate.ts";
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
-import { errorWaits, nativeCallMark, takePending } from "./calls.ts";
-import { attentionWord, core } from "./core.ts";
+import { callBegins, callEnded, errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
+import { attentionWord, core, nativeCallWord } from "./core.ts";
 import { lend } from "./callback.ts";
 import { LibraryClosedError } from "./errors.ts";
 import { addressOf, generate } from "./helpers.ts";
@@ -178,8 +178,7 @@ export function makeDowncall(
       ${
     kept.length > 0 ? `calls.kept = { outer: keptOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""
   }
-      const r = native(${passed.join(", ")});
-      if (i32[${attentionWord}] !== 0 && errorWaits(key)) throw takePending();
+      ${duringCall("i32", `const r = native(${passed.join(", ")});`)}
       return ${value(fromResult(result, "r"))};`;
   const before = lent.map((name) => `let ${name} = null;`);
   const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
@@ -196,14 +195,27 @@ export function makeDowncall(
     const call = function (${names.join(", ")}) {
       ${after.length === 0 ? body : `${before.join(" ")} try { ${body} } finally { ${after.join(" ")} }`}
     };
-    return { call, close() { native = closed; } };`;
+    return { call, close() { native = () => { i32[${nativeCallWord}] -= ${callBegins}; closed(); }; } };`;
   const made = generate(
-    { ...scope, stringOf: backend().stringOf, open: native, i32, errorWaits, takePending, callEnds },
+    { ...scope, stringOf: backend().stringOf, open: native, i32, errorIsDue, takeError, callEnds },
     source,
-    nativeCallMark,
+    nativeCallUrl(key),
   ) as Downcall;
   Object.defineProperty(made.call, "name", { value: key });
   return made;
+}
+
+/**
+ * Statements that make a native call and throw what its callbacks threw. JavaScript counts the call meanwhile, so that errors
+ * know where they belong. Without `finally`, which takes longer than the call: C doesn't throw.
+ */
+export function duringCall(i32: string, makeCall: string): string {
+  const word = `${i32}[${nativeCallWord}]`;
+  return `const running = ${word};
+      ${word} = (running + ${callBegins}) | 0;
+      ${makeCall}
+      ${word} = (running + ${callEnded}) | 0;
+      if (${i32}[${attentionWord}] !== 0 && errorIsDue(key)) throw takeError();`;
 }
 
 /** An expression for a list of variables; `undefined` where there are none. */

@@ -141,7 +141,43 @@ export class MemoryFreedError extends Error {
   }
 }
 
-/** A thread of C's waited for a callback with `thread: "wait"` as long as `timeoutMs` says, and went on with the fallback. */
+/**
+ * A thread of C's waited for a callback with `thread: "wait"` as long as `timeoutMs` says, and went on with the fallback: the
+ * function had not begun.
+ */
 export class CallbackTimeoutError extends Error {
   override readonly name = "CallbackTimeoutError";
+  /** The callback's name. */
+  readonly callback: string;
+  /** The native call that JavaScript was in, or came out of next, where that is known. */
+  readonly call: string | undefined;
+  /** How long the thread waited, in milliseconds. */
+  readonly timeoutMs: number;
+
+  /** Made by belay. */
+  constructor(message: string, callback: string, call: string | undefined, timeoutMs: number) {
+    super(message);
+    this.callback = callback;
+    this.call = call;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/**
+ * A thread of C's called a callback with `thread: "same"` while JavaScript was in a native call, and went on with the
+ * fallback: what the native call gave may be wrong.
+ */
+export class CallbackThreadError extends Error {
+  override readonly name = "CallbackThreadError";
+  /** The callback's name. */
+  readonly callback: string;
+  /** The native call that JavaScript was in. */
+  readonly call: string;
+
+  /** Made by belay. */
+  constructor(message: string, callback: string, call: string) {
+    super(message);
+    this.callback = callback;
+    this.call = call;
+  }
 }

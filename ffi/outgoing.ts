@@ -6,7 +6,7 @@
  */
 
 import type { Address } from "./backend.ts";
-import { callErrors, errorWaits } from "./calls.ts";
+import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "./calls.ts";
 import {
   attentionWord,
   completedWord,
@@ -71,6 +71,8 @@ export interface Outgoing {
   readonly reject: (error: unknown) => void;
   /** The call is over, settled or not. */
   readonly ended: (() => void) | undefined;
+  /** What messages call the function. */
+  readonly name: string;
 }
 
 /** The calls' blocks as typed arrays, made anew when there are more of them, and the first one's address. */
@@ -83,7 +85,6 @@ type Submit = (isolate: Address, index: number) => boolean;
 let submit: Submit | undefined;
 let isolate: Address;
 let live: Uint32Array<ArrayBuffer>;
-let outstanding = 0;
 /** What keeps the event loop alive while calls are outstanding, and whether it still does a moment later. */
 const holder = {};
 let lingers = false;
@@ -102,15 +103,15 @@ let toSkip = 0;
 
 /** How many calls are outstanding. */
 export function outstandingCalls(): number {
-  return outstanding;
+  return calls.outstanding;
 }
 
 nonblocking.has = (address) =>
-  outstanding > 0 && outgoing.some((call) => call?.kept?.some((view) => isWithin(view, address)));
+  calls.outstanding > 0 && outgoing.some((call) => call?.kept?.some((view) => isWithin(view, address)));
 
 /** Whether an outstanding call uses memory of so many bytes. */
 export function isUsedByCall(address: Address, byteLength: number): boolean {
-  return outstanding > 0 && outgoing.some((call) => call !== undefined && usesMemory(call, address, byteLength));
+  return calls.outstanding > 0 && outgoing.some((call) => call !== undefined && usesMemory(call, address, byteLength));
 }
 
 /** What waits for calls to settle. */
@@ -196,8 +197,9 @@ export function startCall(index: number, call: Outgoing): void {
   let submitted = false;
   try {
     const submitCall: Submit = submit ??= openPool();
-    if (outstanding === 0 && !lingers) keepAlive(holder, outgoing, errorWaits);
+    if (calls.outstanding === 0 && !lingers) keepAlive(holder, outgoing, lookNowAndThen);
     outgoing[index] = call;
+    callNames[index + 1] = call.name;
     if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
     if (!polling && pollsLeft > 0) {
       if (toSkip > 0) toSkip -= 1;
@@ -206,13 +208,14 @@ export function startCall(index: number, call: Outgoing): void {
     submitted = submitCall(isolate, index);
     if (!submitted) throw new Error("Cannot make a nonblocking call: the system starts no thread");
     // From here on nothing is called that could find no stack.
-    outstanding += 1;
+    calls.outstanding += 1;
+    calls.tokenSum += index + 1;
   } finally {
     if (!submitted) {
       outgoing[index] = undefined;
       free.push(index);
       call.ended?.();
-      if (outstanding === 0 && !lingers) letGo(holder);
+      if (calls.outstanding === 0 && !lingers) letGo(holder);
     }
   }
 }
@@ -252,10 +255,10 @@ function takeCompleted(): boolean {
 
 function settleTaken(): void {
   if (taken.length === 0 || live[liveWord] === 0) return;
-  if (live[attentionWord] !== 0) errorWaits();
+  if (live[attentionWord] !== 0) look();
   while (settled < taken.length) settle(taken[settled++]);
   taken.length = settled = 0;
-  if (outstanding === 0 && !lingers) void letGoSoon();
+  if (calls.outstanding === 0 && !lingers) void letGoSoon();
 }
 
 /**
@@ -266,7 +269,7 @@ async function letGoSoon(): Promise<void> {
   lingers = true;
   for (let i = 0; i < 8; i++) await undefined;
   lingers = false;
-  if (outstanding === 0) letGo(holder);
+  if (calls.outstanding === 0) letGo(holder);
 }
 
 function endLoan(upcall: Upcall): void {
@@ -278,16 +281,13 @@ function endLoan(upcall: Upcall): void {
 function settle(index: number): void {
   const call = outgoing[index] as Outgoing;
   outgoing[index] = undefined;
-  outstanding -= 1;
   if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) endLoan(upcall); }
   const token = index + 1;
-  let value: unknown;
-  let failed = false;
-  if (callErrors.size > 0 && callErrors.has(token)) {
-    failed = true;
-    value = callErrors.get(token);
-    callErrors.delete(token);
-  } else {
+  calls.outstanding -= 1;
+  calls.tokenSum -= token;
+  let value = takeCallError(token);
+  let failed = value !== none;
+  if (!failed) {
     try {
       value = call.read(index, call.kept);
     } catch (error) {

@@ -16,9 +16,19 @@ export interface Report {
    * was disposed of; it has been released (only while leaks are tracked); or memory was, and can't be freed, since the library
    * with the function for that is closed. `dropped-calls`: calls from other threads found
    * their queue full, or their callback was disposed of before they ran. `timeout`: a thread of C's waited too long for a
-   * callback with `thread: "wait"` that has no `onError`, and got the fallback.
+   * callback with `thread: "wait"`, and got the fallback. `waiting-error`: a callback threw a second ago, and the native call
+   * that will throw the error has not returned. `suppressed-error`: an error came after another one of the same native call,
+   * which can't take it as its `suppressed`.
    */
-  readonly kind: "stale-callback" | "invalid-handle" | "foreign-call" | "leak" | "dropped-calls" | "timeout";
+  readonly kind:
+    | "stale-callback"
+    | "invalid-handle"
+    | "foreign-call"
+    | "leak"
+    | "dropped-calls"
+    | "timeout"
+    | "waiting-error"
+    | "suppressed-error";
   /** A sentence for a person. */
   readonly message: string;
   /** The error that says the same to a program, or the stack of the creation of what leaked. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { calls, errorWaits, none } from "./calls.ts";
+import { look, waitingErrors } from "./calls.ts";
 import { channelCounts } from "./channel.ts";
 import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
 import { callCounts, processCounts } from "./core_thunks.ts";
@@ -85,7 +85,7 @@ export interface Stats {
 export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
   // What waits to be reported is; what C has released is deleted.
-  if (native !== undefined) errorWaits();
+  if (native !== undefined) look();
   const { foreign, dropped, timeouts } = native === undefined ? { foreign: 0, dropped: 0, timeouts: 0 } : callCounts();
   const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
   const { channels, dropped: droppedEvents } = channelCounts();
@@ -112,6 +112,6 @@ export function stats(): Stats {
     staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
     nonblockingCalls: outstandingCalls(),
     poolThreads: poolThreads(),
-    pendingErrors: calls.pending === none ? 0 : 1,
+    pendingErrors: waitingErrors(),
   };
 }

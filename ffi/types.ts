@@ -88,8 +88,7 @@ export interface CallbackDefinition {
   /** The types of the parameters: at most 48 words of them arrive on the stack. A structure arrives as a plain object. */
   readonly parameters: readonly (NamedType | RecordType)[];
   /**
-   * The type of the result: none whose memory C would hold and nobody keep. The fallback of a structure is zeroes, also
-   * where `onError` answers.
+   * The type of the result: none whose memory C would hold and nobody keep. The fallback of a structure is zeroes.
    */
   readonly result: Exclude<NamedType, "buffer" | "cstring" | "handle*"> | RecordType | "void";
 }

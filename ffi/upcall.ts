@@ -28,7 +28,16 @@ import {
   structureClass,
   writerOf,
 } from "./aggregate.ts";
-import { aside, errorWaits, onForeignCall, postpone } from "./calls.ts";
+import {
+  aside,
+  callHasFailed,
+  errorWaitsHere,
+  look,
+  onForeignCall,
+  raise,
+  someCallHasFailed,
+  throwInVain,
+} from "./calls.ts";
 import {
   attentionWord,
   callbackWord,
@@ -40,21 +49,13 @@ import {
 } from "./core.ts";
 import { copyIn, copyOut } from "./core_memory.ts";
 import type { RecordType } from "./data_type.ts";
-import {
-  claimThunks,
-  describeThunk,
-  setTrampoline,
-  takeNoted,
-  type ThunkNotes,
-  thunkNotes,
-  thunkPointers,
-} from "./core_thunks.ts";
-import { CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
+import { claimThunks, describeThunk, setTrampoline, takeNoted, thunkNotes, thunkPointers } from "./core_thunks.ts";
+import { CallbackThreadError, CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
 import { isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
 import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
-import { report } from "./report.ts";
+import { report, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Address } from "./backend.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
@@ -90,19 +91,23 @@ functionShapes.of = (definition) => signatureOf(definition).shape;
 interface SignatureCode {
   /** Reads the arguments, calls the function, writes the result. */
   readonly invoke: (upcall: Upcall) => void;
-  /** Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type. */
-  readonly writeAnswer: (value: unknown, upcall: Upcall) => void;
+  /**
+   * Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type.
+   *
+   * @param resultAddress Where C wants a structure, if that is in memory.
+   */
+  readonly writeAnswer: (value: unknown, upcall: Upcall, resultAddress: Address | undefined) => void;
   /** The bits of the result register for a fallback. @throws {TypeError | RangeError} When it is not of the result's type. */
   readonly fallbackBits: (value: unknown, name: string) => bigint;
 }
+
+/** What a callback has called with an error, and with the arguments that C gave. It answers C. */
+export type ErrorFunction = (error: unknown, ...parameters: never[]) => unknown;
 
 /** What becomes of calls of a callback from other threads; `contracts.ts` makes it. */
 export interface Contract {
   readonly thread: "post" | "wait";
   readonly timeoutMs: number;
-  /** What of its timeouts has been told. */
-  timeoutsRunning: number;
-  timeoutsWaiting: number;
   /** Ends what waits: the callback is gone. */
   readonly end: () => void;
 }
@@ -116,7 +121,9 @@ export class Upcall {
   readonly thunk: number;
   /** `null` from when it was unbound. */
   fn: UpcallFunction | null;
-  onError: ((error: unknown) => unknown) | undefined;
+  onError: ErrorFunction | undefined;
+  /** Whether it runs although an error waits for the native call. */
+  always = false;
   /** What becomes of calls from other threads, if not the fallback. */
   contract: Contract | undefined;
   /** Whether it is a function that was passed to one native call. */
@@ -194,7 +201,7 @@ function makeThunkPool(): ThunkPool {
   upcallCounts.trampolines += 1;
   onForeignCall(reportNoted);
   // The last chance to tell of calls from elsewhere.
-  backend().onExit(errorWaits);
+  backend().onExit(look);
   return new ThunkPool((shape) => {
     const count = claimThunks(shape);
     // Without holes, which engines look up more slowly.
@@ -209,9 +216,13 @@ function makeThunkPool(): ThunkPool {
 /** Makes the call that the core has put into the words: the trampoline's function, there since the first callback. */
 export let invokeCalled: () => void = () => {};
 
-/** The token of the nonblocking call that the called function is lent to, or 0. */
-export function tokenOfCalled(): number {
-  return upcalls[core().words.u32[callbackWord]]?.lentTo ?? 0;
+/** Makes the queued call that the core has put into the words, unless callbacks of its native call have thrown. */
+export function invokeQueued(): void {
+  if (someCallHasFailed()) {
+    const upcall = upcalls[core().words.u32[callbackWord]];
+    if (upcall !== undefined && !upcall.always && callHasFailed(upcall.lentTo)) return;
+  }
+  invokeCalled();
 }
 
 /** Thunks that callbacks of this isolate stand behind. */
@@ -365,52 +376,59 @@ function makeCode(
     refusePromise,
     stale,
     interrupted,
+    tooDeep,
     failed,
     invalidHandle,
     structures: passed,
     returned: isRecord(result) ? new Passed(result) : undefined,
   };
   const checkResult = result === "pointer" ? "if (dangling.some) checkUse(result); " : "";
-  const write = (bad: string): string =>
+  // Where the arguments are given, what a promise is rejected with goes to `onError`.
+  const write = (bad: string, given = "undefined"): string =>
     isRecord(result)
       ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${upcall.name}": the result`)
+      : result === "void"
+      ? `if (result !== undefined) refusePromise(upcall, result, ${given});`
       : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+  const given = `[${names.join(", ")}]`;
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
-        if (i32[${attentionWord}] === 0 || !interrupted(upcall)) failed(upcall, error);
+        if (i32[${attentionWord}] === 0 || interrupted(upcall) !== ${skips}) failed(upcall, error, ${given}, resultAddress);
         return;
       }`;
   const resultAddress = resultPlace?.memory === true
-    ? `const resultAddress = ${readWord("pointer", structResultsByteOffset, addressKind)};`
-    : "";
+    ? readWord("pointer", structResultsByteOffset, addressKind)
+    : "undefined";
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
   const invoke = `
     function invoke(upcall) {
       const fn = upcall.fn;
       if (fn === null) { stale(upcall); return; }
-      ${resultAddress}
+      const resultAddress = ${resultAddress};
       ${reads}
       ${structureReads}
-      if (i32[${attentionWord}] !== 0 && interrupted(upcall)) return;
+      let state = ${runs};
+      if (i32[${attentionWord}] !== 0 && (state = interrupted(upcall)) === ${skips}) return;
       ${values}
       try {
+        if (state === ${overflows}) throw tooDeep(upcall);
         let result = fn(${names.join(", ")});
-        ${write("badResult")}
+        ${write("badResult", given)}
       } catch (error) {
-        failed(upcall, error);
+        failed(upcall, error, ${given}, resultAddress);
       }
     }`;
-  const writer = (bad: string): (value: unknown, upcall: { name: string }) => void =>
-    generate(scope, `return (result, upcall) => { ${write(bad)} };`) as ReturnType<typeof writer>;
+  const writer = (bad: string): (value: unknown, upcall: { name: string }, resultAddress?: Address) => void =>
+    generate(scope, `return (result, upcall, resultAddress) => { ${write(bad)} };`) as ReturnType<typeof writer>;
   const invoker = generate(scope, `return (${invoke});`) as SignatureCode["invoke"];
-  if (isRecord(result)) return { invoke: invoker, writeAnswer: () => {}, fallbackBits: refuseFallback };
   const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
     invoke: invoker,
-    writeAnswer: (value, upcall) => (writeAnswer ??= writer("badResult"))(value, upcall),
+    writeAnswer: (value, upcall, address) => (writeAnswer ??= writer("badResult"))(value, upcall, address),
     fallbackBits(value, name) {
+      if (isRecord(result)) return refuseFallback(name);
       // A callback may be running: its result word is put back.
       const old = words.u64[resultWord];
       words.u64[resultWord] = 0n;
@@ -487,7 +505,7 @@ function writeStructure(result: ResultPlace, subject: string): string {
   return `refusePromise(upcall, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
 }
 
-function refuseFallback(_value: unknown, name: string): never {
+function refuseFallback(name: string): never {
   throw new TypeError(`Cannot create callback "${name}": the fallback of a structure is zeroes`);
 }
 
@@ -500,22 +518,27 @@ function invokeFirst(upcall: Upcall): void {
     upcall.invoke = signature.invoke = signature.code.invoke;
   } catch (error) {
     // A program that forbids to generate code from now on, say. It is tried again with the next call.
-    if (core().words.u32[attentionWord] === 0 || !interrupted(upcall)) failed(upcall, error);
+    if (core().words.u32[attentionWord] === 0 || interrupted(upcall) !== skips) raise(error, upcall, upcall.lentTo);
     return;
   }
   upcall.invoke(upcall);
 }
 
-function refusePromise(upcall: Upcall | { readonly name: string }, value: unknown): void {
+/**
+ * Refuses a promise, which can't answer C. Where C has gone on without an answer, its rejection is an error of the callback.
+ *
+ * @param given The arguments that C gave: `onError` gets them with the rejection. Without them it is raised.
+ */
+function refusePromise(upcall: Upcall | { readonly name: string }, value: unknown, given?: unknown[]): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
   // C has gone on with the fallback long since.
   const answersNobody = upcall instanceof Upcall && upcall.contract?.thread === "post";
   // By then the callback may be gone, and its options with it.
-  const onError = answersNobody ? upcall.onError : undefined;
+  const onError = answersNobody && given !== undefined ? upcall.onError : undefined;
   // Its rejection has been answered for otherwise: the error below says all there is to say.
-  const rejected = answersNobody ? (error: unknown) => failed(upcall, error, onError) : () => {};
+  const rejected = answersNobody ? (error: unknown) => rejectedLater(onError, error, given) : () => {};
   try {
     then.call(value, undefined, rejected);
   } catch (error) {
@@ -524,6 +547,18 @@ function refusePromise(upcall: Upcall | { readonly name: string }, value: unknow
   }
   if (answersNobody) return;
   throw new TypeError(`Cannot return from callback "${upcall.name}": the result is a promise, and C can't wait for it`);
+}
+
+/** What an `async` function that C doesn't wait for was rejected with. */
+function rejectedLater(onError: ErrorFunction | undefined, error: unknown, given: unknown[] = []): void {
+  if (onError === undefined) return reportUncaught(error);
+  try {
+    const answer: unknown = onError(error, ...given as never[]);
+    // C wants no answer; an async function of the program's may fail, too.
+    if (answer instanceof Promise) answer.then(undefined, reportUncaught);
+  } catch (thrown) {
+    reportUncaught(thrown);
+  }
 }
 
 function invalidHandle(upcall: Upcall, id: number, index: number): void {
@@ -553,33 +588,48 @@ function reportStale(upcall: Upcall): void {
   aside(() => report("stale-callback", what));
 }
 
-/** Whether a call must not run, because an error waits or the stack is nearly used up. */
-function interrupted(upcall: Upcall): boolean {
+// What becomes of a call where something waits for JavaScript: numbers, since generated code has them as constants.
+const runs = 0;
+const skips = 1;
+const overflows = 2;
+
+/** Looks what waits, and answers whether the call runs, gets its fallback, or has too little stack left. */
+function interrupted(upcall: Upcall): typeof runs | typeof skips | typeof overflows {
   // A listener's calls write it, too.
   const overflow = core().words.u32[overflowWord] !== 0;
-  if (errorWaits()) return true;
-  if (!overflow) return false;
-  const what =
-    `Cannot call callback "${upcall.name}": the stack is nearly used up (C and TypeScript have called each other too ` +
-    "deep, or C uses much of it)";
-  failed(upcall, new RangeError(what));
-  return true;
+  look();
+  if (errorWaitsHere() && !upcall.always) return skips;
+  return overflow ? overflows : runs;
 }
 
-/** What becomes of an error; the result is the fallback unless `onError` answers another. */
-function failed(upcall: Upcall, error: unknown, onError = upcall.onError): void {
-  const { signature } = upcall;
-  postpone(
-    error,
-    onError === undefined ? undefined : () => {
-      const answer = onError(error);
-      if (answer !== undefined) signature.code.writeAnswer(answer, upcall);
-    },
-    upcall.lentTo,
+function tooDeep(upcall: Upcall): RangeError {
+  return new RangeError(
+    `Cannot call callback "${upcall.name}": the stack is nearly used up (C and TypeScript have called each other too ` +
+      "deep, or C uses much of it)",
   );
 }
 
-/** Reports what thunks have to tell of calls from elsewhere: those that got the fallback once for each callback. */
+/**
+ * What becomes of an error: `onError` answers C, at once. Where there is none, or that throws, the error is raised, and the
+ * fallback is the answer.
+ *
+ * @param given The arguments that C gave.
+ */
+function failed(upcall: Upcall, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
+  const { onError } = upcall;
+  if (onError !== undefined) {
+    try {
+      const answer = onError(error, ...given as never[]);
+      if (answer !== undefined) upcall.signature.code.writeAnswer(answer, upcall, resultAddress);
+      return;
+    } catch (thrown) {
+      error = thrown;
+    }
+  }
+  raise(error, upcall, upcall.lentTo);
+}
+
+/** Tells what thunks have to tell of calls from elsewhere: those that got the fallback once for each callback. */
 function reportNoted(where: string | undefined): void {
   takeNoted((index) => {
     const upcall = upcalls[index];
@@ -587,13 +637,45 @@ function reportNoted(where: string | undefined): void {
     const notes = thunkNotes(index);
     // Threads that may call until the program ends have done nothing wrong when they go on.
     const ended = upcall.contract !== undefined && core().words.u32[liveWord] === 0;
-    if (notes.foreignCalls > 0 && !upcall.foreignReported && !ended) reportForeignCalls(upcall);
+    // Where the callback is gone, the native call is not to blame.
+    const inVain = upcall.fn === null ? 0 : notes.inVain;
+    const thrown = inVain > 0 && tellInVain(upcall, inVain, where);
+    const refused = notes.foreignCalls - (thrown && upcall.contract === undefined ? inVain : 0);
+    if (refused > 0 && !upcall.foreignReported && !ended) reportForeignCalls(upcall);
     if (notes.dropped > 0 && !upcall.droppedReported) {
       upcall.droppedReported = true;
       const what = `the queue of callback "${upcall.name}" was full, and calls of it are being dropped`;
       aside(() => report("dropped-calls", what));
     }
-    if (upcall.contract !== undefined) reportTimeouts(upcall, upcall.contract, notes, where);
+    const timeouts = notes.timeouts + (thrown ? 0 : inVain);
+    if (upcall.contract !== undefined && timeouts > 0) reportTimeouts(upcall, upcall.contract, timeouts, where);
+  });
+}
+
+/** Has the native call throw in which JavaScript was while other threads called back in vain; false where there is none. */
+function tellInVain(upcall: Upcall, count: number, where: string | undefined): boolean {
+  const { name, contract } = upcall;
+  const often = count === 1 ? "" : ` ${count} times`;
+  return throwInVain(where, contract !== undefined, (call) => {
+    const remedy = `declare "${call}" with nonblocking: true`;
+    if (contract === undefined) {
+      const takes = upcall.signature.hasStructures
+        ? "which one that takes or returns structures can't allow"
+        : `which thread: "wait" or "post" allows; for "wait", ${remedy}`;
+      return new CallbackThreadError(
+        `C called callback "${name}" from another thread${often} while "${call}" ran, and got its fallback: the callback is ` +
+          `called on JavaScript's thread only. Calls from other threads are to be declared, ${takes}`,
+        name,
+        call,
+      );
+    }
+    return new CallbackTimeoutError(
+      `C called callback "${name}" from another thread${often} while "${call}" ran, waited ${contract.timeoutMs} ms, and got ` +
+        `its fallback: JavaScript was in that native call. Since its threads call back, ${remedy}`,
+      name,
+      call,
+      contract.timeoutMs,
+    );
   });
 }
 
@@ -610,25 +692,20 @@ function reportForeignCalls(upcall: Upcall): void {
   aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback${remedy}`));
 }
 
-function reportTimeouts(upcall: Upcall, contract: Contract, notes: ThunkNotes, where: string | undefined): void {
-  const { timeoutsRunning, timeoutsWaiting } = notes;
-  const running = (timeoutsRunning - contract.timeoutsRunning) & 0xffff;
-  const waiting = (timeoutsWaiting - contract.timeoutsWaiting) & 0xffff;
-  if (running + waiting === 0) return;
-  contract.timeoutsRunning = timeoutsRunning;
-  contract.timeoutsWaiting = timeoutsWaiting;
-  const why = waiting === 0
-    ? "its function was still running"
-    : where === undefined
+function reportTimeouts(upcall: Upcall, { timeoutMs }: Contract, count: number, where: string | undefined): void {
+  const { name } = upcall;
+  const why = where === undefined
     ? "JavaScript was busy all the time"
     : `JavaScript was busy until the native call "${where}" returned; if that takes long or waits for the thread, declare ` +
       "it with nonblocking: true";
+  const often = count === 1 ? "" : ` ${count} times`;
   const error = new CallbackTimeoutError(
-    `C called callback "${upcall.name}" from another thread, waited ${contract.timeoutMs} ms, and got its fallback: ${why}`,
+    `C called callback "${name}" from another thread${often}, waited ${timeoutMs} ms, and got its fallback: ${why}`,
+    name,
+    where,
+    timeoutMs,
   );
-  const { onError } = upcall;
-  if (onError === undefined) aside(() => report("timeout", error.message, error));
-  else aside(() => void onError(error));
+  aside(() => report("timeout", error.message, error));
 }
 
 /** Puts a function behind a thunk. @throws {RangeError} When no thunk is left. */

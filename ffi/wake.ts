@@ -4,7 +4,7 @@
  * @module
  */
 
-import { errorWaits } from "./calls.ts";
+import { fromEventLoop, look as lookAround } from "./calls.ts";
 import { attentionWord, core, coreFunctions, corePath, signature } from "./core.ts";
 import { reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
@@ -94,6 +94,10 @@ function look(): void {
 
 /** Serves what was queued, then what has completed: what a thread queued before that is served by then. */
 function serve(): void {
+  fromEventLoop(serveNow);
+}
+
+function serveNow(): void {
   serving = true;
   // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
   let more = true;
@@ -112,12 +116,12 @@ function serve(): void {
 
 /** The loop may run inside a function because that waits for one of these. */
 function settleMeanwhile(): void {
-  if (completions?.take() === true) completions.settle();
+  if (completions?.take() === true) fromEventLoop(completions.settle);
 }
 
 function serveSources(): boolean {
   const endMs = performance.now() + sliceMs;
-  if (core().words.u32[attentionWord] !== 0) errorWaits();
+  if (core().words.u32[attentionWord] !== 0) lookAround();
   completions?.take();
   let more = false;
   for (const source of sources) {

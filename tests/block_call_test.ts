@@ -396,7 +396,7 @@ describe("calls, in a child process,", () => {
     "changed definition": "7",
     "another shape": "TypeError, 2",
     "closed libraries": "75000",
-    "no answer": "none",
+    "onError's answer": '{"x":1,"y":1}',
   };
   for (const [program, expected] of Object.entries(printed)) {
     it(`are right: ${program}`, () => {

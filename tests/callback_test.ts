@@ -921,16 +921,6 @@ describe("an error with no native call of belay's around it", () => {
     assertEquals(errors, [thrown]);
   });
 
-  it("is not what a native call throws, which onError doesn't get", async () => {
-    using library = open();
-    const errors: unknown[] = [];
-    const thrown = new Error("thrown");
-    using made = callback(i32ToI32, () => raise(thrown), { onError: (error) => void errors.push(error) });
-    assertStrictEquals(caught(() => library.symbols.relay_i32(made, 1)), thrown);
-    await turn();
-    assertEquals(errors, []);
-  });
-
   it("leaves the callback callable", async () => {
     const errors: unknown[] = [];
     using made = callback(i32ToI32, (value) => errors.length === 0 ? raise("once") : value + 1, {

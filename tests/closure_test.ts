@@ -2,11 +2,12 @@
 
 import process from "node:process";
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
-import { assertNotStrictEquals, assertStringIncludes } from "@std/assert";
+import { assertInstanceOf, assertNotStrictEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
   type Callback,
   callback,
+  CallbackThreadError,
   configure,
   dlopen,
   Handle,
@@ -40,8 +41,6 @@ const symbols = {
   call_on_thread: { parameters: [i32ToI32, "i32"], result: "i32", optional: true },
   call_on_coroutine: { parameters: [i32ToI32], result: "i32", optional: true },
   call_in_signal: { parameters: [i32ToI32, "bool"], result: "i32", optional: true },
-  start_watching: { parameters: ["function", "u64", "u64"], result: "bool", optional: true },
-  stop_watching: { parameters: ["buffer"], result: "void", optional: true },
 } as const;
 const { add_i32, relay_i32, collect_i32, keep, call_kept, run_operations, call_each, ...elsewhere } = dlopen(
   testLibrary,
@@ -553,16 +552,16 @@ describe("onError", () => {
     assertEquals([stats().callbacks, stats().pendingErrors], [callbacks, 0]);
   });
 
-  it("is not asked inside a native call of belay's, however far out", () => {
+  it("answers inside of a native call of belay's, too, which throws nothing", () => {
     const errors: unknown[] = [];
     using made = callback(i32ToI32, () => raise("thrown"), { fallback: -1, onError: (error) => errors.push(error) });
     let got: unknown;
     const outer = (value: number): number => {
       got = relayRaw(made, value);
-      return 1;
+      return 7;
     };
-    assertStrictEquals(caught(() => relay_i32(outer, 1)), "thrown");
-    assertEquals([got, errors], [-1, []]);
+    assertStrictEquals(relay_i32(outer, 1), 7);
+    assertEquals([got, errors], [1, ["thrown"]]);
   });
 
   const uncaught: [name: string, message: string][] = [
@@ -585,8 +584,18 @@ describe("onError", () => {
 describe("a call from elsewhere", () => {
   const { call_on_thread, call_on_coroutine, call_in_signal } = elsewhere;
   type Caller = (made: Callback<typeof i32ToI32> | Pointer) => number;
+  // No native call of belay's, which would throw.
+  const rawThread = call_on_thread === null
+    ? undefined
+    : rawOpen(testLibrary, { call_on_thread: { parameters: ["u64", "i32"], result: "i32" } })["call_on_thread"];
+  const callOnThread = (made: Callback<typeof i32ToI32> | Pointer, count: number): number => {
+    const pointer = typeof made === "object" && "pointer" in made ? made.pointer : made;
+    const answer = rawThread?.(pointerValue(pointer), count) as number;
+    void stats();
+    return answer;
+  };
   const places: [name: string, call: Caller | undefined, from: string][] = [
-    ["a thread", call_on_thread === null ? undefined : (made) => call_on_thread(made as Pointer, 1), "pthreads"],
+    ["a thread", call_on_thread === null ? undefined : (made) => callOnThread(made, 1), "pthreads"],
     [
       "a coroutine's stack",
       call_on_coroutine === null ? undefined : (made) => call_on_coroutine(made as Pointer),
@@ -640,14 +649,18 @@ describe("a call from elsewhere", () => {
   }
 
   const itOnThreads = call_on_thread === null ? it.skip : it;
-  const onThread = call_on_thread as NonNullable<typeof call_on_thread>;
 
   itOnThreads("gets a whole fallback while its callback is replaced by another of the same shape", () => {
     const toU64 = { parameters: [], result: "u64" } as const;
     const fallbacks = [0x11111111_11111111n, 0x22222222_22222222n];
     const watched = callback(toU64, () => 0n, { fallback: fallbacks[0] });
     const { pointer } = watched;
-    assert(elsewhere.start_watching?.(pointer, fallbacks[0], fallbacks[1]));
+    // The thread calls all the time: any native call of belay's would throw that it ran meanwhile.
+    const { start_watching, stop_watching } = rawOpen(testLibrary, {
+      start_watching: { parameters: ["u64", "u64", "u64"], result: "bool" },
+      stop_watching: { parameters: ["buffer"], result: "void" },
+    });
+    assert(start_watching(pointerValue(pointer), fallbacks[0], fallbacks[1]));
     const counts = new BigUint64Array(3);
     reportsOf(() => {
       watched.dispose();
@@ -659,7 +672,7 @@ describe("a call from elsewhere", () => {
         using made = callback(toU64, () => 0n, { fallback: fallbacks[i % 2] });
         if (made.pointer === pointer) replaced += 1;
       }
-      elsewhere.stop_watching?.(counts);
+      stop_watching(counts);
       void stats();
     });
     assertEquals([counts[0] > 0n, counts[1] > 0n, counts[2]], [true, true, 0n]);
@@ -668,20 +681,47 @@ describe("a call from elsewhere", () => {
   itOnThreads("is counted each time, and leaves the function that it didn't run alone", () => {
     const { foreignCalls } = stats();
     using made = callback(i32ToI32, () => raise("it ran"), { fallback: 2 });
-    const reports = reportsOf(() => assertStrictEquals(onThread(made, 10_000), 20_000));
+    const reports = reportsOf(() => assertStrictEquals(callOnThread(made, 10_000), 20_000));
     assertEquals([reports.length, stats().foreignCalls], [1, foreignCalls + 10_000]);
     assertStrictEquals(caught(() => relay_i32(made, 1)), "it ran");
   });
 
-  itOnThreads("with a plain function gets zero, and is reported by the argument's name", () => {
-    const reports = reportsOf(() => assertStrictEquals(onThread(() => 5, 3), 0));
-    assertEquals(reports.map(({ kind }) => kind), ["foreign-call"]);
-    assertStringIncludes(reports[0].message, '"argument 1 of call_on_thread"');
+  itOnThreads("while a native call of belay's runs is an error that this throws, and that names both", () => {
+    const onThread = call_on_thread as NonNullable<typeof call_on_thread>;
+    let error: unknown;
+    const reports = reportsOf(() => error = caught(() => onThread(() => 5, 3)));
+    assertEquals(reports, []);
+    assertInstanceOf(error, CallbackThreadError);
+    assertEquals([error.callback, error.call], ["argument 1 of call_on_thread", "call_on_thread"]);
+    for (const part of ["3 times", 'while "call_on_thread" ran', "nonblocking: true", 'thread: "wait"']) {
+      assertStringIncludes(error.message, part);
+    }
+    // Each native call in which that happens throws.
+    using made = callback(i32ToI32, (value) => value, { fallback: -1, name: "made" });
+    for (let i = 0; i < 3; i++) assertInstanceOf(caught(() => onThread(made, 1)), CallbackThreadError);
+    // One that has ended is not to blame for a later one.
+    assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
+    // The native call outside of the one in which it happened goes on.
+    let inner: unknown;
+    assertStrictEquals(relay_i32((value) => (inner = caught(() => onThread(made, 1)), value + 1), 5), 6);
+    assertInstanceOf(inner, CallbackThreadError);
   });
+
+  itOnThreads(
+    "from a library that belay hasn't called, in a callback, is the error of the native call around it",
+    () => {
+      using made = callback(i32ToI32, (value) => value, { fallback: -1, name: "made" });
+      let answer: unknown;
+      const error = caught(() => relay_i32((value) => (answer = callOnThread(made, 2), value + 1), 5));
+      assertStrictEquals(answer, -2);
+      assertInstanceOf(error, CallbackThreadError);
+      assertEquals([error.callback, error.call, stats().pendingErrors], ["made", "relay_i32", 0]);
+    },
+  );
 
   itOnThreads("doesn't use up a callback with once", () => {
     const made = callback(i32ToI32, (value) => value, { once: true, fallback: -1 });
-    reportsOf(() => assertStrictEquals(onThread(made, 2), -2));
+    reportsOf(() => assertStrictEquals(callOnThread(made, 2), -2));
     assertEquals([made.disposed, relay_i32(made, 5), made.disposed], [false, 5, true]);
   });
 
@@ -703,7 +743,7 @@ describe("a call from elsewhere", () => {
     let kinds: string[] = [];
     for (let i = 0; i < 600; i++) {
       using made = callback(i32ToI32, (value) => value, { fallback: -1, name: `number ${i}` });
-      const reports = reportsOf(() => assertStrictEquals(onThread(made, 1), -1));
+      const reports = reportsOf(() => assertStrictEquals(callOnThread(made, 1), -1));
       kinds = reports.map(({ kind, message }) => `${kind} ${message.includes(`"number ${i}"`)}`);
       assertEquals(kinds, ["foreign-call true"]);
     }
@@ -733,7 +773,9 @@ describe("a call from elsewhere", () => {
       assertStrictEquals(error, thrown);
     });
     assertEquals([[...results], seen], [[1, 0, 0], [0, 1]]);
-    assertEquals(reports.map(({ kind }) => kind), ["foreign-call"]);
+    assertEquals(reports, []);
+    const { suppressed } = thrown as Error & { suppressed: unknown[] };
+    assertEquals(suppressed.map((each) => (each as Error).name), ["CallbackThreadError"]);
     assertStrictEquals(stats().pendingErrors, 0);
   });
 

@@ -7,6 +7,7 @@ import { describe, it } from "@std/testing/bdd";
 import {
   type Callback,
   callback,
+  CallbackThreadError,
   CallbackTimeoutError,
   configure,
   dlopen,
@@ -438,55 +439,76 @@ describe('a callback with thread: "wait"', () => {
     assertStrictEquals(await ended(c.start_waits(made, 1, 1)), BigInt(stats().callbacks));
   });
 
-  test("waiting for it in the native call that runs is a timeout that names both, not a hang", () => {
+  test("waiting for it in the native call that runs is an error that this throws, and that names both", () => {
     const { timeouts } = stats();
     using made = callback(wait, () => 5, { thread: "wait", timeoutMs: 50, fallback: -1, name: "awaited" });
-    const reports = reportsOf(() => assertStrictEquals(c.wait_and_join(made, 3, 1), -3n));
-    assertEquals(kinds(reports), ["timeout"]);
-    assertInstanceOf(reports[0].cause, CallbackTimeoutError);
-    for (const part of ['callback "awaited"', "50 ms", 'native call "wait_and_join"']) {
-      assertStringIncludes(reports[0].message, part);
+    let error: unknown;
+    const reports = reportsOf(() => error = caught(() => c.wait_and_join(made, 3, 1)));
+    assertEquals(kinds(reports), []);
+    assertInstanceOf(error, CallbackTimeoutError);
+    assertEquals([error.callback, error.call, error.timeoutMs], ["awaited", "wait_and_join", 50]);
+    for (const part of ['callback "awaited"', "3 times", "50 ms", 'while "wait_and_join" ran', "nonblocking: true"]) {
+      assertStringIncludes(error.message, part);
     }
     assertStrictEquals(stats().timeouts - timeouts, 3);
   });
 
-  test("a timeout goes to onError instead, and the callback goes on to work", async () => {
-    const errors: unknown[] = [];
-    using made = callback(wait, () => 5, {
+  test("after the first timeout of a native call all others of it get their fallback at once", async () => {
+    let runs = 0;
+    using made = callback(wait, () => (runs += 1, 5), {
       thread: "wait",
-      timeoutMs: 200 * slowness,
+      timeoutMs: 1000,
       fallback: -1,
-      onError: (error) => void errors.push(error),
-      name: "awaited",
+      onError: () => raise("a timeout is no error of the callback's"),
     });
-    const reports = reportsOf(() => assertStrictEquals(c.wait_and_join(made, 1, 1), -1n));
-    assertEquals([kinds(reports), errors.length], [[], 1]);
-    assertInstanceOf(errors[0], CallbackTimeoutError);
+    using other = callback(wait, () => 5, { thread: "wait", timeoutMs: 1_000_000, fallback: -2 });
+    const patient = c.start_waits(other, 1, 1);
+    while (c.crew_waiting(patient) < 1) c.sleep_ms(0);
+    const beganMs = performance.now();
+    // Each thread calls 100 times: 400 timeouts would take 100 s.
+    assertInstanceOf(caught(() => c.wait_and_join(made, 4, 100)), CallbackTimeoutError);
+    assert(performance.now() - beganMs < 20_000 * slowness, "each call waited");
+    // Who began to wait before that native call still does.
+    assertStrictEquals(await ended(patient), 5n);
+    // And the callback goes on to work.
+    assertStrictEquals(await ended(c.start_waits(made, 2, 1)), 10n);
+    assertStrictEquals(runs, 2);
+  });
+
+  test("a timeout that is no native call's is reported, and the callback goes on to work", async () => {
+    const reports = listen();
+    using made = callback(wait, () => 5, { thread: "wait", timeoutMs: 50, fallback: -1, name: "awaited" });
+    const crew = c.start_waits(made, 1, 1);
+    while (c.crew_waiting(crew) < 1) c.sleep_ms(0);
+    keepBusy(200);
+    assertStrictEquals(await ended(crew), -1n);
+    await until(() => reports.length > 0);
+    assertEquals(kinds(reports), ["timeout"]);
+    assertInstanceOf(reports[0].cause, CallbackTimeoutError);
+    assertStringIncludes(reports[0].message, 'callback "awaited"');
+    configure({ onReport: () => {} });
     let sum = 0n;
     // On a machine that is busy, one more may be late.
     for (let tries = 0; tries < 20 && sum !== 10n; tries++) sum = await ended(c.start_waits(made, 2, 1));
     assertStrictEquals(sum, 10n);
   });
 
-  test("a timeout while its function runs says so, and what it answers then is nobody's", async () => {
+  test("whose function has begun is waited for, however long that takes", async () => {
     const reports = listen();
     using made = callback(wait, (_, index) => {
-      if (index === 0) c.sleep_ms(300 * slowness);
+      if (index === 0) c.sleep_ms(700);
       return 5;
-    }, { thread: "wait", timeoutMs: 100 * slowness, fallback: -1, name: "slow" });
-    assertStrictEquals(await ended(c.start_waits(made, 1, 1)), -1n);
-    await until(() => reports.length > 0);
-    stats();
-    assertEquals(kinds(reports), ["timeout"]);
-    assertStringIncludes(reports[0].message, 'callback "slow"');
-    assertStringIncludes(reports[0].message, "its function was still running");
+    }, { thread: "wait", timeoutMs: 300 * slowness, fallback: -1, name: "slow" });
+    assertStrictEquals(await ended(c.start_waits(made, 1, 1)), 5n);
+    assertEquals(kinds(reports), []);
   });
 
   test("with timeoutMs: 0, never waits: C gets the fallback, the function isn't called", async () => {
     let runs = 0;
-    using made = callback(wait, () => (runs += 1, 5), { thread: "wait", timeoutMs: 0, fallback: -1 });
-    const reports = reportsOf(() => assertStrictEquals(c.wait_and_join(made, 2, 50), -100n));
-    assertEquals(kinds(reports), ["timeout"]);
+    using made = callback(wait, () => (runs += 1, 5), { thread: "wait", timeoutMs: 0, fallback: -1, name: "hasty" });
+    const error = caught(() => c.wait_and_join(made, 2, 50));
+    assertInstanceOf(error, CallbackTimeoutError);
+    assertStringIncludes(error.message, "100 times");
     await served();
     assertStrictEquals(runs, 0);
   });
@@ -572,16 +594,18 @@ describe('a callback with thread: "wait"', () => {
   });
 
   test("a thread of C's that JavaScript waits for in a wait callback is a timeout as well", async () => {
-    const reports = listen();
+    const errors: unknown[] = [];
     using inner = callback(wait, () => 5, { thread: "wait", timeoutMs: 50, fallback: -1, name: "inner" });
     using outer = callback(wait, () => Number(c.wait_and_join(inner, 1, 1)), {
       thread: "wait",
       timeoutMs: 1_000_000,
       fallback: -2,
+      onError: (error) => void errors.push(error),
     });
-    assertStrictEquals(await ended(c.start_waits(outer, 1, 1)), -1n);
-    assertEquals(kinds(reports), ["timeout"]);
-    assertStringIncludes(reports[0].message, '"inner"');
+    assertStrictEquals(await ended(c.start_waits(outer, 1, 1)), -2n);
+    assertEquals(errors.length, 1);
+    assertInstanceOf(errors[0], CallbackTimeoutError);
+    assertStringIncludes(errors[0].message, '"inner"');
   });
 });
 
@@ -1112,7 +1136,7 @@ describe("options", () => {
 
   test('of thread: "same" are as without it: a call from another thread gets the fallback', () => {
     using made = callback(wait, () => 5, { thread: "same", fallback: -1 });
-    assertEquals(kinds(reportsOf(() => assertStrictEquals(c.wait_and_join(made, 1, 1), -1n))), ["foreign-call"]);
+    assertInstanceOf(caught(() => c.wait_and_join(made, 1, 1)), CallbackThreadError);
   });
 });
 

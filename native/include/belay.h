@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 8
+#define BELAY_ABI_VERSION 9
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -47,11 +47,13 @@ extern "C" {
 
 /* What waits for an isolate's JavaScript, which looks before each callback and after each call that it makes, and clears
  * the flags. An error of a callback: set by JavaScript. A thunk in the list of those that have something to tell. A call
- * that has too little stack left. A handle that was released. */
+ * that has too little stack left. A handle that was released. A thread waited in vain since JavaScript was in a native call
+ * all the time: while the flag is set, others don't wait. JavaScript sets it again until that native call has returned. */
 #define BELAY_ATTENTION_ERROR 1
 #define BELAY_ATTENTION_FOREIGN 2
 #define BELAY_ATTENTION_OVERFLOW 4
 #define BELAY_ATTENTION_RELEASE 8
+#define BELAY_ATTENTION_IN_VAIN 16
 
 /* What becomes of a call of a thunk from another thread: the fallback; a call that is queued, while the caller goes on
  * with the fallback (also from the isolate's own thread); a call that is queued, while the caller waits for the result. */
@@ -117,7 +119,9 @@ typedef struct belay_isolate {
   uint32_t tag;               /* this isolate's registry tag, 1 to 255; constant */
   uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t overflow;          /* 1 when this call of the trampoline has too little stack left; any other call clears it */
-  uint32_t unused;
+  /* The synchronous native call that JavaScript is in, written by JavaScript: how many are running in the lower 16 bits, and
+   * in the upper ones a number that changes with each call. */
+  uint32_t native_call;
   void (*handle_release)(void *id); /* belay_handle_release; constant */
   belay_channel_send_function *channel_send; /* belay_channel_send; constant */
   /* From here on, what other threads read and write, too. */
@@ -125,7 +129,7 @@ typedef struct belay_isolate {
   uint32_t attention;     /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t noted;    /* the list of thunks that have something to tell: the first one's index and 1, or 0; taken whole */
   uint32_t dropped;  /* calls that found their queue full, were dropped for newer ones, or waited when JavaScript ended their callback */
-  uint32_t timeouts; /* calls that waited too long for their answer */
+  uint32_t timeouts; /* calls that waited too long for their function to be called */
   uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
@@ -149,10 +153,12 @@ typedef struct belay_thunk {
   uint32_t state;         /* BELAY_CONTRACT_…, and a count above it */
   uint64_t strings;       /* which argument words point to strings, to be copied: integer registers, float registers, stack */
   belay_queue *queue;     /* where calls from elsewhere go, if the contract has any */
-  uint32_t timeout_ms;    /* how long the caller waits for space, and for the answer */
+  uint32_t timeout_ms;    /* how long the caller waits for space, and for the function to be called */
   uint32_t dropped;       /* calls that were not queued, or were dropped for newer ones */
-  uint16_t timeouts_waiting; /* calls that waited too long: for the function to be called, */
-  uint16_t timeouts_running; /* and while it was running */
+  /* Calls that waited too long for the function to be called. Those that were refused, or waited too long, since JavaScript was
+   * in one native call all the time. JavaScript takes both by exchanging them for 0. */
+  uint16_t timeouts;
+  uint16_t in_vain;
   uint32_t noted;            /* in the list of those that have something to tell: the list's next word and 1; else 0 */
 } belay_thunk;
 

@@ -46,6 +46,8 @@ const Waiter = struct {
     slot: *Slot,
     /// The native call of the isolate's that this thread makes meanwhile, or 0.
     token: u64,
+    /// The native call that JavaScript was in when the wait began, or 0.
+    native_call: u32,
     next: ?*Waiter = null,
     previous: ?*Waiter = null,
 
@@ -158,6 +160,10 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     const whole = @atomicLoad(u32, &slot.state, .monotonic) == state and contract != thunks.contract_same;
     if (!whole or !waker.isConnected(isolate) or (waits and own)) return thunks.foreign(slot, isolate);
 
+    const native_call = isolate.words.nativeCall();
+    if (waits and native_call != 0 and @atomicLoad(u32, &isolate.words.attention, .monotonic) & isolates.attention_in_vain != 0) {
+        return inVain(slot, isolate, fallback);
+    }
     const deadline = if (waits) after(timeout_ms) else 0;
     // Before there is a record, which holds back those after it until it is complete.
     var source: Source = .{ .strings = strings, .frame = frame, .stack = stack };
@@ -174,7 +180,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
             if (strings != 0) layout.each(&source, Source.freeCopy);
             return dropped(slot, isolate, fallback);
         };
-        made.* = .{ .result = fallback, .slot = slot, .token = if (current_isolate == isolate) current_token else 0 };
+        made.* = .{ .result = fallback, .slot = slot, .token = if (current_isolate == isolate) current_token else 0, .native_call = native_call };
         enlist(isolate, made, state);
         waiter = made;
     }
@@ -364,21 +370,50 @@ fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 
     const spin_end = futex.now() + spin_ns;
     var state = waiter.state.load(.acquire);
     while (state != Waiter.answered) : (state = waiter.state.load(.acquire)) {
+        // Another thread has waited in vain for the same native call to return.
+        if (state == Waiter.abandoned) return inVain(waiter.slot, isolate, fallback);
         const now = futex.now();
-        if (now >= deadline) {
+        // A function that has begun may use what this thread would take away.
+        if (now >= deadline and state == Waiter.waiting) {
             if (waiter.state.cmpxchgStrong(state, Waiter.abandoned, .acquire, .acquire) != null) continue;
+            if (waiter.native_call != 0 and waiter.native_call == isolate.words.nativeCall()) {
+                endWaits(isolate, waiter.native_call);
+                return inVain(waiter.slot, isolate, fallback);
+            }
             const slot = waiter.slot;
-            const which = if (state == Waiter.running) &slot.timeouts_running else &slot.timeouts_waiting;
-            _ = @atomicRmw(u16, which, .Add, 1, .monotonic);
+            _ = @atomicRmw(u16, &slot.timeouts, .Add, 1, .monotonic);
             _ = @atomicRmw(u32, &isolate.words.timeouts, .Add, 1, .monotonic);
             thunks.note(slot, isolate);
             return fallback;
         }
         if (now < spin_end) {
             for (0..16) |_| std.atomic.spinLoopHint();
-        } else futex.wait(&waiter.state, state, deadline -| now);
+        } else futex.wait(&waiter.state, state, if (state == Waiter.running) longest_wait_ns else deadline -| now);
     }
     return waiter.result;
+}
+
+const longest_wait_ns = 3600 * std.time.ns_per_s;
+
+/// Answers a call that nobody serves as long as JavaScript is in its native call. That throws when it has returned.
+fn inVain(slot: *Slot, isolate: *Isolate, fallback: u64) u64 {
+    _ = @atomicRmw(u32, &isolate.words.timeouts, .Add, 1, .monotonic);
+    thunks.countInVain(slot);
+    thunks.note(slot, isolate);
+    return fallback;
+}
+
+/// Lets no thread wait any longer, and none from now on, that would wait for a native call to return.
+fn endWaits(isolate: *Isolate, native_call: u32) void {
+    _ = @atomicRmw(u32, &isolate.words.attention, .Or, isolates.attention_in_vain, .monotonic);
+    const calls = &isolate.calls;
+    calls.mutex.acquire();
+    defer calls.mutex.release();
+    var waiters = calls.waiters;
+    while (waiters) |waiter| : (waiters = waiter.next) {
+        if (waiter.native_call != native_call) continue;
+        if (waiter.state.cmpxchgStrong(Waiter.waiting, Waiter.abandoned, .acquire, .monotonic) == null) futex.wakeAll(&waiter.state);
+    }
 }
 
 /// How `next` goes about it: it takes no call, and begins with another queue the next time, so that one which never gets
@@ -652,7 +687,7 @@ pub fn end(isolate: *Isolate) void {
 test "who begins to wait for a callback that has just gone is answered at once" {
     var slot: Slot = .{ .state = 4 | thunks.contract_wait };
     var isolate: Isolate = .{};
-    var waiter: Waiter = .{ .result = 7, .slot = &slot, .token = 0 };
+    var waiter: Waiter = .{ .result = 7, .slot = &slot, .token = 0, .native_call = 0 };
     enlist(&isolate, &waiter, slot.state);
     try std.testing.expectEqual(Waiter.waiting, waiter.state.load(.monotonic));
     delist(&isolate, &waiter);
@@ -662,4 +697,27 @@ test "who begins to wait for a callback that has just gone is answered at once" 
     try std.testing.expectEqual(Waiter.answered, waiter.state.load(.monotonic));
     delist(&isolate, &waiter);
     try std.testing.expectEqual(@as(?*Waiter, null), isolate.calls.waiters);
+}
+
+test "a function that has begun is waited for, however long it takes" {
+    const World = struct {
+        var isolate: Isolate = .{};
+        var slot: Slot = .{ .state = 4 | thunks.contract_wait };
+        var waiter: *Waiter = undefined;
+        var answer: u64 = 0;
+        fn run() void {
+            answer = await_(&isolate, waiter, 7, 0);
+        }
+    };
+    World.waiter = try allocator.create(Waiter);
+    World.waiter.* = .{ .state = .init(Waiter.running), .result = 7, .slot = &World.slot, .token = 0, .native_call = 0 };
+    enlist(&World.isolate, World.waiter, World.slot.state);
+    const thread = try std.Thread.spawn(.{}, World.run, .{});
+    var never: futex.Word = .init(0);
+    futex.wait(&never, 0, 30 * std.time.ns_per_ms);
+    World.waiter.answerRunning(33);
+    thread.join();
+    World.waiter.letGo();
+    try std.testing.expectEqual(@as(u64, 33), World.answer);
+    try std.testing.expectEqual(@as(u16, 0), World.slot.timeouts);
 }

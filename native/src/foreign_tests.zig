@@ -512,15 +512,8 @@ test "wait: twenty integers and floats in turn arrive from another thread, in re
     try std.testing.expectEqual(@as(u32, 0), World.wrong);
 }
 
-test "wait: nobody looks in time, and then the function takes too long" {
-    const Slow = struct {
-        var ask: *Ask = undefined;
-        fn handle(_: *Runtime, words: *isolates.Words) void {
-            // Answers when nobody listens any more.
-            words.result = ask.join();
-        }
-    };
-    var runtime: Runtime = .{ .handle = Slow.handle };
+test "wait: nobody looks in time" {
+    var runtime: Runtime = .{ .handle = ignore };
     try runtime.start();
     defer runtime.stop();
     const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .timeout_ms = 20 });
@@ -529,16 +522,47 @@ test "wait: nobody looks in time, and then the function takes too long" {
     try std.testing.expectEqual(Bridge.fallback, unseen.join());
     runtime.turn();
     try std.testing.expectEqual(@as(u64, 0), runtime.handled);
-    try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts_waiting);
+    try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts);
+    try std.testing.expectEqual(@as(u16, 0), bridge.slotOf().in_vain);
+    try std.testing.expectEqual(@as(u32, 1), runtime.isolate.words.timeouts);
+}
 
-    @atomicStore(u32, &bridge.slotOf().timeout_ms, 500, .seq_cst);
-    var slow: Ask = .{ .bridge = bridge };
-    Slow.ask = &slow;
-    try slow.start();
-    runtime.turnUntil(1);
-    try std.testing.expectEqual(Bridge.fallback, slow.answer);
-    try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts_running);
-    try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.timeouts);
+test "wait: of those that wait while JavaScript is in one native call the first to give up ends the wait of all" {
+    var runtime: Runtime = .{ .handle = ignore };
+    try runtime.start();
+    defer runtime.stop();
+    const words = &runtime.isolate.words;
+    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .timeout_ms = 60_000 });
+    @atomicStore(u32, &words.native_call, 0x30001, .seq_cst);
+    var patient: Ask = .{ .bridge = bridge };
+    try patient.start();
+    untilQueued(bridge.queue);
+    @atomicStore(u32, &bridge.slotOf().timeout_ms, 20, .seq_cst);
+    var hasty: Ask = .{ .bridge = bridge };
+    try hasty.start();
+    try std.testing.expectEqual(Bridge.fallback, hasty.join());
+    try std.testing.expectEqual(Bridge.fallback, patient.join());
+    // Who comes later doesn't wait.
+    @atomicStore(u32, &bridge.slotOf().timeout_ms, 60_000, .seq_cst);
+    var late: Ask = .{ .bridge = bridge };
+    try late.start();
+    try std.testing.expectEqual(Bridge.fallback, late.join());
+    try std.testing.expectEqual(@as(u16, 3), bridge.slotOf().in_vain);
+    try std.testing.expectEqual(@as(u16, 0), bridge.slotOf().timeouts);
+    try std.testing.expectEqual(@as(u32, isolates.attention_foreign | isolates.attention_in_vain), words.attention);
+    // JavaScript has looked, and is in another native call, which began later than the wait.
+    @atomicStore(u32, &words.attention, 0, .seq_cst);
+    @atomicStore(u32, &words.native_call, 0x40000, .seq_cst);
+    @atomicStore(u32, &bridge.slotOf().timeout_ms, 300, .seq_cst);
+    var early: Ask = .{ .bridge = bridge };
+    try early.start();
+    while (@atomicLoad(u32, &runtime.isolate.words.timeouts, .acquire) < 4) {
+        if (runtime.isolate.calls.waiters != null) @atomicStore(u32, &words.native_call, 0x50001, .seq_cst);
+        std.Thread.yield() catch {};
+    }
+    try std.testing.expectEqual(Bridge.fallback, early.join());
+    try std.testing.expectEqual(@as(u16, 3), bridge.slotOf().in_vain);
+    try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts);
 }
 
 /// Waits until a condition of another thread's holds.

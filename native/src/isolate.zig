@@ -34,7 +34,9 @@ pub const Words = extern struct {
     slots: u32 = 0,
     /// 1 while the trampoline runs for a call that has too little stack left for the function.
     overflow: u32 = 0,
-    unused: u32 = 0,
+    /// Which synchronous native call JavaScript is in: how many are running in the lower half, a number that changes with each
+    /// call in the upper one. Written by JavaScript; any thread reads it.
+    native_call: u32 = 0,
     // Another cache line, since other threads read and write this, too.
     /// What C releases handles with.
     handle_release: *const fn (?*anyopaque) callconv(.c) void = &releaseHandle,
@@ -65,12 +67,20 @@ pub const Words = extern struct {
     pub fn isLive(words: *const Words) bool {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
     }
+
+    /// The synchronous native call that JavaScript is in, 0 when it is in none.
+    pub fn nativeCall(words: *const Words) u32 {
+        const native_call = @atomicLoad(u32, &words.native_call, .monotonic);
+        return if (native_call & native_call_depth != 0) native_call else 0;
+    }
 };
 
 pub const attention_error = 1;
 pub const attention_foreign = 2;
 pub const attention_overflow = 4;
 pub const attention_release = 8;
+pub const attention_in_vain = 16;
+const native_call_depth = 0xffff;
 
 pub const register_words = 16;
 pub const stack_words = 48;

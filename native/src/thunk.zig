@@ -51,9 +51,10 @@ pub const Slot = extern struct {
     timeout_ms: u32 = 0,
     /// Calls that were not queued, or dropped for newer ones.
     dropped: u32 = 0,
-    /// Calls that nobody answered in time: the function had not been called, or it was running.
-    timeouts_waiting: u16 = 0,
-    timeouts_running: u16 = 0,
+    /// Calls that nobody served in time. Those that were refused, or that nobody served in time, since JavaScript was in one
+    /// native call all the time. JavaScript takes both.
+    timeouts: u16 = 0,
+    in_vain: u16 = 0,
     /// In the list of thunks that have something to tell: one more than the list's next word; 0 outside it.
     noted: u32 = 0,
 };
@@ -135,7 +136,7 @@ fn reuse(slot: *Slot, isolate: *Isolate) void {
     @atomicStore(u32, &slot.state, (old & ~contract_mask) +% contract_mask + 1, .seq_cst);
     @atomicStore(?*Isolate, &slot.isolate, isolate, .release);
     if (resultOf(slot) != .memory) @atomicStore(u64, &slot.fallback, 0, .release);
-    inline for (.{ "foreign_calls", "dropped", "timeouts_waiting", "timeouts_running", "noted" }) |name| {
+    inline for (.{ "foreign_calls", "dropped", "timeouts", "in_vain", "noted" }) |name| {
         @atomicStore(@FieldType(Slot, name), &@field(slot, name), 0, .monotonic);
     }
 }
@@ -298,8 +299,18 @@ inline fn enter(slot: *Slot, isolate: *Isolate, frame: *const Frame, stack: [*]c
 pub fn foreign(slot: *Slot, isolate: *Isolate) u64 {
     @branchHint(.cold);
     _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
-    if (@atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0) note(slot, isolate);
+    const is_first = @atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0;
+    const is_in_vain = isolates.current_thread != isolate.thread and isolate.words.isLive() and isolate.words.nativeCall() != 0;
+    if (is_in_vain) countInVain(slot);
+    if (is_first or is_in_vain) note(slot, isolate);
     return @atomicLoad(u64, &slot.fallback, .monotonic);
+}
+
+/// Counts a call from another thread that nobody could serve while JavaScript was in a native call. It stops short of the
+/// largest count: 0 has another meaning.
+pub fn countInVain(slot: *Slot) void {
+    const most = std.math.maxInt(u16) / 2;
+    if (@atomicLoad(u16, &slot.in_vain, .monotonic) < most) _ = @atomicRmw(u16, &slot.in_vain, .Add, 1, .monotonic);
 }
 
 /// Puts a thunk into the list of those that have something to tell JavaScript, unless it is there.

@@ -412,4 +412,24 @@ EXPORT struct crew *start_sqlite(void *database, int32_t threads, int32_t count)
   return start(sqlite_work, NULL, NULL, threads, count, database);
 }
 EXPORT int32_t sqlite_close(void *database) { return sqlite.close(database); }
+/* An event loop: calls its functions in turn, until loop_quit or for so many turns; answers how many there were. */
+static _Atomic bool loop_ends;
+EXPORT void loop_quit(void) { loop_ends = true; }
+EXPORT int32_t loop_run(int32_t (*one)(int32_t), int32_t (*other)(int32_t), int32_t turns, int32_t pause_ms) {
+  int32_t turn = 0;
+  for (loop_ends = false; turn < turns && !loop_ends; turn++) {
+    one(turn);
+    other(turn);
+    if (pause_ms > 0) sleep_ms(pause_ms);
+  }
+  return turn;
+}
+
+/* Makes something of `use`, and gives it back by `destroy`, whatever that did. */
+EXPORT int32_t use_and_destroy(int32_t (*use)(int32_t), int32_t (*destroy)(int32_t), int32_t count) {
+  int32_t destroyed = 0;
+  for (int32_t i = 0; i < count; i++) use(i);
+  for (int32_t i = 0; i < count; i++) destroyed += destroy(i);
+  return destroyed;
+}
 #endif
