@@ -24,6 +24,7 @@ export const words = [
   "TypeError caught",
   "RangeError caught",
   "LibraryClosedError caught",
+  "CallbackThreadError caught",
   "caught at level five",
   "the outer levels succeed",
   "the same error at each level",
