@@ -429,11 +429,14 @@ EXPORT void destroy_when_exiting(void (*destroy)(void *), void *user_data) {
   atexit(destroyed_at_exit);
 }
 
-/* The same without waiting for the thread: `thread_answer` is the sum when it is done, `UNANSWERED` before. */
+/* The same without waiting for the thread, which begins a moment later: `thread_answer` is the sum when it is done,
+ * `UNANSWERED` before. */
 #define UNANSWERED (-2000000)
 static volatile int32_t answer_of_thread = UNANSWERED;
 static void *detached_main(void *argument) {
   struct thread_call *call = argument;
+  const struct timespec moment = {0, 300 * 1000 * 1000};
+  nanosleep(&moment, NULL);
   thread_main(call);
   answer_of_thread = call->sum;
   free(call);
