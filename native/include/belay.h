@@ -126,7 +126,8 @@ typedef struct belay_isolate {
   uint32_t noted;    /* the list of thunks that have something to tell: the first one's index and 1, or 0; taken whole */
   uint32_t dropped;  /* calls that found their queue full, were dropped for newer ones, or waited when JavaScript ended their callback */
   uint32_t timeouts; /* calls that waited too long for their answer */
-  uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
+  /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends, the core in a forked child. */
+  uint32_t live;
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */

@@ -9,6 +9,7 @@ const Stack = @import("stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
 const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
+const fork = @import("fork.zig");
 const pool = @import("pool.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
@@ -129,6 +130,7 @@ var tags: [tag_count]Tag = @splat(.{});
 /// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
 /// without a word to native code. Callbacks may start in the top `stack_byte_length` of the stack.
 pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usize) ?*Isolate {
+    fork.watch(endInChild);
     if (beside) leaveDead() else leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
     isolate.* = .{};
@@ -151,8 +153,19 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usi
     return isolate;
 }
 
+/// In a forked child no JavaScript can run: thunks answer with their fallbacks, releases and channels do nothing. The lists
+/// and queues may be as threads left them half-way that are not here, so nothing of them is touched.
+fn endInChild() void {
+    for (tags[1..]) |*tag| {
+        const isolate = @atomicLoad(?*Isolate, &tag.holder, .acquire) orelse continue;
+        @atomicStore(u32, &isolate.words.live, 0, .release);
+        isolate.waker.silent = true;
+    }
+}
+
 /// Marks every isolate of this thread as gone.
 pub fn leaveThread() void {
+    if (fork.isChild()) return;
     while (newest) |isolate| {
         leave(isolate);
         newest = isolate.previous;
@@ -247,6 +260,7 @@ fn claimTag(isolate: *Isolate) bool {
 }
 
 fn threadExit(pointer: ?*anyopaque) callconv(.c) void {
+    if (fork.isChild()) return;
     // The thread-local list may be gone already: the value is its newest isolate.
     var next: ?*Isolate = @ptrCast(@alignCast(pointer));
     // Windows runs this at the end of the process, too, when threads that held the lock have been killed.
