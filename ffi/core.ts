@@ -11,7 +11,7 @@ import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
 import { utf16Units } from "./text.ts";
 
-const abiVersion = 8;
+const abiVersion = 9;
 // Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
 export const resultByteOffset: number = 64 * 8;

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a structure or the meaning of a function changes. */
-#define BELAY_ABI_VERSION 8
+#define BELAY_ABI_VERSION 9
 
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
@@ -182,9 +182,9 @@ uint32_t belay_isolate_count(void);
 double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
 /* Has the isolate that issued an id delete its handle when its JavaScript looks next (BELAY_ATTENTION_RELEASE): a
  * destructor for user data that is a handle by value. From any thread, on any stack and in a signal's handler; it waits for
- * nothing and allocates nothing. An id that is no live handle's, or was released before, is counted in `stale_releases` of
- * the isolate whose tag it has; what has no tag at all, as NULL, in that of every isolate. Nothing happens when the isolate
- * is gone. */
+ * nothing and allocates nothing. NULL does nothing. An id that is no live handle's, or was released before, is counted in
+ * `stale_releases` of the isolate whose tag it has; what has no tag at all, in that of every isolate. Nothing happens when
+ * the isolate is gone. */
 void belay_handle_release(void *id);
 
 /* Takes a chunk of BELAY_CHUNK_LENGTH thunks for the isolate, which finds it in `chunk_slots` and `chunk_code`, and gives
@@ -314,6 +314,9 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 void *belay_library_open(const char *path, bool pinned, char *reason, uint32_t reason_byte_length);
 /* NULL: there is no such symbol. */
 void *belay_library_symbol(void *library, const char *name);
+/* The same for a variable: the one that the library's own code uses. On ELF systems that may be another library's or the
+ * program's of the same name: a program that was linked with the library has a copy of the variable, say. */
+void *belay_library_variable(void *library, const char *name);
 void belay_library_close(void *library);
 
 /* Reads and writes of C's memory, unaligned, nothing checked. Byte offsets and lengths are whole numbers from 0 to 2^53. */

@@ -191,10 +191,12 @@ pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
 /// Has the isolate that a handle belongs to delete it when its JavaScript looks next. From any thread, on any stack, with
 /// anything: `belay_handle_release`. It touches no thread-local variable, whose memory may be allocated by that.
 pub fn releaseHandle(user_data: ?*anyopaque) callconv(.c) void {
+    // C frees NULL all the time.
+    if (user_data == null) return;
     const id: u64 = @intFromPtr(user_data);
     const tag = &tags[@intCast((id >> 23) % tag_count)];
     if (id >> 53 != 0 or tag == &tags[0]) {
-        // NULL, say. It could be anybody's.
+        // It could be anybody's.
         for (tags[1..]) |*each| if (holderOf(each)) |isolate| countStale(isolate);
         return;
     }
@@ -412,8 +414,11 @@ test "a handle that is released is listed for the isolate whose tag it has; what
     for ([_]u64{ id, id + 1, id + 2, id + 130, id + (1 << 31) }) |stale| released(stale);
     try std.testing.expectEqual(@as(u32, 5), words.stale_releases);
     try std.testing.expectEqual(@as(u32, 0), first.words.stale_releases);
+    // NULL is nothing to release.
+    released(0);
+    try std.testing.expectEqual(@as(u32, 5), words.stale_releases);
     // What has no tag.
-    for ([_]u64{ 0, 1, id + (1 << 53), id + (1 << 63), std.math.maxInt(u64) }) |none| released(none);
+    for ([_]u64{ 2, 1, id + (1 << 53), id + (1 << 63), std.math.maxInt(u64) }) |none| released(none);
     try std.testing.expectEqual(@as(u32, 10), words.stale_releases);
     try std.testing.expectEqual(@as(u32, 5), first.words.stale_releases);
     try std.testing.expectEqual(@as(u32, 0), first.words.attention);
@@ -424,7 +429,7 @@ test "a handle that is released is listed for the isolate whose tag it has; what
     released(id + 3);
     leaveThread();
     released(id + 3);
-    released(0);
+    released(1);
     try std.testing.expectEqual(@as(u32, 1), words.released);
     try std.testing.expectEqual(@as(u32, 10), words.stale_releases);
     const tag = &tags[words.tag];

@@ -13,7 +13,7 @@ const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Words = isolates.Words;
 
-pub const abi_version = 8;
+pub const abi_version = 9;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
@@ -121,6 +121,10 @@ pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u
 
 pub export fn belay_library_symbol(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
     return libraries.symbol(library, name);
+}
+
+pub export fn belay_library_variable(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
+    return libraries.variable(library, name);
 }
 
 pub export fn belay_library_close(library: *anyopaque) void {
