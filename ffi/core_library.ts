@@ -13,6 +13,7 @@ const functions = coreFunctions({
   symbol: signature("belay_library_symbol", ["address", "view"], "address"),
   close: signature("belay_library_close", ["address"], "void"),
 });
+const variables = coreFunctions({ address: signature("belay_library_variable", ["address", "view"], "address") });
 const decoder = new TextDecoder();
 
 /**
@@ -30,6 +31,12 @@ export function openLibrary(path: string, pinned: boolean): { library: Address }
 /** The address of a symbol, `null` when there is none. */
 export function librarySymbol(library: Address, name: string): Address | null {
   const address = functions().symbol(library, zeroTerminated(name));
+  return isNull(address) ? null : address as Address;
+}
+
+/** The address of the variable that the library's own code uses by a name, `null` when the library has none. */
+export function libraryVariable(library: Address, name: string): Address | null {
+  const address = variables().address(library, zeroTerminated(name));
   return isNull(address) ? null : address as Address;
 }
 

@@ -7,7 +7,7 @@
 import { isAggregate, isRecord } from "./aggregate.ts";
 import type { Address, NativeLibrary } from "./backend.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
-import { closeLibrary, librarySymbol, openLibrary } from "./core_library.ts";
+import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "./core_library.ts";
 import { loads, type LoadType } from "./core_memory.ts";
 import { makeBlockCall } from "./block_call.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature, needsBlock } from "./downcall.ts";
@@ -148,8 +148,9 @@ export function dlopen<const S extends Definitions>(
   if (unknown !== undefined) throw new TypeError(`Cannot open "${name}": "${unknown}" is not an option`);
   const opened = openFirst(name, candidates, !unload);
   const addresses = new Map<string, Address | null>();
-  for (const [key, { name: symbol = key }] of Object.entries(definitions)) {
-    addresses.set(key, librarySymbol(opened.library, symbol));
+  for (const [key, definition] of Object.entries(definitions)) {
+    const find = isFunction(definition) ? librarySymbol : libraryVariable;
+    addresses.set(key, find(opened.library, definition.name ?? key));
   }
   const missing = Object.entries(definitions)
     .filter(([key, { optional }]) => addresses.get(key) === null && optional !== true)

@@ -19,8 +19,8 @@ export interface NativeFunctions {
    * the registry grows; and not before the calls of `"post"` and `"wait"` callbacks that are queued by then have run, which
    * may be C's last with it. Until then its value is kept, and its id good. Calling it wakes no event loop.
    *
-   * *Errors:* none. An id of a handle that was deleted or released before, NULL, and what is no id at all do nothing, and
-   * are counted in `stats().staleReleases`. When the isolate is gone, nothing happens.
+   * *Errors:* none. NULL does nothing, as with C's `free`. An id of a handle that was deleted or released before, and what
+   * is no id at all, do nothing and are counted in `stats().staleReleases`. When the isolate is gone, nothing happens.
    *
    * @throws {LibraryLoadError} When belay's native core can't be opened.
    */

@@ -39,7 +39,10 @@ export interface Stats {
   readonly thunks: number;
   /** Calls of callbacks that were disposed of or collected; those from other threads are among `foreignCalls`. */
   readonly staleCalls: number;
-  /** Calls that did not come from the isolate's own thread and stack. */
+  /**
+   * Calls of callbacks that belay refused, because they came from another thread or stack, or after the isolate's end. C got
+   * the fallback. Calls from other threads that a `"wait"` or `"post"` callback took are not among them.
+   */
   readonly foreignCalls: number;
   /**
    * Calls from other threads that found their queue full, were dropped for newer ones, or waited when their callback was
@@ -58,7 +61,7 @@ export interface Stats {
   readonly invalidHandles: number;
   /**
    * Calls of `native.releaseHandle` with an id of this isolate that was no live handle's: it had been deleted, or released
-   * before. Those with what has no isolate's tag, such as NULL, count in every isolate.
+   * before. Those with what has no isolate's tag count in every isolate. NULL isn't counted.
    */
   readonly staleReleases: number;
   /** Nonblocking calls that have not settled. */

@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { runCase, soakCases } from "../tests/soak_cases.ts";
+import { runCases, soakCases } from "../tests/soak_cases.ts";
 import { build } from "./build.ts";
 import { main, runtimes, StepError } from "./tools.ts";
 
@@ -24,22 +24,13 @@ await main(() => {
   const [seed, on] = [seedOf(args), runtimes(args)];
   console.log(`seed ${seed}`);
   build();
-  const failed: string[] = [];
-  for (const runtime of on) {
+  const startMs = performance.now();
+  const cases = soakCases({ long: true, seeds: [seed] });
+  const failed = on.flatMap((runtime) => {
     console.log(`\n=== ${runtime === "deno" ? "Deno" : "Bun"} ===`);
-    for (const soakCase of soakCases({ long: true, seeds: [seed] })) {
-      console.log(`\n${soakCase.name}`);
-      if (soakCase.leftOut !== undefined) {
-        console.log(`  left out: ${soakCase.leftOut}`);
-        continue;
-      }
-      const { wrong, figures, seconds } = runCase(soakCase, runtime);
-      if (figures !== "") console.log(`  ${figures}`);
-      for (const each of wrong) console.log(`  WRONG: ${each}`);
-      console.log(`  ${wrong.length === 0 ? "well" : "NOT WELL"}, ${seconds.toFixed(1)} s`);
-      if (wrong.length > 0) failed.push(`${runtime}: ${soakCase.name}`);
-    }
-  }
-  if (failed.length > 0) throw new StepError(`\nNot well (seed ${seed}):\n${failed.join("\n")}`);
-  console.log(`\nAll well on ${on.join(" and ")} (seed ${seed}).`);
+    return runCases(cases, (line) => console.log(line), runtime).map((name) => `${runtime}: ${name}`);
+  });
+  const end = `seed ${seed}, ${((performance.now() - startMs) / 1000).toFixed(0)} s`;
+  if (failed.length > 0) throw new StepError(`\nNot well (${end}):\n${failed.join("\n")}`);
+  console.log(`\nAll well on ${on.join(" and ")} (${end}).`);
 });

@@ -473,6 +473,46 @@ describe("static variables", () => {
     });
   }
 
+  itOnLinux("of C's library are those that a linked library uses, also where the runtime has copies of them", () => {
+    const seen = dlopen(testLibrary, {
+      seen_variable: { parameters: ["cstring"], result: "pointer" },
+      change_environment: { parameters: ["cstring", "cstring"], result: "void" },
+      parse_option: { parameters: ["cstring"], result: "i32" },
+    }).symbols;
+    const variable = { type: "pointer" } as const;
+    const { symbols } = dlopen({ name: "c", versions: ["6"] }, {
+      environ: variable,
+      stdin: variable,
+      stdout: variable,
+      stderr: variable,
+      optarg: variable,
+    });
+    assertStrictEquals(seen.parse_option("of an option"), "x".charCodeAt(0));
+    for (let round = 0; round < 2; round++) {
+      for (const name of ["environ", "stdin", "stdout", "stderr", "optarg"] as const) {
+        assert(symbols[name] !== null, name);
+        assertStrictEquals(pointerValue(symbols[name]), pointerValue(seen.seen_variable(name)), name);
+      }
+      seen.change_environment("BELAY_TEST_ENVIRON", "changed");
+    }
+  });
+
+  itOnLinux(
+    "are those that the library's own code uses, where another library has their names (in a child process)",
+    () => {
+      // The loader splits what it loads first at spaces.
+      const folder = mkdtempSync(join(tmpdir(), "belay-"));
+      try {
+        const copy = join(folder, "libcopy.so");
+        copyFileSync(testLibrary, copy);
+        const { code, stdout, stderr } = runChild("interposed.ts", [copy], { env: { LD_PRELOAD: copy } });
+        assertEquals([stdout.trim(), code, stderr], ["5,6,5,1", 0, ""]);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+
   it("of type cstring follow the pointer, and are null for NULL", () => {
     using library = dlopen(testLibrary, {
       greeting: { parameters: [], result: "pointer" },

@@ -179,13 +179,19 @@ describe("native.releaseHandle", () => {
     assertStrictEquals(slotOf(successor.id), slotOf(deleted));
     assertCounts(() => release([deleted, deleted]), { staleReleases: 2 });
     assertCounts(() => release([create(1)[0]], 3), { staleReleases: 2 });
-    // NULL, what is another slot's parity, an unissued generation, too many bits.
+    // What is another slot's parity, an unissued generation, too many bits.
     const { id } = successor;
-    const none = [0n, 1n, BigInt(id) ^ 1n, BigInt(id) + 2n ** 31n, BigInt(id) + 2n ** 53n, 2n ** 64n - 1n];
+    const none = [1n, BigInt(id) ^ 1n, BigInt(id) + 2n ** 31n, BigInt(id) + 2n ** 53n, 2n ** 64n - 1n];
     assertCounts(() => release(none), { staleReleases: none.length });
     assertStrictEquals(successor.value, "successor");
     for (const witness of witnesses) assertStrictEquals(Handle.value(witness), "witness");
     assertCounts(() => release([successor.id, ...witnesses]), { handles: -101 });
+  });
+
+  it("does nothing with NULL, which C frees all the time, and doesn't count it", () => {
+    using witness = Handle.create("witness");
+    assertCounts(() => release([0n, 0n, 0n]), {});
+    assertStrictEquals(witness.value, "witness");
   });
 
   it("a handle that is deleted after C has released it is stale, and another one in its slot stays", () => {

@@ -285,16 +285,50 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   ];
 }
 
-/** Runs a case, on the runtime that asks unless another is named. */
-export function runCase({ fixture, args, options, wrong, shown }: SoakCase, runtime?: Runtime["name"]): Outcome {
+/** Runs a case, on the runtime that asks unless another is named. One that can't be run, or not in time, is not well. */
+export function runCase(soakCase: SoakCase, runtime?: Runtime["name"]): Outcome {
   const startMs = performance.now();
+  let end: Omit<Outcome, "seconds">;
+  try {
+    end = endOf(soakCase, runtime);
+  } catch (error) {
+    end = { wrong: [String(error)], figures: "" };
+  }
+  return { ...end, seconds: (performance.now() - startMs) / 1000 };
+}
+
+function endOf(
+  { fixture, args, options, wrong, shown }: SoakCase,
+  runtime?: Runtime["name"],
+): Omit<Outcome, "seconds"> {
   const on = runtime === undefined ? undefined : pinnedRuntime(runtime);
   const { code, signal, stdout, stderr } = runChild(fixture, args, { ...options, runtime: on });
-  const seconds = (performance.now() - startMs) / 1000;
   if (code !== 0 || stderr !== "") {
     const end = `it ended with ${signal ?? `code ${code}`}`;
-    return { wrong: [end, stdout, stderr].filter((text) => text !== ""), figures: "", seconds };
+    return { wrong: [end, stdout, stderr].filter((text) => text !== ""), figures: "" };
   }
   const printed = JSON.parse(stdout) as never;
-  return { wrong: wrong(printed).filter((each) => each !== false), figures: shown(printed), seconds };
+  return { wrong: wrong(printed).filter((each) => each !== false), figures: shown(printed) };
+}
+
+/** Runs every case, also after one that is not well, and prints how it went. Answers the names of those that are not well. */
+export function runCases(
+  cases: readonly SoakCase[],
+  print: (line: string) => void,
+  runtime?: Runtime["name"],
+): readonly string[] {
+  const failed: string[] = [];
+  for (const soakCase of cases) {
+    print(`\n${soakCase.name}`);
+    if (soakCase.leftOut !== undefined) {
+      print(`  left out: ${soakCase.leftOut}`);
+      continue;
+    }
+    const { wrong, figures, seconds } = runCase(soakCase, runtime);
+    if (figures !== "") print(`  ${figures}`);
+    for (const each of wrong) print(`  WRONG: ${each}`);
+    print(`  ${wrong.length === 0 ? "well" : "NOT WELL"}, ${seconds.toFixed(1)} s`);
+    if (wrong.length > 0) failed.push(soakCase.name);
+  }
+  return failed;
 }

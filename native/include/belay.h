@@ -130,7 +130,8 @@ typedef struct belay_isolate {
   uint32_t noted;    /* the list of thunks that have something to tell: the first one's index and 1, or 0; taken whole */
   uint32_t dropped;  /* calls that found their queue full, were dropped for newer ones, or waited when JavaScript ended their callback */
   uint32_t timeouts; /* calls that waited too long for their function to be called */
-  uint32_t live;          /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends */
+  /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends, the core in a forked child. */
+  uint32_t live;
   uint32_t released;      /* the first place of the list of released handles, 0 when it is empty: see belay_registry_ids */
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
@@ -187,9 +188,9 @@ uint32_t belay_isolate_count(void);
 double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
 /* Has the isolate that issued an id delete its handle when its JavaScript looks next (BELAY_ATTENTION_RELEASE): a
  * destructor for user data that is a handle by value. From any thread, on any stack and in a signal's handler; it waits for
- * nothing and allocates nothing. An id that is no live handle's, or was released before, is counted in `stale_releases` of
- * the isolate whose tag it has; what has no tag at all, as NULL, in that of every isolate. Nothing happens when the isolate
- * is gone. */
+ * nothing and allocates nothing. NULL does nothing. An id that is no live handle's, or was released before, is counted in
+ * `stale_releases` of the isolate whose tag it has; what has no tag at all, in that of every isolate. Nothing happens when
+ * the isolate is gone. */
 void belay_handle_release(void *id);
 
 /* Takes a chunk of BELAY_CHUNK_LENGTH thunks for the isolate, which finds it in `chunk_slots` and `chunk_code`, and gives
@@ -319,6 +320,9 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 void *belay_library_open(const char *path, bool pinned, char *reason, uint32_t reason_byte_length);
 /* NULL: there is no such symbol. */
 void *belay_library_symbol(void *library, const char *name);
+/* The same for a variable: the one that the library's own code uses. On ELF systems that may be another library's or the
+ * program's of the same name: a program that was linked with the library has a copy of the variable, say. */
+void *belay_library_variable(void *library, const char *name);
 void belay_library_close(void *library);
 
 /* Reads and writes of C's memory, unaligned, nothing checked. Byte offsets and lengths are whole numbers from 0 to 2^53. */

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const fork = @import("fork.zig");
 
 pub const Word = std.atomic.Value(u32);
 
@@ -76,7 +77,11 @@ pub const Mutex = struct {
 
     pub fn acquire(mutex: *Mutex) void {
         if (mutex.state.cmpxchgStrong(free, held, .acquire, .monotonic) == null) return;
-        while (mutex.state.swap(contended, .acquire) != free) wait(&mutex.state, contended, std.time.ns_per_s);
+        while (mutex.state.swap(contended, .acquire) != free) {
+            // Whoever held it at the fork is not here to release it.
+            if (fork.isChild()) return;
+            wait(&mutex.state, contended, std.time.ns_per_s);
+        }
     }
 
     pub fn release(mutex: *Mutex) void {

@@ -9,6 +9,7 @@ const Stack = @import("stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
 const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
+const fork = @import("fork.zig");
 const pool = @import("pool.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
@@ -139,6 +140,7 @@ var tags: [tag_count]Tag = @splat(.{});
 /// of the package in the same world: runtimes start a new isolate on the thread of an old one (test files, watch modes)
 /// without a word to native code. Callbacks may start in the top `stack_byte_length` of the stack.
 pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usize) ?*Isolate {
+    fork.watch(endInChild);
     if (beside) leaveDead() else leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
     isolate.* = .{};
@@ -161,8 +163,19 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usi
     return isolate;
 }
 
+/// In a forked child no JavaScript can run: thunks answer with their fallbacks, releases and channels do nothing. The lists
+/// and queues may be as threads left them half-way that are not here, so nothing of them is touched.
+fn endInChild() void {
+    for (tags[1..]) |*tag| {
+        const isolate = @atomicLoad(?*Isolate, &tag.holder, .acquire) orelse continue;
+        @atomicStore(u32, &isolate.words.live, 0, .release);
+        isolate.waker.silent = true;
+    }
+}
+
 /// Marks every isolate of this thread as gone.
 pub fn leaveThread() void {
+    if (fork.isChild()) return;
     while (newest) |isolate| {
         leave(isolate);
         newest = isolate.previous;
@@ -188,10 +201,12 @@ pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
 /// Has the isolate that a handle belongs to delete it when its JavaScript looks next. From any thread, on any stack, with
 /// anything: `belay_handle_release`. It touches no thread-local variable, whose memory may be allocated by that.
 pub fn releaseHandle(user_data: ?*anyopaque) callconv(.c) void {
+    // C frees NULL all the time.
+    if (user_data == null) return;
     const id: u64 = @intFromPtr(user_data);
     const tag = &tags[@intCast((id >> 23) % tag_count)];
     if (id >> 53 != 0 or tag == &tags[0]) {
-        // NULL, say. It could be anybody's.
+        // It could be anybody's.
         for (tags[1..]) |*each| if (holderOf(each)) |isolate| countStale(isolate);
         return;
     }
@@ -257,6 +272,7 @@ fn claimTag(isolate: *Isolate) bool {
 }
 
 fn threadExit(pointer: ?*anyopaque) callconv(.c) void {
+    if (fork.isChild()) return;
     // The thread-local list may be gone already: the value is its newest isolate.
     var next: ?*Isolate = @ptrCast(@alignCast(pointer));
     // Windows runs this at the end of the process, too, when threads that held the lock have been killed.
@@ -408,8 +424,11 @@ test "a handle that is released is listed for the isolate whose tag it has; what
     for ([_]u64{ id, id + 1, id + 2, id + 130, id + (1 << 31) }) |stale| released(stale);
     try std.testing.expectEqual(@as(u32, 5), words.stale_releases);
     try std.testing.expectEqual(@as(u32, 0), first.words.stale_releases);
+    // NULL is nothing to release.
+    released(0);
+    try std.testing.expectEqual(@as(u32, 5), words.stale_releases);
     // What has no tag.
-    for ([_]u64{ 0, 1, id + (1 << 53), id + (1 << 63), std.math.maxInt(u64) }) |none| released(none);
+    for ([_]u64{ 2, 1, id + (1 << 53), id + (1 << 63), std.math.maxInt(u64) }) |none| released(none);
     try std.testing.expectEqual(@as(u32, 10), words.stale_releases);
     try std.testing.expectEqual(@as(u32, 5), first.words.stale_releases);
     try std.testing.expectEqual(@as(u32, 0), first.words.attention);
@@ -420,7 +439,7 @@ test "a handle that is released is listed for the isolate whose tag it has; what
     released(id + 3);
     leaveThread();
     released(id + 3);
-    released(0);
+    released(1);
     try std.testing.expectEqual(@as(u32, 1), words.released);
     try std.testing.expectEqual(@as(u32, 10), words.stale_releases);
     const tag = &tags[words.tag];

@@ -2,6 +2,9 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const interposition = @import("interposition.zig");
+
+const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
 const posix = struct {
     const now = 2;
@@ -35,11 +38,12 @@ const windows = struct {
 /// A pinned one stays mapped until the process ends, whatever closes it.
 pub fn open(path: [*:0]const u8, pinned: bool, reason: []u8) ?*anyopaque {
     if (builtin.os.tag == .windows) {
-        var wide: [4096:0]u16 = undefined;
-        const text = std.mem.span(path);
-        const length = std.unicode.utf8ToUtf16Le(&wide, text) catch return fail(reason, "the path is not UTF-8", .{});
-        wide[length] = 0;
-        const library = windows.LoadLibraryExW(&wide, null, 0) orelse
+        const wide = std.unicode.utf8ToUtf16LeAllocZ(allocator, std.mem.span(path)) catch |err| return switch (err) {
+            error.InvalidUtf8 => fail(reason, "the path is not UTF-8", .{}),
+            error.OutOfMemory => fail(reason, "there is no memory for the path", .{}),
+        };
+        defer allocator.free(wide);
+        const library = windows.LoadLibraryExW(wide, null, 0) orelse
             return fail(reason, "Windows error {d}", .{windows.GetLastError()});
         var same: ?*anyopaque = null;
         if (pinned) _ = windows.GetModuleHandleExW(windows.from_address | windows.pin_module, library, &same);
@@ -60,6 +64,11 @@ fn fail(reason: []u8, comptime format: []const u8, arguments: anytype) ?*anyopaq
 
 pub fn symbol(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
     return if (builtin.os.tag == .windows) windows.GetProcAddress(library, name) else posix.dlsym(library, name);
+}
+
+/// As `symbol`, for a variable: the one that the library's own code uses.
+pub fn variable(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
+    return interposition.seenByItsLibrary(symbol(library, name) orelse return null, name);
 }
 
 /// A symbol of the running program, or of what it was linked with.
@@ -113,4 +122,15 @@ test "a library gives its symbols, and null for one that it lacks" {
     const name = if (builtin.os.tag == .windows) "GetLastError" else "getpid";
     try std.testing.expect(symbol(library, name) != null);
     try std.testing.expectEqual(@as(?*anyopaque, null), symbol(library, "belay_no_such_symbol"));
+}
+
+test "a path of any length gives the loader's reason" {
+    var path: [10_000:0]u8 = @splat('a');
+    var reason: [256]u8 = undefined;
+    for ([_]usize{ 255, 4095, 4096, 5000, path.len }) |length| {
+        @memset(path[0..length], 'a');
+        path[length] = 0;
+        try std.testing.expectEqual(@as(?*anyopaque, null), open(&path, true, &reason));
+        try std.testing.expect(std.mem.indexOfScalar(u8, &reason, 0).? > 0);
+    }
 }

@@ -2,12 +2,17 @@
 //! it is held.
 
 const std = @import("std");
+const fork = @import("fork.zig");
 
 pub const Lock = struct {
     held: std.atomic.Value(bool) = .init(false),
 
     pub fn acquire(lock: *Lock) void {
-        while (!lock.acquireWithin(1000)) std.Thread.yield() catch {};
+        while (!lock.acquireWithin(1000)) {
+            // Whoever held it at the fork is not here to release it.
+            if (fork.isChild()) return;
+            std.Thread.yield() catch {};
+        }
     }
 
     /// Whether it was acquired: false when it was held all the time.

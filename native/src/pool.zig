@@ -9,6 +9,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const caller = @import("caller.zig");
 const foreign = @import("foreign.zig");
+const fork = @import("fork.zig");
 const futex = @import("futex.zig");
 const isolates = @import("isolate.zig");
 const pages = @import("pages.zig");
@@ -67,6 +68,8 @@ const patience_ns = 50 * std.time.ns_per_us;
 const idle_ns = if (builtin.is_test) 100 * std.time.ns_per_ms else 3 * std.time.ns_per_s;
 /// As much as C's main thread has.
 const stack_byte_length = 8 * 1024 * 1024;
+
+const spawn = if (builtin.is_test) Test.spawn else threads.spawn;
 
 /// What an isolate has of this.
 pub const Calls = struct {
@@ -151,14 +154,12 @@ pub fn submit(isolate: *Isolate, index: u32) bool {
     if (searching.load(.seq_cst) != 0) return true;
     mutex.acquire();
     collect();
-    const how = appoint();
+    const sleeper = appoint();
+    const refused = thread_count.load(.monotonic) == 0 and unqueue(call);
     mutex.release();
-    if (act(how)) return true;
-    mutex.acquire();
-    defer mutex.release();
-    if (thread_count.load(.monotonic) > 0 or !unqueue(call)) return true;
-    letGo(isolate);
-    return false;
+    wake(sleeper);
+    if (refused) letGo(isolate);
+    return !refused;
 }
 
 /// Waits a moment for a call to complete; answers whether one has. Others run meanwhile: the thread that makes the call may
@@ -181,9 +182,9 @@ pub fn setLimit(count: u32) void {
     mutex.acquire();
     limit.store(std.math.clamp(count, 1, max_threads), .monotonic);
     collect();
-    const how: Appointment = if (first == null) .nothing else appoint();
+    const sleeper = if (first == null) null else appoint();
     mutex.release();
-    _ = act(how);
+    wake(sleeper);
 }
 
 pub fn threadCount() u32 {
@@ -231,68 +232,60 @@ fn unqueue(call: *Call) bool {
     return false;
 }
 
-/// What is left to do without the mutex for a thread to search.
-const Appointment = union(enum) { nothing, wake: *const futex.Word, spawn };
-
-/// Has an idle thread search, or a new one, unless somebody does. Under the mutex; `act` comes after it.
-fn appoint() Appointment {
+/// Has an idle thread search, or a new one, unless somebody does. Under the mutex; `wake` comes after it, with what this
+/// answers. A thread is started under the mutex, too: as long as it isn't known whether it could be, no other isolate takes
+/// it for one that searches, and leaves its call to it.
+fn appoint() ?*const futex.Word {
     // Those that are busy come back.
-    if (searching.load(.monotonic) != 0 or busy >= limit.load(.monotonic)) return .nothing;
+    if (searching.load(.monotonic) != 0 or busy >= limit.load(.monotonic)) return null;
     const count = thread_count.load(.monotonic);
-    if (sleepers == null and count >= limit.load(.monotonic)) return .nothing;
+    if (sleepers == null and count >= limit.load(.monotonic)) return null;
     appointed_mark = taken + queued;
-    _ = searching.fetchAdd(1, .seq_cst);
     if (sleepers) |sleeper| {
+        _ = searching.fetchAdd(1, .seq_cst);
         sleepers = sleeper.next;
         sleeper.appointed.store(1, .release);
-        return .{ .wake = &sleeper.appointed };
+        return &sleeper.appointed;
     }
+    if (!spawn(run, null, stack_byte_length)) return null;
+    // It waits for the mutex, and so begins after this.
+    _ = searching.fetchAdd(1, .seq_cst);
     thread_count.store(count + 1, .monotonic);
-    return .spawn;
+    return null;
 }
 
-/// False when no thread could be started.
-fn act(how: Appointment) bool {
-    switch (how) {
-        .nothing => {},
-        // It may be gone by now: then its word is just an address that nobody waits on.
-        .wake => |word| futex.wakeAll(word),
-        .spawn => if (!threads.spawn(run, null, stack_byte_length)) {
-            mutex.acquire();
-            defer mutex.release();
-            _ = searching.fetchSub(1, .seq_cst);
-            _ = thread_count.fetchSub(1, .monotonic);
-            return false;
-        },
-    }
-    return true;
+fn wake(sleeper: ?*const futex.Word) void {
+    // It may be gone by now: then its word is just an address that nobody waits on.
+    if (sleeper) |word| futex.wakeAll(word);
 }
 
 fn run(_: ?*anyopaque) void {
     var was_busy = false;
     while (find(was_busy)) |call| {
         perform(call);
+        // Nobody waits for what comes back from a call that forked.
+        if (fork.isChild()) return;
         was_busy = true;
     }
 }
 
 /// The next call for this thread; null when it is to end.
 fn find(was_busy: bool) ?*Call {
-    var how: Appointment = .nothing;
-    defer _ = act(how);
+    var sleeper: ?*const futex.Word = null;
+    defer wake(sleeper);
     mutex.acquire();
     defer mutex.release();
     const too_many = thread_count.load(.monotonic) > limit.load(.monotonic);
     if (was_busy) {
         busy -= 1;
-        if (too_many) return end(&how);
+        if (too_many) return end(&sleeper);
     }
     var spins = was_busy and !spinning;
     var mark = if (was_busy) std.math.maxInt(u64) else appointed_mark;
     while (true) {
         collect();
         if (first != null and busy < limit.load(.monotonic)) {
-            if (busy == 0 or taken < mark) return begin(&how);
+            if (busy == 0 or taken < mark) return begin(&sleeper);
             // Those before it are taken, so others come back: they may take this one, too.
             mark = taken + queued;
             mutex.release();
@@ -322,19 +315,19 @@ fn find(was_busy: bool) ?*Call {
 }
 
 /// Takes the first call of the queue, and has another thread look after the rest.
-fn begin(how: *Appointment) *Call {
+fn begin(sleeper: *?*const futex.Word) *Call {
     const call = pop().?;
     busy += 1;
     _ = searching.fetchSub(1, .seq_cst);
-    if (first != null or incoming.load(.seq_cst) != null) how.* = appoint();
+    if (first != null or incoming.load(.seq_cst) != null) sleeper.* = appoint();
     return call;
 }
 
 /// Ends a thread that searches.
-fn end(how: *Appointment) ?*Call {
+fn end(sleeper: *?*const futex.Word) ?*Call {
     _ = searching.fetchSub(1, .seq_cst);
     _ = thread_count.fetchSub(1, .monotonic);
-    if (first != null or incoming.load(.seq_cst) != null) how.* = appoint();
+    if (first != null or incoming.load(.seq_cst) != null) sleeper.* = appoint();
     return null;
 }
 
@@ -461,6 +454,18 @@ const Test = struct {
         const found = caller.lastError();
         caller.setLastError(@intCast(code));
         return found;
+    }
+
+    /// Whether no thread can be started, and what happens before that is known.
+    var refuses = false;
+    var before_refusal: ?*const fn () void = null;
+
+    fn spawn(comptime main: threads.Main, argument: ?*anyopaque, byte_length: usize) bool {
+        if (!refuses) return threads.spawn(main, argument, byte_length);
+        const before = before_refusal orelse return false;
+        before_refusal = null;
+        before();
+        return false;
     }
 
     var nesting: *Isolate = undefined;
@@ -632,4 +637,45 @@ test "when the isolate is gone, running calls end, queued ones are not made, and
     futex.wakeAll(&Test.arrived);
     try Test.dismiss(isolate);
     try std.testing.expectEqual(@as(u32, 2), Test.arrived.raw);
+}
+
+test "where no thread can be started, a call is refused, also one that comes while another isolate's tries to start one" {
+    const isolate = Test.attach();
+    const other = isolates.attach(Test.gpa, true, isolates.test_stack).?;
+    _ = blocksOf(other).?;
+    const World = struct {
+        var second: *Isolate = undefined;
+        var thread: std.Thread = undefined;
+        var submitted: futex.Word = .init(waiting);
+        const waiting = 2;
+
+        fn submitSecond() void {
+            submitted.store(@intFromBool(submit(second, 0)), .release);
+        }
+
+        fn startSecond() void {
+            thread = std.Thread.spawn(.{}, submitSecond, .{}) catch unreachable;
+            while (incoming.load(.acquire) == null) Test.rest();
+            // Now it looks whether a thread searches.
+            for (0..20) |_| Test.rest();
+        }
+    };
+    World.second = other;
+    Test.refuses = true;
+    defer Test.refuses = false;
+    Test.before_refusal = World.startSecond;
+    Test.write(isolate, 0, &Test.double, 1);
+    Test.write(other, 0, &Test.double, 2);
+    try std.testing.expect(!submit(isolate, 0));
+    World.thread.join();
+    try std.testing.expectEqual(@as(u32, 0), World.submitted.raw);
+    try std.testing.expectEqual(@as(?*Call, null), first);
+    try std.testing.expectEqual(@as(?*Call, null), incoming.raw);
+
+    Test.refuses = false;
+    try Test.start(isolate, 0, &Test.double, 21);
+    Test.await_(isolate, 1);
+    try Test.dismiss(isolate);
+    while (other.outgoing.holders.load(.acquire) != 0) Test.rest();
+    Test.gpa.destroy(other);
 }

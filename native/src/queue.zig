@@ -10,6 +10,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const fork = @import("fork.zig");
 const futex = @import("futex.zig");
 
 extern "c" fn calloc(count: usize, byte_length: usize) callconv(.c) ?[*]u64;
@@ -184,7 +185,11 @@ pub const Queue = struct {
 
     /// As `beginTaking`, in the caller's turn: another thread takes for a moment only.
     pub fn awaitTaking(queue: *Queue) void {
-        while (!queue.beginTaking()) std.Thread.yield() catch {};
+        while (!queue.beginTaking()) {
+            // Whoever took at the fork is not here to end it.
+            if (fork.isChild()) return;
+            std.Thread.yield() catch {};
+        }
     }
 
     pub fn endTaking(queue: *Queue) void {

@@ -123,6 +123,10 @@ pub export fn belay_library_symbol(library: *anyopaque, name: [*:0]const u8) ?*a
     return libraries.symbol(library, name);
 }
 
+pub export fn belay_library_variable(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
+    return libraries.variable(library, name);
+}
+
 pub export fn belay_library_close(library: *anyopaque) void {
     libraries.close(library);
 }

@@ -7,6 +7,7 @@ const builtin = @import("builtin");
 const isolates = @import("isolate.zig");
 const foreign_calls = @import("foreign.zig");
 const caller = @import("caller.zig");
+const futex = @import("futex.zig");
 const pages = @import("pages.zig");
 const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
@@ -748,6 +749,40 @@ test "fresh chunks come first, then those of the same shape whose isolate left f
     try std.testing.expectEqual(@as(?u32, first_other), claim(isolate, "b"));
     try std.testing.expectEqual(@as(?u32, block_length), claim(isolate, "b"));
     try std.testing.expectEqual(@as(?*Isolate, isolate), slotOf(0).isolate);
+}
+
+test "in a forked child thunks answer their fallbacks, also on the isolate's own thread, and no lock is waited for" {
+    // Without fork; or with a sanitizer, which may wait for threads of its own.
+    if (builtin.os.tag == .windows or builtin.sanitize_thread) return error.SkipZigTest;
+    const isolate = try probe();
+    defer dismiss(isolate);
+    const number = claim(isolate, "a").?;
+    slotOf(number).fallback = 9;
+    const function = functionOf(number, fn (u64) callconv(.c) u64);
+    // As another thread might have them just then.
+    lock.acquire();
+    isolate.calls.mutex.acquire();
+    isolate.waker.mutex.acquire();
+    const child = std.c.fork();
+    if (child == 0) {
+        const answer = function(1);
+        isolates.releaseHandle(@ptrFromInt(@as(usize, isolate.words.tag) << 23));
+        isolates.leaveThread();
+        foreign_calls.end(isolate);
+        _ = claim(isolate, "a");
+        std.c._exit(if (answer == 9 and Probe.calls == 0 and isolate.words.stale_releases == 0) 7 else 8);
+    }
+    lock.release();
+    isolate.calls.mutex.release();
+    isolate.waker.mutex.release();
+    var status: c_int = 0;
+    const end = futex.now() + 20 * std.time.ns_per_s;
+    while (std.c.waitpid(child, &status, std.c.W.NOHANG) == 0) {
+        if (futex.now() > end) _ = std.c.kill(child, .KILL);
+        std.Thread.yield() catch {};
+    }
+    try std.testing.expectEqual(7 << 8, status);
+    try std.testing.expectEqual(@as(u64, 77), function(1));
 }
 
 test "isolates of eight threads claim and call at once, and refuse each other's thunks" {

@@ -7,6 +7,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const fork = @import("fork.zig");
 const futex = @import("futex.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
@@ -283,6 +284,7 @@ const watchdog = struct {
 };
 
 fn envEnds(argument: ?*anyopaque) callconv(.c) void {
+    if (fork.isChild()) return;
     const isolate: *Isolate = @ptrCast(@alignCast(argument));
     watchdog.remove(isolate);
     const abort = 1;
