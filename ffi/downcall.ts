@@ -93,6 +93,8 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
   const closed = (): never => {
     throw new LibraryClosedError("call", key, owner.name);
   };
+  const memory = [...passed.keys()].filter((index) => ownsMemory(parameters[index]));
+  const kept = memory.map((index) => passed[index]);
   const scope = {
     key,
     owner,
@@ -105,6 +107,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     shapes: signatures.map((signature) => signature?.shape),
     dangling,
     noteResult,
+    texts: memory.map((index) => parameters[index] === "cstring"),
     checkPointer(pointer: unknown): void {
       if (owner.closed) closed();
       checkUse(pointer);
@@ -117,17 +120,8 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     // Together with this one, every function keeps its library's owner alive.
     closed,
   };
-  const memory = [...passed.keys()].filter((index) => ownsMemory(parameters[index]));
-  const kept = memory.map((index) => passed[index]);
-  let texts = 0;
-  for (const [bit, index] of memory.entries()) if (parameters[index] === "cstring") texts |= 1 << bit;
   const noted = (type: unknown, value: string, views = list(kept)): string =>
-    kept.length > 0 && (type === "pointer" || type === "buffer") ? `noteResult(${value}, ${views}, ${texts})` : value;
-  const outValues = passed.flatMap((name, index) => {
-    const type = parameters[index];
-    // As `strtol` does it: it may point into a string.
-    return isOut(type) ? [noted(type.out, `outReaders[${index}](new DataView(${name}.buffer), 0)`)] : [];
-  });
+    kept.length > 0 && (type === "pointer" || type === "buffer") ? `noteResult(${value}, ${views}, texts)` : value;
   return {
     names: passed.filter((_, index) => outs[index] === undefined),
     passed,
@@ -136,6 +130,11 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     checks,
     value(source, { error, views } = {}) {
       const result = noted(definition.result, source, views);
+      const outValues = passed.flatMap((name, index) => {
+        const type = parameters[index];
+        // As `strtol` does it: it may point into a string.
+        return isOut(type) ? [noted(type.out, `outReaders[${index}](new DataView(${name}.buffer), 0)`, views)] : [];
+      });
       const further = error === undefined ? outValues : [...outValues, error];
       return further.length === 0 ? result : `[${[result, ...further].join(", ")}]`;
     },
