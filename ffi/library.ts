@@ -242,7 +242,6 @@ function defineVariable(
   const load = loads();
   const convert = generate({}, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
   const read = (): unknown => {
-    if (type === "bool") return load.u8(address, 0) !== 0;
     if (type === "cstring") return stringAt(load.address(address, 0) as Address | null);
     return convert(load[native as LoadType](address, 0));
   };
