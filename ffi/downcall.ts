@@ -77,8 +77,11 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
   const { parameters } = definition;
   const passed = parameters.map((type, index) => `${isOut(type) ? "out" : "a"}${index}`);
   const { addressKind } = backend();
+  const lentName = (index: number): string => `argument ${index + 1} of ${key}`;
   // A program may change the definition later.
-  const signatures = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type) : undefined);
+  const signatures = parameters.map((type, index) =>
+    isCallbackDefinition(type) ? signatureOf(type, lentName(index)) : undefined
+  );
   const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
   const checks = passed.map((name, index) => {
     const type = parameters[index];
@@ -102,7 +105,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     outCell,
     outReaders: outs.map((layout) => layout === undefined ? undefined : readerOf(layout)),
     lendFunction: (index: number, fn: UpcallFunction): Upcall =>
-      lend(signatures[index] as Signature, fn, `argument ${index + 1} of ${key}`),
+      lend(signatures[index] as Signature, fn, lentName(index)),
     lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
     shapes: signatures.map((signature) => signature?.shape),
     dangling,
@@ -218,5 +221,5 @@ export function ownsMemory(type: ParameterType): boolean {
 /** Whether a function's arguments have to be put where C expects them: the runtime doesn't do all that is wanted of it. */
 export function needsBlock({ parameters, result, nonblocking, captureErrno, variadic }: FunctionDefinition): boolean {
   return nonblocking === true || captureErrno === true || variadic !== undefined || isRecord(result) ||
-    parameters.some(isRecord);
+    parameters.some(isRecord) || parameters.length > backend().mostParameters;
 }

@@ -133,7 +133,7 @@ function dropped(held: Held): void {
  * @throws {LibraryLoadError} When no candidate loads; it lists each with its reason.
  * @throws {SymbolNotFoundError} When symbols that are not optional are missing; it lists them all.
  * @throws {TypeError} When a definition is malformed.
- * @throws {RangeError} When arguments and result take more than 48 words beside the registers.
+ * @throws {RangeError} When arguments and result take more than 128 words beside the registers.
  */
 export function dlopen<const S extends Definitions>(
   path: LibraryPath,

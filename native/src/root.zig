@@ -13,7 +13,7 @@ const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Words = isolates.Words;
 
-pub const abi_version = 8;
+pub const abi_version = 9;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
     if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
