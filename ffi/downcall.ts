@@ -59,7 +59,10 @@ interface ArgumentChecks {
   readonly lent: readonly string[];
   /** The variables of memory of JavaScript's that C has during the call. */
   readonly kept: readonly string[];
-  /** For each argument, what makes its variable what is passed on, or throws. Structures are checked when they are written. */
+  /**
+   * What refuses more arguments than there are, and for each one, what makes its variable what is passed on, or throws.
+   * Structures are checked when they are written.
+   */
   readonly checks: readonly string[];
   /**
    * An expression for what the function gives, from that of C's result. Where the error number is captured, `error` is one for
@@ -96,6 +99,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
   const closed = (): never => {
     throw new LibraryClosedError("call", key, owner.name);
   };
+  const names = passed.filter((_, index) => outs[index] === undefined);
   const memory = [...passed.keys()].filter((index) => ownsMemory(parameters[index]));
   const kept = memory.map((index) => passed[index]);
   const scope = {
@@ -120,17 +124,23 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
       const type = parameters[index];
       throw mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
     },
+    surplus(count: number): never {
+      if (owner.closed) closed();
+      const expected = `${names.length} argument${names.length === 1 ? "" : "s"}`;
+      throw new TypeError(`Cannot call "${key}": expected ${expected}, got ${count}`);
+    },
     // Together with this one, every function keeps its library's owner alive.
     closed,
   };
   const noted = (type: unknown, value: string, views = list(kept)): string =>
     kept.length > 0 && (type === "pointer" || type === "buffer") ? `noteResult(${value}, ${views}, texts)` : value;
   return {
-    names: passed.filter((_, index) => outs[index] === undefined),
+    names,
     passed,
     lent: passed.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`),
     kept,
-    checks,
+    // Asking for the length twice takes V8 3 ns.
+    checks: [`const given = arguments.length; if (given > ${names.length}) surplus(given);`, ...checks],
     value(source, { error, views } = {}) {
       const result = noted(definition.result, source, views);
       const outValues = passed.flatMap((name, index) => {
