@@ -76,8 +76,8 @@ export interface ArgumentLayout {
 
 /** What a layout may depend on beside its arguments. */
 export interface LayoutOptions {
-  /** What is being defined. */
-  readonly what?: string;
+  /** What is being defined, for errors. */
+  readonly what?: () => string;
   /** The structure that is returned. */
   readonly result?: StructureClass | undefined;
   /** How many arguments come before the `...` of a variadic function. */
@@ -87,7 +87,9 @@ export interface LayoutOptions {
 const wordByteLength = 8;
 const floatRegisters = 8 * wordByteLength;
 const stack = 16 * wordByteLength;
-const maxStackWords = 48;
+const maxStackWords = 128;
+/** `BELAY_ARGUMENT_WORDS`. */
+export const argumentWords: number = stack / wordByteLength + maxStackWords;
 
 /** Registers by kind: System V has 6 and 8; AArch64 8 and 8; Windows 4, which floats and integers share by position. */
 function registerCounts({ os, arch }: Platform): { integers: number; floats: number; positional: boolean } {
@@ -304,12 +306,12 @@ export function variadicTwin({ os, arch }: Platform, byteOffset: number): number
 /**
  * Where a signature's arguments are, and a structure that it returns.
  *
- * @throws {RangeError} When they take more than 48 words beside the registers.
+ * @throws {RangeError} When they take more than 128 words beside the registers.
  */
 export function argumentLayout(
   classes: readonly ArgumentClass[],
   platform: Platform,
-  { what = "a callback", result, fixed }: LayoutOptions = {},
+  { what = () => "a callback", result, fixed }: LayoutOptions = {},
 ): ArgumentLayout {
   const allocator = new Allocator(platform, fixed !== undefined);
   const address: ScalarClass = { byteLength: wordByteLength, float: false };
@@ -349,7 +351,7 @@ export function argumentLayout(
     : { memory: false, place: registers, byteLength: result.byteLength };
   if (end > maxStackWords) {
     throw new RangeError(
-      `Cannot define ${what}: its arguments and its result take ${end} words beside the registers, at most 48 do`,
+      `Cannot define ${what()}: expected at most ${maxStackWords} words of arguments and result beside the registers, got ${end}`,
     );
   }
   const kind = resultPlace === undefined ? 0 : resultPlace.memory ? 2 : 1;

@@ -61,6 +61,8 @@ export interface Backend {
   readonly addressKind: "number" | "bigint";
   /** How much of a thread's stack callbacks may start in, from where the core is attached: the engine's limit less a reserve. */
   readonly stackByteLength: number;
+  /** With how many parameters {@linkcode Backend.open} can make any function that works. */
+  readonly mostParameters: number;
   /** Throws unless the program may load this library. */
   requirePermission(path: string): void;
   /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */

@@ -90,6 +90,8 @@ export function bunBackend(process: BunProcess): Backend {
     addressKind: "number",
     // The engine's own limit is 5 MB, or a worker's smaller stack.
     stackByteLength: 4 * 1024 * 1024,
+    // "unsupported signature" is all that Bun says of more.
+    mostParameters: 32,
     requirePermission() {},
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.

@@ -95,6 +95,8 @@ export function denoBackend(deno: DenoNamespace): Backend {
     addressKind: "bigint",
     // V8's own limit is 984 KB, from about the same place.
     stackByteLength: 800 * 1024,
+    // V8 ends the process when it compiles a call with 30 integers or 32 floats and more.
+    mostParameters: 29,
     requirePermission(path) {
       if (deno.permissions.querySync({ name: "ffi", path }).state === "granted") return;
       // Asks where there is somebody to ask, and throws what Deno's users expect. That the file may not load is not

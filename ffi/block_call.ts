@@ -133,7 +133,7 @@ export function makeBlockCall(
   const { addressKind, platform, viewAddress } = backend();
   const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
   const layout = argumentLayout(parameters.map(classOf), platform, {
-    what: `"${key}"`,
+    what: () => `"${key}"`,
     result: isRecord(result) ? structureClass(result) : undefined,
     fixed: variadic,
   });

@@ -197,7 +197,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  *
  * @throws {TypeError} When the definition uses a type that a callback can't have.
  * @throws {PointerRuleError} When the fallback for a pointer is a buffer.
- * @throws {RangeError} When too many arguments would arrive on the stack, a fallback is out of its type's range, or the
+ * @throws {RangeError} When arguments and result take more than 128 words beside the registers, a fallback is out of its type's range, or the
  * system maps no more thunks.
  */
 export function callback<const D extends CallbackDefinition & { readonly result: "void" }>(
@@ -216,7 +216,7 @@ export function callback<const D extends CallbackDefinition>(
   options?: CallbackOptions<D>,
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
-  if (options === undefined) return own(definition, bind(signatureOf(definition), fn, fn, zero));
+  if (options === undefined) return own(definition, bind(signatureOf(definition, fn), fn, fn, zero));
   const {
     name,
     fallback,
@@ -227,8 +227,8 @@ export function callback<const D extends CallbackDefinition>(
     timeoutMs = defaultTimeoutMs,
     queue,
   } = checkedOptions(options);
+  const signature = signatureOf(definition, name ?? fn);
   if (thread === "post") checkPost(definition);
-  const signature = signatureOf(definition);
   if (fallback !== undefined && definition.result === "void") {
     throw new TypeError("Cannot create a callback: one without a result has no fallback");
   }
@@ -264,7 +264,6 @@ function letOthersCall(
 }
 
 function checkPost(definition: CallbackDefinition): void {
-  signatureOf(definition);
   if (definition.result !== "void") {
     throw new TypeError('Cannot create a callback: thread "post" takes no result, since C goes on without one');
   }

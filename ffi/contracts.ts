@@ -87,10 +87,16 @@ export function openContract(
   timeoutMs: number,
   queue: { readonly capacity: number; readonly onFull: OnFull } | undefined,
 ): void {
-  const { layout, strings, hasStructures } = upcall.signature;
+  const { layout, strings, lateString, hasStructures } = upcall.signature;
   if (hasStructures) {
     throw new TypeError(
       `Cannot create callback "${upcall.name}": structures are passed on JavaScript's thread only, so it can't be "${thread}"`,
+    );
+  }
+  if (lateString !== undefined) {
+    throw new TypeError(
+      `Cannot create callback "${upcall.name}": a "${thread}" callback takes strings in the first 64 words of its arguments, ` +
+        `got one behind them as parameter ${lateString}`,
     );
   }
   connect();

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { argumentWords } from "./abi.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "./backend.ts";
 import { LibraryLoadError, shown } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
@@ -14,7 +15,7 @@ import { utf16Units } from "./text.ts";
 const abiVersion = 9;
 // Offsets of the fields of a `belay_isolate`, in bytes.
 /** Where a callback's result goes. */
-export const resultByteOffset: number = 64 * 8;
+export const resultByteOffset: number = argumentWords * 8;
 const trampolineByteOffset = resultByteOffset + 8;
 const chunkSlotsByteOffset = trampolineByteOffset + 8;
 const chunkCodeByteOffset = chunkSlotsByteOffset + 8;

@@ -133,7 +133,7 @@ function dropped(held: Held): void {
  * @throws {LibraryLoadError} When no candidate loads; it lists each with its reason.
  * @throws {SymbolNotFoundError} When symbols that are not optional are missing; it lists them all.
  * @throws {TypeError} When a definition is malformed.
- * @throws {RangeError} When arguments and result take more than 48 words beside the registers.
+ * @throws {RangeError} When arguments and result take more than 128 words beside the registers.
  */
 export function dlopen<const S extends Definitions>(
   path: LibraryPath,
@@ -243,7 +243,6 @@ function defineVariable(
   const load = loads();
   const convert = generate({}, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
   const read = (): unknown => {
-    if (type === "bool") return load.u8(address, 0) !== 0;
     if (type === "cstring") return stringAt(load.address(address, 0) as Address | null);
     return convert(load[native as LoadType](address, 0));
   };

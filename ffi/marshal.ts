@@ -60,13 +60,16 @@ export function parameterNativeType(type: ParameterType): NativeType {
   if (isOut(type)) return "view";
   if (typeof type === "object") return "address";
   if (type === "buffer" || type === "cstring" || type === "handle*") return "view";
-  return resultNativeType(type);
+  return type === "bool" ? "bool" : resultNativeType(type);
 }
 
-/** What the runtime is told of a result. */
+/** What the runtime is told of a result, or of a variable. */
 export function resultNativeType(type: ResultType): NativeType {
   if (typeof type === "object") return "address";
   switch (type) {
+    case "bool":
+      // C's truth is any byte but 0. Deno's own looks at the lowest bit.
+      return "u8";
     case "isize":
       return "i64";
     case "usize":
@@ -172,6 +175,8 @@ export function fromResult(type: ResultType, variable: string): string {
       return `handles.value(handleIdAt(${variable}))`;
     case "cstring":
       return `stringOf(${variable})`;
+    case "bool":
+      return `(${variable} !== 0)`;
     case "void":
       return "undefined";
     default:

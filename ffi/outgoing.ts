@@ -5,6 +5,7 @@
  * @module
  */
 
+import { argumentWords } from "./abi.ts";
 import type { Address } from "./backend.ts";
 import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "./calls.ts";
 import {
@@ -31,8 +32,8 @@ import { connect, onCompletion, serveCompletions } from "./wake.ts";
 const { queueMicrotask } = globalThis;
 
 /** A `belay_call`, in bytes, and the places of its fields. */
-export const callByteLength = 640;
-export const functionByteOffset: number = 64 * 8;
+export const callByteLength = 1280;
+export const functionByteOffset: number = argumentWords * 8;
 export const stackWordsByteOffset: number = functionByteOffset + 8;
 export const indirectResultByteOffset: number = stackWordsByteOffset + 8;
 export const integerResultByteOffset: number = indirectResultByteOffset + 8;

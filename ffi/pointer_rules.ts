@@ -122,13 +122,17 @@ export function isWithin(view: LentView, address: Address): view is ArrayBufferV
 /**
  * Remembers the pointer that a call has returned, if it points into what was lent to the call; answers it.
  *
- * @param texts Which of the views are copied strings, as bits.
+ * @param texts Which of the views are copied strings.
  */
-export function noteResult(pointer: Pointer | null, lent: readonly LentView[], texts: number): Pointer | null {
+export function noteResult(
+  pointer: Pointer | null,
+  lent: readonly LentView[],
+  texts: readonly boolean[],
+): Pointer | null {
   if (pointer === null || !pointerSettings.checks) return pointer;
   const address = addressOf(pointer);
   for (const [index, view] of lent.entries()) {
-    if (isWithin(view, address)) remember(address, view, (texts >> index & 1) !== 0);
+    if (isWithin(view, address)) remember(address, view, texts[index]);
   }
   return pointer;
 }

@@ -85,7 +85,7 @@ export type NamedType =
 
 /** A C function that TypeScript implements: the definition of a callback, and the type of a parameter that takes one. */
 export interface CallbackDefinition {
-  /** The types of the parameters: at most 48 words of them arrive on the stack. A structure arrives as a plain object. */
+  /** The types of the parameters: at most 128 words of them arrive on the stack. A structure arrives as a plain object. */
   readonly parameters: readonly (NamedType | RecordType)[];
   /**
    * The type of the result: none whose memory C would hold and nobody keep. The fallback of a structure is zeroes.

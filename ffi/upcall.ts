@@ -75,6 +75,8 @@ export interface Signature {
   /** Where the arguments are, and which of the words they take are strings; see `belay_thunk`. */
   readonly layout: number;
   readonly strings: bigint;
+  /** The first parameter, from 1, that is a string behind the words that `strings` can tell of. */
+  readonly lateString: number | undefined;
   /** How many bytes a structure has that is returned in memory, or 0. */
   readonly resultByteLength: number;
   /** Whether structures are among what it takes and returns. */
@@ -233,15 +235,17 @@ export function thunksInUse(): number {
 /**
  * The signature of a definition.
  *
+ * @param name What errors call the callback, or the function whose name that is.
  * @throws {TypeError} When the definition is none, or uses a type that can't cross this way.
+ * @throws {RangeError} When arguments and result take too many words.
  */
-export function signatureOf(definition: CallbackDefinition): Signature {
+export function signatureOf(definition: CallbackDefinition, name?: string | UpcallFunction): Signature {
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
   const key = [...checked.parameters, checked.result].map(keyOf).join();
   let signature = signatures.get(key);
-  if (signature === undefined) signatures.set(key, signature = makeSignature(checked));
+  if (signature === undefined) signatures.set(key, signature = makeSignature(checked, name));
   byDefinition.set(definition, signature);
   return signature;
 }
@@ -295,17 +299,25 @@ function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string 
   return records;
 }
 
-function makeSignature({ parameters, result }: CallbackDefinition): Signature {
+function makeSignature({ parameters, result }: CallbackDefinition, name?: string | UpcallFunction): Signature {
   const classes = parameters.map(classOf);
   let shape = "";
   for (const type of classes) shape += shapeOfClass(type);
   if (result !== "void") shape += `:${shapeOfClass(classOf(result))}`;
   core(shape);
   const returned = isRecord(result) ? structureClass(result) : undefined;
-  const layout = argumentLayout(classes, backend().platform, { result: returned });
+  const layout = argumentLayout(classes, backend().platform, {
+    what: () =>
+      name === undefined ? "a callback" : `callback "${typeof name === "string" ? name : functionName(name)}"`,
+    result: returned,
+  });
   let strings = 0n;
+  let lateString: number | undefined;
   for (const [index, type] of parameters.entries()) {
-    if (type === "cstring") strings |= 1n << BigInt(wordIndex(layout, layout.byteOffsets[index]));
+    if (type !== "cstring") continue;
+    const word = wordIndex(layout, layout.byteOffsets[index]);
+    if (word < 64) strings |= 1n << BigInt(word);
+    else lateString ??= index + 1;
   }
   let thunks = thunksByShape.get(shape);
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
@@ -315,6 +327,7 @@ function makeSignature({ parameters, result }: CallbackDefinition): Signature {
     thunks,
     layout: layout.bits,
     strings,
+    lateString,
     resultByteLength: returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0,
     hasStructures: returned !== undefined || classes.some(isStructureClass),
     invoke: invokeFirst,

@@ -134,24 +134,24 @@ describe("argumentLayout", () => {
     assertEquals(places(apple, [...names, "i8"]).stackWords, 6);
   });
 
-  it("takes 48 words on the stack and refuses 49 with a RangeError, on every platform", () => {
+  it("takes 128 words on the stack and refuses 129 with a RangeError, on every platform", () => {
     const registers = new Map([[linux, 6], [intelMac, 6], [windows, 4], [linuxArm, 8], [windowsArm, 8], [apple, 8]]);
     assertEquals(registers.size, everywhere.length);
     for (const [platform, count] of registers) {
-      assertEquals(places(platform, repeat("i64", count + 48)).stackWords, 48);
+      assertEquals(places(platform, repeat("i64", count + 128)).stackWords, 128);
       assertThrows(
-        () => places(platform, repeat("i64", count + 49)),
+        () => places(platform, repeat("i64", count + 129)),
         RangeError,
-        "Cannot define a callback: its arguments and its result take 49 words beside the registers, at most 48 do",
+        "Cannot define a callback: expected at most 128 words of arguments and result beside the registers, got 129",
       );
     }
   });
 
-  it("counts packed bytes, not arguments, against the 48 words on Apple's AArch64", () => {
-    assertEquals(places(apple, repeat("i8", 8 + 384)).stackWords, 48);
-    assertEquals(places(apple, repeat("i8", 8 + 384)).places.at(-1), "stack+383");
-    assertThrows(() => places(apple, repeat("i8", 8 + 385)), RangeError, "49 words");
-    assertThrows(() => places(linuxArm, repeat("i8", 8 + 49)), RangeError, "49 words");
+  it("counts packed bytes, not arguments, against the 128 words on Apple's AArch64", () => {
+    assertEquals(places(apple, repeat("i8", 8 + 1024)).stackWords, 128);
+    assertEquals(places(apple, repeat("i8", 8 + 1024)).places.at(-1), "stack+1023");
+    assertThrows(() => places(apple, repeat("i8", 8 + 1025)), RangeError, "got 129");
+    assertThrows(() => places(linuxArm, repeat("i8", 8 + 129)), RangeError, "got 129");
   });
 });
 

@@ -1013,15 +1013,15 @@ describe("a callback's definition", () => {
     assertEquals([code, stdout.trim(), stderr], [0, "2", ""]);
   });
 
-  it("is refused with more than 48 words of arguments on the stack, and not with fewer", () => {
+  it("is refused with more than 128 words of arguments on the stack, and not with fewer", () => {
     const parameters = (length: number): CallbackDefinition => ({
       parameters: Array.from({ length }, () => "f64" as const),
       result: "void",
     });
     const { callbacks } = stats();
-    const error = assertThrows(() => callbackUnchecked(parameters(57), () => {}).dispose(), RangeError);
-    assertStringIncludes(error.message, "at most 48");
-    callbackUnchecked(parameters(48), () => {}).dispose();
+    const error = assertThrows(() => callbackUnchecked(parameters(137), () => {}).dispose(), RangeError);
+    assertStringIncludes(error.message, "at most 128");
+    callbackUnchecked(parameters(128), () => {}).dispose();
     assertStrictEquals(stats().callbacks, callbacks);
   });
 

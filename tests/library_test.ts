@@ -14,9 +14,11 @@ import {
   LibraryClosedError,
   LibraryLoadError,
   type LibraryPath,
+  out,
   pointerFrom,
   pointerValue,
   stats,
+  struct,
   SymbolNotFoundError,
 } from "@belay/ffi";
 import type { Platform } from "../ffi/backend.ts";
@@ -225,6 +227,45 @@ describe("refused arguments", () => {
     buffer.transfer();
     assertThrows(() => symbols.enter_any(buffer), TypeError, 'Cannot call "enter_any": argument 1 (buffer)');
     assertStrictEquals(symbols.entered, before);
+  });
+
+  it("more arguments than parameters are refused in every kind of call, before C is entered", () => {
+    const enter = { name: "enter", parameters: ["i32"], result: "i32" };
+    const any = { name: "enter_any", result: "void" };
+    const add = { name: "add_i32", parameters: ["i32", "i32"], result: "i32" };
+    using library = openUnchecked({
+      entered: { type: "i32" },
+      plain: enter,
+      nonblocking: { ...enter, nonblocking: true },
+      captureErrno: { ...enter, captureErrno: true },
+      variadic: { ...enter, variadic: 1 },
+      none: { ...any, parameters: [] },
+      lends: { ...any, parameters: [{ parameters: [], result: "void" }] },
+      passes: { ...any, parameters: ["cstring", struct({ a: "i32" })] },
+      gives: { ...any, parameters: [out("i32"), "i32", out("i32")] },
+      many: { ...any, parameters: Array(40).fill("i32") },
+      add,
+    });
+    const { symbols } = library;
+    const before = symbols["entered"];
+    const refused = (key: string, args: unknown[], message: string): void => {
+      const error = assertThrows(() => symbols[key](...args), TypeError);
+      assertEquals(error.message, `Cannot call "${key}": expected ${message}`);
+    };
+    for (const key of ["plain", "nonblocking", "captureErrno", "variadic"]) {
+      refused(key, [1, 2], "1 argument, got 2");
+      refused(key, [1, undefined, undefined], "1 argument, got 3");
+    }
+    refused("none", [undefined], "0 arguments, got 1");
+    refused("lends", [() => {}, 1], "1 argument, got 2");
+    refused("passes", ["text", { a: 1 }, "more"], "2 arguments, got 3");
+    refused("gives", [1, 2], "1 argument, got 2");
+    refused("many", Array(41).fill(0), "40 arguments, got 41");
+    refused("add", [1, 2, 3], "2 arguments, got 3");
+    assertThrows(() => [1].map(symbols["plain"]), TypeError, 'Cannot call "plain": expected 1 argument, got 3');
+    assertStrictEquals(symbols["entered"], before);
+    library[Symbol.dispose]();
+    assertThrows(() => symbols["plain"](1, 2), LibraryClosedError);
   });
 
   it("a missing argument is refused by its position", () => {

@@ -165,7 +165,7 @@ describe("nonblocking calls: values", () => {
     assertInstanceOf(wrong, TypeError);
     assertEquals(wrong.message, 'Cannot define "add_i32": nonblocking must be a boolean');
     assertInstanceOf(open({ type: "i32", nonblocking: true }), TypeError);
-    const tooMany = open({ parameters: Array(60).fill("i64"), result: "i32", nonblocking: true });
+    const tooMany = open({ parameters: Array(140).fill("i64"), result: "i32", nonblocking: true });
     assertInstanceOf(tooMany, RangeError);
     using blocking = dlopen(testLibrary, {
       add_i32: { parameters: ["i32", "i32"], result: "i32", nonblocking: false },

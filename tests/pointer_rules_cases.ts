@@ -13,6 +13,7 @@ import {
   dlopen,
   Handle,
   NativeMemory,
+  out,
   pin,
   type Pointer,
   pointerFrom,
@@ -66,6 +67,12 @@ const c = () =>
 const libc = () =>
   dlopen({ name: "c", versions: ["6"] }, {
     strchr: { parameters: ["cstring", "i32"], result: "pointer" },
+    strtolLater: {
+      name: "strtol",
+      parameters: ["cstring", out("pointer"), "i32"],
+      result: "isize",
+      nonblocking: true,
+    },
     strstr: { parameters: ["cstring", "cstring"], result: "pointer" },
     memchr: { parameters: ["buffer", "i32", "usize"], result: "pointer" },
     bsearch: {
@@ -218,6 +225,11 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
   {
     name: "what a nonblocking call found in a string is used",
     run: async () => c()["ofPointer"](await c()["ofTextLater"]("text")),
+    refused: temporary,
+  },
+  {
+    name: "where strtol stopped in a nonblocking call is used",
+    run: async () => c()["ofPointer"]((await libc().strtolLater("42 x", 10))[1]),
     refused: temporary,
   },
   {

@@ -23,7 +23,7 @@ extern "C" {
 /* Argument words of a callback: 8 integer registers, 8 float registers, then the stack. On x86-64 Windows the first
  * four of each kind are in use, by position; on x86-64 System V, six integer registers. */
 #define BELAY_REGISTER_WORDS 16
-#define BELAY_STACK_WORDS 48
+#define BELAY_STACK_WORDS 128
 #define BELAY_ARGUMENT_WORDS (BELAY_REGISTER_WORDS + BELAY_STACK_WORDS)
 
 /* Result registers of a callback whose result is a structure: 2 integer ones (rax and rdx, or x0 and x1), then 4 float ones
@@ -152,7 +152,8 @@ typedef struct belay_thunk {
   uint32_t foreign_calls; /* calls that got the fallback because of where they came from */
   uint32_t index;         /* what JavaScript calls it: belay_isolate.callback of a call */
   uint32_t state;         /* BELAY_CONTRACT_…, and a count above it */
-  uint64_t strings;       /* which argument words point to strings, to be copied: integer registers, float registers, stack */
+  uint64_t strings;       /* which of the first 64 argument words point to strings, to be copied: integer registers, float
+                             registers, stack */
   belay_queue *queue;     /* where calls from elsewhere go, if the contract has any */
   uint32_t timeout_ms;    /* how long the caller waits for space, and for the function to be called */
   uint32_t dropped;       /* calls that were not queued, or were dropped for newer ones */

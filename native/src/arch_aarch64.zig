@@ -89,7 +89,7 @@ comptime {
         else
             ".cfi_def_cfa w29, 32\n.cfi_offset w30, -24\n.cfi_offset w29, -32\n.cfi_offset w19, -16\n") ++
             \\mov x19, x0
-            \\ldr x9, [x19, #520]
+            \\ldr x9, [x19, #1160]
             \\cbz x9, 2f
             \\add x10, x9, #1
             \\and x10, x10, #0xfffffffffffffffe
@@ -109,10 +109,10 @@ comptime {
             \\ldp x2, x3, [x19, #16]
             \\ldp x4, x5, [x19, #32]
             \\ldp x6, x7, [x19, #48]
-            \\ldr x8, [x19, #528]
-            \\ldr x16, [x19, #512]
+            \\ldr x8, [x19, #1168]
+            \\ldr x16, [x19, #1152]
             \\blr x16
-            \\add x9, x19, #536
+            \\add x9, x19, #1176
             \\stp x0, x1, [x9, #0]
             \\stp d0, d1, [x9, #16]
             \\stp d2, d3, [x9, #32]

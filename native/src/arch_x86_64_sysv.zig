@@ -83,7 +83,7 @@ comptime {
             \\pushq %rbx
             \\.cfi_offset %rbx, -24
             \\movq %rdi, %rbx
-            \\movq 520(%rbx), %rcx
+            \\movq 1160(%rbx), %rcx
             \\leaq 1(%rcx), %rax
             \\orq $1, %rax
             \\shlq $3, %rax
@@ -111,11 +111,11 @@ comptime {
             \\movsd 112(%rbx), %xmm6
             \\movsd 120(%rbx), %xmm7
             \\movl $8, %eax
-            \\callq *512(%rbx)
-            \\movq %rax, 536(%rbx)
-            \\movq %rdx, 544(%rbx)
-            \\movsd %xmm0, 552(%rbx)
-            \\movsd %xmm1, 560(%rbx)
+            \\callq *1152(%rbx)
+            \\movq %rax, 1176(%rbx)
+            \\movq %rdx, 1184(%rbx)
+            \\movsd %xmm0, 1192(%rbx)
+            \\movsd %xmm1, 1200(%rbx)
             \\movq -8(%rbp), %rbx
             \\leave
             \\.cfi_def_cfa %rsp, 8

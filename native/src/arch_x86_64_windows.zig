@@ -77,7 +77,7 @@ comptime {
             \\.seh_setframe %rbp, 0
             \\.seh_endprologue
             \\movq %rcx, %rbx
-            \\movq 520(%rbx), %rcx
+            \\movq 1160(%rbx), %rcx
             \\leaq 1(%rcx), %rax
             \\andq $-2, %rax
             \\leaq 40(,%rax,8), %rax
@@ -98,9 +98,9 @@ comptime {
             \\movsd 72(%rbx), %xmm1
             \\movsd 80(%rbx), %xmm2
             \\movsd 88(%rbx), %xmm3
-            \\callq *512(%rbx)
-            \\movq %rax, 536(%rbx)
-            \\movsd %xmm0, 552(%rbx)
+            \\callq *1152(%rbx)
+            \\movq %rax, 1176(%rbx)
+            \\movsd %xmm0, 1192(%rbx)
             \\leaq 0(%rbp), %rsp
             \\popq %rbx
             \\popq %rbp

@@ -11,7 +11,7 @@ pub const Frame = extern struct {
     /// 8 integer registers, 8 float registers, then the stack, as a thunk's dispatcher has them.
     arguments: [isolates.argument_words]u64,
     function: ?*const anyopaque,
-    /// How many words of arguments are on the stack: at most 48.
+    /// How many words of arguments are on the stack: at most `stack_words`.
     stack_words: u64,
     /// Where a result goes that AArch64 returns in memory (x8).
     indirect_result: u64,
@@ -49,9 +49,9 @@ pub fn makeCapturing(frame: *Frame) u32 {
 
 comptime {
     // The assembly has these as numbers.
-    std.debug.assert(@offsetOf(Frame, "function") == 512 and @offsetOf(Frame, "stack_words") == 520);
-    std.debug.assert(@offsetOf(Frame, "indirect_result") == 528 and @offsetOf(Frame, "integer_results") == 536);
-    std.debug.assert(@offsetOf(Frame, "float_results") == 552);
+    std.debug.assert(@offsetOf(Frame, "function") == 1152 and @offsetOf(Frame, "stack_words") == 1160);
+    std.debug.assert(@offsetOf(Frame, "indirect_result") == 1168 and @offsetOf(Frame, "integer_results") == 1176);
+    std.debug.assert(@offsetOf(Frame, "float_results") == 1192);
 }
 
 const test_layout = struct {

@@ -249,7 +249,7 @@ fn after(timeout_ms: u32) u64 {
 }
 
 fn isStringAt(strings: u64, index: usize) bool {
-    return strings >> @intCast(index) & 1 != 0;
+    return index < 64 and strings >> @intCast(index) & 1 != 0;
 }
 
 /// A copy of the string at an address; null when there is no memory.

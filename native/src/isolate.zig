@@ -84,7 +84,7 @@ pub const attention_in_vain = 16;
 const native_call_depth = 0xffff;
 
 pub const register_words = 16;
-pub const stack_words = 48;
+pub const stack_words = 128;
 pub const argument_words = register_words + stack_words;
 pub const result_words = 6;
 pub const tag_count = 256;

@@ -46,7 +46,7 @@ pub const Slot = extern struct {
     /// The contract for calls from elsewhere, in the lowest bits, and a count of the functions that had another one than
     /// `contract_same`. It changes before and after what follows.
     state: u32 = contract_same,
-    /// Which words of the arguments are strings: of the integer registers, the float registers, the stack, in this order.
+    /// Which of the first 64 words of the arguments are strings: integer registers, float registers, the stack, in this order.
     strings: u64 = 0,
     queue: ?*Queue = null,
     timeout_ms: u32 = 0,
