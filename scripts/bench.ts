@@ -23,6 +23,8 @@ const limits: Readonly<Record<string, number>> = {
   "handle/create-value-delete bun go": 1 / 15,
   "handle/create-value-delete-500k-live deno go": 1 / 15,
   "handle/create-value-delete-500k-live bun go": 1 / 15,
+  "handle/create-tracked deno error": 2.5,
+  "handle/create-tracked bun error": 4,
   "call/add-i32 deno raw": 2.2,
   "call/add-i32 bun raw": 1.6,
   "call/nonblocking deno raw": 1.1,
