@@ -133,12 +133,18 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
     return NativeMemory.borrow(pointer, this.byteLength * length);
   }
 
+  /** What it is read from; `undefined` while somebody reads it. */
+  #scratch: Scratch | undefined;
+
   /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
   read(memory: NativeMemory, byteOffset = 0): V {
     checkMemory(memory);
-    const bytes = new Uint8Array(this.byteLength);
-    memory.copyTo(bytes, byteOffset);
-    return readerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0) as V;
+    const scratch = this.#scratch ?? new Scratch(Aggregate.layoutOf(this));
+    this.#scratch = undefined;
+    memory.copyTo(scratch.bytes, byteOffset);
+    const value = scratch.read(scratch.view, 0) as V;
+    if (scratch.bytes.length <= mostKept) this.#scratch = scratch;
+    return value;
   }
 
   /**
@@ -357,6 +363,22 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
   if (number !== undefined) throw new TypeError(`Cannot define a ${kind}: a field can't be called "${number[0]}"`);
   return recordLayout(kind, entries, packed === true ? 1 : packed === false ? Infinity : packed);
 }
+
+/** A copy of what is read, for all reads of a type: an array of its own for each would take ten times as long. */
+class Scratch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  readonly read: ReturnType<typeof readerOf>;
+
+  constructor(layout: Layout) {
+    this.bytes = new Uint8Array(new ArrayBuffer(layout.byteLength));
+    this.view = new DataView(this.bytes.buffer);
+    this.read = readerOf(layout);
+  }
+}
+
+/** Larger ones are not worth the memory. */
+const mostKept = 4096;
 
 function checkMemory(memory: NativeMemory): void {
   if (memory instanceof NativeMemory) return;

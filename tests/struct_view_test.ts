@@ -295,6 +295,46 @@ describe("a view", () => {
   });
 });
 
+describe("what is read", () => {
+  it("is a copy of its own: another read changes nothing in it, also one in the middle of it, or one that failed", () => {
+    using memory = Node.alloc(first);
+    using other = Node.alloc({ ...first, name: "other", size: 1n, weights: [7, 8, 9] });
+    const { decode } = TextDecoder.prototype;
+    let within = 0;
+    TextDecoder.prototype.decode = function (...args): string {
+      within += 1;
+      if (within === 1) assertStrictEquals(Node.read(other).size, 1n);
+      return decode.apply(this, args);
+    };
+    let read: ReturnType<typeof Node.read>;
+    try {
+      read = Node.read(memory);
+    } finally {
+      TextDecoder.prototype.decode = decode;
+    }
+    assert(within >= 2);
+    Node.read(other);
+    assertEquals(read, first);
+    using held = Handle.create("held");
+    using bearer = Bearer.alloc({ handle: held, name: null, call: null, value: 5 });
+    using stale = Bearer.alloc({ handle: null, name: null, call: null, value: 6 });
+    const ended = Handle.create("ended");
+    Bearer.write(stale, { handle: ended, name: null, call: null, value: 7 });
+    ended.delete();
+    assertThrows(() => Bearer.read(stale), InvalidHandleError);
+    assertThrows(() => Bearer.read(bearer, 1), RangeError);
+    assertEquals(Bearer.read(bearer), { handle: "held", name: null, call: null, value: 5 });
+  });
+
+  it("of a union keeps its bytes when another one is read", () => {
+    using one = Narrow.alloc({ large: 1n });
+    using two = Narrow.alloc({ large: 2n });
+    const read = Narrow.read(one);
+    Narrow.read(two);
+    assertStrictEquals(read.large, 1n);
+  });
+});
+
 describe("cstringArray", () => {
   const Text = cstringArray(8);
 
