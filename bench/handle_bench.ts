@@ -1,6 +1,6 @@
 /** The handle registry against the one that bindings write by hand: a `Map` and a counter. */
 
-import { Handle } from "@belay/ffi";
+import { configure, Handle } from "@belay/ffi";
 import { compare, finish } from "./harness.ts";
 
 class MapRegistry {
@@ -43,6 +43,18 @@ function map(count: number): void {
 }
 
 compare("handle/create-value-delete", { belay, map }, { count: 1_000_000 });
+
+// What tracking can't do without: the error whose stack says where.
+configure({ trackLeaks: true });
+compare("handle/create-tracked", {
+  belay: (count) => {
+    for (let i = 0; i < count; i++) Handle.create(value).delete();
+  },
+  error: (count) => {
+    for (let i = 0; i < count; i++) new Error("was created");
+  },
+}, { count: 20_000 });
+configure({ trackLeaks: false });
 
 for (let i = 0; i < 500_000; i++) {
   Handle.create(value);

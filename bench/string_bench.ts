@@ -1,6 +1,6 @@
 /** Strings that go to C and come from it, against the bare runtime's own ways. */
 
-import { dlopen } from "@belay/ffi";
+import { cstringAt, dlopen, NativeMemory } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
 import { compare, finish } from "./harness.ts";
 import { rawOpen, rawString } from "./raw.ts";
@@ -37,5 +37,18 @@ compare("string/out-64", {
     for (let i = 0; i < count; i++) sum = (sum + rawString(rawOut()).length) | 0;
   },
 }, { count: 300_000 });
+
+// Text with a length, as C has in most of its structures.
+const memory = NativeMemory.alloc(21);
+memory.setCstring(0, "key-0123456789abcdef");
+const { pointer } = memory;
+compare("text/at-pointer-20", {
+  belay(count) {
+    for (let i = 0; i < count; i++) sum = (sum + NativeMemory.borrow(pointer, 20).text().length) | 0;
+  },
+  cstring(count) {
+    for (let i = 0; i < count; i++) sum = (sum + (cstringAt(pointer) as string).length) | 0;
+  },
+}, { count: 100_000 });
 if (Number.isNaN(sum)) throw new Error("Read what was not written");
 finish();

@@ -1,6 +1,9 @@
-/** Structures by value against Deno's own way and a scalar call, and one field of many of them against a typed array. */
+/**
+ * Structures by value against Deno's own way and a scalar call, one field of many of them against a typed array, and a small
+ * one that a callback gets a pointer to against its fields, read one by one.
+ */
 
-import { type ArrayView, dlopen, struct } from "@belay/ffi";
+import { type ArrayView, callback, dlopen, NativeMemory, type Pointer, struct } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
 import { compare, finish, runtime } from "./harness.ts";
 import { rawOpen } from "./raw.ts";
@@ -72,4 +75,29 @@ compare("struct/read-100k", {
 }, { count: 30 * length });
 if (sumOfRows(rows) !== sumOfArray(array)) throw new Error("Read what was not written");
 memory.free();
+
+const Entry = struct({ a: "i32", b: "i32", x: "f64", next: "pointer" });
+const readEntry = (pointer: Pointer | null): object => pointer === null ? {} : Entry.read(Entry.borrow(pointer));
+function getEntry(pointer: Pointer | null): object {
+  if (pointer === null) return {};
+  const borrowed = NativeMemory.borrow(pointer, 24);
+  return { a: borrowed.getI32(0), b: borrowed.getI32(4), x: borrowed.getF64(8), next: borrowed.getPointer(16) };
+}
+let last: object = {};
+const definition = { parameters: ["pointer", "i32"], result: "i32" } as const;
+const onRead = callback(definition, (pointer, index) => {
+  last = readEntry(pointer);
+  return index;
+});
+const onGet = callback(definition, (pointer, index) => {
+  last = getEntry(pointer);
+  return index;
+});
+const { each } = dlopen(testLibrary, { each: { parameters: ["i32", definition, "pointer"], result: "i32" } }).symbols;
+const entry = Entry.alloc({ a: 1, b: 2, x: 3, next: null });
+compare("struct/read-at-pointer", {
+  belay: (count) => void each(count, onRead, entry.pointer),
+  getters: (count) => void each(count, onGet, entry.pointer),
+}, { count: 100_000 });
+if (!("x" in last) || last.x !== 3) throw new Error("Read what was not written");
 finish();

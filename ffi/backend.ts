@@ -80,6 +80,8 @@ export interface Backend {
   readString(address: Address): string;
   /** The same of what a function gave whose result is a `"string"`; `null` for NULL. */
   stringOf(result: unknown): string | null;
+  /** As {@linkcode Backend.readString}, of so many bytes, at least one. Only where that is faster than a decoder. */
+  readonly readText?: (address: Address, byteLength: number) => string;
   /** Has a function called when this isolate's world ends in good order. */
   onExit(fn: () => unknown): void;
   /**

@@ -24,7 +24,7 @@ export interface BunFfi {
     callback: () => void,
     definition: { readonly args: []; readonly returns: "void"; readonly threadsafe?: boolean },
   ) => { readonly ptr: number | null };
-  readonly CString: new (pointer: number) => { toString(): string };
+  readonly CString: new (pointer: number, byteOffset?: number, byteLength?: number) => { toString(): string };
   ptr(view: ArrayBufferView): number;
   toArrayBuffer(pointer: number, byteOffset: number, byteLength: number): ArrayBuffer;
 }
@@ -134,6 +134,9 @@ export function bunBackend(process: BunProcess): Backend {
     },
     readString,
     stringOf: (address) => address === null || address === 0 ? null : new CString(address as number).toString(),
+    // Without a length, or with 0, it would look for a zero.
+    readText: (address, byteLength) =>
+      new CString(typeof address === "bigint" ? Number(address) : address, 0, byteLength).toString(),
     onExit: (fn) => void process.on("exit", () => void fn()),
     connect: (path, isolate, look) =>
       connectAsModule(process, path, isolate, createCallback(look, false), {

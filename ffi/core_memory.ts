@@ -7,7 +7,7 @@
 import type { Address, NativeFunctionObject } from "./backend.ts";
 import { coreFunctions, isNull, signature } from "./core.ts";
 import { backend } from "./runtime.ts";
-import type { Encoding } from "./text.ts";
+import { type Encoding, shortText, utf8 } from "./text.ts";
 
 /** The scalar types that the core reads from memory. */
 export type LoadType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32" | "i64" | "u64" | "f32" | "f64" | "address";
@@ -84,6 +84,29 @@ export function bytesBeforeZero(
   const bytes = new Uint8Array(before);
   if (before > 0) copyOut(bytes, base, byteOffset, before);
   return bytes;
+}
+
+/** As many bytes as text may have to be short. */
+const shortByteLength = 256;
+/** Short text is decoded from here, since an array of its own takes ten times as long; `undefined` while somebody reads it. */
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+
+/** Copies so many bytes out of C's memory and decodes them as UTF-8; what is none becomes U+FFFD. */
+export function textAt(base: Address, byteLength: number): string {
+  if (byteLength === 0) return "";
+  if (byteLength > shortByteLength) {
+    const bytes = new Uint8Array(byteLength);
+    copyOut(bytes, base, 0, byteLength);
+    return utf8.decoder.decode(bytes);
+  }
+  const { readText } = backend();
+  if (readText !== undefined) return readText(base, byteLength);
+  const bytes = scratch ?? new Uint8Array(new ArrayBuffer(shortByteLength));
+  scratch = undefined;
+  copyOut(bytes, base, 0, byteLength);
+  const text = shortText(bytes, byteLength);
+  scratch = bytes;
+  return text;
 }
 
 /** Copies bytes into C's memory. */

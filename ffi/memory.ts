@@ -7,7 +7,7 @@
 import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
-import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores } from "./core_memory.ts";
+import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores, textAt } from "./core_memory.ts";
 import { LibraryClosedError, MemoryFreedError, PointerRuleError, shown } from "./errors.ts";
 import { addressOf, isAddress, nullable } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
@@ -452,9 +452,12 @@ export class NativeMemory {
    */
   text(options: TextOptions = {}): string {
     this.#check(0, this.#byteLength);
+    const { fatal = false } = options;
+    const text = textAt(addressOf(this.#pointer), this.#byteLength);
+    if (!fatal || !text.includes("\ufffd")) return text;
     const bytes = new Uint8Array(this.#byteLength);
     this.copyTo(bytes);
-    return decode(utf8, bytes, options, () => "memory as text");
+    return decode(utf8, bytes, { fatal }, () => "memory as text");
   }
 
   /**

@@ -8,16 +8,17 @@ import {
   Aggregate,
   bytesAt,
   copyTo,
+  exactWriterOf,
   followsAddresses,
   type Layout,
   layoutOf,
+  noField,
   readerOf,
   readScalar,
   readText,
   type RecordLayout,
   recordLayout,
   refuseStored,
-  writerOf,
   writeScalar,
   writeScope,
   writtenType,
@@ -78,7 +79,11 @@ export type ArrayInput<E> = readonly FieldInput<E>[] | {
 
 /**
  * A structure in native memory: each property reads and writes it there. Strings and handles are read only: what is written is
- * a pointer or an id, by `write`.
+ * a pointer or an id, by `write`. A property that is no field can't be assigned.
+ *
+ * `Object.keys`, spread and `structuredClone` see the fields. A spread copy has the values of numbers, strings and pointers;
+ * structures and arrays in it stay views. The view of an element ({@linkcode ArrayView.at}) has its properties on its class:
+ * `in`, `JSON.stringify` and consoles see them, the others don't.
  */
 export type StructView<F extends Fields> = [Extract<F[keyof F], ReadOnlyField>] extends [never]
   ? { -readonly [K in keyof F]: FieldView<F[K]> }
@@ -97,6 +102,46 @@ export type FieldView<T> = T extends StructType<infer F> ? StructView<F>
 export interface StructOptions {
   /** No padding (`true`, or 1), or fields aligned for at most so many bytes, as `#pragma pack` has it: 1, 2, 4, 8 or 16. */
   readonly packed?: boolean | 1 | 2 | 4 | 8 | 16;
+}
+
+/** Larger ones are not worth the memory. */
+const mostKept = 4096;
+
+/**
+ * The bytes of what is read or written, for all of a layout: an array of its own for each would take ten times as long. Whoever
+ * has them says when they are free again. While they are taken others get bytes of their own, since a value may have getters
+ * that read or write the same; those that an error left behind are replaced.
+ */
+class Scratch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  isTaken = true;
+
+  private constructor(byteLength: number) {
+    this.bytes = new Uint8Array(new ArrayBuffer(byteLength));
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  static take(layout: Layout): Scratch {
+    const known = scratches.get(layout);
+    if (known?.isTaken === false) {
+      known.isTaken = true;
+      return known;
+    }
+    const made = new Scratch(layout.byteLength);
+    if (layout.byteLength <= mostKept) scratches.set(layout, made);
+    return made;
+  }
+}
+
+const scratches = new WeakMap<Layout, Scratch>();
+
+/** A value as bytes, with zeroes between the fields. @throws {TypeError | RangeError} When it is none of the layout's. */
+function written(layout: Layout, value: unknown, subject: string): Scratch {
+  const scratch = Scratch.take(layout);
+  scratch.bytes.fill(0);
+  exactWriterOf(layout)(scratch.view, 0, value, subject);
+  return scratch;
 }
 
 /** What structures, unions and arrays in memory have in common. */
@@ -136,21 +181,25 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
   read(memory: NativeMemory, byteOffset = 0): V {
     checkMemory(memory);
-    const bytes = new Uint8Array(this.byteLength);
-    memory.copyTo(bytes, byteOffset);
-    return readerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0) as V;
+    const layout = Aggregate.layoutOf(this);
+    const scratch = Scratch.take(layout);
+    memory.copyTo(scratch.bytes, byteOffset);
+    const value = readerOf(layout)(scratch.view, 0) as V;
+    scratch.isTaken = false;
+    return value;
   }
 
   /**
    * Writes all of one, with zeroes between the fields; or nothing, when it throws.
    *
-   * @throws {TypeError | RangeError} When a value is not of its field's type, or the memory is too small.
+   * @throws {TypeError | RangeError} When a value is not of its field's type or has a property that is no field, or the memory
+   * is too small.
    */
   write(memory: NativeMemory, value: I, byteOffset = 0): void {
     checkMemory(memory);
-    const bytes = new Uint8Array(this.byteLength);
-    writerOf(Aggregate.layoutOf(this))(new DataView(bytes.buffer), 0, value, "Cannot write to memory");
-    memory.copyFrom(bytes, byteOffset);
+    const scratch = written(Aggregate.layoutOf(this), value, "Cannot write to memory");
+    memory.copyFrom(scratch.bytes, byteOffset);
+    scratch.isTaken = false;
   }
 
   /**
@@ -159,7 +208,7 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
    * @throws {RangeError} Outside the bounds.
    */
   view(memory: NativeMemory, byteOffset = 0): View {
-    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0) as View;
+    return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0, true) as View;
   }
 
   /**
@@ -214,7 +263,7 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
 /** A character array of C's; {@linkcode cstringArray} makes it. */
 export class TextType extends MemoryType<string, string, string> {}
 
-/** Elements in native memory, one behind the other. */
+/** Elements in native memory, one behind the other. `JSON.stringify` sees them; `Object.keys` and `structuredClone` don't. */
 export interface ArrayView<E> extends Iterable<FieldView<E>> {
   /** How many there are. */
   readonly length: number;
@@ -375,23 +424,26 @@ function window(memory: NativeMemory, byteOffset: number, byteLength: number): D
 type ViewClass = new (view: DataView, at: number) => object;
 type ArrayClass = new (view: DataView, length: number) => object;
 const viewClasses = new WeakMap<Layout, ViewClass>();
+const wholeViewClasses = new WeakMap<Layout, ViewClass>();
 const arrayClasses = new WeakMap<Layout, ArrayClass>();
 
-function viewOf(layout: Layout, view: DataView, at: number): unknown {
+/** @param isWhole Whether its fields are its own properties; see {@linkcode makeViewClass}. */
+function viewOf(layout: Layout, view: DataView, at: number, isWhole: boolean): unknown {
   if (layout.kind === "text") return readText(view, at, layout.byteLength);
   if (layout.kind === "array") {
     const own = new DataView(view.buffer, view.byteOffset + at, layout.byteLength);
     return new (arrayClass(layout.element))(own, layout.length);
   }
   if (layout.kind === "scalar") throw new TypeError("A scalar has no view");
-  return new (viewClass(layout))(view, at);
+  return new (viewClass(layout, isWhole))(view, at);
 }
 
-function viewClass(layout: RecordLayout): ViewClass {
-  const known = viewClasses.get(layout);
+function viewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
+  const classes = isWhole ? wholeViewClasses : viewClasses;
+  const known = classes.get(layout);
   if (known !== undefined) return known;
-  const made = makeViewClass(layout);
-  viewClasses.set(layout, made);
+  const made = makeViewClass(layout, isWhole);
+  classes.set(layout, made);
   return made;
 }
 
@@ -427,16 +479,26 @@ function readWhole(layout: Layout, view: DataView, at: number): unknown {
 
 /** Writes all of a value, or nothing: it may be wrong in the middle, or be made of what is overwritten. */
 function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
-  const bytes = new Uint8Array(layout.byteLength);
-  writerOf(layout)(new DataView(bytes.buffer), 0, value, writing(name));
-  bytesAt(view, place, layout.byteLength).set(bytes);
+  const scratch = written(layout, value, writing(name));
+  bytesAt(view, place, layout.byteLength).set(scratch.bytes);
+  scratch.isTaken = false;
+}
+
+/** Refuses to write a field of a view that gives what an address or id stands for. */
+function readOnly(name: string, type: ReadOnlyField): never {
+  const [what, setter] = type === "handle"
+    ? ["the handle's id", "setU64()"]
+    : ["a pointer to the text", "setPointer()"];
+  throw new TypeError(
+    `${writing(name)} (${type}) is read only in a view: write the structure, or ${what} by the memory's ${setter}`,
+  );
 }
 
 /** The bodies of functions that read and write what is at `place` of `view`; `inner` has its layout at an index. */
 function accessors(layout: Layout, index: number, name: string, place: string): { get: string; set: string } {
   if (layout.kind !== "scalar") {
     return {
-      get: `return viewOf(inner[${index}], view, ${place});`,
+      get: `return viewOf(inner[${index}], view, ${place}, false);`,
       set: `writeWhole(inner[${index}], view, ${place}, value, ${name});`,
     };
   }
@@ -469,17 +531,39 @@ function shownView(view: DataView, read: () => unknown): unknown {
 /** How consoles ask. */
 const inspect = '[Symbol.for("nodejs.util.inspect.custom")]';
 
-function makeViewClass(layout: RecordLayout): ViewClass {
+/** Whether a field gives what can't be written to it. */
+function isReadOnly(layout: Layout): layout is Layout & { readonly type: ReadOnlyField } {
+  return layout.kind === "scalar" && (layout.type === "cstring" || layout.type === "handle");
+}
+
+/**
+ * The class of a structure's views. The fields of one that is made as a whole are its own properties, and it makes the views of
+ * what is in it once: so `Object.keys` and spread see what they see of other objects. To give an object accessors of its own takes
+ * V8 0.2 µs for each, a hundred times as long as an element's view may take; the fields of that are properties of its class.
+ */
+function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
   const inner = layout.fields.map((field) => field.layout);
-  const members = layout.fields.map(({ name, byteOffset }, index) => {
+  const names = layout.fields.map((field) => field.name);
+  const cached: string[] = [];
+  const members = layout.fields.map(({ name, byteOffset, layout: field }, index) => {
     const key = JSON.stringify(name);
-    const { get, set } = accessors(inner[index], index, key, `at + ${byteOffset}`);
-    return `get [${key}]() { const view = this.#view, at = this.#at; ${explained(get)} }
-      set [${key}](value) { const view = this.#view, at = this.#at; ${explained(set)} }`;
+    const { get, set } = accessors(field, index, key, `at + ${byteOffset}`);
+    const isCached = isWhole && (field.kind === "array" || "fields" in field);
+    if (isCached) cached.push(`#inner${index};`);
+    const read = isCached
+      ? `return this.#inner${index} ??= viewOf(inner[${index}], view, at + ${byteOffset}, true);`
+      : get;
+    const write = isReadOnly(field) ? `readOnly(${key}, "${field.type}");` : explained(set);
+    return `get [${key}]() { const view = this.#view, at = this.#at; ${explained(read)} }
+      set [${key}](value) { const view = this.#view, at = this.#at; ${write} }`;
   });
-  const source = `return class View {
-      #view; #at;
-      constructor(view, at) { this.#view = view; this.#at = at; }
+  const source = `const own = [];
+    class View {
+      #view; #at; ${cached.join(" ")}
+      constructor(view, at) {
+        this.#view = view; this.#at = at;
+        ${isWhole ? "for (let i = 0; i < own.length; i++) defineProperty(this, names[i], own[i]);" : ""}
+      }
       toJSON() { return readWhole(layout, this.#view, this.#at); }
       ${members.join("\n")}
       [copyTo](wanted, target, byteOffset) {
@@ -487,11 +571,47 @@ function makeViewClass(layout: RecordLayout): ViewClass {
         ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
       }
       ${inspect}() { return shownView(this.#view, () => readWhole(layout, this.#view, this.#at)); }
-    };`;
+    }
+    for (const name of names) {
+      defineProperty(View.prototype, name, { enumerable: true });
+      own.push({ ...getOwnPropertyDescriptor(View.prototype, name), configurable: false });
+    }
+    Object.setPrototypeOf(View.prototype, otherProperties);
+    return View;`;
+  const { defineProperty, getOwnPropertyDescriptor } = Object;
   return generate(
-    { ...writeScope, layout, inner, viewOf, readWhole, writeWhole, copyTo, copyBytes, failed, bad, shownView },
+    {
+      ...writeScope,
+      layout,
+      inner,
+      names,
+      viewOf,
+      readWhole,
+      writeWhole,
+      copyTo,
+      copyBytes,
+      failed,
+      bad,
+      readOnly,
+      shownView,
+      otherProperties: otherProperties(layout),
+      defineProperty,
+      getOwnPropertyDescriptor,
+    },
     source,
   ) as ViewClass;
+}
+
+/**
+ * The prototype of a view's prototype: what is assigned reaches it where it is no field. Objects that can't be extended would
+ * refuse that, too, but making them takes ten times as long.
+ */
+function otherProperties(layout: RecordLayout): object {
+  return new Proxy({}, {
+    set(_, key): never {
+      throw noField(layout, writing(String(key)));
+    },
+  });
 }
 
 function makeArrayClass(element: Layout): ArrayClass {
@@ -507,6 +627,7 @@ function makeArrayClass(element: Layout): ArrayClass {
       constructor(view, length) { this.#view = view; this.length = length; Object.freeze(this); }
       at(index) { ${locate} ${isRecord ? "return new View(view, at);" : explained(get)} }
       set(index, value) { ${locate} ${explained(set)} }
+      toJSON() { return this.toArray(); }
       *[Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.at(i); }
       toArray() {
         const read = readerOf(element), view = this.#view, values = [];
@@ -515,7 +636,7 @@ function makeArrayClass(element: Layout): ArrayClass {
       }
       ${inspect}() { return shownView(this.#view, () => this.toArray()); }
     };`;
-  const View = isRecord ? viewClass(element) : undefined;
+  const View = isRecord ? viewClass(element, false) : undefined;
   return generate(
     { ...writeScope, element, inner: [element], View, viewOf, readerOf, writeWhole, failed, bad, outside, shownView },
     source,

@@ -70,6 +70,31 @@ export function decode(
   throw new TypeError(`Cannot read ${subject()}: it is no ${name} from byte ${index * unitByteLength} on`);
 }
 
+const { fromCharCode } = String;
+
+/** The first bytes of an array as UTF-8. V8 makes a short string of ASCII characters in half the time that a decoder takes. */
+export function shortText(bytes: Uint8Array<ArrayBuffer>, length: number): string {
+  let all = length > 48 ? 0x80 : 0;
+  for (let i = 0; i < length && all < 0x80; i++) all |= bytes[i];
+  if (all >= 0x80) return utf8.decoder.decode(bytes.subarray(0, length));
+  let text = "";
+  let i = 0;
+  for (; i + 8 <= length; i += 8) {
+    text += fromCharCode(
+      bytes[i],
+      bytes[i + 1],
+      bytes[i + 2],
+      bytes[i + 3],
+      bytes[i + 4],
+      bytes[i + 5],
+      bytes[i + 6],
+      bytes[i + 7],
+    );
+  }
+  for (; i < length; i++) text += fromCharCode(bytes[i]);
+  return text;
+}
+
 /** Where the zero is that ends a string, or -1 when there is none. */
 export function zeroIndex({ unitByteLength }: Encoding, bytes: Uint8Array): number {
   if (unitByteLength === 1) return bytes.indexOf(0);

@@ -261,6 +261,113 @@ describe("a view", () => {
     for (const view of [node, at, weights, path]) assertStrictEquals(inspect(view), "[freed or transferred memory]");
   });
 
+  it("has its fields as other objects have their properties", () => {
+    using memory = Node.alloc(first);
+    const node = Node.view(memory);
+    assertEquals(Object.keys(node), Object.keys(first));
+    assertEquals(Object.keys(node.at), ["x", "y"]);
+    const { name, size, live, at } = { ...node };
+    assertEquals([name, size, live], [first.name, first.size, first.live]);
+    // What is in it stays a view.
+    at.x = 7;
+    assertStrictEquals(Node.read(memory).at.x, 7);
+    assertStrictEquals(node.at, node.at);
+    assertEquals(structuredClone({ ...node.at }), { x: 7, y: 0.5 });
+    assertEquals(structuredClone(node.at), { x: 7, y: 0.5 });
+    assertEquals(["at" in node, "nope" in node, "nope" in node.path.at(0), "x" in node.path.at(0)], [
+      true,
+      false,
+      false,
+      true,
+    ]);
+    const inLoop: string[] = [];
+    for (const key in node.path.at(0)) inLoop.push(key);
+    assertEquals(inLoop, ["x", "y"]);
+    const { size: _, ...rest } = first;
+    const Sized = struct({
+      at: Point,
+      weights: array("f32", 3),
+      path: array(Point, 2),
+      grid: array(array("u8", 2), 2),
+    });
+    using other = Sized.alloc({ at: rest.at, weights: rest.weights, path: rest.path, grid: rest.grid });
+    const json = { at: rest.at, weights: rest.weights, path: rest.path, grid: rest.grid };
+    const sized = Sized.view(other);
+    assertEquals(JSON.parse(JSON.stringify(sized)), json);
+    assertEquals(JSON.parse(JSON.stringify({ ...sized })), json);
+    assertEquals(JSON.parse(JSON.stringify([sized.weights, sized.path, sized.path.at(1), sized.grid])), [
+      json.weights,
+      json.path,
+      json.path[1],
+      json.grid,
+    ]);
+    assert(node instanceof Object);
+    assertStrictEquals(String(node), "[object Object]");
+    assertThrows(() => Reflect.deleteProperty(node, "at") || raise(new TypeError("not deleted")), TypeError);
+  });
+
+  it("refuses properties that are no fields, as what is written does, however deep", () => {
+    const Event = union({ motion: Point, wide: "u64" });
+    const Tagged = struct({ kind: "u8", event: Event, path: array(Point, 2) });
+    const value = { kind: 1, event: { motion: { x: 1, y: 2 } }, path: [{ x: 1, y: 1 }, { x: 2, y: 2 }] };
+    using memory = Tagged.alloc(value);
+    const view = Tagged.view(memory);
+    const wide = { x: 1, y: 1, z: 1 };
+    const point = "is no field: the structure has x, y";
+    const refused: readonly (readonly [() => unknown, string])[] = [
+      [() => set(view, "knid", 1), '"knid" is no field: the structure has kind, event, path'],
+      [() => set(view.path.at(0), "z", 1), `"z" ${point}`],
+      [() => set(view.event, "wid", 1n), '"wid" is no member: the union has motion, wide'],
+      [() => set(view.event.motion, "z", 1), `"z" ${point}`],
+      [() => set([...view.path][1] ?? {}, "z", 1), `"z" ${point}`],
+      [() => Tagged.write(memory, { ...value, knid: 1 } as never), '"knid" is no field: the structure has kind'],
+      [() => Tagged.alloc({ ...value, knid: undefined } as never), '"knid" is no field: the structure has kind'],
+      [() => Tagged.write(memory, { ...value, path: [wide, wide] }), `"path[0].z" ${point}`],
+      [() => Tagged.write(memory, { ...value, event: { motion: wide } }), `"event.motion.z" ${point}`],
+      [
+        () => Tagged.write(memory, { ...value, event: { wide: 1n, motoin: 1 } as never }),
+        '"event.motoin" is no member: the union has motion, wide',
+      ],
+      [() => view.path.set(1, wide), `"[1].z" ${point}`],
+      [() => set(view, "path", [wide, wide]), `"path[0].z" ${point}`],
+      [() => view.event.motion = wide, `"motion.z" ${point}`],
+    ];
+    for (const [use, message] of refused) assertThrows(use, TypeError, `Cannot write to memory: ${message}`);
+    const symbol = Symbol("key");
+    assertThrows(() => Reflect.set(view, symbol, 1), TypeError, '"Symbol(key)" is no field');
+    const read = Tagged.read(memory);
+    assertThrows(() => set(read.event, "wid", 1n), TypeError);
+    assertThrows(() => read.event.motion = wide, TypeError, `Cannot write to a union: "motion.z" ${point}`);
+    assertThrows(() => set(view.path, "first", 1), TypeError);
+    assertEquals(JSON.stringify(Tagged.view(memory).path), JSON.stringify(value.path));
+    // Only what an object has itself, and shows.
+    const hidden = Object.create({ inherited: 1 }, { hidden: { value: 1 } }) as object;
+    Point.write(memory, Object.assign(hidden, { x: 5, y: 6, [symbol]: 1 }));
+    assertEquals(Point.read(memory), { x: 5, y: 6 });
+  });
+
+  it("has strings and handles that can't be assigned, and says what to do instead", () => {
+    using memory = Bearer.alloc({ handle: null, name: symbols.greeting(), call: null, value: 1 });
+    const view = Bearer.view(memory);
+    using held = Handle.create("held");
+    for (const value of [held, held.id, null]) {
+      assertThrows(
+        () => set(view, "handle", value),
+        TypeError,
+        'Cannot write to memory: "handle" (handle) is read only in a view: write the structure, or the handle\'s id by',
+      );
+    }
+    for (const value of [null, symbols.greeting(), "text"]) {
+      assertThrows(() => set(view, "name", value), TypeError, '"name" (cstring) is read only in a view: write');
+    }
+    assertThrows(() => set(Bearer.array(memory).at(0), "name", null), TypeError, '"name" (cstring) is read only');
+    assertEquals(Bearer.read(memory), { handle: null, name: view.name, call: null, value: 1 });
+    // As elements they are written by a method, which takes a pointer or a handle.
+    using names = array("cstring", 2).alloc();
+    array("cstring", 2).view(names).set(1, symbols.greeting());
+    assertStrictEquals(array("cstring", 2).read(names)[1], view.name);
+  });
+
   it("of fields with peculiar names says their names", () => {
     const Peculiar = struct({ a: struct({ "[0]": "u8", "": "u8" }), z: array(struct({ "": array("u8", 2) }), 2) });
     using memory = Peculiar.alloc();
@@ -292,6 +399,69 @@ describe("a view", () => {
     const points = Point.array(memory);
     for (const [index, point] of [...points].entries()) point.x = index;
     assertEquals(points.toArray().map(({ x }) => x), [0, 1, 2]);
+  });
+});
+
+describe("what is read", () => {
+  it("is a copy of its own: another read changes nothing in it, also one in the middle of it, or one that failed", () => {
+    using memory = Node.alloc(first);
+    using other = Node.alloc({ ...first, name: "other", size: 1n, weights: [7, 8, 9] });
+    const { decode } = TextDecoder.prototype;
+    let within = 0;
+    TextDecoder.prototype.decode = function (...args): string {
+      within += 1;
+      if (within === 1) assertStrictEquals(Node.read(other).size, 1n);
+      return decode.apply(this, args);
+    };
+    let read: ReturnType<typeof Node.read>;
+    try {
+      read = Node.read(memory);
+    } finally {
+      TextDecoder.prototype.decode = decode;
+    }
+    assert(within >= 2);
+    Node.read(other);
+    assertEquals(read, first);
+    using held = Handle.create("held");
+    using bearer = Bearer.alloc({ handle: held, name: null, call: null, value: 5 });
+    using stale = Bearer.alloc({ handle: null, name: null, call: null, value: 6 });
+    const ended = Handle.create("ended");
+    Bearer.write(stale, { handle: ended, name: null, call: null, value: 7 });
+    ended.delete();
+    assertThrows(() => Bearer.read(stale), InvalidHandleError);
+    assertThrows(() => Bearer.read(bearer, 1), RangeError);
+    assertEquals(Bearer.read(bearer), { handle: "held", name: null, call: null, value: 5 });
+  });
+
+  it("and what is written don't meet, where a value reads or writes others of its type", () => {
+    using memory = Point.alloc();
+    using other = Point.alloc({ x: 8, y: 9 });
+    const value = {
+      x: 1,
+      get y() {
+        Point.write(other, { x: 3, y: 4 });
+        assertEquals(Point.read(other), { x: 3, y: 4 });
+        return 2;
+      },
+    };
+    Point.write(memory, value);
+    assertEquals([Point.read(memory), Point.read(other)], [{ x: 1, y: 2 }, { x: 3, y: 4 }]);
+    assertThrows(() => Point.write(memory, { x: 5, y: "6" as never }), TypeError);
+    Point.array(memory).set(0, { x: 7, y: 8 });
+    assertEquals(Point.read(memory), { x: 7, y: 8 });
+    // Padding is zero, whatever was written before.
+    const Padded = struct({ a: "u8", b: "u32" });
+    using padded = Padded.alloc({ a: 255, b: 2 ** 32 - 1 });
+    Padded.write(padded, { a: 1, b: 2 });
+    assertEquals([...padded.bytes()], [1, 0, 0, 0, 2, 0, 0, 0]);
+  });
+
+  it("of a union keeps its bytes when another one is read", () => {
+    using one = Narrow.alloc({ large: 1n });
+    using two = Narrow.alloc({ large: 2n });
+    const read = Narrow.read(one);
+    Narrow.read(two);
+    assertStrictEquals(read.large, 1n);
   });
 });
 
@@ -484,7 +654,9 @@ describe("a structure's handle", () => {
     using memory = Bearer.alloc({ ...none, handle: held });
     assertStrictEquals(Bearer.read(memory).handle, "held");
     assertStrictEquals(Bearer.view(memory).handle, "held");
-    set(Bearer.view(memory), "handle", held.id);
+    memory.setU64(Bearer.offsets.handle, 0n);
+    assertStrictEquals(Bearer.view(memory).handle, null);
+    memory.setU64(Bearer.offsets.handle, held.id);
     assertStrictEquals(Bearer.view(memory).handle, "held");
     assertEquals(symbols.makeBearer(held, 5), { handle: "held", name: "a bearer", call: null, value: 5 });
     const seen: unknown[] = [];
@@ -551,8 +723,9 @@ describe("a structure's string", () => {
     using memory = Bearer.alloc({ handle: held, name: greeting, call: null, value: 1 });
     assert(typeof Bearer.read(memory).name === "string");
     assertStrictEquals(Bearer.view(memory).name, Bearer.read(memory).name);
-    assertThrows(() => set(Bearer.view(memory), "name", "text"), PointerRuleError, "C's strings");
-    set(Bearer.view(memory), "name", null);
+    const { name, ...rest } = { handle: held, name: "text", call: null, value: 1 };
+    assertThrows(() => Bearer.write(memory, { ...rest, name: name as never }), PointerRuleError, "C's strings");
+    memory.setPointer(Bearer.offsets.name, null);
     assertStrictEquals(Bearer.read(memory).name, null);
   });
 });

@@ -6,6 +6,7 @@ import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collect } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
+import { randomFrom } from "./random.ts";
 
 const before = alive();
 const bytesToText = { parameters: ["buffer"], result: "cstring" } as const;
@@ -79,6 +80,52 @@ describe("strings in UTF-8", () => {
     }
     assertStrictEquals(cstringAt(null, { fatal: true }), null);
     assertStrictEquals(cstringAt(null, { fatal: false }), null);
+  });
+});
+
+describe("text with a length", () => {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const { decode } = TextDecoder.prototype;
+
+  it("is what a decoder makes of it, however long it is and whatever it is made of", () => {
+    const random = randomFrom(7);
+    const alphabets = [
+      (): number => random(0x80),
+      (): number => random(0x100),
+      // Beginnings and parts of characters, a byte order mark's among them.
+      (): number => [0xef, 0xbb, 0xbf, 0xe2, 0x82, 0xf0, 0x9f, 0x98, 0x80, 0xc3, 0, 0x61][random(12)],
+    ];
+    for (const letter of alphabets) {
+      for (const length of [...Array(70).keys(), 255, 256, 257, 1000, 4096, 5000]) {
+        const bytes = Uint8Array.from({ length }, letter);
+        using memory = NativeMemory.alloc(length + 1);
+        memory.copyFrom(bytes);
+        memory.setU8(length, 0x61);
+        const wanted = decode.call(decoder, bytes);
+        assertStrictEquals(NativeMemory.borrow(memory.pointer, length).text(), wanted);
+        assertStrictEquals(memory.subarray(0, length).text({ fatal: false }), wanted);
+      }
+    }
+  });
+
+  it("comes out right when a program's own decoder reads other text meanwhile", () => {
+    using memory = NativeMemory.alloc(8);
+    memory.setCstring(0, "outside");
+    memory.setU8(7, 0xff);
+    let depth = 0;
+    TextDecoder.prototype.decode = function (...args): string {
+      using other = NativeMemory.alloc(8);
+      other.fill(0xc3);
+      depth += 1;
+      if (depth < 3) assertStrictEquals(other.text(), "\ufffd".repeat(8));
+      depth -= 1;
+      return decode.apply(this, args);
+    };
+    try {
+      assertStrictEquals(memory.text(), "outside\ufffd");
+    } finally {
+      TextDecoder.prototype.decode = decode;
+    }
   });
 });
 
