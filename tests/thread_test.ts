@@ -444,7 +444,7 @@ describe('a callback with thread: "wait"', () => {
     const reports = reportsOf(() => assertStrictEquals(c.wait_and_join(made, 3, 1), -3n));
     assertEquals(kinds(reports), ["timeout"]);
     assertInstanceOf(reports[0].cause, CallbackTimeoutError);
-    for (const part of ['callback "awaited"', "50 ms", 'native call "wait_and_join"']) {
+    for (const part of ['callback "awaited" 3 times', "each time waited 50 ms", 'native call "wait_and_join"']) {
       assertStringIncludes(reports[0].message, part);
     }
     assertStrictEquals(stats().timeouts - timeouts, 3);
