@@ -17,6 +17,9 @@
  * @module
  */
 
+import { addEntrances } from "./ffi/stack.ts";
+import * as exported from "./mod.ts";
+
 export { type Allocatable, Arena } from "./ffi/arena.ts";
 export {
   Callback,
@@ -82,3 +85,6 @@ export { type Stats, stats } from "./ffi/stats.ts";
 export type { TextOptions } from "./ffi/text.ts";
 export { type Leak, leaks } from "./ffi/tracking.ts";
 export * from "./ffi/types.ts";
+
+// Errors look there for the function that the program called.
+addEntrances(exported);

@@ -12,6 +12,8 @@ import { generate, nativeFunctionState } from "./helpers.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
+import { unknownType } from "./spellings.ts";
+import { blameCaller, TypeError } from "./stack.ts";
 import { utf8, zeroIndex } from "./text.ts";
 import type { CallbackDefinition, NamedType, ParameterType } from "./types.ts";
 
@@ -124,8 +126,14 @@ export function layoutOf(type: unknown, what: string): Layout {
   const isFunction = typeof type === "object" && type !== null && "parameters" in type &&
     Array.isArray(type.parameters);
   if (!isFunction && (!isNamedType(type) || type === "buffer" || type === "handle*")) {
-    const hint = type === "buffer" ? '; a buffer\'s address is a "pointer"' : "";
-    throw new TypeError(`Cannot define ${what}: it has the type ${String(type)}, which can't be stored${hint}`);
+    const isStructure = typeof type === "object" && type !== null && "struct" in type;
+    const hint = type === "buffer"
+      ? '; a buffer\'s address is a "pointer"'
+      : isStructure
+      ? "; a structure's type is what struct() gives"
+      : "";
+    const unknown = unknownType(type, ", which can't be stored");
+    throw new TypeError(`Cannot define ${what}: it has the type ${unknown}${hint}`);
   }
   const { byteLength } = argumentClass(type as FieldScalar);
   return { kind: "scalar", type: type as FieldScalar, byteLength, align: byteLength };
@@ -268,7 +276,7 @@ export const writeScope = { dangling, checkUse } as const;
 export function refuseStored(type: NamedType, value: unknown, subject: string): never {
   const isCallback = type === "function" && nativeFunctionState(value) !== undefined;
   if (type === "pointer" || type === "function" && !isCallback) checkStored(value, subject);
-  throw mismatch(type, value, subject);
+  throw blameCaller(mismatch(type, value, subject));
 }
 
 /** What a callback has to be for a field with a definition; `upcall.ts` knows. */

@@ -65,6 +65,8 @@ export interface Backend {
   readonly mostParameters: number;
   /** Throws unless the program may load this library. */
   requirePermission(path: string): void;
+  /** Whether there is a file at a path; `undefined` when the program may not know. Nobody is asked for permission. */
+  isFile(path: string): boolean | undefined;
   /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */
   open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
   /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */

@@ -39,6 +39,7 @@ export interface BunProcess extends ModuleLoader {
   readonly platform: string;
   readonly arch: string;
   getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
+  getBuiltinModule(name: "node:fs"): { existsSync(path: string): boolean } | undefined;
   on(event: "exit", listener: () => void): unknown;
 }
 
@@ -93,6 +94,7 @@ export function bunBackend(process: BunProcess): Backend {
     // "unsupported signature" is all that Bun says of more.
     mostParameters: 32,
     requirePermission() {},
+    isFile: (path) => process.getBuiltinModule("node:fs")?.existsSync(path),
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.
       const libraries: ReturnType<BunFfi["dlopen"]>[] = [];

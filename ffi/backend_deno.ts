@@ -20,8 +20,9 @@ import {
 export interface DenoNamespace {
   readonly build: { readonly os: string; readonly arch: string };
   readonly permissions: {
-    querySync(descriptor: { name: "ffi"; path: string }): { readonly state: string };
+    querySync(descriptor: { name: "ffi" | "read"; path: string }): { readonly state: string };
   };
+  statSync(path: string): { readonly isFile: boolean };
   dlopen(path: string, symbols: Record<string, DenoDefinition>): {
     readonly symbols: Record<string, unknown>;
     close(): void;
@@ -105,6 +106,14 @@ export function denoBackend(deno: DenoNamespace): Backend {
         deno.dlopen(path, {}).close();
       } catch (error) {
         if (error instanceof Error && error.name === "NotCapable") throw error;
+      }
+    },
+    isFile(path) {
+      if (deno.permissions.querySync({ name: "read", path }).state !== "granted") return undefined;
+      try {
+        return deno.statSync(path).isFile;
+      } catch {
+        return false;
       }
     },
     open(path, signatures) {

@@ -14,7 +14,7 @@ import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { core } from "./core.ts";
-import { argumentChecks, callEnds, type Downcall, duringCall, type LibraryOwner, list } from "./downcall.ts";
+import { argumentChecks, callEnds, type Downcall, duringCall, type LibraryOwner, list, named } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { isOut, readResult, writeArgument } from "./marshal.ts";
 import {
@@ -36,6 +36,7 @@ import {
 } from "./outgoing.ts";
 import type { LentView } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
+import { RangeError } from "./stack.ts";
 import type { FunctionDefinition, ParameterType, ResultType } from "./types.ts";
 import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
@@ -179,7 +180,10 @@ export function makeBlockCall(
     const read = (${["index", "kept", ...outs].join(", ")}) => {
       ${place} ${after} return ${value(resultValue, { error, views: "kept" })};
     };
-    return { close() {}, call: function (${names.join(", ")}) {
+    const call = ${
+    named(
+      key,
+      `function (${names.join(", ")}) {
       ${begin}
       try {
         index = takeBlock(key);
@@ -188,10 +192,13 @@ export function makeBlockCall(
         const started = index;
         index = -1;
         return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${
-    outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`
-  });
+        outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`
+      });
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }
-    } };`;
+    }`,
+    )
+  };
+    return { close() {}, call };`;
   const keeps = kept.length > 0;
   // A block of the function's own is prepared once. A call inside a call takes another one.
   const atOnce = `
@@ -209,7 +216,10 @@ export function makeBlockCall(
       freeBlock(own);
       own = -2;
     };
-    return { close, call: function (${names.join(", ")}) {
+    const call = ${
+    named(
+      key,
+      `function (${names.join(", ")}) {
       ${begin}
       ${keeps ? "const keptOutside = calls.kept;" : ""}
       ${owner.counted ? "owner.running += 1;" : ""}
@@ -226,7 +236,10 @@ export function makeBlockCall(
         ${unlend}
         ${owner.counted ? "callEnds(owner);" : ""}
       }
-    } };`;
+    }`,
+    )
+  };
+    return { close, call };`;
   const ended = owner.counted ? () => callEnds(owner) : undefined;
   const start = (
     index: number,
@@ -274,6 +287,6 @@ export function makeBlockCall(
     nonblocking ? later : atOnce,
     nonblocking ? undefined : nativeCallUrl(key),
   ) as Downcall;
-  Object.defineProperty(made.call, "name", { value: key });
+  scope.entrance.call = made.call;
   return made;
 }

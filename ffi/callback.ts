@@ -10,6 +10,7 @@ import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.t
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { reportLeak } from "./report.ts";
+import { TypeError } from "./stack.ts";
 import { track, tracking, untrack } from "./tracking.ts";
 import type {
   CallbackDefinition,
@@ -355,7 +356,9 @@ export function lend(signature: Signature, fn: UpcallFunction, name: string): Up
 
 /** A callback that was dropped. What leaks are tracked for comes with the token of its creation. */
 function collected(dropped: Upcall | { readonly upcall: Upcall; readonly token: number }): void {
-  if (!("token" in dropped)) return unbind(dropped);
-  unbind(dropped.upcall);
+  const upcall = "token" in dropped ? dropped.upcall : dropped;
+  upcall.collected = true;
+  unbind(upcall);
+  if (!("token" in dropped)) return;
   reportLeak(untrack(dropped.token), "disposed of");
 }

@@ -19,6 +19,7 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { pointerFrom } from "./pointer.ts";
 import { report, reportLeak, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { RangeError, TypeError } from "./stack.ts";
 import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
 import { connect, onWake, wake } from "./wake.ts";
@@ -259,7 +260,7 @@ class Consumer {
     counts.dropped += 1;
     if (this.#staleReported) return;
     this.#staleReported = true;
-    const cause = new InvalidHandleError("read", id, handles.invalidReason(id));
+    const cause = new InvalidHandleError("Cannot read", id, handles.invalidReason(id));
     report("invalid-handle", `channel "${this.name}" dropped an event: ${cause.message}`, cause);
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { RangeError } from "./stack.ts";
 import { utf8 } from "./text.ts";
 
 /** For how long what was read from a ring stays there. */

@@ -10,6 +10,7 @@ import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, Nat
 import { LibraryLoadError, shown } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { backend } from "./runtime.ts";
+import { RangeError, TypeError } from "./stack.ts";
 import { utf16Units } from "./text.ts";
 
 const abiVersion = 9;
@@ -158,7 +159,11 @@ let attached: Core | undefined;
  * @throws {LibraryLoadError} When the native library isn't there or doesn't load.
  */
 export function core(shape = ""): Core {
-  return attached ??= attach(shape);
+  try {
+    return attached ??= attach(shape);
+  } catch (error) {
+    throw isDenied(error) ? withoutList(error) : error;
+  }
 }
 
 /** Whether the core has been opened; asking does not open it. */
@@ -286,11 +291,31 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
     for (const name in signatures) functions[name] = opened.functions[index++];
     return { functions: functions as Record<N, NativeFunctionObject>, opened };
   } catch (error) {
-    if (error instanceof Error && error.name === "NotCapable") throw error;
+    if (isDenied(error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    const hint = "In a checkout, `deno task build` makes it.";
-    throw new LibraryLoadError("belay's native core", [{ path, reason }], hint);
+    throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(import.meta.url));
   }
+}
+
+/** Whether an error is Deno's for a permission that is missing. */
+function isDenied(error: unknown): error is Error {
+  return error instanceof Error && error.name === "NotCapable";
+}
+
+/** Such an error, which asks for no more than a file, with what is needed. */
+function withoutList(error: Error): Error {
+  const NotCapable = error.constructor as new (message: string, options: ErrorOptions) => Error;
+  const need = "belay needs --allow-ffi without a list of paths, since Deno's callbacks do";
+  return new NotCapable(`Cannot open belay's native core: ${need}. ${error.message}`, { cause: error });
+}
+
+/** What to do when the core isn't there, by where this module is. */
+export function missingCoreHint(url: string): string {
+  const { os, arch } = backend().platform;
+  return /\/(node_modules|dist)\//.test(url)
+    ? `The package @belay/ffi brings it along for the platforms that it supports. This is ${os}-${arch}: install the package ` +
+      "again if that is one of them."
+    : "In a checkout, `deno task build` makes it.";
 }
 
 /** Whether an address is NULL, as any runtime gives it. */

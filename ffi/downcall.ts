@@ -5,13 +5,13 @@
  * @module
  */
 
-import { isRecord, layoutOf, readerOf } from "./aggregate.ts";
+import { isRecord, type Layout, layoutOf, readerOf } from "./aggregate.ts";
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
 import { callBegins, callEnded, errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
 import { attentionWord, core, nativeCallWord } from "./core.ts";
 import { lend } from "./callback.ts";
 import { LibraryClosedError } from "./errors.ts";
-import { addressOf, generate } from "./helpers.ts";
+import { addressOf, generate, handleIn } from "./helpers.ts";
 import {
   checkArgument,
   fromResult,
@@ -24,6 +24,7 @@ import {
 } from "./marshal.ts";
 import { checkUse, dangling, noteResult } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
+import { blameCaller } from "./stack.ts";
 import type { FunctionDefinition, ParameterType } from "./types.ts";
 import { type Signature, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 
@@ -72,6 +73,8 @@ interface ArgumentChecks {
   readonly scope: Readonly<Record<string, unknown>> & {
     readonly lendFunction: (index: number, fn: UpcallFunction) => Upcall;
     readonly closed: () => never;
+    /** The generated function, once it is there: what the program calls. */
+    readonly entrance: { call: unknown };
   };
 }
 
@@ -96,18 +99,20 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   });
+  const entrance: { call: unknown } = { call: undefined };
   const closed = (): never => {
-    throw new LibraryClosedError("call", key, owner.name);
+    throw blameCaller(new LibraryClosedError("call", key, owner.name), entrance.call);
   };
   const names = passed.filter((_, index) => outs[index] === undefined);
   const memory = [...passed.keys()].filter((index) => ownsMemory(parameters[index]));
   const kept = memory.map((index) => passed[index]);
   const scope = {
     key,
+    entrance,
     owner,
     unbind,
     outCell,
-    outReaders: outs.map((layout) => layout === undefined ? undefined : readerOf(layout)),
+    outReaders: outs.map((layout) => layout === undefined ? undefined : outReaderOf(layout, key)),
     lendFunction: (index: number, fn: UpcallFunction): Upcall =>
       lend(signatures[index] as Signature, fn, lentName(index)),
     lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
@@ -117,17 +122,22 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     texts: memory.map((index) => parameters[index] === "cstring"),
     checkPointer(pointer: unknown): void {
       if (owner.closed) closed();
-      checkUse(pointer);
+      try {
+        checkUse(pointer);
+      } catch (error) {
+        throw blameCaller(error as Error, entrance.call);
+      }
     },
     bad(index: number, value: unknown): never {
       if (owner.closed) closed();
       const type = parameters[index];
-      throw mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
+      const error = mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
+      throw blameCaller(error, entrance.call);
     },
     surplus(count: number): never {
       if (owner.closed) closed();
       const expected = `${names.length} argument${names.length === 1 ? "" : "s"}`;
-      throw new TypeError(`Cannot call "${key}": expected ${expected}, got ${count}`);
+      throw blameCaller(new TypeError(`Cannot call "${key}": expected ${expected}, got ${count}`), entrance.call);
     },
     // Together with this one, every function keeps its library's owner alive.
     closed,
@@ -153,6 +163,12 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     },
     scope,
   };
+}
+
+/** What reads what an out-parameter of a function gives. */
+function outReaderOf(layout: Layout, key: string): ReturnType<typeof readerOf> {
+  const isHandle = layout.kind === "scalar" && layout.type === "handle";
+  return isHandle ? (view, byteOffset) => handleIn(view, byteOffset, key) : readerOf(layout);
 }
 
 /** Memory for what an out-parameter gives. */
@@ -204,16 +220,21 @@ export function makeDowncall(
   }
   const source = `
     let native = open;
-    const call = function (${names.join(", ")}) {
+    const call = ${
+    named(
+      key,
+      `function (${names.join(", ")}) {
       ${after.length === 0 ? body : `${before.join(" ")} try { ${body} } finally { ${after.join(" ")} }`}
-    };
+    }`,
+    )
+  };
     return { call, close() { native = () => { i32[${nativeCallWord}] -= ${callBegins}; closed(); }; } };`;
   const made = generate(
     { ...scope, stringOf: backend().stringOf, open: native, i32, errorIsDue, takeError, callEnds },
     source,
     nativeCallUrl(key),
   ) as Downcall;
-  Object.defineProperty(made.call, "name", { value: key });
+  scope.entrance.call = made.call;
   return made;
 }
 
@@ -228,6 +249,16 @@ export function duringCall(i32: string, makeCall: string): string {
       ${makeCall}
       ${word} = (running + ${callEnded}) | 0;
       if (${i32}[${attentionWord}] !== 0 && errorIsDue(key)) throw takeError();`;
+}
+
+/**
+ * A function's source as an expression that gives the function a name, which isn't visible inside it. Bun's console shows no
+ * other name.
+ */
+export function named(name: string, source: string): string {
+  const key = JSON.stringify(name);
+  // Otherwise that would be the prototype.
+  return name === "__proto__" ? `({ [${key}]: ${source} })[${key}]` : `({ ${key}: ${source} })[${key}]`;
 }
 
 /** An expression for a list of variables; `undefined` where there are none. */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { blameCaller } from "./stack.ts";
+
 /** What is wrong with a handle's id; see {@linkcode InvalidHandleError}. */
 export type InvalidHandleReason =
   /** It is zero, as a NULL `void*` is. */
@@ -43,10 +45,32 @@ export function shown(value: unknown): string {
       if (value === null) return "null";
       return Array.isArray(value)
         ? `an array of ${value.length}`
-        : `an object of ${value.constructor?.name || "no class"}`;
+        : `an object of ${value.constructor?.name || "no class"}${memoryState(value)}`;
     default:
       return Object.is(value, -0) ? "-0" : String(value);
   }
+}
+
+/** What is peculiar about an array buffer, or that of a view. */
+function memoryState(value: object): string {
+  const isView = ArrayBuffer.isView(value);
+  const buffer: object = isView ? value.buffer : value;
+  if (!(buffer instanceof ArrayBuffer)) return "";
+  const state = buffer.detached ? "is detached" : buffer.resizable ? "is resizable" : undefined;
+  return state === undefined ? "" : isView ? `, whose ArrayBuffer ${state}` : ` that ${state}`;
+}
+
+/**
+ * A value that is none of this package's, in an error's message: where its class has the name of one of ours, that is most
+ * likely because another copy of the package has made it.
+ *
+ * @param classes The names of ours.
+ */
+export function shownStranger(value: unknown, classes: readonly string[]): string {
+  const name = typeof value === "object" && value !== null ? value.constructor?.name : undefined;
+  return name !== undefined && classes.includes(name)
+    ? `${shown(value)}, which this copy of @belay/ffi didn't make`
+    : shown(value);
 }
 
 /** An id that names no live handle of this isolate. Nothing was changed. */
@@ -57,9 +81,14 @@ export class InvalidHandleError extends Error {
   /** The id as it was given. */
   readonly id: unknown;
 
-  /** Made by belay. */
-  constructor(verb: string, id: unknown, reason: InvalidHandleReason) {
-    super(`Cannot ${verb} handle ${String(id)}: ${handleStates[reason]}`);
+  /**
+   * Made by belay.
+   *
+   * @param what What was being done.
+   */
+  constructor(what: string, id: unknown, reason: InvalidHandleReason) {
+    const state = typeof id === "bigint" ? "an id is a number, and this is a bigint" : handleStates[reason];
+    super(`${what} handle ${shown(id)}: ${state}`);
     this.reason = reason;
     this.id = id;
   }
@@ -84,6 +113,7 @@ export class LibraryLoadError extends Error {
     const tried = candidates.map(({ path, reason }) => `\n  ${path}: ${reason}`).join("");
     super(`Cannot open "${library}": no candidate could be loaded${tried}${hint && `\n${hint}`}`);
     this.candidates = candidates;
+    blameCaller(this);
   }
 }
 
@@ -101,6 +131,7 @@ export class SymbolNotFoundError extends Error {
     super(`Cannot open "${library}": it has no symbol${symbols.length > 1 ? "s" : ""} ${names}`);
     this.symbols = symbols;
     this.library = library;
+    blameCaller(this);
   }
 }
 
@@ -111,6 +142,7 @@ export class LibraryClosedError extends Error {
   /** Made by belay. */
   constructor(verb: string, symbol: string, library: string) {
     super(`Cannot ${verb} "${symbol}": library "${library}" is closed`);
+    blameCaller(this);
   }
 }
 
@@ -128,16 +160,26 @@ export class PointerRuleError extends Error {
   constructor(rule: string, what?: string) {
     super(`${what ?? "Broken rule"}: ${rule}`);
     this.rule = rule;
+    blameCaller(this);
   }
 }
 
-/** Memory was used after it had been freed. Nothing was read or written. */
+/**
+ * Memory was used after it had been freed. Nothing was read or written. While leaks are tracked, its `cause` says where the
+ * memory was freed, and the cause of that where it was made.
+ */
 export class MemoryFreedError extends Error {
   override readonly name = "MemoryFreedError";
 
-  /** Made by belay. */
-  constructor() {
-    super("Cannot use memory: it has been freed");
+  /**
+   * Made by belay.
+   *
+   * @param which Which memory, where that is known.
+   * @param cause Where it was freed, where that is known.
+   */
+  constructor(which?: string, cause?: Error) {
+    super(`Cannot use memory: it has been freed${which === undefined ? "" : ` (${which})`}`, cause && { cause });
+    blameCaller(this);
   }
 }
 

@@ -25,6 +25,7 @@
  */
 
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
+import { blameCaller, RangeError } from "./stack.ts";
 import { onTrackingChange, track } from "./tracking.ts";
 
 /** Where a table's ids are kept: an isolate that gets the tag of one that is gone goes on with them. */
@@ -148,14 +149,20 @@ export class HandleTable {
     return this.#ids[slot];
   }
 
-  /** The value of a live handle. @throws {InvalidHandleError} */
-  value(id: number): unknown {
+  /**
+   * The value of a live handle.
+   *
+   * @param from The function or variable that gave the id, for the error's message.
+   * @throws {InvalidHandleError}
+   */
+  value(id: number, from?: string): unknown {
     const slot = (id >> 1) & slotMask;
     if (this.#ids[slot] === id) {
       const value = this.#values[slot];
       if (value !== free) return value;
     }
-    throw new InvalidHandleError("read", id, this.invalidReason(id));
+    const what = from === undefined ? "Cannot read" : `Cannot read what "${from}" gave,`;
+    throw refused(new InvalidHandleError(what, id, this.invalidReason(id)));
   }
 
   /** The value of a live handle, or `otherwise`. */
@@ -175,7 +182,7 @@ export class HandleTable {
   delete(id: number): void {
     const slot = (id >> 1) & slotMask;
     if (this.#ids[slot] !== id || this.#values[slot] === free) {
-      throw new InvalidHandleError("delete", id, this.invalidReason(id));
+      throw refused(new InvalidHandleError("Cannot delete", id, this.invalidReason(id)));
     }
     this.#values[slot] = free;
     // No call here, however rare: one would keep the engines from holding the table's fields in registers.
@@ -391,7 +398,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id.
    */
   static value(id: number): unknown {
-    if (typeof id !== "number") throw new InvalidHandleError("read", id, "malformed");
+    if (typeof id !== "number") throw refused(new InvalidHandleError("Cannot read", id, "malformed"));
     return table.value(id);
   }
 
@@ -401,7 +408,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id; nothing is changed.
    */
   static delete(id: number): void {
-    if (typeof id !== "number") throw new InvalidHandleError("delete", id, "malformed");
+    if (typeof id !== "number") throw refused(new InvalidHandleError("Cannot delete", id, "malformed"));
     table.delete(id);
   }
 
@@ -427,4 +434,11 @@ export class Handle<T = unknown> {
   [Symbol.dispose](): void {
     if (table.has(this.id)) this.delete();
   }
+}
+
+const { get: valueGetter } = Object.getOwnPropertyDescriptor(Handle.prototype, "value") as PropertyDescriptor;
+
+/** An error whose stack begins where the program called one of the methods above. */
+function refused(error: InvalidHandleError): InvalidHandleError {
+  return blameCaller(error, Handle.value, valueGetter, Handle.delete, Handle.prototype.delete);
 }

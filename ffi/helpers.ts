@@ -83,10 +83,7 @@ function asString(text: string): Uint8Array<ArrayBuffer> {
 function handleId(value: unknown): number | undefined {
   if (value === null) return 0;
   const id = value instanceof Handle ? value.id : value;
-  if (typeof id !== "number") return undefined;
-  // Throws an error that says what is wrong with it.
-  if (!handleTable().has(id)) handleTable().value(id);
-  return id;
+  return typeof id === "number" && handleTable().has(id) ? id : undefined;
 }
 
 /** Memory that holds an id, for as long as a call lasts. */
@@ -108,10 +105,15 @@ function pointerIn(view: DataView, byteOffset: number): Pointer | null {
   );
 }
 
-/** The value of the handle that is in memory; `null` where there is none. @throws {InvalidHandleError} When it was deleted. */
-function handleIn(view: DataView, byteOffset: number): unknown {
+/**
+ * The value of the handle that is in memory; `null` where there is none.
+ *
+ * @param from The function that has put it there, for the error's message.
+ * @throws {InvalidHandleError} When it was deleted.
+ */
+export function handleIn(view: DataView, byteOffset: number, from?: string): unknown {
   const id = toNumber(pointerIn(view, byteOffset) as Address | null);
-  return id === 0 ? null : handleTable().value(id);
+  return id === 0 ? null : handleTable().value(id, from);
 }
 
 /** Puts an address into memory. */

@@ -11,12 +11,14 @@ import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "./cor
 import { loads, type LoadType } from "./core_memory.ts";
 import { makeBlockCall } from "./block_call.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature, needsBlock } from "./downcall.ts";
-import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
+import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, shown, SymbolNotFoundError } from "./errors.ts";
 import { generate, stringAt } from "./helpers.ts";
-import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
+import { displayName, libraryCandidates, type LibraryPath, pathHint } from "./library_path.ts";
 import { fromResult, isNamedType, isOut, resultNativeType } from "./marshal.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { keyHint, unknownType } from "./spellings.ts";
+import { TypeError } from "./stack.ts";
 import { track, untrack } from "./tracking.ts";
 import { validateCallback } from "./upcall.ts";
 import type { Definitions, FunctionDefinition, LibrarySymbols, ParameterType, VariableDefinition } from "./types.ts";
@@ -57,6 +59,8 @@ export class Library<S extends Definitions = Definitions> {
     this.#held = held;
     this.#closers = closers;
     this.#cleanup = addCleanup(owner, dropped, held);
+    // Programs that were written for a runtime's own library take it out of the object.
+    Object.defineProperty(this, "close", { value: this.close.bind(this) });
     libraryCounts.open += 1;
   }
 
@@ -142,11 +146,14 @@ export function dlopen<const S extends Definitions>(
 ): Library<S> {
   const candidates = libraryCandidates(path, backend().platform);
   const name = displayName(path);
+  if (typeof definitions !== "object" || definitions === null) {
+    throw new TypeError(`Cannot open "${name}": expected definitions of its symbols, got ${shown(definitions)}`);
+  }
   for (const [key, definition] of Object.entries(definitions)) validate(key, definition);
   const { unload = false, ...rest } = options;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new TypeError(`Cannot open "${name}": "${unknown}" is not an option`);
-  const opened = openFirst(name, candidates, !unload);
+  const opened = openFirst(path, candidates, !unload);
   const addresses = new Map<string, Address | null>();
   for (const [key, definition] of Object.entries(definitions)) {
     const find = isFunction(definition) ? librarySymbol : libraryVariable;
@@ -164,7 +171,7 @@ export function dlopen<const S extends Definitions>(
 
 /** Opens the first candidate that loads. */
 function openFirst(
-  name: string,
+  wanted: LibraryPath,
   candidates: readonly string[],
   pinned: boolean,
 ): { path: string; library: Address } {
@@ -175,7 +182,8 @@ function openFirst(
     if ("library" in result) return { path, library: result.library };
     failures.push({ path, reason: result.reason });
   }
-  throw new LibraryLoadError(name, failures);
+  const { platform, isFile } = backend();
+  throw new LibraryLoadError(displayName(wanted), failures, pathHint(wanted, platform, isFile));
 }
 
 function bindLibrary<S extends Definitions>(
@@ -241,7 +249,7 @@ function defineVariable(
 ): void {
   const native = resultNativeType(type);
   const load = loads();
-  const convert = generate({}, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
+  const convert = generate({ key }, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
   const read = (): unknown => {
     if (type === "cstring") return stringAt(load.address(address, 0) as Address | null);
     return convert(load[native as LoadType](address, 0));
@@ -251,6 +259,10 @@ function defineVariable(
     get() {
       if (owner.closed) throw new LibraryClosedError("read", key, owner.name);
       return read();
+    },
+    set() {
+      if (owner.closed) throw new LibraryClosedError("write", key, owner.name);
+      throw new TypeError(`Cannot write "${key}": a variable is read only here`);
     },
   });
 }
@@ -269,7 +281,7 @@ function validate(key: string, definition: unknown): void {
       unknown
     >;
   const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition`);
+  if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition${keyHint(unknown)}`);
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
@@ -283,7 +295,9 @@ function validate(key: string, definition: unknown): void {
       refuse("a variable has no parameters and no result");
     }
     const numeric = isNamedType(type) && /^([iuf]\d+|[iu]size)$/.test(type);
-    if (!numeric && !variableTypes.includes(String(type))) refuse(`unknown type ${String(type)} of a variable`);
+    if (!numeric && !(isNamedType(type) && variableTypes.includes(type))) {
+      refuse(`unknown type ${unknownType(type, " of a variable")}`);
+    }
     return;
   }
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
@@ -296,7 +310,7 @@ function validate(key: string, definition: unknown): void {
     refuse("a structure's type is what struct() gives");
   }
   if (result === undefined) refuse('it has no result; without one it is "void"');
-  if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${display(result)}`);
+  if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${unknownType(result)}`);
 }
 
 function validateParameter(
@@ -308,7 +322,7 @@ function validateParameter(
   if (isNamedType(parameter) || isRecord(parameter)) return;
   if (isAggregate(parameter)) refuse(`parameter ${position} is an array, which C passes as a pointer`);
   if (typeof parameter !== "object" || parameter === null) {
-    refuse(`parameter ${position} has the unknown type ${display(parameter)}`);
+    refuse(`parameter ${position} has the unknown type ${unknownType(parameter)}`);
   }
   if (isOut(parameter as ParameterType)) return;
   if ("struct" in (parameter as object)) refuse(`parameter ${position}: a structure's type is what struct() gives`);
@@ -335,8 +349,4 @@ function validateVariadic(fixed: unknown, parameters: readonly unknown[], refuse
     const wider = type === "f32" ? "f64" : type === "u16" || type === "u8" ? "u32" : "i32";
     refuse(`parameter ${index + 1}: C passes a ${String(type)} behind the "..." as ${wider}; declare that`);
   }
-}
-
-function display(type: unknown): string {
-  return typeof type === "object" ? JSON.stringify(type) : String(type);
 }

@@ -6,6 +6,7 @@
 
 import type { Platform } from "./backend.ts";
 import { filePath } from "./core.ts";
+import { TypeError } from "./stack.ts";
 
 /** A library by its name, as it is passed to a linker (`-lsqlite3`); the platform's file names are tried in turn. */
 export interface LibraryName {
@@ -35,6 +36,41 @@ export function libraryCandidates(path: LibraryPath, { os }: Platform): string[]
     throw new TypeError("Cannot open a library: its path must be a string without NUL characters, a URL or a name");
   }
   return [path.startsWith("file://") ? filePath(new URL(path), os === "windows") : path];
+}
+
+/**
+ * What a program that gave this path may have meant, as a sentence for the error that says that nothing could be loaded; empty
+ * where that can't be told.
+ *
+ * @param isFile Whether there is a file at a path, `undefined` where that can't be told.
+ */
+export function pathHint(
+  path: LibraryPath,
+  { os }: Platform,
+  isFile: (path: string) => boolean | undefined,
+): string {
+  if (path instanceof URL) return "";
+  if (typeof path === "object") return nameHint(path.name);
+  if (path.startsWith("file://") || path.startsWith("/") || /^\\\\|^[A-Za-z]:/.test(path)) return "";
+  if (/[/\\]/.test(path)) {
+    return `"${path}" is relative to the current directory of the process; new URL("${path}", import.meta.url) is relative ` +
+      "to a module.";
+  }
+  // Elsewhere the loader looks there.
+  if (os !== "linux" || isFile(path) === false) return "";
+  const there = isFile(path) === true ? "where it is" : "if it is there";
+  return `The loader doesn't look for a bare file name in the current directory; ${there}, pass "./${path}" or a file: URL.`;
+}
+
+/** A file's name where a linker's name is meant. */
+function nameHint(name: string): string {
+  const [, plain = "", unix, unixVersion, macVersion] =
+    /^(?:lib)?(.+?)(?:(\.so)(?:\.([\w.]+))?|(?:\.([\d.]+))?\.dylib|\.dll)$/.exec(name) ?? /^lib(.+)$/.exec(name) ?? [];
+  if (plain === "") return "";
+  const version = unix === undefined ? macVersion : unixVersion;
+  const versions = version === undefined ? "" : `, versions: ["${version}"]`;
+  const fileName = /\./.test(name) ? `; a file's name is passed as a string, "${name}"` : "";
+  return `A name is what a linker takes, { name: "${plain}"${versions} }${fileName}.`;
 }
 
 function namedCandidates({ name, versions = [], ...rest }: LibraryName, os: Platform["os"]): string[] {

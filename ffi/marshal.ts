@@ -9,7 +9,8 @@
 import type { ScalarClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
 import type { OutType, RecordType } from "./data_type.ts";
-import { shown } from "./errors.ts";
+import { InvalidHandleError, shown, shownStranger } from "./errors.ts";
+import { Handle, handleTable } from "./handle.ts";
 import { nativeFunctionState } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
@@ -162,7 +163,7 @@ export function checkArgument(
   }
 }
 
-/** An expression for what the runtime's result in `variable` is in TypeScript. */
+/** An expression for what the runtime's result in `variable` is in TypeScript; errors name `key`. */
 export function fromResult(type: ResultType, variable: string): string {
   switch (type) {
     case "pointer":
@@ -170,9 +171,9 @@ export function fromResult(type: ResultType, variable: string): string {
     case "function":
       return `nullable(${variable})`;
     case "handle":
-      return `handles.value(toNumber(${variable}))`;
+      return `handles.value(toNumber(${variable}), key)`;
     case "handle*":
-      return `handles.value(handleIdAt(${variable}))`;
+      return `handles.value(handleIdAt(${variable}), key)`;
     case "cstring":
       return `stringOf(${variable})`;
     case "bool":
@@ -228,12 +229,12 @@ export function readWord(
   }
 }
 
-/** An expression for a call's result in its block: see {@linkcode readWord}. */
+/** An expression for a call's result in its block: see {@linkcode readWord}. Errors name `key`. */
 export function readResult(type: ResultType, byteOffset: number, addressKind: "number" | "bigint"): string {
   if (type === "void") return "undefined";
   if (typeof type === "object") throw new TypeError("Only scalars are read here");
   const word = readWord(type, byteOffset, addressKind, true);
-  return type === "handle" || type === "handle*" ? `handles.value(${word})` : word;
+  return type === "handle" || type === "handle*" ? `handles.value(${word}, key)` : word;
 }
 
 /**
@@ -300,17 +301,47 @@ export function writeResult(
 }
 
 /** What was expected of a value of a type, and what kind of error it is that it isn't. */
-export function mismatch(type: ParameterType | ResultType, value: unknown, subject: string): TypeError | RangeError {
-  const callback = nativeFunctionState(value);
-  const got = callback === undefined
-    ? shown(value)
-    : `a Callback ${callback.disposed ? "that was disposed of" : "of another shape"}`;
-  const message = `${subject} must be ${expectation(type)}, got ${got}`;
+export function mismatch(
+  type: ParameterType | ResultType,
+  value: unknown,
+  subject: string,
+): TypeError | RangeError | InvalidHandleError {
+  const expected = `${subject} must be ${expectation(type)}, got`;
+  if (type === "handle" || type === "handle*") {
+    const id = value instanceof Handle ? value.id : value;
+    if (typeof id === "number") return new InvalidHandleError(expected, id, handleTable().invalidReason(id));
+  }
+  const message = `${expected} ${gotFor(type, value)}`;
   const number = typeof value === "bigint" || Number.isInteger(value);
   const integer = typeof type === "string" && type !== "void" && integers[type] !== undefined;
   return number && integer && !(typeof value === "bigint" && integers[type]?.bits !== 64)
     ? new RangeError(message)
     : new TypeError(message);
+}
+
+/** Whether a value is a view of C's memory, as far as a message has to know. */
+function isView(value: object): boolean {
+  return ["View", "ArrayView"].includes(value.constructor?.name);
+}
+
+/** A value that is none of a type, with what a program that has it probably means. */
+export function gotFor(type: ParameterType | ResultType, value: unknown): string {
+  if (type === "handle" || type === "handle*") {
+    return typeof value === "bigint" ? `${shown(value)}, and an id is a number` : shownStranger(value, ["Handle"]);
+  }
+  const isFunction = type === "function" || typeof type === "object" && isCallbackDefinition(type);
+  const state = nativeFunctionState(value);
+  if (isFunction && state !== undefined) {
+    return `a Callback ${state.disposed ? "that was disposed of" : "of another shape"}`;
+  }
+  if (type !== "pointer" && !isFunction || typeof value !== "object" || value === null) return shown(value);
+  const stranger = shownStranger(value, ["Callback"]);
+  if (isFunction && stranger !== shown(value)) return stranger;
+  if ("pointer" in value) return `${shown(value)}: pass its property .pointer`;
+  if (isView(value)) return `${shown(value)}: pass .pointer of the NativeMemory that it views`;
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+    ? `${shown(value)}: pin() it and pass .pointer of the pin, or declare the parameter as "buffer"`
+    : shown(value);
 }
 
 function expectation(type: ParameterType | ResultType): string {

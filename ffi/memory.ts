@@ -10,12 +10,13 @@ import { zeroTerminated } from "./core.ts";
 import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores, textAt } from "./core_memory.ts";
 import { LibraryClosedError, MemoryFreedError, PointerRuleError, shown } from "./errors.ts";
 import { addressOf, isAddress, nullable } from "./helpers.ts";
-import { mismatch } from "./marshal.ts";
+import { gotFor, mismatch } from "./marshal.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 import { checkFreed, checkStored, checkUse, MappedBuffer } from "./pointer_rules.ts";
 import { report, reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { addEntrances, blameCaller, RangeError, TypeError } from "./stack.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
 import { track, untrack } from "./tracking.ts";
 import type { NamedType, Pointer } from "./types.ts";
@@ -50,6 +51,8 @@ interface Held {
 /** What a piece of memory and its parts share: made when it is mapped, divided or to be freed. */
 class Block {
   freed = false;
+  /** Where it was freed, if leaks are tracked; its cause says where it was made. */
+  #freedAt: Error | undefined;
   cleanup: Cleanup | undefined;
   held: Held | undefined;
   readonly #pointer: Pointer;
@@ -156,8 +159,15 @@ class Block {
     this.#windows = undefined;
     this.held = undefined;
     if (held === undefined) return;
-    untrack(held.token);
+    const leak = untrack(held.token);
+    if (leak !== undefined) this.#freedAt = new Error(`${this.#byteLength} bytes were freed`, { cause: leak });
     held.give();
+  }
+
+  /** What an access to it is once it has been freed. */
+  freedError(): MemoryFreedError {
+    const place = `0x${pointerValue(this.#pointer).toString(16)}`;
+    return new MemoryFreedError(`${this.#byteLength} bytes at ${place}`, this.#freedAt);
   }
 
   /**
@@ -173,6 +183,12 @@ class Block {
       throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
     }
   }
+}
+
+/** What an access to a buffer is that was mapped onto memory which has been freed. */
+export function freedBehind(buffer: ArrayBuffer): MemoryFreedError {
+  const memory = MappedBuffer.memoryOf(buffer);
+  return memory instanceof Block ? memory.freedError() : new MemoryFreedError();
 }
 
 function plus(pointer: Pointer, byteOffset: number): Pointer {
@@ -376,7 +392,7 @@ export class NativeMemory {
 
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
   get pointer(): Pointer<never> {
-    if (this.#block?.freed === true) throw new MemoryFreedError();
+    if (this.#block?.freed === true) throw this.#block.freedError();
     return this.#pointer;
   }
 
@@ -440,7 +456,7 @@ export class NativeMemory {
 
   /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
   fill(value: number, byteOffset = 0, byteLength: number = this.#byteLength - byteOffset): void {
-    if (!fits.u8(value)) throw mismatch("u8", value, "Cannot fill memory: the value");
+    if (!fits.u8(value)) throw blameCaller(mismatch("u8", value, "Cannot fill memory: the value"));
     this.#check(byteOffset, byteLength);
     fill(addressOf(this.#pointer), byteOffset, value, byteLength);
   }
@@ -715,7 +731,7 @@ export class NativeMemory {
   /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
   #check(byteOffset: number, byteLength: number): void {
     if (this.#block !== undefined) {
-      if (this.#block.freed) throw new MemoryFreedError();
+      if (this.#block.freed) throw this.#block.freedError();
       this.#block.checkTransfer();
     }
     const inside = byteOffset >= 0 && byteOffset <= this.#byteLength - byteLength && byteLength >= 0;
@@ -956,6 +972,8 @@ class MappedMemory extends NativeMemory {
   }
 }
 
+addEntrances({ MappedMemory });
+
 /** An offset that the engine refuses in place of one that it would round. */
 function whole(byteOffset: number): number {
   return (byteOffset | 0) === byteOffset ? byteOffset : -1;
@@ -995,7 +1013,7 @@ const checked = {
 
 function checkPointer(verb: string, pointer: Pointer): void {
   if (isAddress(pointer)) return checkUse(pointer);
-  throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null, got ${shown(pointer)}`);
+  throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null, got ${gotFor("pointer", pointer)}`);
 }
 
 // What the engine says: a subclass may say something else.
@@ -1017,7 +1035,7 @@ function checkLength(verb: string, byteLength: number): void {
 
 /** @throws {TypeError | RangeError} That says what a value of a type is. */
 function refuse(type: NamedType, value: unknown): never {
-  throw mismatch(type, value, `Cannot write to memory: the value (${type})`);
+  throw blameCaller(mismatch(type, value, `Cannot write to memory: the value (${type})`));
 }
 
 /** A bigint, or a safe integer as one. */

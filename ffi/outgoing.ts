@@ -25,6 +25,7 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { isWithin, type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
 import { poolSettings, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { RangeError } from "./stack.ts";
 import { unbind, type Upcall } from "./upcall.ts";
 import { connect, onCompletion, serveCompletions } from "./wake.ts";
 

@@ -6,12 +6,13 @@
 
 import type { Address } from "./backend.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
-import { PointerRuleError } from "./errors.ts";
+import { PointerRuleError, shown } from "./errors.ts";
 import { asView, nullable } from "./helpers.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { countPin, uncountPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { TypeError } from "./stack.ts";
 import { track, untrack } from "./tracking.ts";
 import type { BufferSource, Pointer } from "./types.ts";
 
@@ -125,7 +126,10 @@ function letGo(held: Held): void {
 export function pin(buffer: BufferSource): Pin {
   const view = asView(buffer);
   if (view === undefined) {
-    throw new TypeError("Cannot pin: expected an ArrayBuffer of fixed length that is not detached, or a view of one");
+    throw new TypeError(
+      "Cannot pin: expected an ArrayBuffer of fixed length that is not detached, or a view of one, " +
+        `got ${shown(buffer)}`,
+    );
   }
   return new Pin(view, buffer.byteLength);
 }

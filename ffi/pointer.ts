@@ -9,6 +9,7 @@ import { bytesBeforeZero } from "./core_memory.ts";
 import { addressOf, isAddress, nullable, stringAt, toAddress } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
 import { checkUse } from "./pointer_rules.ts";
+import { blameCaller, RangeError } from "./stack.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
 import type { Pointer } from "./types.ts";
 
@@ -89,7 +90,9 @@ export function utf16At(pointer: Pointer | null, options: TextOptions = {}): str
 
 /** What is none would be looked at as one, and end the process. */
 function checkPointer(pointer: unknown): void {
-  if (pointer !== null && !isAddress(pointer)) throw mismatch("pointer", pointer, "Cannot follow a pointer: the value");
+  if (pointer !== null && !isAddress(pointer)) {
+    throw blameCaller(mismatch("pointer", pointer, "Cannot follow a pointer: the value"));
+  }
 }
 
 function decodeAt(encoding: Encoding, pointer: Pointer | null, options: TextOptions): string | null {

@@ -84,6 +84,11 @@ export class MappedBuffer extends Given {
   static is(buffer: object): boolean {
     return #memory in buffer;
   }
+
+  /** What a buffer keeps, if it is one. */
+  static memoryOf(buffer: object): object | undefined {
+    return #memory in buffer ? buffer.#memory : undefined;
+  }
 }
 
 /** Counts a pin of a buffer. */

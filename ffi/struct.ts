@@ -24,9 +24,10 @@ import {
   writtenType,
 } from "./aggregate.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
-import { MemoryFreedError, shown } from "./errors.ts";
+import { shown, shownStranger } from "./errors.ts";
 import { generate } from "./helpers.ts";
-import { NativeMemory } from "./memory.ts";
+import { freedBehind, NativeMemory } from "./memory.ts";
+import { RangeError, TypeError } from "./stack.ts";
 import type {
   BigIntegerType,
   CallbackDefinition,
@@ -410,7 +411,8 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
 function checkMemory(memory: NativeMemory): void {
   if (memory instanceof NativeMemory) return;
   throw new TypeError(
-    "Cannot use as memory what is no NativeMemory: borrow() says that a pointer of C's points to some",
+    "Cannot use as memory what is no NativeMemory: borrow() says that a pointer of C's points to some, " +
+      `got ${shownStranger(memory, ["NativeMemory", "MappedMemory"])}`,
   );
 }
 
@@ -457,7 +459,7 @@ function arrayClass(element: Layout): ArrayClass {
 
 /** What an access that the engine refused is. */
 function failed(error: unknown, view: DataView): unknown {
-  return (view.buffer as ArrayBuffer).detached ? new MemoryFreedError() : error;
+  return (view.buffer as ArrayBuffer).detached ? freedBehind(view.buffer as ArrayBuffer) : error;
 }
 
 /** What a write does, by the name of a field or the index of an element. */

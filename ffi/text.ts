@@ -4,6 +4,8 @@
  * @module
  */
 
+import { TypeError } from "./stack.ts";
+
 /** Options of what reads a string. */
 export interface TextOptions {
   /** Whether what is not of the encoding throws a `TypeError`, rather than become U+FFFD. */

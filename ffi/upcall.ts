@@ -58,6 +58,8 @@ import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Address } from "./backend.ts";
+import { keyHint, unknownType } from "./spellings.ts";
+import { blameCaller, RangeError, TypeError } from "./stack.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
 import type { CallbackDefinition, Pointer } from "./types.ts";
 
@@ -132,6 +134,8 @@ export class Upcall {
   lent = false;
   /** The token of that call, if it is a nonblocking one; else 0. */
   lentTo = 0;
+  /** Whether the collector took its callback, rather than `dispose()`. */
+  collected = false;
   /** One report of a kind is enough. */
   staleReported = false;
   handleReported = false;
@@ -262,7 +266,9 @@ export function validateCallback(definition: unknown): CallbackDefinition {
   const { parameters, result, ...rest } = definition as Record<string, unknown>;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) {
-    throw new TypeError(`Cannot define a callback: "${unknown}" is not a property of a callback's definition`);
+    throw new TypeError(
+      `Cannot define a callback: "${unknown}" is not a property of a callback's definition${keyHint(unknown)}`,
+    );
   }
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
   const types: unknown[] = [...parameters as unknown[]];
@@ -275,7 +281,7 @@ export function validateCallback(definition: unknown): CallbackDefinition {
       throw new TypeError(`Cannot define a callback: parameter ${index + 1} is ${what}`);
     }
     if (!isNamedType(type)) {
-      throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${String(type)}`);
+      throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${unknownType(type)}`);
     }
   }
   if (result === "buffer" || result === "cstring" || result === "handle*") {
@@ -284,7 +290,7 @@ export function validateCallback(definition: unknown): CallbackDefinition {
   if (result !== "void" && !isRecord(result) && !isNamedType(result)) {
     const what = result === undefined
       ? 'it has no result; without one it is "void"'
-      : `the unknown result type ${String(result)}`;
+      : `the unknown result type ${unknownType(result)}`;
     throw new TypeError(`Cannot define a callback: ${what}`);
   }
   return { parameters: types, result } as CallbackDefinition;
@@ -382,7 +388,9 @@ function makeCode(
     },
     badFallback(upcall: { name: string }, value: unknown): never {
       if (result === "pointer") checkReturned(value);
-      throw mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`);
+      throw blameCaller(
+        mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`),
+      );
     },
     dangling,
     checkUse,
@@ -578,7 +586,7 @@ function invalidHandle(upcall: Upcall, id: number, index: number): void {
   upcallCounts.invalidHandles += 1;
   if (upcall.handleReported) return;
   upcall.handleReported = true;
-  const error = new InvalidHandleError("use", id, handleTable().invalidReason(id));
+  const error = new InvalidHandleError("Cannot use", id, handleTable().invalidReason(id));
   const what = `C called callback "${upcall.name}" with an invalid handle as parameter ${
     index + 1
   }, and got its fallback`;
@@ -597,7 +605,10 @@ function reportStale(upcall: Upcall): void {
   const what = upcall.lent
     ? `C called the function that was ${upcall.name} after that call had returned, and got zero; make a callback() of what ` +
       "C keeps"
-    : `C called callback "${upcall.name}" after it was disposed of or collected, and got its fallback`;
+    : upcall.collected
+    ? `C called callback "${upcall.name}" after it was garbage-collected, and got its fallback; keep a callback for as long ` +
+      "as C may call it"
+    : `C called callback "${upcall.name}" after it was disposed of, and got its fallback`;
   aside(() => report("stale-callback", what));
 }
 

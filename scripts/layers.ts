@@ -21,9 +21,9 @@ const layers: readonly (readonly string[])[] = [
   ["backend_deno", "backend_bun"],
   ["backend", "abi"],
   ["handle", "cleanup", "keep_alive"],
-  ["report", "types", "text", "channel_data"],
+  ["report", "types", "text", "spellings", "channel_data"],
   ["data_type"],
-  ["errors", "tracking"],
+  ["stack", "errors", "tracking"],
 ];
 
 /** These know no runtime: nothing below them may lead to one. */
@@ -38,6 +38,7 @@ const runtimeFree = new Set([
   "thunk_pool",
   "keep_alive",
   "text",
+  "spellings",
   "channel_data",
 ]);
 const aboutRuntimes = new Set([

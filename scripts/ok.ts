@@ -11,6 +11,7 @@ import { build, host, zigTarget } from "./build.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
+import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
 
@@ -110,20 +111,28 @@ await main(() => {
   const chosen = process.argv.slice(2);
   const unknown = chosen.filter((name) => !(name in steps));
   if (unknown.length > 0) throw new StepError(`No such step: ${unknown}; there are ${Object.keys(steps).join(", ")}`);
-  build();
+  const times = new Times();
+  times.take("build", () => build());
   const names = chosen.length > 0 ? chosen : Object.keys(steps);
   const leftOut = new Map<string, string>();
   for (const name of names) {
     console.log(`\n--- ${name}`);
     try {
-      steps[name]();
+      times.take(name, steps[name]);
+      // That step notes its own.
+      if (name !== "tests") noteResults(1, 0);
     } catch (error) {
-      if (!(error instanceof MissingError)) throw error;
+      if (!(error instanceof MissingError)) {
+        console.log(`\n${times}`);
+        if (name !== "tests") noteResults(0, 1);
+        throw error;
+      }
       console.log(error.message);
       leftOut.set(name, error.message);
     }
   }
+  console.log(`\n${times}`);
   const passed = names.filter((name) => !leftOut.has(name));
-  console.log(`\nok: ${passed.length > 0 ? passed.join(", ") : "nothing ran"}`);
+  console.log(`ok: ${passed.length > 0 ? passed.join(", ") : "nothing ran"}`);
   for (const [name, reason] of leftOut) console.log(`Left out: ${name}. ${reason}`);
 });

@@ -460,7 +460,8 @@ describe("a Callback and the garbage collector", () => {
     assertStrictEquals(runs, 1);
     assertStrictEquals(got.length, 1);
     assertStrictEquals(got[0].kind, "stale-callback");
-    assertStringIncludes(got[0].message, 'C called callback "kept" after it was disposed of or collected');
+    assertStringIncludes(got[0].message, 'C called callback "kept" after it was garbage-collected');
+    assertStringIncludes(got[0].message, "keep a callback for as long as C may call it");
   });
 
   it("C may call a callback that was disposed of: it gets the fallback, zero by default", () => {

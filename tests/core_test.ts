@@ -1,13 +1,19 @@
 /** The native core as a file, and what it refuses. */
 
-import { statSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import process from "node:process";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { rawOpen } from "../bench/raw.ts";
 import { core, corePath } from "../ffi/core.ts";
+import { deno, root } from "../scripts/tools.ts";
+import { runFiles } from "./child.ts";
 import { alive } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
+import { emulator } from "./machine.ts";
 
 const before = alive();
 const measured = process.platform === "linux" && process.arch === "x64";
@@ -29,6 +35,45 @@ describe("the native core", () => {
     assertEquals(Number(belay_isolate_attach(1, true, 1024, 0n)), 0);
     assertEquals(belay_isolate_count(), count);
     assertEquals(core().tag, tag);
+  });
+
+  it("that is missing is what the error says: with what makes it in a checkout, and no more of that in a package", () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "belay-core-")));
+    try {
+      // As it is where Deno runs a package: it takes no TypeScript from node_modules.
+      for (const inside of ["checkout", "dist"]) {
+        const copy = join(folder, inside);
+        mkdirSync(copy, { recursive: true });
+        cpSync(join(root, "ffi"), join(copy, "ffi"), { recursive: true });
+        copyFileSync(join(root, "mod.ts"), join(copy, "mod.ts"));
+        const { stdout, stderr } = runFiles(["tests/fixtures/core_is_missing.ts"], { args: [copy] });
+        assertStringIncludes(stdout, 'LibraryLoadError: Cannot open "belay\'s native core"', stderr);
+        const isPackage = inside !== "checkout";
+        assertEquals(stdout.includes("deno task build"), !isPackage, stdout);
+        assertEquals(stdout.includes("install the package again"), isPackage, stdout);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  (emulator === undefined ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
+    const fixture = join(root, "tests", "fixtures", "narrow_permission.ts");
+    for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(corePath()))}`]) {
+      const args = [
+        "run",
+        "--no-prompt",
+        "--no-check",
+        "--quiet",
+        "--allow-env",
+        "--allow-read",
+        `--allow-ffi=${list}`,
+      ];
+      const { stdout, stderr } = spawnSync(deno(), [...args, fixture], { cwd: root, encoding: "utf8" });
+      assertStringIncludes(stdout, "NotCapable", stderr);
+      assertStringIncludes(stdout, "belay needs --allow-ffi without a list of paths");
+      assertFalse(stdout.includes("opened"));
+    }
   });
 
   it("leaves nothing alive", () => {

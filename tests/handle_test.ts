@@ -2,6 +2,7 @@ import { assert, assertEquals, assertFalse, assertMatch, assertNotEquals, assert
 import { assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, afterEach, describe, it } from "@std/testing/bdd";
 import { configure, dlopen, Handle, InvalidHandleError, type InvalidHandleReason, leaks, stats } from "@belay/ffi";
+import { shown } from "../ffi/errors.ts";
 import { HandleTable, handleTable, type IdStore } from "../ffi/handle.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
@@ -39,14 +40,19 @@ const messages: Record<InvalidHandleReason, string> = {
   malformed: "it is not a handle",
 };
 
-/** Shows that a function throws the error that fits an id. */
-function assertRefused(fn: () => unknown, verb: "read" | "delete", id: unknown, reason: InvalidHandleReason): void {
+/** Shows that a function throws the error that fits an id, whose message begins with what was being done. */
+function assertRefused(fn: () => unknown, what: string, id: unknown, reason: InvalidHandleReason): void {
   const error = assertThrows(fn, InvalidHandleError);
-  assertStrictEquals(error.message, `Cannot ${verb} handle ${String(id)}: ${messages[reason]}`);
+  const state = typeof id === "bigint" ? "an id is a number, and this is a bigint" : messages[reason];
+  assertStrictEquals(error.message, `Cannot ${what} handle ${shown(id)}: ${state}`);
   assertStrictEquals(error.name, "InvalidHandleError");
   assertStrictEquals(error.reason, reason);
   assertStrictEquals(error.id, id);
 }
+
+/** What the message says of an argument that names no live handle. */
+const argumentOf = (name: string, type: string): string =>
+  `call "${name}": argument 1 (${type}) must be a live Handle, its id or null, got`;
 
 /** Shows that an id is refused everywhere, and that nothing changes. */
 function assertInvalid(id: unknown, reason: InvalidHandleReason): void {
@@ -668,16 +674,16 @@ describe("Handle in C", () => {
 
   it("passes null as NULL, and NULL that comes back is the null handle", () => {
     assertStrictEquals(symbols.pass_to_pointer(null), null);
-    assertRefused(() => symbols.pass(null), "read", 0, "null");
-    assertRefused(() => symbols.pass_number(0), "read", 0, "null");
+    assertRefused(() => symbols.pass(null), 'read what "pass" gave,', 0, "null");
+    assertRefused(() => symbols.pass_number(0), 'read what "pass_number" gave,', 0, "null");
   });
 
   it("refuses a deleted handle before C is entered, both ways", () => {
     const handle = Handle.create("value");
     handle.delete();
     for (const argument of [handle, handle.id]) {
-      assertRefused(() => symbols.hold_handle(argument), "read", handle.id, "stale");
-      assertRefused(() => symbols.read_id(argument), "read", handle.id, "stale");
+      assertRefused(() => symbols.hold_handle(argument), argumentOf("hold_handle", "handle"), handle.id, "stale");
+      assertRefused(() => symbols.read_id(argument), argumentOf("read_id", "handle*"), handle.id, "stale");
     }
     let held = 0;
     symbols.each_held(() => void (held += 1));
@@ -692,20 +698,27 @@ describe("Handle in C", () => {
       assertThrows(() => symbols.read_id(argument), TypeError, "must be a live Handle, its id or null");
     }
     for (const id of [handle.id + 0.5, -1, NaN, 2 ** 53]) {
-      assertRefused(() => symbols.hold_handle(id), "read", id, "malformed");
-      assertRefused(() => symbols.read_id(id), "read", id, "malformed");
+      assertRefused(() => symbols.hold_handle(id), argumentOf("hold_handle", "handle"), id, "malformed");
+      assertRefused(() => symbols.read_id(id), argumentOf("read_id", "handle*"), id, "malformed");
     }
     let held = 0;
     symbols.each_held(() => void (held += 1));
     assertStrictEquals(held, 0);
   });
 
+  it("says of a bigint where an id belongs that it is a bigint", () => {
+    using handle = Handle.create("value");
+    const argument = BigInt(handle.id) as unknown as number;
+    const error = assertThrows(() => symbols.hold_handle(argument), TypeError);
+    assertStringIncludes(error.message, `got ${handle.id}n, and an id is a number`);
+  });
+
   it("throws InvalidHandleError when C gives back an id that is stale or made up", () => {
     const handle = Handle.create("value");
     handle.delete();
-    assertRefused(() => symbols.pass_number(handle.id), "read", handle.id, "stale");
-    assertRefused(() => symbols.pass_number(2n ** 63n), "read", 2 ** 63, "malformed");
-    assertRefused(() => symbols.pass_number(2n ** 64n - 1n), "read", 2 ** 64, "malformed");
+    assertRefused(() => symbols.pass_number(handle.id), 'read what "pass_number" gave,', handle.id, "stale");
+    assertRefused(() => symbols.pass_number(2n ** 63n), 'read what "pass_number" gave,', 2 ** 63, "malformed");
+    assertRefused(() => symbols.pass_number(2n ** 64n - 1n), 'read what "pass_number" gave,', 2 ** 64, "malformed");
   });
 
   it("a handle that is deleted while C holds it gives the fallback, both ways, and is counted", () => {

@@ -7,6 +7,8 @@ import { basename, join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import {
+  array,
+  callback,
   type Definitions,
   dlopen,
   Handle,
@@ -15,11 +17,14 @@ import {
   LibraryLoadError,
   type LibraryPath,
   out,
+  pin,
+  type Pointer,
   pointerFrom,
   pointerValue,
   stats,
   struct,
   SymbolNotFoundError,
+  union,
 } from "@belay/ffi";
 import type { Platform } from "../ffi/backend.ts";
 import { displayName, libraryCandidates } from "../ffi/library_path.ts";
@@ -302,6 +307,44 @@ describe("refused arguments", () => {
     symbols.by_value(null);
     symbols.by_address(null);
     assertStrictEquals(symbols.entered, before + 2);
+  });
+
+  it("what has a pointer, or is a buffer, where a pointer is expected is told of it", () => {
+    using library = openUnchecked({ identity_pointer: { parameters: ["pointer"], result: "pointer" } });
+    const { identity_pointer } = library.symbols;
+    const Pair = struct({ a: "i32", b: "i32" });
+    using memory = Pair.alloc();
+    using pinned = pin(new Uint8Array(8));
+    const message = (value: unknown): string => assertThrows(() => identity_pointer(value), TypeError).message;
+    assertStringIncludes(message(memory), "got an object of NativeMemory: pass its property .pointer");
+    assertStringIncludes(message(pinned), "got an object of Pin: pass its property .pointer");
+    assertStringIncludes(message(Pair.view(memory)), "pass .pointer of the NativeMemory that it views");
+    assertStringIncludes(
+      message(new Float64Array(2)),
+      "got an object of Float64Array: pin() it and pass .pointer of the pin",
+    );
+    assertStringIncludes(message(new ArrayBuffer(2)), 'or declare the parameter as "buffer"');
+    assertFalse(message({}).includes("pass"), message({}));
+    assertThrows(() => Pair.borrow(memory as unknown as Pointer), TypeError, "pass its property .pointer");
+  });
+
+  it("a buffer that is detached is told from one that is resizable", () => {
+    using library = openUnchecked({ identity_pointer: { parameters: ["buffer"], result: "pointer" } });
+    const { identity_pointer } = library.symbols;
+    const detached = new Uint8Array(8);
+    structuredClone(detached, { transfer: [detached.buffer] });
+    const resizable = new ArrayBuffer(8, { maxByteLength: 16 });
+    for (
+      const [value, got] of [
+        [detached, "got an object of Uint8Array, whose ArrayBuffer is detached"],
+        [detached.buffer, "got an object of ArrayBuffer that is detached"],
+        [resizable, "got an object of ArrayBuffer that is resizable"],
+        [new DataView(resizable), "got an object of DataView, whose ArrayBuffer is resizable"],
+      ] as const
+    ) {
+      assertThrows(() => identity_pointer(value), TypeError, got);
+      assertThrows(() => pin(value), TypeError, got);
+    }
   });
 
   it("a function that was lent is taken back when a later argument is refused", () => {
@@ -600,8 +643,11 @@ describe("static variables", () => {
 
   it("can't be assigned", () => {
     using library = dlopen(testLibrary, { static_u8: { type: "u8" } });
-    assertThrows(() => Object.assign(library.symbols, { static_u8: 1 }), TypeError);
+    const assign = () => Object.assign(library.symbols, { static_u8: 1 });
+    assertThrows(assign, TypeError, 'Cannot write "static_u8": a variable is read only here');
     assertStrictEquals(library.symbols.static_u8, 200);
+    library.close();
+    assertThrows(assign, LibraryClosedError, 'Cannot write "static_u8"');
   });
 });
 
@@ -723,6 +769,86 @@ describe("definitions", () => {
     });
   }
 
+  const spellings: [string, unknown, string][] = [
+    ["C's int", "int", '"i32"'],
+    ["C's unsigned int", "unsigned int", '"u32"'],
+    ["C's unsigned", "unsigned", '"u32"'],
+    ["an uint", "uint", '"u32"'],
+    ["C's char", "char", '"i8" or "u8"'],
+    ["C's unsigned char", "unsigned char", '"u8"'],
+    ["C's short int", "short int", '"i16"'],
+    ["C's long", "long", '"i64", on Windows "i32"'],
+    ["C's unsigned long", "unsigned long", '"u64", on Windows "u32"'],
+    ["C's long long", "long long", '"i64"'],
+    ["C's float", "float", '"f32"'],
+    ["C's double", "double", '"f64"'],
+    ["C's size_t", "size_t", '"usize"'],
+    ["C's ssize_t", "ssize_t", '"isize"'],
+    ["C's uint8_t", "uint8_t", '"u8"'],
+    ["C's int64_t", "int64_t", '"i64"'],
+    ["C's _Bool", "_Bool", '"bool"'],
+    ["void *", "void *", '"pointer"'],
+    ["a pointer to a pointer", "char **", '"pointer"'],
+    ["a pointer to a structure", "struct stat*", '"pointer"'],
+    ["const char *", "const char *", '"cstring"'],
+    ["Bun's ptr", "ptr", '"pointer"'],
+    ["Bun's u64_fast", "u64_fast", '"u64"'],
+    ["Node's string", "string", '"cstring"'],
+    ["koffi's str", "str", '"cstring"'],
+    ["Node's uint32", "uint32", '"u32"'],
+    ["Node's float64", "float64", '"f64"'],
+    ["another case", "I32", '"i32"'],
+  ];
+  const refusals: [string, (type: unknown) => unknown][] = [
+    ["a parameter", (type) => openUnchecked({ call_void: { parameters: [type], result: "void" } })],
+    ["a result", (type) => openUnchecked({ call_void: { parameters: [], result: type } })],
+    ["a variable", (type) => openUnchecked({ static_u8: { type } })],
+    ["a callback's parameter", (type) => callback({ parameters: [type as "i32"], result: "void" }, () => {})],
+    ["a callback's result", (type) => callback({ parameters: [], result: type as "i32" }, () => 1)],
+    ["a field", (type) => struct({ x: type as "i32" })],
+    ["a member", (type) => union({ x: type as "i32" })],
+    ["an element", (type) => array(type as "i32", 2)],
+    ["an out-parameter", (type) => out(type as "i32")],
+  ];
+  for (const [where, refuse] of refusals) {
+    it(`say for ${where} what belay calls a type that C, Bun or Node have another name for`, () => {
+      for (const [name, type, meant] of spellings) {
+        const { message } = assertThrows(() => refuse(type), TypeError);
+        assertStringIncludes(message, `belay calls that ${meant}`, `${name}: ${message}`);
+      }
+      // Nothing is made up for what can't be told, and what isn't a name is shown.
+      for (const type of ["i33", "toString", "constructor", 5, { a: 1, b: 2 }, {}, [1]]) {
+        const { message } = assertThrows(() => refuse(type), TypeError);
+        assertFalse(/belay calls|\[object|undefined/.test(message), message);
+      }
+    });
+  }
+
+  it("say what belay calls a property that Bun or Node have another name for", () => {
+    const meant = { args: "parameters", arguments: "parameters", returns: "result", return: "result" };
+    for (const [key, name] of Object.entries({ ...meant, returnType: "result", nonBlocking: "nonblocking" })) {
+      const { message } = assertThrows(() => openUnchecked({ call_void: { [key]: [] } }), TypeError);
+      assertStringIncludes(message, `Cannot define "call_void": "${key}" is not a property`);
+      assertStringIncludes(message, `; that is "${name}"`);
+    }
+    const define = callback as unknown as (definition: unknown, fn: () => void) => unknown;
+    for (const [key, name] of Object.entries(meant)) {
+      const { message } = assertThrows(() => define({ [key]: [] }, () => {}), TypeError);
+      assertStringIncludes(message, `; that is "${name}"`);
+    }
+    assertFalse(
+      assertThrows(() => openUnchecked({ call_void: { toString: 1 } }), TypeError).message.includes("that is"),
+    );
+  });
+
+  it("that are left out are what the error asks for", () => {
+    const open = dlopen as unknown as (path: string, definitions?: unknown) => unknown;
+    for (const wrong of [undefined, null, "i32"]) {
+      const { message } = assertThrows(() => open(testLibrary, wrong), TypeError);
+      assertStringIncludes(message, "expected definitions of its symbols, got ");
+    }
+  });
+
   itOnLinux("that can't be opened leave the library unmapped (Linux only)", () => {
     using copy = copyLibrary();
     const { path } = copy;
@@ -775,6 +901,29 @@ describe("paths", () => {
       if (process.platform !== "win32") assertStringIncludes(reason, path);
     }
     assertStrictEquals(stats().libraries, before);
+  });
+
+  const hints: [string, LibraryPath, string][] = [
+    ["a file's name as a name", { name: "libno-such.so.6" }, '{ name: "no-such", versions: ["6"] }'],
+    ["a name with its prefix", { name: "libno-such" }, '{ name: "no-such" }'],
+    ["a file's name of macOS", { name: "libno-such.2.dylib" }, '{ name: "no-such", versions: ["2"] }'],
+    ["a file's name of Windows", { name: "no-such.dll" }, '{ name: "no-such" }'],
+    ["a relative path", "./no-such.so", 'new URL("./no-such.so", import.meta.url)'],
+    ["a relative path with a folder", "lib/no-such.so", "relative to the current directory"],
+  ];
+  for (const [name, path, hint] of hints) {
+    it(`that can't be loaded say what may be meant: ${name}`, () => {
+      assertStringIncludes(assertThrows(() => dlopen(path, {}), LibraryLoadError).message, hint);
+    });
+  }
+
+  itOnLinux("a bare file name of the current directory is not looked for there, as the error says (Linux only)", () => {
+    const said = "The loader doesn't look for a bare file name in the current directory";
+    const message = (path: string): string => assertThrows(() => dlopen(path, {}), LibraryLoadError).message;
+    assertStringIncludes(message("deno.json"), said);
+    assertStringIncludes(message("deno.json"), 'pass "./deno.json" or a file: URL');
+    // What isn't there either is no such mistake.
+    for (const path of ["libno-such.so", "/no-such.so"]) assertFalse(message(path).includes(said), path);
   });
 
   it("a file that is no library is refused with the loader's reason", () => {
@@ -885,6 +1034,16 @@ describe("Library.close", () => {
     library.close();
     library[Symbol.dispose]();
     assertStrictEquals(stats().libraries, before);
+  });
+
+  it("is done by a close that was taken out of the library, too", () => {
+    const library = dlopen(testLibrary, lifeDefinitions);
+    const { symbols, close } = library;
+    assertStrictEquals(symbols.add_i32(1, 2), 3);
+    close();
+    assert(library.closed);
+    assertThrows(() => symbols.add_i32(1, 2), LibraryClosedError);
+    assertFalse(Object.keys(library).includes("close"));
   });
 
   it("is what using does, also when the scope throws", () => {

@@ -1,9 +1,10 @@
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import {
   configure,
   cstringAt,
   dlopen,
+  type Leak,
   LibraryClosedError,
   MemoryFreedError,
   NativeMemory,
@@ -13,6 +14,7 @@ import {
   pointerValue,
   type Report,
   stats,
+  struct,
   utf16At,
 } from "@belay/ffi";
 import { rawPointer } from "../bench/raw.ts";
@@ -426,6 +428,34 @@ describe("NativeMemory of its own", () => {
     assertStrictEquals(pointerValue(part.pointer), pointerValue(memory.pointer) + 8n);
     memory.free();
     for (const freed of [memory, part]) assertThrows(() => freed.pointer, MemoryFreedError);
+  });
+
+  it("says which memory has been freed, and where, while leaks are tracked", () => {
+    const messageOf = (use: () => unknown): string => assertThrows(use, MemoryFreedError).message;
+    const Pair = struct({ a: "i32", b: "i32" });
+    configure({ trackLeaks: true });
+    try {
+      for (const byteLength of [40, 4000]) {
+        const memory = NativeMemory.alloc(byteLength);
+        const place = `${byteLength} bytes at 0x${pointerValue(memory.pointer).toString(16)}`;
+        const part = memory.subarray(8, 16);
+        const view = Pair.view(memory);
+        memory.free();
+        for (const use of [() => memory.getI8(0), () => part.getI8(0), () => memory.pointer, () => view.a]) {
+          assertStringIncludes(messageOf(use), place);
+          const { cause } = assertThrows(use, MemoryFreedError);
+          assert(cause instanceof Error);
+          assertStringIncludes(cause.message, `${byteLength} bytes were freed`);
+          assertStringIncludes(cause.stack ?? "", "memory_test.ts");
+          assertStringIncludes((cause.cause as Leak).stack, "memory_test.ts");
+        }
+      }
+    } finally {
+      configure({ trackLeaks: false });
+    }
+    const untracked = NativeMemory.alloc(8);
+    untracked.free();
+    assertStrictEquals(assertThrows(() => untracked.getI8(0), MemoryFreedError).cause, undefined);
   });
 
   it("is not used any more when what bytes() gave was transferred, and never freed", () => {

@@ -95,6 +95,7 @@ describe("isolates", () => {
         crossed: 3,
         values: true,
         theirValues: true,
+        refusals: [true, true, true, true],
         failed: [0, ["mine"], 0],
         foreignCalls: 0,
       });

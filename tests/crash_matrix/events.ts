@@ -38,7 +38,8 @@ export interface Event {
   readonly expected: Expected | Readonly<Record<"deno" | "bun", Expected | null>>;
 }
 
-const stale = "after it was disposed of or collected, and got its fallback";
+const stale = "after it was disposed of, and got its fallback";
+const collected = "after it was garbage-collected, and got its fallback";
 const foreign =
   "from another thread, from a coroutine's or a signal's stack, or with no stack left for it, and got its fallback";
 
@@ -265,7 +266,7 @@ export const events: readonly Event[] = [
       await collectFully();
       tell(call_kept(1));
     },
-    expected: { words: ["fallback"], reports: [stale] },
+    expected: { words: ["fallback"], reports: [collected] },
   },
   {
     name: "a callback closes the library whose loop calls it",

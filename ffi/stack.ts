@@ -1,0 +1,165 @@
+/**
+ * Errors that a mistake of the program's caused: their stack begins with the program's line, not with belay's functions.
+ *
+ * @module
+ */
+
+// As they were before the program could replace them.
+const { Error, RangeError: EngineRangeError, TypeError: EngineTypeError } = globalThis;
+const { captureStackTrace } = Error as unknown as {
+  captureStackTrace?: (error: object, below?: unknown) => void;
+};
+
+/** The functions that programs call, by name; several classes may have a method of one name. */
+let entrances: Map<string, unknown[]> | undefined;
+const exported: Record<string, unknown> = {};
+
+/** Says what programs can call: what the package exports, and classes that they get. It is looked through with the first error. */
+export function addEntrances(all: Readonly<Record<string, unknown>>): void {
+  Object.assign(exported, all);
+  entrances = undefined;
+}
+
+/** Notes an exported function, or what can be called of a class: methods, getters and setters. */
+function note(name: string, value: unknown, found: Map<string, unknown[]>): void {
+  if (typeof value !== "function") return;
+  const known = found.get(name);
+  if (known === undefined) found.set(name, [value]);
+  else known.push(value);
+}
+
+function noteAll(holder: object, found: Map<string, unknown[]>): void {
+  for (const key of Reflect.ownKeys(holder)) {
+    const name = typeof key === "string" ? key : `[${key.description}]`;
+    const { value, get, set } = Object.getOwnPropertyDescriptor(holder, key) as PropertyDescriptor;
+    for (const fn of [value, get, set]) note(name, fn, found);
+  }
+}
+
+function findEntrances(): Map<string, unknown[]> {
+  const found = new Map<string, unknown[]>();
+  const noteClass = (value: { prototype?: object }): void => {
+    // With the classes that it extends, up to the engine's.
+    for (let each = value; each !== Function.prototype; each = Object.getPrototypeOf(each)) {
+      noteAll(each, found);
+      if (each.prototype !== undefined) noteAll(each.prototype, found);
+    }
+  };
+  for (const [name, value] of Object.entries(exported)) {
+    note(name, value, found);
+    if (typeof value === "function" && value.prototype !== undefined) noteClass(value as { prototype?: object });
+    else if (typeof value === "object" && value !== null) noteAll(value, found);
+  }
+  return found;
+}
+
+/** How stacks spell where belay's modules are; generated code has names of its own. */
+let places: readonly string[] | undefined;
+
+function findPlaces(): readonly string[] {
+  const { dirname, url } = import.meta as { readonly dirname?: string; readonly url: string };
+  // In a bundle the program's lines are in the same file.
+  if (!/\/stack\.[jt]s$/.test(url)) return [];
+  return [new URL(".", url).href, ...(dirname === undefined ? [] : [`${dirname}/`, `${dirname}\\`])];
+}
+
+/** Generated code, and the engine's own functions: what calls these tells whose they are. */
+const generated = /[( @]belay(-native-call-\w+\/[^:,)\s]*)?(:\d|, )/;
+const engines = /\((<anonymous>|native(:\d+)*)\)$/;
+
+function isOwn(line: string): boolean {
+  places ??= findPlaces();
+  return generated.test(line) || places.some((place) => line.includes(place));
+}
+
+/** The lines of an error's stack, what comes before them, and how many of them are belay's at their beginning. */
+function framesOf(error: Error): { head: string; frames: string[]; own: number } | undefined {
+  const { stack, message } = error;
+  if (typeof stack !== "string") return undefined;
+  const end = stack.indexOf("\n", Math.max(0, stack.indexOf(message)) + message.length);
+  if (end < 0) return undefined;
+  const frames = stack.slice(end + 1).split("\n");
+  const other = frames.findIndex((line) => !isOwn(line) && !engines.test(line));
+  return {
+    head: stack.slice(0, end),
+    frames,
+    own: frames.slice(0, other < 0 ? undefined : other).findLastIndex(isOwn) + 1,
+  };
+}
+
+/** A function's name in a line of a stack, without its class. */
+const nameInLine = /([\w$]+|\[[\w.]+\])(?: \[as [^\]]+\])? \(/;
+
+/**
+ * Has an error's stack begin where the program called belay; answers the error.
+ *
+ * @param called The functions of which the program called one, where that is known: then no stack is formatted, which takes
+ * Deno some 50 µs.
+ */
+export function blameCaller<E extends Error>(error: E, ...called: readonly unknown[]): E {
+  // What a program does with `Error`, or a stack that is used up, must not hide the error itself.
+  try {
+    if (!cutBelow(error, called)) leaveOutOwn(error);
+  } catch {
+    // Then the stack is as the engine made it.
+  }
+  return error;
+}
+
+/** Whether the program called a function, which has not returned. Of what wasn't called, engines leave out nothing, or all. */
+function isCalled(fn: unknown): boolean {
+  const { stackTraceLimit } = Error;
+  const probe = { stack: "" };
+  try {
+    Error.stackTraceLimit = 1;
+    captureStackTrace?.(probe, fn);
+    const [, line = ""] = probe.stack.split("\n");
+    return line !== "" && !isOwn(line);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+/** Leaves out of a stack what is above the one of some functions that the program called; answers whether it was one. */
+function cutBelow(error: Error, functions: readonly unknown[]): boolean {
+  const entrance = functions.length < 2 ? functions[0] : functions.find(isCalled);
+  if (entrance === undefined || captureStackTrace === undefined) return false;
+  captureStackTrace(error, entrance);
+  return true;
+}
+
+function leaveOutOwn(error: Error): void {
+  const made = framesOf(error);
+  if (made === undefined || made.own === 0) return;
+  entrances ??= findEntrances();
+  // The outermost of belay's functions is the one that was called.
+  for (let i = made.own - 1; i >= 0; i--) {
+    const [, name = ""] = nameInLine.exec(made.frames[i]) ?? [];
+    const named = entrances.get(name) ?? [];
+    if (cutBelow(error, named)) return;
+  }
+  // A method of what isn't exported, such as a view; or, on Bun, which compares names, belay has a function of the same one.
+  // Where Deno shows a line of the source, it shows belay's then.
+  const rest = made.own < made.frames.length ? made.frames.slice(made.own) : made.frames;
+  Object.defineProperty(error, "stack", {
+    value: [made.head, ...rest].join("\n"),
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
+}
+
+/** The engine's constructor, for errors whose stack begins where the program called belay. */
+function blaming<C extends TypeErrorConstructor | RangeErrorConstructor>(Engine: C): C {
+  function Blaming(message?: string, options?: ErrorOptions): Error {
+    return blameCaller(new Engine(message, options));
+  }
+  // For `instanceof`.
+  Blaming.prototype = Engine.prototype;
+  return Blaming as unknown as C;
+}
+
+/** Takes the place of the engine's `TypeError` in belay's modules. */
+export const TypeError: TypeErrorConstructor = blaming(EngineTypeError);
+/** Takes the place of the engine's `RangeError` in belay's modules. */
+export const RangeError: RangeErrorConstructor = blaming(EngineRangeError);
