@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { runChild } from "./child.ts";
 import {
   callback,
   cstringArray,
@@ -384,24 +383,4 @@ describe("a getter of a structure that is passed", () => {
 it("nothing of these tests is left alive", () => {
   library.close();
   assertEquals(alive(), before);
-});
-
-describe("calls, in a child process,", () => {
-  const printed: Readonly<Record<string, string>> = {
-    "overflow": "wrong 0, thrown true",
-    "strings stay": "true 0",
-    "no false alarms": "3000",
-    "forgotten": "true,false,true,true",
-    "lying length": "65",
-    "changed definition": "7",
-    "another shape": "TypeError, 2",
-    "closed libraries": "75000",
-    "onError's answer": '{"x":1,"y":1}',
-  };
-  for (const [program, expected] of Object.entries(printed)) {
-    it(`are right: ${program}`, () => {
-      const { code, signal, stdout, stderr } = runChild("call_misuse.ts", [program]);
-      assertEquals({ code, signal, stdout: stdout.trim() }, { code: 0, signal: null, stdout: expected }, stderr);
-    });
-  }
 });

@@ -259,7 +259,7 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   const full = 10_000_000;
   const some = long ? full : full / 5;
   // An emulated process takes seconds to start, an emulated worker one: all the tests should take less than an hour there.
-  const [closed, workers, rounds] = emulator === undefined ? [200, 200, 25] : [50, 20, 1];
+  const [closed, workers, rounds] = emulator !== undefined ? [50, 20, 1] : long ? [200, 200, 25] : [100, 60, 10];
   return [
     memory("made and disposed of", "dispose", { cycles: full }),
     memory("made and disposed of", "dispose", { cycles: full, live: 5000 }),

@@ -4,13 +4,12 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { alive } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
-import { emulator } from "./machine.ts";
 import { runCase, runCases, type SoakCase, soakCases } from "./soak_cases.ts";
 
 const before = alive();
 
 describe("callbacks and memory", () => {
-  for (const soakCase of soakCases({ long: false, seeds: emulator === undefined ? [1, 2, 3] : [1] })) {
+  for (const soakCase of soakCases({ long: false, seeds: [1] })) {
     const { name, leftOut: reason } = soakCase;
     if (reason !== undefined) leftOut(`${name}: ${reason}`);
     (reason === undefined ? it : it.skip)(`${name} (in a child process)`, () => {

@@ -1,6 +1,7 @@
 /**
  * Random structures, held against what the pinned C compiler makes of them: in a child process. `BELAY_FUZZ_SEED` and
- * `BELAY_FUZZ_COUNT` set the seed and the number of definitions; `deno task soak` has more of them. What was compiled once is there for the other runtime.
+ * `BELAY_FUZZ_COUNT` set the seed and the number of definitions; `deno task soak` has more of them. What was compiled once
+ * is there for the other runtime.
  */
 
 import { assert, assertEquals } from "@std/assert";
