@@ -28,7 +28,7 @@ const onBun = ownRuntime.name === "bun";
 if (!onBun) leftOut("the fake timers of Bun's test runner, which only Bun has");
 
 (onBun ? describe : describe.skip)("Bun's own fake timers, in a child process", () => {
-  it("leave calls served, more of them than a turn serves", () => {
+  it("leave calls served, more of them than a turn serves, and other events", () => {
     const { code, stderr, timedOut } = runFiles(["tests/fixtures/fake_timers_file.ts"], {
       as: "test",
       env: { BELAY_TEST_LIBRARY: testLibrary },
