@@ -95,10 +95,12 @@ export interface Backend {
   /** Where the memory of a view is that {@linkcode Backend.hold} has made stay. */
   viewAddress(view: ArrayBufferView): Address;
   /**
-   * Has a function called in a later turn, if the event loop is alive then. Only where a wake that comes while `look` runs has
-   * it called again before other events get their turn.
+   * Has a function called when timers that are due have run, if the event loop is alive then. A runtime may drop it. Where
+   * there is none, the loop rests instead.
    */
   readonly later?: (fn: () => void) => void;
+  /** Collects garbage, where the runtime lets a program ask for that. */
+  collect(): void;
   /** Makes sure that a view's memory won't move, and answers the view. */
   hold<V extends ArrayBufferView>(view: V): V;
 }

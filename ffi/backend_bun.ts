@@ -45,15 +45,12 @@ export interface BunProcess extends ModuleLoader {
 
 interface BunTimers {
   setImmediate(fn: () => void): { unref(): void };
-  clearImmediate(immediate: unknown): void;
-  setTimeout(fn: () => void, ms: number): { unref(): void };
-  clearTimeout(timer: unknown): void;
 }
 
-declare const Bun: { readonly isMainThread: boolean };
+declare const Bun: { readonly isMainThread: boolean; gc(force: boolean): void };
 
-// A program may replace them for a while.
-const { setImmediate, clearImmediate, setTimeout, clearTimeout } = globalThis as unknown as BunTimers;
+// A program may replace it for a while.
+const { setImmediate } = globalThis as unknown as BunTimers;
 
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
@@ -148,19 +145,10 @@ export function bunBackend(process: BunProcess): Backend {
         ...(Bun.isMainThread ? { callback: createCallback(look, true), watch: true } : { watch: false }),
       }),
     viewAddress: (view) => ffi.ptr(view),
-    later(fn) {
-      // Bun drops an immediate that is unref'd while nothing else keeps the loop alive, and after an error that nobody
-      // handled (a test that failed, say). The timer comes then; mostly it is too late.
-      const run = (): void => {
-        clearImmediate(immediate);
-        clearTimeout(timer);
-        fn();
-      };
-      const immediate = setImmediate(run);
-      const timer = setTimeout(run, 2);
-      immediate.unref();
-      timer.unref();
-    },
+    // Bun drops an immediate that is unref'd while nothing else keeps the loop alive, and after an error that nobody handled
+    // (a test that failed, say).
+    later: (fn) => setImmediate(fn).unref(),
+    collect: () => Bun.gc(true),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {

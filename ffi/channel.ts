@@ -22,7 +22,7 @@ import { backend } from "./runtime.ts";
 import { RangeError, TypeError } from "./stack.ts";
 import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
-import { connect, onWake, wake } from "./wake.ts";
+import { connect, fitting, now, onWake, wake } from "./wake.ts";
 
 /** Options of {@linkcode Channel}. */
 export interface ChannelOptions {
@@ -61,22 +61,23 @@ const wordsByteLength = 32;
 /** `BELAY_CHANNEL_HEADER_WORDS` */
 const headerWords = 2;
 
-/** Events that are taken at once: for a function, between two looks at the clock; for a batch of an iteration. */
+/** Events that are taken at once: for a function; for a batch of an iteration. */
 const mostAtOnce = 256;
 const mostInBatch = 4096;
-/** How often they are taken in one turn, should the clock stand still (fake timers). */
-const mostInTurn = 256;
+/** Events between two looks at the clock, for a function. */
+const mostUnclocked = 128;
 
 const stale: unique symbol = Symbol("stale");
 const handles = handleTable();
-// As it was before the program could replace it.
-const { performance } = globalThis;
+// As they were before the program could replace them.
+const { Promise, WeakRef } = globalThis;
 
 type EventFunction<T> = (value: T, data: ChannelData) => unknown;
 
 /** Counts that `stats()` gives, apart from what open channels have. */
 const counts = { dropped: 0 };
-const open = new Set<Consumer>();
+/** Those whose rings are JavaScript's, and what they are the inside of. */
+const open = new Map<Consumer, WeakRef<object>>();
 /** Those that somebody reads. */
 const consumed = new Set<Consumer>();
 let served = false;
@@ -84,8 +85,12 @@ let served = false;
 /** How many channels of this isolate are open, and how many events were dropped. */
 export function channelCounts(): { channels: number; dropped: number } {
   let { dropped } = counts;
-  for (const consumer of open) dropped += consumer.refused;
-  return { channels: open.size, dropped };
+  let channels = 0;
+  for (const consumer of open.keys()) {
+    dropped += consumer.refused;
+    if (!consumer.closed) channels += 1;
+  }
+  return { channels, dropped };
 }
 
 /** Serves every channel that somebody reads, and answers whether some have more. */
@@ -95,6 +100,13 @@ function serve(endMs: number): boolean {
   return more;
 }
 
+/** Who waits for a batch. */
+interface Wanting {
+  /** The batch's. */
+  readonly lease: Lease;
+  readonly take: (batch: ChannelEvent<unknown>[] | undefined) => void;
+}
+
 /** A channel's inside: what the core and the collector know of, and so nothing that leads to the {@linkcode Channel}. */
 class Consumer {
   readonly channel: Address;
@@ -102,7 +114,7 @@ class Consumer {
   /** Called with each event. */
   fn: EventFunction<unknown> | undefined;
   /** Takes the next batch: somebody waits for it. */
-  wanting: ((batch: ChannelEvent<unknown>[] | undefined) => void) | undefined;
+  wanting: Wanting | undefined;
   /** Whether events go to an iteration, until that ends. */
   iterated = false;
   closed = false;
@@ -119,22 +131,16 @@ class Consumer {
   #left = 0;
   #place = 0;
   #lease: Lease = { over: true };
-  /** Of the batch that an iteration was given. */
-  #batchLease: Lease | undefined;
+  /** Whether an iteration has a batch. */
+  #lent = false;
   #data: ChannelData;
   #delivering = false;
   #staleReported = false;
   readonly #token: number;
 
   /** @throws {RangeError} When the core can make none. */
-  constructor(capacity: number, name: string) {
-    const { create } = functions();
-    const words = create(core().isolate, capacity) as Address | null;
-    if (isNull(words)) {
-      throw new RangeError(
-        `Cannot create a channel: no memory for a capacity of ${capacity} bytes, or 4,096 channels are open`,
-      );
-    }
+  constructor(owner: object, capacity: number, name: string) {
+    const words = createWords(capacity);
     const { map } = backend();
     this.name = name;
     this.#words = new Uint32Array(map(words, wordsByteLength));
@@ -145,12 +151,17 @@ class Consumer {
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);
     this.#data = new ChannelData(this.#view, this.#lease, 0, 0);
-    open.add(this);
+    open.set(this, new WeakRef(owner));
     this.#token = track("channel", name);
   }
 
   get capacity(): number {
     return this.#f64.byteLength;
+  }
+
+  /** Whether it is closed and nobody reads what came before. */
+  get settled(): boolean {
+    return !open.has(this);
   }
 
   /** How many events found no space. */
@@ -169,33 +180,41 @@ class Consumer {
   /** Gives what has come to who reads, and answers whether there may be more. */
   serve(endMs: number): boolean {
     this.#endMs = endMs;
-    if (this.wanting !== undefined) {
-      const batch = this.#takeBatch();
+    const { wanting } = this;
+    if (wanting !== undefined) {
+      const batch = this.#takeBatch(wanting.lease);
       if (batch === undefined) return false;
-      const { wanting } = this;
       this.wanting = undefined;
       consumed.delete(this);
-      wanting(batch);
+      wanting.take(batch);
       return false;
     }
-    let batches = mostInTurn;
+    const startMs = now();
+    let nowMs = startMs;
+    let most = 1;
+    let count = 0;
     do {
       if (this.fn === undefined) return false;
       if (this.#left === 0 && !this.#take(mostAtOnce)) return false;
-      this.#deliver(this.fn);
-    } while (--batches > 0 && performance.now() < endMs);
+      most = Math.min(most, this.#left);
+      this.#deliver(this.fn, most);
+      count += most;
+      nowMs = now();
+      most = fitting(count, startMs, nowMs, endMs, mostUnclocked);
+    } while (nowMs < endMs);
     return true;
   }
 
-  /** Calls a function with what is left of the batch, unless it throws, or another function takes its place. */
-  #deliver(fn: EventFunction<unknown>): void {
+  /** Calls a function with so many events of the batch, unless it throws, or another function takes its place. */
+  #deliver(fn: EventFunction<unknown>, most: number): void {
+    const stop = this.#left - most;
     const u32 = this.#u32;
     const f64 = this.#f64;
     const data = this.#data;
     this.#delivering = true;
     this.#lease.over = false;
     try {
-      while (this.#left > 0 && this.fn === fn) {
+      while (this.#left > stop && this.fn === fn) {
         const place = this.#place;
         const length = u32[place << 1];
         const id = f64[place + 1];
@@ -215,15 +234,13 @@ class Consumer {
     } finally {
       this.#lease.over = true;
       this.#delivering = false;
-      if (this.closed) this.#settle();
+      this.#settle();
     }
   }
 
   /** The next batch for an iteration; `undefined` when there is none. */
-  #takeBatch(): ChannelEvent<unknown>[] | undefined {
-    this.endBatch();
+  #takeBatch(lease: Lease): ChannelEvent<unknown>[] | undefined {
     while (this.#left > 0 || this.#take(mostInBatch)) {
-      const lease = { over: false };
       const batch: ChannelEvent<unknown>[] = [];
       while (this.#left > 0) {
         const place = this.#place;
@@ -236,24 +253,24 @@ class Consumer {
         else batch.push({ value, data: new ChannelData(this.#view, lease, (place + headerWords) << 3, length) });
       }
       if (batch.length === 0) continue;
-      this.#batchLease = lease;
+      this.#lent = true;
       return batch;
     }
     return undefined;
   }
-  /** Ends the batch that an iteration was given. */
+
+  /** The batch is over that an iteration was given. */
   endBatch(): void {
-    if (this.#batchLease !== undefined) this.#batchLease.over = true;
-    this.#batchLease = undefined;
+    this.#lent = false;
+    this.#settle();
   }
 
   /**
    * A batch that is there already: `undefined` when there is none, `null` when other events of the loop should have their
    * turn before anybody looks.
    */
-  nextBatch(): ChannelEvent<unknown>[] | undefined | null {
-    this.endBatch();
-    return !this.#delivering && performance.now() < this.#endMs ? this.#takeBatch() : null;
+  nextBatch(lease: Lease): ChannelEvent<unknown>[] | undefined | null {
+    return !this.#delivering && now() < this.#endMs ? this.#takeBatch(lease) : null;
   }
 
   #dropStale(id: number): void {
@@ -280,16 +297,21 @@ class Consumer {
     this.fn = this.wanting = this.onClose = undefined;
     consumed.delete(this);
     letGo(this);
-    this.endBatch();
-    if (!this.#delivering) this.#settle();
+    this.#settle();
     onClose?.();
-    wanting?.(undefined);
+    wanting?.take(undefined);
     return leak;
   }
 
-  /** Gives the ring back: nobody reads it any more. */
+  /** Closes the channel that was dropped, with the batch that nobody can read any more. */
+  drop(): void {
+    reportLeak(this.close(), "closed");
+    this.endBatch();
+  }
+
+  /** Gives the ring of a closed channel back, when nobody reads it any more. */
   #settle(): void {
-    if (!open.delete(this)) return;
+    if (!this.closed || this.#delivering || this.#lent || !open.delete(this)) return;
     counts.dropped += this.refused + this.#left + (functions().close(this.channel, true) as number);
     this.#left = 0;
     const nothing = new ArrayBuffer(0);
@@ -355,7 +377,7 @@ export class Channel<T = unknown> {
     connect();
     if (!served) onWake(serve);
     served = true;
-    const consumer = new Consumer(capacity, name);
+    const consumer = new Consumer(this, capacity, name);
     this.#consumer = consumer;
     this.pointer = pointerFrom(consumer.channel) as Pointer;
     this.#cleanup = addCheckedCleanup(this, collected, consumer);
@@ -404,7 +426,8 @@ export class Channel<T = unknown> {
 
   /**
    * Iterates over the events, in batches: arrays of at least one event. A batch can be read until the next one is asked
-   * for, or the iteration ends. It ends when the channel is closed; leaving the loop doesn't close the channel. While it
+   * for, or the iteration ends; closing the channel doesn't end it sooner. Of a closed channel there is no next batch.
+   * Leaving the loop doesn't close the channel. While it
    * waits for a batch, the event loop is kept alive, unless {@linkcode Channel.unref} was called.
    *
    * @throws {TypeError} When the channel has a function, or is being iterated.
@@ -418,16 +441,21 @@ export class Channel<T = unknown> {
     }
     consumer.iterated = true;
     let ended = false;
+    let lease: Lease = { over: true };
+    const endBatch = (): void => {
+      lease.over = true;
+      consumer.endBatch();
+    };
     const end = (): void => {
       if (ended) return;
       ended = true;
-      consumer.endBatch();
+      endBatch();
       consumer.iterated = false;
       const { wanting } = consumer;
       consumer.wanting = undefined;
       consumed.delete(consumer);
       this.#hold();
-      wanting?.(undefined);
+      wanting?.take(undefined);
     };
     const done = { done: true, value: undefined } as const;
     const iterator: AsyncIterableIterator<readonly ChannelEvent<T>[], undefined> = {
@@ -440,14 +468,17 @@ export class Channel<T = unknown> {
           end();
           return Promise.resolve(done);
         }
-        const batch = consumer.nextBatch() as ChannelEvent<T>[] | undefined | null;
+        endBatch();
+        lease = { over: false, owner: this };
+        const batch = consumer.nextBatch(lease) as ChannelEvent<T>[] | undefined | null;
         if (batch) return Promise.resolve({ done: false, value: batch });
         return new Promise((resolve) => {
-          consumer.wanting = (batch) => {
+          const take = (batch: ChannelEvent<unknown>[] | undefined): void => {
             this.#hold();
             if (batch === undefined) end();
             resolve(batch === undefined ? done : { done: false, value: batch as ChannelEvent<T>[] });
           };
+          consumer.wanting = { lease, take };
           this.#hold();
           consumer.consume(batch === undefined);
         });
@@ -475,17 +506,21 @@ export class Channel<T = unknown> {
         if (batch === undefined) return controller.close();
         for (const { value, data } of batch) controller.enqueue({ value, data: ChannelData.detach(data) });
       },
-      cancel: () => this.close(),
+      cancel: () => {
+        this.close();
+        return iterator.return?.().then(() => {});
+      },
     }, { highWaterMark: 0 });
   }
 
   /**
-   * Ends the channel: from now on C's sending answers false, and iterations and streams end. Events that nobody has read
-   * are dropped. Doing it again does nothing.
+   * Ends the channel: from now on C's sending answers false, and iterations and streams end. Events that wait in the ring
+   * are dropped. A batch that was delivered can be read until the iteration goes on. Doing it again does nothing.
    */
   close(): void {
-    this.#cleanup.stop();
     this.#consumer.close();
+    // What is being read stays until it isn't, or is dropped.
+    if (this.#consumer.settled) this.#cleanup.stop();
   }
 
   /** As {@linkcode Channel.close}. */
@@ -515,7 +550,22 @@ export class Channel<T = unknown> {
 
 /** A channel that was dropped. */
 function collected(consumer: Consumer): void {
-  reportLeak(consumer.close(), "closed");
+  consumer.drop();
+}
+
+/** The core's words of a new channel, after a garbage collection if need be. @throws {RangeError} When it can make none. */
+function createWords(capacity: number): Address {
+  const create = (): Address | null => functions().create(core().isolate, capacity) as Address | null;
+  const words = create();
+  if (!isNull(words)) return words;
+  backend().collect();
+  for (const [consumer, owner] of open) if (owner.deref() === undefined) consumer.drop();
+  const again = create();
+  if (!isNull(again)) return again;
+  throw new RangeError(
+    `Cannot create a channel: no memory for a capacity of ${capacity} bytes, or the process has 16,384 channels; ` +
+      `${open.size} of this isolate are open. Close those that nobody reads`,
+  );
 }
 
 const optionNames = ["capacity", "signal", "name"];

@@ -10,6 +10,8 @@ import { utf8 } from "./text.ts";
 /** For how long what was read from a ring stays there. */
 export interface Lease {
   over: boolean;
+  /** The channel, which isn't collected, and its memory unmapped, while somebody may read a batch. */
+  readonly owner?: object;
 }
 
 /**
@@ -17,7 +19,8 @@ export interface Lease {
  * machines that belay runs on have them.
  *
  * *Ownership:* the memory is the channel's, and comes to hold other events. So each getter throws once the event is over:
- * when the function of {@linkcode Channel.onEvent} has returned, or the next batch has been asked for. That function gets
+ * when the function of {@linkcode Channel.onEvent} has returned, or the next batch has been asked for, or the iteration has
+ * ended. Closing the channel doesn't end an event that was delivered. That function gets
  * the same object each time. Copy what is to stay: {@linkcode ChannelData.bytes}, {@linkcode ChannelData.text}. What comes out of a
  * {@linkcode Channel.toReadableStream} is a copy and stays.
  *

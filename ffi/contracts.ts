@@ -13,10 +13,10 @@ import { handleTable } from "./handle.ts";
 import { report } from "./report.ts";
 import { RangeError, TypeError } from "./stack.ts";
 import { invokeQueued, type Upcall } from "./upcall.ts";
-import { connect, onWake } from "./wake.ts";
+import { connect, fitting, now, onWake } from "./wake.ts";
 
-// As they were before the program could replace them.
-const { Atomics, performance } = globalThis;
+// As it was before the program could replace it.
+const { Atomics } = globalThis;
 
 /** What becomes of a call when its queue is full. */
 export type OnFull = "block" | "dropNewest" | "dropOldest";
@@ -41,8 +41,6 @@ const nextLinger = 2;
 const burstLength = 16;
 /** Calls between two looks at the clock. */
 const mostUnclocked = 64;
-/** Calls in one turn, should the clock stand still (fake timers). */
-const mostInTurn = 2 ** 16;
 /** Words of the queue that callbacks without one of their own share. */
 const sharedLength = 2 ** 15;
 let sharedQueue: Address | undefined;
@@ -51,20 +49,19 @@ let sharedQueue: Address | undefined;
 function makeCalls(endMs: number): boolean {
   const { isolate } = core();
   const { next } = functions();
-  const startMs = performance.now();
+  const startMs = now();
   let lookAt = 1;
   let more = false;
   for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
     invokeQueued();
     if (count < lookAt) continue;
-    const nowMs = performance.now();
-    if (nowMs >= endMs || count >= mostInTurn) {
+    const nowMs = now();
+    if (nowMs >= endMs) {
       next(isolate, nextFinish);
       more = true;
       break;
     }
-    // As many more as are likely to fit into the turn: looking at the clock takes longer than many a call.
-    lookAt = count + Math.max(1, Math.floor(Math.min(mostUnclocked, (endMs - nowMs) * count / (nowMs - startMs))));
+    lookAt = count + fitting(count, startMs, nowMs, endMs, mostUnclocked);
   }
   // Those that had to stay for these calls.
   handleTable().deleteReleased();

@@ -150,6 +150,8 @@ function copiesOfPackage(): { beside: boolean; attachedAs: (live: Uint32Array<Ar
   return { beside, attachedAs: (live) => void modules.set(import.meta.url, [...loads, live]) };
 }
 
+/** Each has a registry tag of 8 bits, of which 0 is none. */
+const mostIsolates = 255;
 let attached: Core | undefined;
 
 /**
@@ -247,10 +249,7 @@ function attach(shape: string): Core {
   const isolate = functions.attach(abiVersion, beside, stackByteLength, packed(shape)) as Address | null;
   if (isNull(isolate)) {
     opened.close();
-    throw new RangeError(
-      `Cannot attach to belay's native core: 255 isolates of this process are live, no memory is left, or "${corePath()}" ` +
-        `is of another version than ${abiVersion}`,
-    );
+    throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached()}`);
   }
   // The core keeps itself mapped from here on.
   opened.release();
@@ -259,6 +258,15 @@ function attach(shape: string): Core {
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
   return { isolate, words, tag: words.u32[tagByteOffset / 4], firstChunk: { ...claimedChunk(words), shape } };
+}
+
+function whyNotAttached(): string {
+  const { functions, opened } = openCore({ count: signature("belay_isolate_count", [], "u32") });
+  const count = functions.count() as number;
+  opened.close();
+  if (count < mostIsolates) return `no memory is left, or "${corePath()}" is of another version than ${abiVersion}`;
+  return `${count} isolates of this process use belay, the most there can be; a worker is one until it ends, so end those ` +
+    "that have nothing to do";
 }
 
 /** Memory as typed arrays of every width. */

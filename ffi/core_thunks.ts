@@ -21,6 +21,9 @@ import {
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
 
+// As it was before the program could replace it.
+const { Atomics } = globalThis;
+
 /** `BELAY_CHUNK_LENGTH`, as powers of two; a `belay_thunk` in 32-bit words, and the places of its fields. */
 const chunkBits = 4;
 const chunkLength = 1 << chunkBits;

@@ -4,6 +4,9 @@
  * @module
  */
 
+// As they were before the program could replace them: one that was made is ended by the same runtime's function.
+const { setInterval, clearInterval } = globalThis;
+
 /** What keeps the loop alive, with what must not be collected meanwhile. */
 const holders = new Map<object, object>();
 let timer: ReturnType<typeof setInterval> | undefined;

@@ -29,8 +29,8 @@ import { RangeError } from "./stack.ts";
 import { unbind, type Upcall } from "./upcall.ts";
 import { connect, onCompletion, serveCompletions } from "./wake.ts";
 
-// A program may replace it for a while (fake timers): what is put off here would never come.
-const { queueMicrotask } = globalThis;
+// A program may replace them for a while (fake timers): what is put off here would never come.
+const { Atomics, queueMicrotask } = globalThis;
 
 /** A `belay_call`, in bytes, and the places of its fields. */
 export const callByteLength = 1280;

@@ -10,30 +10,58 @@ import { reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 
 const functions = coreFunctions({
-  look: signature("belay_calls_look", ["address"], "void"),
+  look: signature("belay_calls_look", ["address", "bool"], "bool"),
   end: signature("belay_calls_end", ["address"], "void"),
-  wake: signature("belay_isolate_wake", ["address"], "void"),
+  rest: signature("belay_isolate_rest", ["address", "u32"], "void"),
+  now: signature("belay_now_ms", [], "f64"),
 });
 
-// As it was before the program could replace it.
-const { performance } = globalThis;
+/** How long calls and events are served before timers and other events get a turn. */
+const sliceMs = 5;
+/**
+ * After so long that was all slices, the loop rests. Until then a turn is enough, which costs less: timers run in it, and
+ * bursts of calls end soon. But Deno's loop does I/O mostly when it is idle.
+ */
+const floodMs = 50;
+const restUs = 300;
+/** The wake that stands behind a turn which the runtime has dropped: Bun does so under fake timers, and after errors. */
+const droppedUs = 3000;
+/** After so many slices that all left something, calls that have completed are settled before that is served. */
+const mostSlices = 20;
 
 let connected = false;
-/** Whether a later turn goes on with what the last one left. */
+/** Whether a later turn, or the end of a rest, goes on. */
 let goesOn = false;
 /** Whether it is being served; and whether the loop was woken meanwhile, by a function that runs it (Bun's `expect().resolves`). */
 let serving = false;
 let wokenMeanwhile = false;
+/** Whether the last slice left something, when it ended, and how many more may. */
+let left = false;
+let endedMs = 0;
+let slicesLeft = mostSlices;
+/** When the loop last had a turn, as far as is known, and since when each slice came right after another one. */
+let turnMs = 0;
+let busySinceMs = 0;
 const sources: ((endMs: number) => boolean)[] = [];
-/** How long one turn serves what was queued before timers and other events get theirs. */
-const sliceMs = 5;
-/** After so many turns that all left something, calls that have completed are settled before that is served. */
-const mostTurns = 20;
-let turnsLeft = mostTurns;
+
+/** Milliseconds of a clock that no test runner stops: Bun's fake timers stop all of JavaScript's. */
+export function now(): number {
+  return functions().now() as number;
+}
+
+/**
+ * How many more of what took from `startMs` to `nowMs` for `count` are likely to end until `endMs`, at most `most`: looking
+ * at the clock takes longer than many a call.
+ */
+export function fitting(count: number, startMs: number, nowMs: number, endMs: number, most: number): number {
+  const likely = (endMs - nowMs) * count / (nowMs - startMs);
+  // The first ones may have been shorter than those that come.
+  return Math.max(1, Math.floor(Math.min(likely, most, 4 * count)));
+}
 
 /**
  * Has a function called whenever the core woke the event loop, in the order in which they were given. It answers whether
- * it left something for the next turn, when it had to stop at `endMs` (of `performance.now()`).
+ * it left something for later, when it had to stop at `endMs` (of {@linkcode now}).
  */
 export function onWake(source: (endMs: number) => boolean): void {
   sources.push(source);
@@ -70,24 +98,27 @@ export function connect(): void {
   backend().onExit(() => void end(isolate));
 }
 
-function goOn(): void {
-  goesOn = false;
-  look();
-}
-
-/** Has the event loop look soon what there is, as if something had been queued. After {@linkcode connect}. */
+/** Has the event loop look in a later turn what there is, as if something had been queued. After {@linkcode connect}. */
 export function wake(): void {
-  functions().wake(core().isolate);
+  if (serving) wokenMeanwhile = true;
+  else if (!goesOn) giveWay(now());
 }
 
+/** The core has woken the event loop. */
 function look(): void {
-  // The wake stays requested meanwhile: there are no more of them.
-  if (goesOn) return;
-  functions().look(core().isolate);
+  if (!functions().look(core().isolate, false)) return;
   if (serving) {
     wokenMeanwhile = true;
     return settleMeanwhile();
   }
+  completions?.woken();
+  serve();
+}
+
+/** The turn has come that was asked for, unless the core's wake was sooner. */
+function goOn(): void {
+  if (!goesOn) return;
+  functions().look(core().isolate, true);
   completions?.woken();
   serve();
 }
@@ -99,18 +130,24 @@ function serve(): void {
 
 function serveNow(): void {
   serving = true;
+  const startMs = now();
+  // Runtimes serve a wake in the turn of the last one if it comes soon.
+  if (goesOn || startMs - endedMs >= sliceMs) turnMs = startMs;
+  if (!goesOn && !left) busySinceMs = startMs;
+  goesOn = false;
   // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
-  let more = true;
+  left = true;
   try {
-    const left = serveSources();
-    if (!left || turnsLeft-- === 0) {
-      turnsLeft = mostTurns;
+    const more = serveSources(startMs + sliceMs);
+    if (!more || slicesLeft-- === 0) {
+      slicesLeft = mostSlices;
       completions?.settle();
     }
-    more = left;
+    left = more;
   } finally {
     serving = false;
-    goOnLater(more);
+    endedMs = now();
+    if (left || wokenMeanwhile || endedMs - turnMs >= sliceMs) giveWay(endedMs);
   }
 }
 
@@ -119,8 +156,7 @@ function settleMeanwhile(): void {
   if (completions?.take() === true) fromEventLoop(completions.settle);
 }
 
-function serveSources(): boolean {
-  const endMs = performance.now() + sliceMs;
+function serveSources(endMs: number): boolean {
   if (core().words.u32[attentionWord] !== 0) lookAround();
   completions?.take();
   let more = false;
@@ -135,14 +171,14 @@ function serveSources(): boolean {
   return more;
 }
 
-/** Has what is left served in another turn, and what came while nobody looked. */
-function goOnLater(more: boolean): void {
-  if (!more && !wokenMeanwhile) return;
+/** Lets timers and other events have their turn before more is served. Meanwhile nothing that is queued wakes the loop. */
+function giveWay(nowMs: number): void {
   wokenMeanwhile = false;
-  const { later } = backend();
-  if (later === undefined) return wake();
-  later(goOn);
   goesOn = true;
+  const { later } = backend();
+  const rests = later === undefined || nowMs - busySinceMs >= floodMs;
+  functions().rest(core().isolate, rests ? restUs : droppedUs);
+  if (!rests) later(goOn);
 }
 
 /** Serves at once, if something has completed. */

@@ -400,6 +400,106 @@ describe("Channel", () => {
     }
   });
 
+  it("leaves a batch that was delivered to the reader, whoever closes the channel before it is read", async () => {
+    using handle = Handle.create("value");
+    const ends: Record<string, (channel: Channel<string>, controller: AbortController) => void> = {
+      close: (channel) => channel.close(),
+      dispose: (channel) => channel[Symbol.dispose](),
+      abort: (_, controller) => controller.abort(),
+      twice(channel, controller) {
+        controller.abort();
+        channel.close();
+      },
+    };
+    for (const [how, end] of Object.entries(ends)) {
+      for (const when of ["delivered", "in the body"]) {
+        const controller = new AbortController();
+        const channel = new Channel<string>({ signal: controller.signal, capacity: 4096 });
+        const { channels } = stats();
+        const batches = channel[Symbol.asyncIterator]();
+        const next = batches.next();
+        // Somebody else's code, in the same turn.
+        if (when === "delivered") void next.then(() => end(channel, controller));
+        sendNumbers(channel, 3, 7, [handle.id]);
+        const { value: batch } = await next;
+        if (when === "in the body") end(channel, controller);
+        assert(batch !== undefined && channel.closed);
+        assertStrictEquals(stats().channels, channels - 1);
+        assert(!send(channel, 0, null));
+        // What others do with channels meanwhile doesn't touch it.
+        using other = new Channel({ capacity: 4096 });
+        sendNumbers(other, 3, 100);
+        await turn();
+        const seen = batch.map(({ value, data }) => [value, data.getFloat64(0), data.bytes().length]);
+        // Where the ring ends, the batch does.
+        assertEquals(seen, batch.map((_, index) => ["value", 7 + index, 8]), `${how}, ${when}`);
+        assertEquals(await batches.next(), { done: true, value: undefined });
+        assertThrows(() => batch[0].data.getFloat64(0), Error, "the event is over");
+        channel.close();
+      }
+    }
+  });
+
+  it("leaves a batch of a closed channel readable until the iteration is left, or is collected with it", async () => {
+    const channel = new Channel();
+    sendNumbers(channel, 2);
+    let kept: ChannelData | undefined;
+    for await (const batch of channel) {
+      channel.close();
+      kept = batch[1].data;
+      await turn();
+      assertStrictEquals(kept.getFloat64(0), 1);
+      break;
+    }
+    assertThrows(() => kept?.getFloat64(0), Error, "the event is over");
+    // An event is enough to keep what it is read from.
+    const data = await (async () => {
+      const dropped = new Channel();
+      sendNumbers(dropped, 2);
+      const { value: batch } = await dropped[Symbol.asyncIterator]().next();
+      dropped.close();
+      return batch?.[1].data;
+    })();
+    await collectUntil(() => false, 5);
+    assertStrictEquals(data?.getFloat64(0), 1);
+  });
+
+  it("gives a stream the events of the batch during which it is closed", async () => {
+    using handle = Handle.create("value");
+    const channel = new Channel<string>();
+    const reader = channel.toReadableStream().getReader();
+    const first = reader.read();
+    await turn();
+    // It is read after that, and before the stream has copied the batch.
+    using other = new Channel();
+    other.onEvent(() => channel.close());
+    sendNumbers(other, 1);
+    sendNumbers(channel, 3, 0, [handle.id]);
+    const events = [await first];
+    assert(channel.closed);
+    for (let read = await reader.read(); !read.done; read = await reader.read()) events.push(read);
+    const seen = events.map(({ value }) => [value?.value, value?.data.getFloat64(0)]);
+    assertEquals(seen, [["value", 0], ["value", 1], ["value", 2]]);
+  });
+
+  it("looks at the clock between slow events", async () => {
+    using channel = new Channel();
+    let count = 0;
+    let sinceTimer = 0;
+    let mostAtOnce = 0;
+    // Fast ones first, and then those that take 2 ms.
+    channel.onEvent(() => {
+      count += 1;
+      mostAtOnce = Math.max(mostAtOnce, ++sinceTimer);
+      for (const endMs = performance.now() + (count > 20 ? 2 : 0); performance.now() < endMs;);
+    });
+    const timer = setInterval(() => sinceTimer = 0, 1);
+    sendNumbers(channel, 256);
+    while (count < 256) await turn();
+    clearInterval(timer);
+    assert(mostAtOnce <= 160, `${mostAtOnce} events before a timer`);
+  });
+
   it("becomes a stream of events that stay", async () => {
     using channel = new Channel<string>();
     using handle = Handle.create("value");

@@ -72,7 +72,7 @@ extern "C" {
 typedef struct belay_queue belay_queue;
 
 /* Channels that the process can have at once; words of an event before its payload. */
-#define BELAY_MAX_CHANNELS 4096
+#define BELAY_MAX_CHANNELS 16384
 #define BELAY_CHANNEL_HEADER_WORDS 2
 
 /* A channel as C knows it: not an address of anything, but a number that is never issued twice. */
@@ -207,14 +207,16 @@ uint32_t belay_thunk_count(void);
  * called in a turn of the event loop of its own after something was queued for the isolate; with `watch` once more when
  * nothing came of it, and then by `wake`, unless that is 0: a C function that any thread may call, and that has the same
  * done. All but `watch` are bigints. Until then the isolate's thunks answer calls from elsewhere with their fallbacks. The
- * functions below are called on the isolate's thread, except for belay_isolate_wake. */
+ * functions below are called on the isolate's thread, except for belay_isolate_wake
+ * and belay_now_ms. */
 
 /* A queue for `call_count` calls of thunks of a layout, and as many more as are smaller; one word more for each of: callers
  * wait for the result, some arguments are strings. Calls that a thread makes into one queue arrive
  * in the order in which it made them. Lifetime: until the process ends, but see belay_calls_cancel. NULL: no memory. */
 belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uint32_t layout, uint32_t extra_words, uint32_t on_full);
-/* Says that JavaScript begins to look what there is: what comes later wakes it again. */
-void belay_calls_look(belay_isolate *isolate);
+/* Says that JavaScript begins to look what there is: what comes later wakes it again. False while the isolate rests: there
+ * is nothing to look for then. With `at_once` the rest is over. */
+bool belay_calls_look(belay_isolate *isolate, bool at_once);
 /* How belay_calls_next goes about it: it takes no call; one that is there; one that is there within some microseconds. */
 #define BELAY_NEXT_FINISH 0
 #define BELAY_NEXT_TAKE 1
@@ -235,6 +237,10 @@ uint32_t belay_calls_cancel(belay_isolate *isolate, uint32_t index, uint32_t sta
 void belay_calls_end(belay_isolate *isolate);
 /* Has `look` called soon. */
 void belay_isolate_wake(belay_isolate *isolate);
+/* The isolate rests: `look` is called after so many microseconds, whatever is queued meanwhile. */
+void belay_isolate_rest(belay_isolate *isolate, uint32_t duration_us);
+/* Milliseconds of a clock that only goes forward, and that no test runner stops. From any thread. */
+double belay_now_ms(void);
 
 /* The pool: threads of the core's own that make native calls while JavaScript goes on. There is one for the process; it
  * has no thread until the first call, and a thread that has been idle for some seconds ends. A call that finds all of them

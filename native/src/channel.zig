@@ -28,7 +28,7 @@ const waker = @import("waker.zig");
 const Isolate = isolates.Isolate;
 const Lock = @import("lock.zig").Lock;
 
-pub const max_channels = 4096;
+pub const max_channels = 16384;
 /// Of a record: its header and the handle.
 pub const header_words = 2;
 const least_words = 8;
@@ -59,6 +59,8 @@ const Channel = struct {
     isolate: std.atomic.Value(?*Isolate) = .init(null),
     // Under the lock.
     state: enum(u8) { free, open, closing } = .free,
+    /// Whether JavaScript has let go of the ring.
+    released: bool = false,
     generation: u64 = 0,
 
     /// Where the next record goes, times two, and whether the channel is open; the tail as a producer saw it last.
@@ -211,6 +213,7 @@ pub fn create(isolate: *Isolate, byte_length: u32) ?*Words {
     // One that found no space in the channel before, and was put aside, may still count here.
     @atomicStore(u32, &channel.words.dropped, 0, .monotonic);
     channel.state = .open;
+    channel.released = false;
     channel.head.store(position << 1 | open_bit, .release);
     return &channel.words;
 }
@@ -219,8 +222,11 @@ pub fn create(isolate: *Isolate, byte_length: u32) ?*Words {
 fn findPlace(length: u32) ?*Channel {
     var best: ?*Channel = null;
     for (table[0..used]) |*channel| {
-        if (channel.state == .open and hasLeft(channel.isolate.load(.monotonic).?)) beginClosing(channel);
-        if (channel.state == .closing) _ = settle(channel, true);
+        if (channel.state != .free and hasLeft(channel.isolate.load(.monotonic).?)) {
+            beginClosing(channel);
+            channel.released = true;
+        }
+        if (channel.state == .closing and channel.released) _ = settle(channel, true);
         if (channel.state != .free) continue;
         if (channel.words.ring != null) {
             if (channel.words.length == length) return channel;
@@ -248,7 +254,9 @@ pub fn close(token: u64, settled: bool) u32 {
     lock.acquire();
     defer lock.release();
     if (channel.state == .open) beginClosing(channel);
-    return if (settled) settle(channel, false) else 0;
+    if (!settled) return 0;
+    channel.released = true;
+    return settle(channel, false);
 }
 
 /// Frees the place of a closed channel when every record is complete; if not, when somebody comes by later. Its ring stays
@@ -434,6 +442,21 @@ test "a record that is not complete holds back those after it, and keeps the rin
     try testing.expect(next == words or of(token) == null);
     try testing.expectEqual(@as(?*Channel, null), of(token));
     _ = close(next.channel, true);
+}
+
+test "what JavaScript still reads of a closed channel stays, whoever makes another one" {
+    const isolate = testIsolate();
+    defer endTest(isolate);
+    const words = create(isolate, 256).?;
+    const token = words.channel;
+    try testing.expect(sendBytes(token, 1, "read"));
+    var reader: Reader = .of(words, 9);
+    try testing.expectEqual(@as(u32, 0), close(token, false));
+    const other = create(isolate, 256).?;
+    try testing.expect(other != words);
+    try testing.expectEqualStrings("read", reader.next().?.bytes);
+    _ = close(token, true);
+    _ = close(other.channel, true);
 }
 
 test "a closed channel's number reaches nothing, nor do any other bits" {

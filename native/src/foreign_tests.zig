@@ -145,7 +145,7 @@ const Runtime = struct {
 
     /// What `look` in wake.ts does: all that is queued.
     fn look(runtime: *Runtime) void {
-        waker.looking(runtime.isolate);
+        if (!waker.looking(runtime.isolate, false)) return;
         while (foreign.next(runtime.isolate, .take)) {
             runtime.handle(runtime, &runtime.isolate.words);
             runtime.handled += 1;
@@ -385,7 +385,7 @@ test "post: JavaScript that stops after each call and wakes itself for the rest 
     const thread = try std.Thread.spawn(.{}, Poster.run, .{ bridge, 0, 3000 });
     while (runtime.handled < 3000) {
         while (runtime.signal.swap(0, .acquire) == 0) futex.wait(&runtime.signal, 0, std.time.ns_per_s);
-        waker.looking(runtime.isolate);
+        _ = waker.looking(runtime.isolate, false);
         if (!foreign.next(runtime.isolate, .take)) continue;
         runtime.handle(&runtime, &runtime.isolate.words);
         runtime.handled += 1;
@@ -781,6 +781,42 @@ test "nobody repeats wakes for an isolate that has ended" {
     const before = runtime.signals.load(.monotonic);
     futex.wait(&never, 0, 50 * std.time.ns_per_ms);
     try std.testing.expectEqual(before, runtime.signals.load(.monotonic));
+}
+
+test "a rest ends with a wake: what is queued meanwhile is handled then, and not before" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    for ([_]u64{ 300, 1_000, 10_000 }, 1..) |duration_us, round| {
+        const start_ns = futex.now();
+        waker.rest(runtime.isolate, duration_us * std.time.ns_per_us);
+        order.next[0] = 0;
+        Poster.run(bridge, 0, 1);
+        // As a wake does that was on its way.
+        runtime.look();
+        runtime.turnUntil(round);
+        try std.testing.expect(futex.now() - start_ns >= duration_us * std.time.ns_per_us);
+    }
+}
+
+test "a rest that is ended at once is over, and the wake at its end that was lost is repeated" {
+    var order: Order = .{};
+    var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
+    try runtime.start();
+    defer runtime.stop();
+    const bridge: Bridge = .open(&runtime, .{});
+    waker.rest(runtime.isolate, 3600 * std.time.ns_per_s);
+    try std.testing.expect(!waker.looking(runtime.isolate, false));
+    try std.testing.expect(waker.looking(runtime.isolate, true));
+    Poster.run(bridge, 0, 1);
+    runtime.turnUntil(1);
+    order.next[0] = 0;
+    runtime.deaf.store(2, .monotonic);
+    waker.rest(runtime.isolate, 100 * std.time.ns_per_us);
+    Poster.run(bridge, 0, 1);
+    runtime.turnUntil(2);
 }
 
 test "a burst is one wake" {

@@ -3,6 +3,7 @@
 const std = @import("std");
 const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
+const futex = @import("futex.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
@@ -47,8 +48,16 @@ pub export fn belay_queue_create(isolate: *Words, call_count: u32, layout: u32, 
     return foreign.createQueue(.of(isolate), call_count, layout, extra_words, @enumFromInt(on_full));
 }
 
-pub export fn belay_calls_look(isolate: *Words) void {
-    waker.looking(.of(isolate));
+pub export fn belay_calls_look(isolate: *Words, at_once: bool) bool {
+    return waker.looking(.of(isolate), at_once);
+}
+
+pub export fn belay_isolate_rest(isolate: *Words, duration_us: u32) void {
+    waker.rest(.of(isolate), @as(u64, duration_us) * std.time.ns_per_us);
+}
+
+pub export fn belay_now_ms() f64 {
+    return @as(f64, @floatFromInt(futex.now())) / std.time.ns_per_ms;
 }
 
 pub export fn belay_calls_next(isolate: *Words, patience: u32) u32 {

@@ -74,12 +74,16 @@ pub const Waker = struct {
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
     silent: bool = false,
-    /// Whether wakes may be lost.
+    /// Whether the watchdog knows of it; and whether wakes may be lost, so that it repeats them all.
+    listed: bool = false,
     watched: bool = false,
     /// How often JavaScript began to look.
     looks: std.atomic.Value(u32) = .init(0),
-    /// The watchdog's: what `looks` was when it came by last, and when to wake again.
+    /// When JavaScript wants to be called after a rest; 0 while it doesn't rest.
+    rest_end_ns: std.atomic.Value(u64) = .init(0),
+    /// The watchdog's: what `looks` and `rest_end_ns` were when it came by last, and when to wake again.
     seen: u32 = 0,
+    seen_rest_ns: u64 = 0,
     again_ns: u64 = 0,
     patience_ns: u64 = 0,
     next: ?*Isolate = null,
@@ -172,10 +176,29 @@ test "way is given once in a while, and more rarely where that takes long" {
     try std.testing.expect(way.isFree(now + 128 * std.time.ns_per_ms + Way.burst_ns));
 }
 
-/// JavaScript begins to look.
-pub fn looking(isolate: *Isolate) void {
-    _ = isolate.waker.looks.fetchAdd(1, .monotonic);
-    _ = isolate.waker.requested.swap(0, .seq_cst);
+/// JavaScript begins to look. False, and nothing is done, while it rests; with `at_once` the rest is over.
+pub fn looking(isolate: *Isolate, at_once: bool) bool {
+    const waker = &isolate.waker;
+    const rest_end_ns = waker.rest_end_ns.load(.monotonic);
+    if (rest_end_ns != 0) {
+        if (!at_once and futex.now() < rest_end_ns) return false;
+        waker.rest_end_ns.store(0, .monotonic);
+    }
+    _ = waker.looks.fetchAdd(1, .monotonic);
+    _ = waker.requested.swap(0, .seq_cst);
+    return true;
+}
+
+/// Has JavaScript look after so long, and not before, whatever is queued: the loop is idle meanwhile, or has other things to
+/// do. On the isolate's thread.
+pub fn rest(isolate: *Isolate, duration_ns: u64) void {
+    const waker = &isolate.waker;
+    if (!waker.listed) return wake(isolate);
+    waker.rest_end_ns.store(futex.now() + duration_ns, .monotonic);
+    // It is a wake that takes long: nobody else makes one. Released, so that the watchdog finds the rest with it.
+    waker.requested.store(1, .seq_cst);
+    watchdog.watch();
+    if (duration_ns < watchdog.first_patience_ns) watchdog.hurry();
 }
 
 pub fn isConnected(isolate: *Isolate) bool {
@@ -207,6 +230,8 @@ const watchdog = struct {
     const longest_quiet_ns = 50 * std.time.ns_per_ms;
     var active: futex.Word = .init(0);
     var asleep: std.atomic.Value(u32) = .init(0);
+    /// Changes when the watchdog has to look again when the next thing is due.
+    var sooner: futex.Word = .init(0);
     var mutex: futex.Mutex = .{};
     var connected: ?*Isolate = null;
     var started = false;
@@ -214,6 +239,12 @@ const watchdog = struct {
     fn watch() void {
         active.store(1, .seq_cst);
         if (asleep.load(.seq_cst) == 1) futex.wakeAll(&active);
+    }
+
+    /// Something is due before it would come by.
+    fn hurry() void {
+        _ = sooner.fetchAdd(1, .seq_cst);
+        futex.wakeAll(&sooner);
     }
 
     fn add(isolate: *Isolate) bool {
@@ -244,6 +275,9 @@ const watchdog = struct {
     fn run(_: ?*anyopaque) void {
         var quiet_ns: u64 = 0;
         while (true) {
+            const before = sooner.load(.seq_cst);
+            const due_ns = repeatOutstanding();
+            if (due_ns != null) active.store(1, .monotonic);
             if (quiet_ns >= longest_quiet_ns) {
                 asleep.store(1, .seq_cst);
                 while (active.load(.seq_cst) == 0) futex.wait(&active, 0, 3600 * std.time.ns_per_s);
@@ -251,35 +285,39 @@ const watchdog = struct {
             }
             quiet_ns = if (active.swap(0, .acquire) == 1) 0 else quiet_ns + first_patience_ns;
             // Longer than any wake takes that isn't lost and finds the loop idle.
-            var never: futex.Word = .init(0);
-            futex.wait(&never, 0, first_patience_ns);
-            if (repeatOutstanding()) active.store(1, .monotonic);
+            futex.wait(&sooner, before, @min(first_patience_ns, (due_ns orelse std.math.maxInt(u64)) -| futex.now()));
         }
     }
 
-    fn repeatOutstanding() bool {
+    /// Answers when the next one is due; null when none is outstanding.
+    fn repeatOutstanding() ?u64 {
         mutex.acquire();
         defer mutex.release();
-        var outstanding = false;
+        var due_ns: ?u64 = null;
         const now = futex.now();
         var next = connected;
         while (next) |isolate| : (next = isolate.waker.next) {
             const waker = &isolate.waker;
             // One that has ended looks no more, and its runtime may be gone without having said so.
-            if (waker.requested.load(.acquire) == 0 or !isolate.words.isLive()) continue;
-            outstanding = true;
+            if (waker.requested.load(.seq_cst) == 0 or !isolate.words.isLive()) continue;
+            const rest_end_ns = waker.rest_end_ns.load(.monotonic);
+            if (rest_end_ns == 0 and !waker.watched) continue;
             const looks = waker.looks.load(.monotonic);
-            if (looks != waker.seen or waker.patience_ns == 0) {
+            if (looks != waker.seen or rest_end_ns != waker.seen_rest_ns or waker.patience_ns == 0) {
                 waker.seen = looks;
+                waker.seen_rest_ns = rest_end_ns;
                 waker.patience_ns = first_patience_ns;
-            } else if (now >= waker.again_ns) {
+                waker.again_ns = if (rest_end_ns != 0) rest_end_ns else now + first_patience_ns;
+            }
+            if (now >= waker.again_ns) {
                 // It may be busy rather than deaf.
                 waker.call(.sure);
                 waker.patience_ns = @min(waker.patience_ns * 2, longest_patience_ns);
-            } else continue;
-            waker.again_ns = now + waker.patience_ns;
+                waker.again_ns = now + waker.patience_ns;
+            }
+            due_ns = @min(due_ns orelse waker.again_ns, waker.again_ns);
         }
-        return outstanding;
+        return due_ns;
     }
 };
 
@@ -334,7 +372,8 @@ fn connectIsolate(env: Env, words: *isolates.Words, look: ?*const Look, callback
     const waker = &isolate.waker;
     // Before it can be woken.
     waker.look = look;
-    waker.watched = watched and watchdog.add(isolate);
+    waker.listed = watchdog.add(isolate);
+    waker.watched = watched and waker.listed;
     waker.mutex.acquire();
     // Only with somebody who repeats wakes: the callback may have become deaf (see backend_bun.ts).
     if (waker.watched) waker.callback = callback;
