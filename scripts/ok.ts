@@ -58,12 +58,13 @@ const steps: Readonly<Record<string, () => void>> = {
     runTypeScript(["--project", "."]);
   },
   layers: checkLayers,
-  /** Every example in a doc comment and in README, type-checked and run. */
+  /** Every example in a doc comment, in README and in the guides, type-checked and run. */
   docs() {
     const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts")).map((file) =>
       `./ffi/${file}`
     );
-    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...modules]);
+    const guides = readdirSync(join(root, "docs", "guide")).map((file) => `./docs/guide/${file}`);
+    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...guides, ...modules]);
   },
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */
