@@ -22,7 +22,7 @@ import { backend } from "./runtime.ts";
 import { RangeError, TypeError } from "./stack.ts";
 import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
-import { connect, fitting, now, onWake, wake } from "./wake.ts";
+import { connect, fitting, laterTurn, now, onWake, sliceIsOver, wake } from "./wake.ts";
 
 /** Options of {@linkcode Channel}. */
 export interface ChannelOptions {
@@ -64,6 +64,8 @@ const headerWords = 2;
 /** Events that are taken at once: for a function; for a batch of an iteration. */
 const mostAtOnce = 256;
 const mostInBatch = 4096;
+/** Events that a stream's queue has at most. */
+const mostInStream = 32;
 /** Events between two looks at the clock, for a function. */
 const mostUnclocked = 128;
 
@@ -120,8 +122,6 @@ class Consumer {
   closed = false;
   /** Called when it is closed. */
   onClose: (() => void) | undefined;
-  /** Until when batches are given without another turn of the event loop. */
-  #endMs = 0;
   /** The core's words for the channel, and its ring in words of two widths. */
   #words: Uint32Array<ArrayBuffer>;
   #u32: Uint32Array<ArrayBuffer>;
@@ -179,7 +179,6 @@ class Consumer {
 
   /** Gives what has come to who reads, and answers whether there may be more. */
   serve(endMs: number): boolean {
-    this.#endMs = endMs;
     const { wanting } = this;
     if (wanting !== undefined) {
       const batch = this.#takeBatch(wanting.lease);
@@ -270,7 +269,7 @@ class Consumer {
    * turn before anybody looks.
    */
   nextBatch(lease: Lease): ChannelEvent<unknown>[] | undefined | null {
-    return !this.#delivering && now() < this.#endMs ? this.#takeBatch(lease) : null;
+    return this.#delivering || sliceIsOver() ? null : this.#takeBatch(lease);
   }
 
   #dropStale(id: number): void {
@@ -494,17 +493,28 @@ export class Channel<T = unknown> {
 
   /**
    * The events as a stream, each with a copy of its payload, which stays. It takes from the channel only what is asked for,
-   * a batch at a time. It ends when the channel is closed; cancelling it closes the channel.
+   * a batch at a time. It ends when the channel is closed, after that batch; cancelling it closes the channel. Other events
+   * of the loop have their turns, however slowly it is read.
    *
    * @throws {TypeError} When the channel has a function, or is being iterated.
    */
   toReadableStream(): ReadableStream<ChannelEvent<T>> {
     const iterator = this[Symbol.asyncIterator]();
+    // Who reads what is there is never given another turn of the loop. So it isn't given all at once.
+    let copies: ChannelEvent<T>[] = [];
+    let given = 0;
     return new ReadableStream<ChannelEvent<T>>({
       pull: async (controller) => {
-        const { value: batch } = await iterator.next();
-        if (batch === undefined) return controller.close();
-        for (const { value, data } of batch) controller.enqueue({ value, data: ChannelData.detach(data) });
+        if (given === copies.length) {
+          const { value: batch } = await iterator.next();
+          if (batch === undefined) return controller.close();
+          copies = batch.map(({ value, data }) => ({ value, data: ChannelData.detach(data) }));
+          given = 0;
+        } else if (sliceIsOver()) {
+          await this.#pause();
+        }
+        const end = Math.min(given + mostInStream, copies.length);
+        while (given < end) controller.enqueue(copies[given++]);
       },
       cancel: () => {
         this.close();
@@ -538,6 +548,14 @@ export class Channel<T = unknown> {
   unref(): void {
     this.#refed = false;
     this.#hold();
+  }
+
+  /** Other events have their turn before a stream goes on, also one of a closed channel. */
+  async #pause(): Promise<void> {
+    const holder = {};
+    if (this.#refed) keepAlive(holder, this, errorWaits);
+    await laterTurn();
+    letGo(holder);
   }
 
   #hold(): void {

@@ -35,9 +35,10 @@ let goesOn = false;
 /** Whether it is being served; and whether the loop was woken meanwhile, by a function that runs it (Bun's `expect().resolves`). */
 let serving = false;
 let wokenMeanwhile = false;
-/** Whether the last slice left something, when it ended, and how many more may. */
+/** Whether the last slice left something, when it ended, when it had to, and how many more may leave something. */
 let left = false;
 let endedMs = 0;
+let sliceEndMs = 0;
 let slicesLeft = mostSlices;
 /** When the loop last had a turn, as far as is known, and since when each slice came right after another one. */
 let turnMs = 0;
@@ -104,6 +105,21 @@ export function wake(): void {
   else if (!goesOn) giveWay(now());
 }
 
+/** Whether the time is over that was for what the last wake has brought. */
+export function sliceIsOver(): boolean {
+  return now() >= sliceEndMs;
+}
+
+let waiting: (() => void)[] = [];
+
+/** Settles in a later turn of the event loop, if that is alive then. After {@linkcode connect}. */
+export function laterTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    wake();
+  });
+}
+
 /** The core has woken the event loop. */
 function look(): void {
   if (!functions().look(core().isolate, false)) return;
@@ -129,16 +145,19 @@ function serve(): void {
 }
 
 function serveNow(): void {
+  const hadTurn = goesOn;
+  const wentOn = goesOn || left;
   serving = true;
-  const startMs = now();
-  // Runtimes serve a wake in the turn of the last one if it comes soon.
-  if (goesOn || startMs - endedMs >= sliceMs) turnMs = startMs;
-  if (!goesOn && !left) busySinceMs = startMs;
   goesOn = false;
   // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
   left = true;
   try {
-    const more = serveSources(startMs + sliceMs);
+    const startMs = now();
+    // Runtimes serve a wake in the turn of the last one if it comes soon.
+    if (hadTurn || startMs - endedMs >= sliceMs) turnMs = startMs;
+    if (!wentOn) busySinceMs = startMs;
+    sliceEndMs = startMs + sliceMs;
+    const more = serveSources(sliceEndMs);
     if (!more || slicesLeft-- === 0) {
       slicesLeft = mostSlices;
       completions?.settle();
@@ -159,6 +178,9 @@ function settleMeanwhile(): void {
 function serveSources(endMs: number): boolean {
   if (core().words.u32[attentionWord] !== 0) lookAround();
   completions?.take();
+  const due = waiting;
+  waiting = [];
+  for (const resolve of due) resolve();
   let more = false;
   for (const source of sources) {
     try {
