@@ -184,7 +184,8 @@ let generated = 0;
 /**
  * Makes a function from source. Every function that comes out is the engine's own, with type feedback of its own: a
  * closure shared by all signatures would make each native call one to an unknown target, which is 20 times slower. The
- * same source would be the same function to V8's cache, so each gets a number.
+ * same source would be the same function to an engine's cache, so each gets a number. V8 never empties that cache, and a
+ * function would stay in it for as long as the isolate lives. Source that has a tagged template doesn't go into it.
  *
  * @param source The body of a function whose parameters are the names; it returns what is wanted.
  * @param sourceUrl What stacks call it.
@@ -193,7 +194,7 @@ export function generate(names: Readonly<Record<string, unknown>>, source: strin
   const scope = { ...helpers, ...names };
   generated += 1;
   try {
-    const body = `"use strict"; // ${generated}\n${source}\n//# sourceURL=${sourceUrl}`;
+    const body = `"use strict"; false && calls\`\`; // ${generated}\n${source}\n//# sourceURL=${sourceUrl}`;
     return new Function(...Object.keys(scope), body)(...Object.values(scope));
   } catch (error) {
     if (!(error instanceof EvalError)) throw error;

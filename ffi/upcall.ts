@@ -184,6 +184,8 @@ export function functionName(fn: UpcallFunction): string {
 export const upcallCounts = { staleCalls: 0, invalidHandles: 0, trampolines: 0, live: 0 };
 
 const signatures = new Map<string, Signature>();
+/** Those with structures, by the first of them: they go when it does. */
+const signaturesOf = new WeakMap<RecordType, Map<string, Signature>>();
 const byDefinition = new WeakMap<CallbackDefinition, Signature>();
 const recordNumbers = new WeakMap<RecordType, number>();
 let records = 0;
@@ -247,11 +249,20 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Upca
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
-  const key = [...checked.parameters, checked.result].map(keyOf).join();
-  let signature = signatures.get(key);
-  if (signature === undefined) signatures.set(key, signature = makeSignature(checked, name));
+  const types = [...checked.parameters, checked.result];
+  const key = types.map(keyOf).join();
+  const same = signaturesWith(types.find(isRecord));
+  let signature = same.get(key);
+  if (signature === undefined) same.set(key, signature = makeSignature(checked, name));
   byDefinition.set(definition, signature);
   return signature;
+}
+
+function signaturesWith(type: RecordType | undefined): Map<string, Signature> {
+  if (type === undefined) return signatures;
+  let known = signaturesOf.get(type);
+  if (known === undefined) signaturesOf.set(type, known = new Map());
+  return known;
 }
 
 /**
