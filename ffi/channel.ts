@@ -553,7 +553,7 @@ export class Channel<T = unknown> {
   /** Other events have their turn before a stream goes on, also one of a closed channel. */
   async #pause(): Promise<void> {
     const holder = {};
-    if (this.#refed) keepAlive(holder, this, errorWaits);
+    if (this.#refed) keepAlive(holder, this, lookNowAndThen);
     await laterTurn();
     letGo(holder);
   }

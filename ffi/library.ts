@@ -71,7 +71,7 @@ export class Library<S extends Definitions = Definitions> {
 
   /**
    * Ends every function of the library: from now on a call throws `LibraryClosedError`, also through a function that was
-   * taken out of it. A call that is running finishes. Closing it again does nothing.
+   * taken out of it. A call that is running finishes. Closing it again does nothing. `close` itself may be taken out, too.
    */
   close(): void {
     if (this.#owner.closed) return;

@@ -14,13 +14,13 @@ const { captureStackTrace } = Error as unknown as {
 let entrances: Map<string, unknown[]> | undefined;
 const exported: Record<string, unknown> = {};
 
-/** Says what programs can call: what the package exports, and classes that they get. It is looked through with the first error. */
+/** Adds functions and classes that programs can call. The first error has them looked through. */
 export function addEntrances(all: Readonly<Record<string, unknown>>): void {
   Object.assign(exported, all);
   entrances = undefined;
 }
 
-/** Notes an exported function, or what can be called of a class: methods, getters and setters. */
+/** Notes a function by its name. */
 function note(name: string, value: unknown, found: Map<string, unknown[]>): void {
   if (typeof value !== "function") return;
   const known = found.get(name);
@@ -28,6 +28,7 @@ function note(name: string, value: unknown, found: Map<string, unknown[]>): void
   else known.push(value);
 }
 
+/** Notes the methods, getters and setters of an object. */
 function noteAll(holder: object, found: Map<string, unknown[]>): void {
   for (const key of Reflect.ownKeys(holder)) {
     const name = typeof key === "string" ? key : `[${key.description}]`;
@@ -53,18 +54,19 @@ function findEntrances(): Map<string, unknown[]> {
   return found;
 }
 
-/** How stacks spell where belay's modules are; generated code has names of its own. */
+/** How stacks spell the folder of belay's modules. */
 let places: readonly string[] | undefined;
 
 function findPlaces(): readonly string[] {
   const { dirname, url } = import.meta as { readonly dirname?: string; readonly url: string };
-  // In a bundle the program's lines are in the same file.
+  // A bundle has the program's lines in the same file.
   if (!/\/stack\.[jt]s$/.test(url)) return [];
   return [new URL(".", url).href, ...(dirname === undefined ? [] : [`${dirname}/`, `${dirname}\\`])];
 }
 
-/** Generated code, and the engine's own functions: what calls these tells whose they are. */
+/** The line of generated code. */
 const generated = /[( @]belay(-native-call-\w+\/[^:,)\s]*)?(:\d|, )/;
+/** The line of a function of the engine's, such as `map`: its caller may be belay or the program. */
 const engines = /\((<anonymous>|native(:\d+)*)\)$/;
 
 function isOwn(line: string): boolean {
@@ -72,7 +74,7 @@ function isOwn(line: string): boolean {
   return generated.test(line) || places.some((place) => line.includes(place));
 }
 
-/** The lines of an error's stack, what comes before them, and how many of them are belay's at their beginning. */
+/** The lines of an error's stack, the text before them, and how many of the first lines are belay's. */
 function framesOf(error: Error): { head: string; frames: string[]; own: number } | undefined {
   const { stack, message } = error;
   if (typeof stack !== "string") return undefined;
@@ -93,8 +95,8 @@ const nameInLine = /([\w$]+|\[[\w.]+\])(?: \[as [^\]]+\])? \(/;
 /**
  * Has an error's stack begin where the program called belay; answers the error.
  *
- * @param called The functions of which the program called one, where that is known: then no stack is formatted, which takes
- * Deno some 50 µs.
+ * @param called The functions of which the program called one, where that is known. Without them the stack is formatted,
+ * which takes Deno 50 µs.
  */
 export function blameCaller<E extends Error>(error: E, ...called: readonly unknown[]): E {
   // What a program does with `Error`, or a stack that is used up, must not hide the error itself.
@@ -106,7 +108,7 @@ export function blameCaller<E extends Error>(error: E, ...called: readonly unkno
   return error;
 }
 
-/** Whether the program called a function, which has not returned. Of what wasn't called, engines leave out nothing, or all. */
+/** Whether the program called a function that has not returned. Below another function, engines find no line or belay's. */
 function isCalled(fn: unknown): boolean {
   const { stackTraceLimit } = Error;
   const probe = { stack: "" };
@@ -120,7 +122,7 @@ function isCalled(fn: unknown): boolean {
   }
 }
 
-/** Leaves out of a stack what is above the one of some functions that the program called; answers whether it was one. */
+/** Has a stack begin below the one of some functions that the program called; answers whether it called one. */
 function cutBelow(error: Error, functions: readonly unknown[]): boolean {
   const entrance = functions.length < 2 ? functions[0] : functions.find(isCalled);
   if (entrance === undefined || captureStackTrace === undefined) return false;
@@ -128,18 +130,16 @@ function cutBelow(error: Error, functions: readonly unknown[]): boolean {
   return true;
 }
 
+/** Has a stack begin with its first line that isn't belay's. */
 function leaveOutOwn(error: Error): void {
   const made = framesOf(error);
   if (made === undefined || made.own === 0) return;
   entrances ??= findEntrances();
-  // The outermost of belay's functions is the one that was called.
-  for (let i = made.own - 1; i >= 0; i--) {
-    const [, name = ""] = nameInLine.exec(made.frames[i]) ?? [];
-    const named = entrances.get(name) ?? [];
-    if (cutBelow(error, named)) return;
-  }
-  // A method of what isn't exported, such as a view; or, on Bun, which compares names, belay has a function of the same one.
-  // Where Deno shows a line of the source, it shows belay's then.
+  // The program called the outermost of belay's functions.
+  const [, name = ""] = nameInLine.exec(made.frames[made.own - 1]) ?? [];
+  if (cutBelow(error, entrances.get(name) ?? [])) return;
+  // The function may be a view's, whose class isn't exported. Or Bun, which compares names, took another function for it.
+  // The source line that Deno shows of an uncaught error is belay's then.
   const rest = made.own < made.frames.length ? made.frames.slice(made.own) : made.frames;
   Object.defineProperty(error, "stack", {
     value: [made.head, ...rest].join("\n"),
@@ -149,7 +149,7 @@ function leaveOutOwn(error: Error): void {
   });
 }
 
-/** The engine's constructor, for errors whose stack begins where the program called belay. */
+/** A constructor of the engine's errors whose stack begins where the program called belay. */
 function blaming<C extends TypeErrorConstructor | RangeErrorConstructor>(Engine: C): C {
   function Blaming(message?: string, options?: ErrorOptions): Error {
     return blameCaller(new Engine(message, options));
