@@ -5,6 +5,7 @@
  */
 
 import type { Platform } from "./backend.ts";
+import { present } from "./present.ts";
 import { RangeError } from "./stack.ts";
 
 /** How wide an argument is, and which registers carry it. */
@@ -155,7 +156,9 @@ function whole(byteOffset: number): StructurePlace {
 /** A structure in pieces, or as a whole where these follow one another. */
 function inPieces(pieces: readonly Piece[]): StructurePlace {
   const [first] = pieces;
-  if (pieces.every(({ from, to }) => to - from === first.to - first.from)) return whole(first.to - first.from);
+  if (first !== undefined && pieces.every(({ from, to }) => to - from === first.to - first.from)) {
+    return whole(first.to - first.from);
+  }
   return { whole: undefined, pieces, address: undefined, copy: undefined };
 }
 
@@ -221,7 +224,7 @@ class Allocator {
     const { byteLength, leaves } = type;
     const floats = this.#noFloats ? undefined : homogeneousFloats(type);
     if (floats !== undefined) {
-      const width = leaves[0].byteLength;
+      const width = present(leaves[0]).byteLength;
       if (!this.#variadic && this.#floats + floats.length <= this.#counts.floats) {
         return inPieces(floats.map((from) => ({
           from,
@@ -280,7 +283,7 @@ function resultRegisters(type: StructureClass, { os, arch }: Platform): Structur
       return inPieces(offsets.map((from, index) => ({
         from,
         to: floats + index * wordByteLength,
-        byteLength: type.leaves[0].byteLength,
+        byteLength: present(type.leaves[0]).byteLength,
       })));
     }
     return byteLength <= 2 * wordByteLength ? whole(0) : undefined;
@@ -330,7 +333,7 @@ export function argumentLayout(
     }
     const place = allocator.structure(type) ??
       { whole: undefined, pieces: [], address: allocator.scalar(address), copy: undefined };
-    byteOffsets.push(place.whole ?? place.address ?? place.pieces[0].to);
+    byteOffsets.push(place.whole ?? place.address ?? present(place.pieces[0]).to);
     structures.push(place);
   }
   let end = allocator.stackWords;

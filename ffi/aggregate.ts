@@ -11,6 +11,7 @@ import { shown } from "./errors.ts";
 import { generate, nativeFunctionState } from "./helpers.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
+import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import { unknownType } from "./spellings.ts";
 import { blameCaller, TypeError } from "./stack.ts";
@@ -360,7 +361,7 @@ function makeWriter(layout: Layout, isExact: boolean): Writer {
   const functions = new Functions(isExact);
   const body = writeLayout(layout, 0, "value", [""], functions);
   const placeOf = (path: number, indices: readonly number[]): string =>
-    functions.paths[path].map((piece, i) => i === 0 ? piece : `[${indices[i - 1]}]${piece}`).join("");
+    present(functions.paths[path]).map((piece, i) => i === 0 ? piece : `[${indices[i - 1]}]${piece}`).join("");
   const refuseUnknown = (known: RecordLayout, value: object, subject: string, path: number, ...indices: number[]) => {
     const unknown = unknownKey(Object.keys(value), known.fields);
     if (unknown !== undefined) throw noField(known, whatIsAt(`${placeOf(path, indices)}.${unknown}`, subject));
@@ -521,8 +522,9 @@ function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): ob
       before: each.bytes,
       changed: withMember(each.layout, name, each.value),
     })).filter(({ before, changed }) => isOther(changed, before));
-    if (changes.length > 1) {
-      throw new TypeError(`Cannot write to a union: "${changes[0].name}" and "${changes[1].name}" were both changed`);
+    const [first, second] = changes;
+    if (first !== undefined && second !== undefined) {
+      throw new TypeError(`Cannot write to a union: "${first.name}" and "${second.name}" were both changed`);
     }
     for (const { name, changed } of changes) put(name, changed);
   };

@@ -17,6 +17,7 @@ import { handleTable } from "./handle.ts";
 import { addressOf } from "./helpers.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { pointerFrom } from "./pointer.ts";
+import { present } from "./present.ts";
 import { report, reportLeak, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { RangeError, TypeError } from "./stack.ts";
@@ -145,8 +146,8 @@ class Consumer {
     this.name = name;
     this.#words = new Uint32Array(map(words, wordsByteLength));
     const wide = new BigUint64Array(this.#words.buffer);
-    this.channel = addressOf(pointerFrom(wide[channelPlace]) as Pointer);
-    const ring = map(wide[ringPlace], this.#words[lengthPlace] * 8);
+    this.channel = addressOf(pointerFrom(present(wide[channelPlace])) as Pointer);
+    const ring = map(present(wide[ringPlace]), present(this.#words[lengthPlace]) * 8);
     this.#u32 = new Uint32Array(ring);
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);
@@ -166,14 +167,14 @@ class Consumer {
 
   /** How many events found no space. */
   get refused(): number {
-    return this.#words[droppedPlace];
+    return present(this.#words[droppedPlace]);
   }
 
   #take(most: number): boolean {
     // Handles that C has released are gone.
     if (core().words.u32[attentionWord] !== 0) look();
     this.#left = functions().take(this.channel, most) as number;
-    this.#place = this.#words[batchPlace];
+    this.#place = present(this.#words[batchPlace]);
     return this.#left > 0;
   }
 
@@ -215,8 +216,9 @@ class Consumer {
     try {
       while (this.#left > stop && this.fn === fn) {
         const place = this.#place;
-        const length = u32[place << 1];
-        const id = f64[place + 1];
+        // They are there, and a function that says so would be one more to inline in this loop.
+        const length = u32[place << 1]!;
+        const id = f64[place + 1]!;
         this.#place = place + headerWords + ((length + 7) >>> 3);
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
@@ -243,8 +245,8 @@ class Consumer {
       const batch: ChannelEvent<unknown>[] = [];
       while (this.#left > 0) {
         const place = this.#place;
-        const length = this.#u32[place << 1];
-        const id = this.#f64[place + 1];
+        const length = present(this.#u32[place << 1]);
+        const id = present(this.#f64[place + 1]);
         this.#place = place + headerWords + ((length + 7) >>> 3);
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);

@@ -9,6 +9,7 @@ import { argumentWords } from "./abi.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "./backend.ts";
 import { LibraryLoadError, shown } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
+import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import { RangeError, TypeError } from "./stack.ts";
 import { utf16Units } from "./text.ts";
@@ -80,7 +81,7 @@ export interface Chunk {
 
 /** What the last claim gave. */
 export function claimedChunk({ u64 }: WordViews): Chunk {
-  return { slots: u64[chunkSlotsByteOffset / 8], code: u64[chunkCodeByteOffset / 8] };
+  return { slots: present(u64[chunkSlotsByteOffset / 8]), code: present(u64[chunkCodeByteOffset / 8]) };
 }
 
 /** Which of `words.u64` are: the trampoline; what a queued call belongs to; what C releases handles with; what C sends events with. */
@@ -257,7 +258,12 @@ function attach(shape: string): Core {
   attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
-  return { isolate, words, tag: words.u32[tagByteOffset / 4], firstChunk: { ...claimedChunk(words), shape } };
+  return {
+    isolate,
+    words,
+    tag: present(words.u32[tagByteOffset / 4]),
+    firstChunk: { ...claimedChunk(words), shape },
+  };
 }
 
 function whyNotAttached(): string {

@@ -18,6 +18,7 @@ import {
   trampolineWord,
   zeroTerminated,
 } from "./core.ts";
+import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
 
@@ -70,7 +71,7 @@ export function claimThunks(shape: string): number {
   const slots = new Uint32Array(map(slotsAddress, chunkLength * slotByteLength));
   for (let i = 0; i < chunkLength; i++) {
     slots[(i << slotBits) + indexPlace] = thunkPointers.length;
-    const thunk = code + BigInt(i * words.u32[thunkByteLengthWord]);
+    const thunk = code + BigInt(i * present(words.u32[thunkByteLengthWord]));
     thunkPointers.push(address(thunk) as unknown as Pointer);
   }
   chunks.push(slots);
@@ -78,12 +79,21 @@ export function claimThunks(shape: string): number {
   return chunkLength;
 }
 
+/** The chunk that a thunk's slot is in. */
+function chunkOf(index: number): Uint32Array<ArrayBuffer> {
+  return present(chunks[index >>> chunkBits]);
+}
+
+function wideChunkOf(index: number): BigUint64Array<ArrayBuffer> {
+  return present(wideChunks[index >>> chunkBits]);
+}
+
 /** Puts a signature behind a thunk: where its arguments are, and the result bits for when nobody can be asked. */
 export function describeThunk(index: number, layout: number, fallback: bigint): void {
-  const slots = chunks[index >>> chunkBits];
+  const slots = chunkOf(index);
   const slot = (index & (chunkLength - 1)) << slotBits;
   // At once: another thread may be reading it.
-  wideChunks[index >>> chunkBits][(slot >> 1) + fallbackPlace] = fallback;
+  wideChunkOf(index)[(slot >> 1) + fallbackPlace] = fallback;
   slots[slot + layoutPlace] = layout;
   slots[slot + foreignCallsPlace] = 0;
   slots[slot + droppedPlace] = 0;
@@ -102,14 +112,14 @@ export interface ThunkContract {
 
 /** Gives a thunk another contract, or `same` again, and answers the state that it had. */
 export function setContract(index: number, contract: ThunkContract | undefined): number {
-  const slots = chunks[index >>> chunkBits];
+  const slots = chunkOf(index);
   const slot = (index & (chunkLength - 1)) << slotBits;
-  const old = slots[slot + statePlace];
+  const old = present(slots[slot + statePlace]);
   const state = ((old & ~contractMask) + contractMask + 1) >>> 0;
   // Other threads find one contract or the other: the state is stored before and after the rest.
   Atomics.store(slots, slot + statePlace, state);
   if (contract === undefined) return old;
-  const wide = wideChunks[index >>> chunkBits];
+  const wide = wideChunkOf(index);
   Atomics.store(wide, (slot >> 1) + stringsPlace, contract.strings);
   Atomics.store(wide, (slot >> 1) + queuePlace, BigInt(contract.queue));
   Atomics.store(slots, slot + timeoutPlace, contract.timeoutMs);
@@ -122,7 +132,7 @@ export function takeNoted(each: (index: number) => void): void {
   let next = Atomics.exchange(core().words.u32, notedWord, 0);
   while (next > 0) {
     const index = next - 1;
-    const slots = chunks[index >>> chunkBits];
+    const slots = chunkOf(index);
     // What happens from now on notes it again.
     next = Atomics.exchange(slots, ((index & (chunkLength - 1)) << slotBits) + notedPlace, 0) - 1;
     each(index);
@@ -143,12 +153,12 @@ export interface ThunkNotes {
 
 /** Takes what a thunk has to tell. */
 export function thunkNotes(index: number): ThunkNotes {
-  const slots = chunks[index >>> chunkBits];
+  const slots = chunkOf(index);
   const slot = (index & (chunkLength - 1)) << slotBits;
   const inTime = Atomics.exchange(slots, slot + timeoutsPlace, 0);
   return {
-    foreignCalls: slots[slot + foreignCallsPlace],
-    dropped: slots[slot + droppedPlace],
+    foreignCalls: present(slots[slot + foreignCallsPlace]),
+    dropped: present(slots[slot + droppedPlace]),
     timeouts: inTime & 0xffff,
     inVain: inTime >>> 16,
   };
@@ -162,7 +172,11 @@ export function setTrampoline(trampoline: Address): void {
 /** Counts of this isolate's thunks: calls that got the fallback for where they came from, that were dropped, that waited too long. */
 export function callCounts(): { foreign: number; dropped: number; timeouts: number } {
   const { u32 } = core().words;
-  return { foreign: u32[foreignCallsWord], dropped: u32[droppedWord], timeouts: u32[timeoutsWord] };
+  return {
+    foreign: present(u32[foreignCallsWord]),
+    dropped: present(u32[droppedWord]),
+    timeouts: present(u32[timeoutsWord]),
+  };
 }
 
 /** How many thunks the process has by now, and how many isolates. */

@@ -25,6 +25,7 @@
  */
 
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
+import { present } from "./present.ts";
 import { blameCaller, RangeError } from "./stack.ts";
 import { onTrackingChange, track } from "./tracking.ts";
 
@@ -144,9 +145,10 @@ export class HandleTable {
   create(value: unknown): number {
     const slot = this.#firstFree;
     if (slot < 0 || tracking) return this.#createUnusual(value);
-    this.#firstFree = this.#nextFree[slot];
+    // What a free slot has is there, and a function that says so would be one more to inline in a caller.
+    this.#firstFree = this.#nextFree[slot]!;
     this.#values[slot] = value;
-    return this.#ids[slot];
+    return this.#ids[slot]!;
   }
 
   /**
@@ -221,7 +223,7 @@ export class HandleTable {
 
   #deleteEach(ids: number[]): void {
     while (ids.length > 0) {
-      const id = ids[ids.length - 1];
+      const id = present(ids[ids.length - 1]);
       if (this.has(id)) this.delete(id);
       else this.staleReleases += 1;
       ids.length -= 1;
@@ -245,7 +247,7 @@ export class HandleTable {
       // From here on another thread may list the slot again. The generation that is read now may already be that one's: it
       // is younger, so this one is stale, and that one will be when its turn comes. The counts come out the same.
       const generation = Atomics.load(links, slot * 2 + 1);
-      const id = ids[slot];
+      const id = present(ids[slot]);
       if (Math.floor(id / generationUnit) === generation && this.#values[slot] !== free) this.#released.push(id);
       else this.staleReleases += 1;
     }
@@ -263,7 +265,7 @@ export class HandleTable {
     if (id >= this.#lastGenerationId + generationUnit) return "malformed";
     if (slot >= this.#used) return "unissued";
     // NaN, when the slot is retired, is not above any id.
-    return id >= this.#ids[slot] ? "unissued" : "stale";
+    return id >= present(this.#ids[slot]) ? "unissued" : "stale";
   }
 
   /** Takes a fresh slot when no other is free, and tracks. */
@@ -271,9 +273,9 @@ export class HandleTable {
     if (this.#options !== undefined) this.#begin(this.#options());
     if (this.#firstFree < 0) this.#addSlot();
     const slot = this.#firstFree;
-    this.#firstFree = this.#nextFree[slot];
+    this.#firstFree = present(this.#nextFree[slot]);
     this.#values[slot] = value;
-    const id = this.#ids[slot];
+    const id = present(this.#ids[slot]);
     track("handle", String(id), () => {
       this.deleteReleased();
       return this.has(id);
@@ -283,7 +285,7 @@ export class HandleTable {
 
   #begin({ tag, store, slotCount = maxSlots, generationCount = maxGenerations }: HandleTableOptions): void {
     if (store !== undefined) this.#store = store;
-    const inherited = this.#store.used[0];
+    const inherited = present(this.#store.used[0]);
     // This may throw: nothing else of the table may have changed then.
     this.#grow(Math.min(maxSlots, Math.max(64, 2 ** Math.ceil(Math.log2(inherited + 1)))));
     this.#options = undefined;
@@ -293,10 +295,9 @@ export class HandleTable {
     // What a slot holds may be an id that the isolate before issued, or one that it didn't: nobody can say any more.
     for (let slot = 0; slot < inherited; slot++) {
       this.#values.push(free);
-      if (this.#ids[slot] >= this.#lastGenerationId) this.#ids[slot] = NaN;
-      if (Number.isNaN(this.#ids[slot])) continue;
-      this.#ids[slot] += generationUnit;
-      this.#free(slot);
+      const last = present(this.#ids[slot]);
+      this.#ids[slot] = last >= this.#lastGenerationId ? NaN : last + generationUnit;
+      if (!Number.isNaN(this.#ids[slot])) this.#free(slot);
     }
     this.#used = inherited;
   }
@@ -325,7 +326,7 @@ export class HandleTable {
 
   #grow(length: number): void {
     this.#ids = this.#store.grow(length);
-    this.#ids.fill(NaN, Math.max(this.#used, this.#store.used[0]));
+    this.#ids.fill(NaN, Math.max(this.#used, present(this.#store.used[0])));
     const nextFree = new Int32Array(length);
     nextFree.set(this.#nextFree);
     this.#nextFree = nextFree;

@@ -6,6 +6,7 @@
 
 import { channelSendWord, core, handleReleaseWord } from "./core.ts";
 import { pointerFrom } from "./pointer.ts";
+import { present } from "./present.ts";
 import type { Pointer } from "./types.ts";
 
 /** C functions of belay's own, to be passed to C. They stay callable until the process ends, whoever is gone by then. */
@@ -59,9 +60,9 @@ export interface NativeFunctions {
  */
 export const native: NativeFunctions = {
   get releaseHandle() {
-    return pointerFrom(core().words.u64[handleReleaseWord]) as Pointer;
+    return pointerFrom(present(core().words.u64[handleReleaseWord])) as Pointer;
   },
   get channelSend() {
-    return pointerFrom(core().words.u64[channelSendWord]) as Pointer;
+    return pointerFrom(present(core().words.u64[channelSendWord])) as Pointer;
   },
 };

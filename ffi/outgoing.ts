@@ -23,6 +23,7 @@ import {
 } from "./core.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { isWithin, type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
+import { present } from "./present.ts";
 import { poolSettings, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { RangeError } from "./stack.ts";
@@ -249,16 +250,16 @@ function takeCompleted(): boolean {
   const latestFirst: number[] = [];
   while (next !== 0) {
     latestFirst.push(next - 1);
-    next = u32[(next - 1) * (callByteLength / 4) + completedNextWord];
+    next = present(u32[(next - 1) * (callByteLength / 4) + completedNextWord]);
   }
-  for (let i = latestFirst.length - 1; i >= 0; i--) taken.push(latestFirst[i]);
+  for (let i = latestFirst.length - 1; i >= 0; i--) taken.push(present(latestFirst[i]));
   return taken.length > settled;
 }
 
 function settleTaken(): void {
   if (taken.length === 0 || live[liveWord] === 0) return;
   if (live[attentionWord] !== 0) look();
-  while (settled < taken.length) settle(taken[settled++]);
+  while (settled < taken.length) settle(present(taken[settled++]));
   taken.length = settled = 0;
   if (calls.outstanding === 0 && !lingers) void letGoSoon();
 }

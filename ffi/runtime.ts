@@ -13,7 +13,7 @@ let chosen: Backend | undefined;
 
 /** The backend of this runtime. @throws {TypeError} On a runtime that has none. */
 export function backend(): Backend {
-  return chosen ??= choose(globalThis);
+  return chosen ??= choose(globalThis as object);
 }
 
 function choose(scope: { Deno?: unknown; Bun?: unknown; process?: unknown }): Backend {

@@ -74,26 +74,26 @@ export function decode(
 
 const { fromCharCode } = String;
 
-/** The first bytes of an array as UTF-8. V8 makes a short string of ASCII characters in half the time that a decoder takes. */
+/** The first bytes of an array, which are there, as UTF-8. V8 makes a short string of ASCII characters in half the time that a decoder takes. */
 export function shortText(bytes: Uint8Array<ArrayBuffer>, length: number): string {
   let all = length > 48 ? 0x80 : 0;
-  for (let i = 0; i < length && all < 0x80; i++) all |= bytes[i];
+  for (let i = 0; i < length && all < 0x80; i++) all |= bytes[i]!;
   if (all >= 0x80) return utf8.decoder.decode(bytes.subarray(0, length));
   let text = "";
   let i = 0;
   for (; i + 8 <= length; i += 8) {
     text += fromCharCode(
-      bytes[i],
-      bytes[i + 1],
-      bytes[i + 2],
-      bytes[i + 3],
-      bytes[i + 4],
-      bytes[i + 5],
-      bytes[i + 6],
-      bytes[i + 7],
+      bytes[i]!,
+      bytes[i + 1]!,
+      bytes[i + 2]!,
+      bytes[i + 3]!,
+      bytes[i + 4]!,
+      bytes[i + 5]!,
+      bytes[i + 6]!,
+      bytes[i + 7]!,
     );
   }
-  for (; i < length; i++) text += fromCharCode(bytes[i]);
+  for (; i < length; i++) text += fromCharCode(bytes[i]!);
   return text;
 }
 

@@ -75,8 +75,9 @@ export class ThunkPool {
   /** The shape's first freed thunk, unless fewer than `youngerFrees` came after it. */
   #freed(shape: ShapeThunks, youngerFrees: number): number | undefined {
     const index = shape.firstFreed;
-    if (index === nobody || ((this.#frees - this.#freedAt[index]) >>> 0) < youngerFrees) return undefined;
-    shape.firstFreed = this.#next[index];
+    // Tests change this file and run it alone, so it has no helper for what is there.
+    if (index === nobody || ((this.#frees - this.#freedAt[index]!) >>> 0) < youngerFrees) return undefined;
+    shape.firstFreed = this.#next[index]!;
     return index;
   }
 

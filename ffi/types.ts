@@ -243,11 +243,13 @@ export type LibraryFunctionValue<D extends FunctionDefinition> = FurtherValues<D
   : [FromNative<D["result"]>, ...FurtherValues<D>];
 
 /** What calling a C function gives: a promise where it is nonblocking. */
-export type LibraryFunctionResult<D extends FunctionDefinition> = D extends { readonly nonblocking: infer N }
-  ? [N] extends [true] ? Promise<LibraryFunctionValue<D>>
-  : [N] extends [false | undefined] ? LibraryFunctionValue<D>
+export type LibraryFunctionResult<D extends FunctionDefinition> = D extends unknown
+  ? [Nonblocking<D>] extends [true] ? Promise<LibraryFunctionValue<D>>
+  : [Nonblocking<D>] extends [false | undefined] ? LibraryFunctionValue<D>
   : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
-  : LibraryFunctionValue<D>;
+  : never;
+
+type Nonblocking<D> = D extends { readonly nonblocking: infer N } ? N : undefined;
 
 type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
   : D extends VariableDefinition ? FromNative<D["type"]>

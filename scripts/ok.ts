@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { build, host, zigTarget } from "./build.ts";
+import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
@@ -57,6 +58,8 @@ const steps: Readonly<Record<string, () => void>> = {
     tool(["check", "--quiet", ...typeScriptFiles()]);
     runTypeScript(["--project", "."]);
   },
+  /** Programs with stricter options than these, with the package and with the checkout. */
+  consumers: checkConsumers,
   layers: checkLayers,
   /** Every example in a doc comment, in README and in the guides, type-checked and run. */
   docs() {

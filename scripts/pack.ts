@@ -6,7 +6,7 @@
  * @module
  */
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { build } from "./build.ts";
@@ -21,17 +21,31 @@ function replace(file: string, pattern: RegExp, by: string): void {
   writeFileSync(file, text.replaceAll(pattern, by));
 }
 
-await main(() => {
-  rmSync(dist, { recursive: true, force: true });
-  if (process.argv.includes("--clean")) return;
-  build();
-  runTypeScript(["--project", "tsconfig.package.json"]);
+/** Compiles the sources to JavaScript and declarations of them, in a folder `dist` of the package. */
+export function compile(folder: string): void {
+  runTypeScript(["--project", "tsconfig.package.json", "--outDir", folder]);
   // The JavaScript is a folder deeper than the sources, and has the core in common with them.
-  replace(join(dist, "ffi", "core.js"), /\.\.\/native\/lib/g, "../../native/lib");
-  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+  replace(join(folder, "ffi", "core.js"), /\.\.\/native\/lib/g, "../../native/lib");
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !entry.name.endsWith(".d.ts")) continue;
     // The compiler makes `.js` of `.ts` in the imports of JavaScript only.
     const file = join(entry.parentPath, entry.name);
     writeFileSync(file, readFileSync(file, "utf8").replaceAll(/((?:from|import\() ?"\.[^"]*)\.ts"/g, '$1.js"'));
   }
-});
+}
+
+/** Copies what else of the package type checkers read. */
+export function copySources(folder: string): void {
+  for (const name of ["package.json", "mod.ts", "ffi"]) {
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  await main(() => {
+    rmSync(dist, { recursive: true, force: true });
+    if (process.argv.includes("--clean")) return;
+    build();
+    compile(dist);
+  });
+}

@@ -131,10 +131,13 @@ export function runtimes(args: readonly string[]): readonly ("deno" | "bun")[] {
   throw new StepError(`Cannot run only on "${only}": expected "deno" or "bun"`);
 }
 
+/** The pinned versions of TypeScript: the newest, and the last that is written in JavaScript. */
+export type TypeScriptName = "typescript" | "typescript-5.9";
+
 /** Runs the pinned TypeScript compiler, which Node.js runs: npm brought it. */
-export function runTypeScript(args: readonly string[]): void {
+export function runTypeScript(args: readonly string[], version: TypeScriptName = "typescript"): void {
   installPackages();
-  run(windows ? "node.exe" : "node", [join(root, "node_modules", "typescript", "bin", "tsc"), ...args]);
+  run(windows ? "node.exe" : "node", [join(root, "node_modules", version, "bin", "tsc"), ...args]);
 }
 
 /** Zig: `$ZIG` or the one on the PATH if it has the version, else PyPI's. */

@@ -1,0 +1,92 @@
+/**
+ * Programs that are stricter than this one, type-checked: with the npm package's declarations, with the sources that Bun takes
+ * from the package, and with the checkout on Deno.
+ *
+ * @module
+ */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { compile, copySources } from "./pack.ts";
+import { deno, main, root, run, runTypeScript, type TypeScriptName } from "./tools.ts";
+
+const strict = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noImplicitOverride: true,
+  noImplicitReturns: true,
+  noFallthroughCasesInSwitch: true,
+  noPropertyAccessFromIndexSignature: true,
+  noUncheckedIndexedAccess: true,
+};
+
+const program = `
+import * as belay from "@belay/ffi";
+import { callback, dlopen, Handle, leaks, NativeMemory, type Pointer, struct } from "@belay/ffi";
+
+const Point = struct({ x: "f64", y: "f64" });
+using library = dlopen({ name: "c", versions: ["6"] }, {
+  qsort: {
+    parameters: ["buffer", "usize", "usize", { parameters: ["pointer", "pointer"], result: "i32" }],
+    result: "void",
+  },
+  div: { parameters: ["i32", "i32"], result: struct({ quot: "i32", rem: "i32" }) },
+});
+const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getI32(0);
+library.symbols.qsort(new Int32Array([3, 1, 2]), 3, 4, (a, b) => at(a) - at(b));
+const rest: number = library.symbols.div(7, 2).rem;
+using memory = Point.alloc({ x: 1, y: rest });
+Point.view(memory).x += 1;
+using name: Handle<string> = Handle.create("belay");
+using twice = callback({ parameters: ["i32"], result: "i32" }, (value) => 2 * value);
+export const all = [belay.stats(), leaks()[0]?.stack, name.value, twice.disposed];
+`;
+
+/** Type-checks the programs. @throws {StepError} When a type is wrong; the compiler has said which. */
+export function checkConsumers(): void {
+  const folder = mkdtempSync(join(tmpdir(), "belay-consumers-"));
+  try {
+    writeFileSync(join(folder, "main.ts"), program);
+    withNpm(folder);
+    withDeno(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function withNpm(folder: string): void {
+  const installed = join(folder, "node_modules", "@belay", "ffi");
+  mkdirSync(installed, { recursive: true });
+  compile(join(installed, "dist"));
+  copySources(installed);
+  const module = { target: "ESNext", module: "ESNext", moduleResolution: "bundler", noEmit: true, types: [] };
+  const lib = ["ESNext", "ESNext.Disposable", "DOM", "DOM.Iterable"];
+  const consumers = {
+    declarations: { lib },
+    "declarations, as Node resolves": { lib, module: "NodeNext", moduleResolution: "NodeNext" },
+    "sources, as Bun resolves": { lib, customConditions: ["bun"], allowImportingTsExtensions: true },
+  };
+  for (const [name, options] of Object.entries(consumers)) {
+    const config = join(folder, "tsconfig.json");
+    const compilerOptions = { ...strict, ...module, skipLibCheck: false, ...options };
+    writeFileSync(config, JSON.stringify({ compilerOptions, include: ["main.ts"] }));
+    for (const version of ["typescript", "typescript-5.9"] satisfies TypeScriptName[]) {
+      console.log(`${name}, ${version}`);
+      runTypeScript(["--project", config], version);
+    }
+  }
+}
+
+function withDeno(folder: string): void {
+  const imports = { "@belay/ffi": pathToFileURL(join(root, "mod.ts")).href };
+  for (const lib of [undefined, ["esnext", "deno.ns", "dom"]]) {
+    const compilerOptions = { ...strict, ...(lib === undefined ? {} : { lib }) };
+    writeFileSync(join(folder, "deno.json"), JSON.stringify({ imports, compilerOptions }));
+    console.log(`checkout, deno, ${lib?.join() ?? "its own libraries"}`);
+    run(deno(), ["check", "--quiet", "main.ts"], { cwd: folder, retryAfterSignal: true });
+  }
+}
+
+if (import.meta.main) await main(checkConsumers);
