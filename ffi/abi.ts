@@ -5,7 +5,7 @@
  */
 
 import type { Platform } from "./backend.ts";
-import { RangeError } from "./stack.ts";
+import { RangeError } from "./blame.ts";
 
 /** How wide an argument is, and which registers carry it. */
 export interface ScalarClass {

@@ -8,6 +8,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { errorWaits } from "./calls.ts";
 import { ChannelData, type Lease } from "./channel_data.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
@@ -19,7 +20,6 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { pointerFrom } from "./pointer.ts";
 import { report, reportLeak, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { RangeError, TypeError } from "./stack.ts";
 import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
 import { connect, onWake, wake } from "./wake.ts";

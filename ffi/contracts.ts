@@ -7,12 +7,12 @@
  */
 
 import type { Address } from "./backend.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { callErrors, callHasFailed } from "./calls.ts";
 import { core, coreFunctions, droppedWord, isNull, signature } from "./core.ts";
 import { setContract } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { report } from "./report.ts";
-import { RangeError, TypeError } from "./stack.ts";
 import { invokeCalled, tokenOfCalled, type Upcall } from "./upcall.ts";
 import { connect, onWake } from "./wake.ts";
 

@@ -24,8 +24,8 @@
  * @see https://pkg.go.dev/runtime/cgo#Handle
  */
 
+import { blameCaller, RangeError } from "./blame.ts";
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
-import { blameCaller, RangeError } from "./stack.ts";
 import { onTrackingChange, track } from "./tracking.ts";
 
 /** Where a table's ids are kept: an isolate that gets the tag of one that is gone goes on with them. */

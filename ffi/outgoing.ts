@@ -6,6 +6,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { RangeError } from "./blame.ts";
 import { callErrors, errorWaits } from "./calls.ts";
 import {
   attentionWord,
@@ -24,7 +25,6 @@ import { keepAlive, letGo } from "./keep_alive.ts";
 import { isWithin, type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
 import { poolSettings, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { RangeError } from "./stack.ts";
 import { unbind, type Upcall } from "./upcall.ts";
 import { connect, onCompletion, serveCompletions } from "./wake.ts";
 
