@@ -17,7 +17,7 @@
  * @module
  */
 
-import { addEntrances } from "./ffi/stack.ts";
+import { addEntrances } from "./ffi/blame.ts";
 import * as exported from "./mod.ts";
 
 export { type Allocatable, Arena } from "./ffi/arena.ts";

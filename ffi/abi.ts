@@ -5,8 +5,8 @@
  */
 
 import type { Platform } from "./backend.ts";
+import { RangeError } from "./blame.ts";
 import { present } from "./present.ts";
-import { RangeError } from "./stack.ts";
 
 /** How wide an argument is, and which registers carry it. */
 export interface ScalarClass {

@@ -6,6 +6,7 @@
  */
 
 import type { ArgumentClass, Leaf, Piece, StructureClass } from "./abi.ts";
+import { blameCaller, TypeError } from "./blame.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
 import { shown } from "./errors.ts";
 import { generate, nativeFunctionState } from "./helpers.ts";
@@ -14,7 +15,6 @@ import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
 import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import { unknownType } from "./spellings.ts";
-import { blameCaller, TypeError } from "./stack.ts";
 import { utf8, zeroIndex } from "./text.ts";
 import type { CallbackDefinition, NamedType, ParameterType } from "./types.ts";
 

@@ -10,6 +10,7 @@
 import { type ArgumentLayout, argumentLayout, isPacked, type StructurePlace, variadicTwin } from "./abi.ts";
 import { Aggregate, classOf, isRecord, movePieces, readerOf, structureClass, writerOf } from "./aggregate.ts";
 import type { Address } from "./backend.ts";
+import { RangeError } from "./blame.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
@@ -36,7 +37,6 @@ import {
 } from "./outgoing.ts";
 import type { LentView } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
-import { RangeError } from "./stack.ts";
 import type { FunctionDefinition, ParameterType, ResultType } from "./types.ts";
 import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 

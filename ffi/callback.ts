@@ -4,13 +4,13 @@
  * @module
  */
 
+import { TypeError } from "./blame.ts";
 import { lookNowAndThen } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { reportLeak } from "./report.ts";
-import { TypeError } from "./stack.ts";
 import { track, tracking, untrack } from "./tracking.ts";
 import type {
   CallbackDefinition,

@@ -8,6 +8,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { look, lookNowAndThen } from "./calls.ts";
 import { ChannelData, type Lease } from "./channel_data.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
@@ -20,7 +21,6 @@ import { pointerFrom } from "./pointer.ts";
 import { present } from "./present.ts";
 import { report, reportLeak, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { RangeError, TypeError } from "./stack.ts";
 import { type Leak, track, untrack } from "./tracking.ts";
 import type { Pointer } from "./types.ts";
 import { connect, fitting, laterTurn, now, onWake, sliceIsOver, wake } from "./wake.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { RangeError } from "./stack.ts";
+import { RangeError } from "./blame.ts";
 import { utf8 } from "./text.ts";
 
 /** For how long what was read from a ring stays there. */

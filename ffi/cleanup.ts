@@ -4,8 +4,8 @@
  * @module
  */
 
+import { TypeError } from "./blame.ts";
 import { reportUncaught } from "./report.ts";
-import { TypeError } from "./stack.ts";
 
 // A program may replace it for a while (fake timers): what is put off here would never come.
 const { queueMicrotask } = globalThis;

@@ -7,11 +7,11 @@
  */
 
 import type { Address } from "./backend.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { core, coreFunctions, droppedWord, isNull, signature } from "./core.ts";
 import { setContract } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { report } from "./report.ts";
-import { RangeError, TypeError } from "./stack.ts";
 import { invokeQueued, type Upcall } from "./upcall.ts";
 import { connect, fitting, now, onWake } from "./wake.ts";
 

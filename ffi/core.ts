@@ -7,11 +7,11 @@
 
 import { argumentWords } from "./abi.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "./backend.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { LibraryLoadError, shown } from "./errors.ts";
 import { type IdStore, setHandleTableOptions } from "./handle.ts";
 import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
-import { RangeError, TypeError } from "./stack.ts";
 import { utf16Units } from "./text.ts";
 
 const abiVersion = 9;

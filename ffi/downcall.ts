@@ -7,6 +7,7 @@
 
 import { isRecord, type Layout, layoutOf, readerOf } from "./aggregate.ts";
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
+import { blameCaller } from "./blame.ts";
 import { callBegins, callEnded, errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
 import { attentionWord, core, nativeCallWord } from "./core.ts";
 import { lend } from "./callback.ts";
@@ -24,7 +25,6 @@ import {
 } from "./marshal.ts";
 import { checkUse, dangling, noteResult } from "./pointer_rules.ts";
 import { backend } from "./runtime.ts";
-import { blameCaller } from "./stack.ts";
 import type { FunctionDefinition, ParameterType } from "./types.ts";
 import { type Signature, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { blameCaller } from "./stack.ts";
+import { blameCaller } from "./blame.ts";
 
 /** What is wrong with a handle's id; see {@linkcode InvalidHandleError}. */
 export type InvalidHandleReason =

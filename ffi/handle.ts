@@ -24,9 +24,9 @@
  * @see https://pkg.go.dev/runtime/cgo#Handle
  */
 
+import { blameCaller, RangeError } from "./blame.ts";
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
 import { present } from "./present.ts";
-import { blameCaller, RangeError } from "./stack.ts";
 import { onTrackingChange, track } from "./tracking.ts";
 
 /** Where a table's ids are kept: an isolate that gets the tag of one that is gone goes on with them. */

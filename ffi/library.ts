@@ -6,6 +6,7 @@
 
 import { isAggregate, isRecord } from "./aggregate.ts";
 import type { Address, NativeLibrary } from "./backend.ts";
+import { TypeError } from "./blame.ts";
 import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "./core_library.ts";
 import { loads, type LoadType } from "./core_memory.ts";
@@ -18,7 +19,6 @@ import { fromResult, isNamedType, isOut, resultNativeType } from "./marshal.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { keyHint, unknownType } from "./spellings.ts";
-import { TypeError } from "./stack.ts";
 import { track, untrack } from "./tracking.ts";
 import { validateCallback } from "./upcall.ts";
 import type { Definitions, FunctionDefinition, LibrarySymbols, ParameterType, VariableDefinition } from "./types.ts";

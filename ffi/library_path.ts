@@ -5,8 +5,8 @@
  */
 
 import type { Platform } from "./backend.ts";
+import { TypeError } from "./blame.ts";
 import { filePath } from "./core.ts";
-import { TypeError } from "./stack.ts";
 
 /** A library by its name, as it is passed to a linker (`-lsqlite3`); the platform's file names are tried in turn. */
 export interface LibraryName {

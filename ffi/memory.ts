@@ -5,6 +5,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { addEntrances, blameCaller, RangeError, TypeError } from "./blame.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
 import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores, textAt } from "./core_memory.ts";
@@ -16,7 +17,6 @@ import { pointerFrom, pointerValue } from "./pointer.ts";
 import { checkFreed, checkStored, checkUse, MappedBuffer } from "./pointer_rules.ts";
 import { report, reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { addEntrances, blameCaller, RangeError, TypeError } from "./stack.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
 import { track, untrack } from "./tracking.ts";
 import type { NamedType, Pointer } from "./types.ts";

@@ -7,6 +7,7 @@
 
 import { argumentWords } from "./abi.ts";
 import type { Address } from "./backend.ts";
+import { RangeError } from "./blame.ts";
 import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "./calls.ts";
 import {
   attentionWord,
@@ -26,7 +27,6 @@ import { isWithin, type LentView, nonblocking, usesMemory } from "./pointer_rule
 import { present } from "./present.ts";
 import { poolSettings, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { RangeError } from "./stack.ts";
 import { unbind, type Upcall } from "./upcall.ts";
 import { connect, onCompletion, serveCompletions } from "./wake.ts";
 

@@ -5,6 +5,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { TypeError } from "./blame.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { PointerRuleError, shown } from "./errors.ts";
 import { asView, nullable } from "./helpers.ts";
@@ -12,7 +13,6 @@ import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { countPin, uncountPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
-import { TypeError } from "./stack.ts";
 import { track, untrack } from "./tracking.ts";
 import type { BufferSource, Pointer } from "./types.ts";
 

@@ -5,11 +5,11 @@
  */
 
 import type { Address } from "./backend.ts";
+import { blameCaller, RangeError } from "./blame.ts";
 import { bytesBeforeZero } from "./core_memory.ts";
 import { addressOf, isAddress, nullable, stringAt, toAddress } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
 import { checkUse } from "./pointer_rules.ts";
-import { blameCaller, RangeError } from "./stack.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
 import type { Pointer } from "./types.ts";
 

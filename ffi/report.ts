@@ -4,7 +4,7 @@
  * @module
  */
 
-import { RangeError, TypeError } from "./stack.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { type Leak, setTracking } from "./tracking.ts";
 
 /** Something that went wrong where nothing could be thrown. */

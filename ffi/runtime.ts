@@ -7,7 +7,7 @@
 import type { Backend } from "./backend.ts";
 import { bunBackend, type BunProcess } from "./backend_bun.ts";
 import { denoBackend, type DenoNamespace } from "./backend_deno.ts";
-import { TypeError } from "./stack.ts";
+import { TypeError } from "./blame.ts";
 
 let chosen: Backend | undefined;
 

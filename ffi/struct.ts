@@ -23,11 +23,11 @@ import {
   writeScope,
   writtenType,
 } from "./aggregate.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
 import { shown, shownStranger } from "./errors.ts";
 import { generate } from "./helpers.ts";
 import { freedBehind, NativeMemory } from "./memory.ts";
-import { RangeError, TypeError } from "./stack.ts";
 import type {
   BigIntegerType,
   CallbackDefinition,

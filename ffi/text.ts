@@ -4,7 +4,7 @@
  * @module
  */
 
-import { TypeError } from "./stack.ts";
+import { TypeError } from "./blame.ts";
 
 /** Options of what reads a string. */
 export interface TextOptions {

@@ -58,8 +58,8 @@ import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Address } from "./backend.ts";
+import { blameCaller, RangeError, TypeError } from "./blame.ts";
 import { keyHint, unknownType } from "./spellings.ts";
-import { blameCaller, RangeError, TypeError } from "./stack.ts";
 import { type ShapeThunks, shapeThunks, ThunkPool } from "./thunk_pool.ts";
 import type { CallbackDefinition, Pointer } from "./types.ts";
 

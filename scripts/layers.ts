@@ -23,7 +23,7 @@ const layers: readonly (readonly string[])[] = [
   ["handle", "cleanup", "keep_alive"],
   ["report", "types", "text", "spellings", "channel_data"],
   ["data_type"],
-  ["stack", "errors", "tracking", "present"],
+  ["blame", "errors", "tracking", "present"],
 ];
 
 /** These know no runtime: nothing below them may lead to one. */

@@ -123,7 +123,7 @@ describe("the first line of the stack is the program's", () => {
       const [line = ""] = (error.stack ?? "").replace(error.message, "").split("\n").filter((each) =>
         /^\s+at /.test(each)
       );
-      assertStringIncludes(line, "stack_test.ts");
+      assertStringIncludes(line, "blame_test.ts");
     });
   }
 

@@ -60,7 +60,7 @@ let places: readonly string[] | undefined;
 function findPlaces(): readonly string[] {
   const { dirname, url } = import.meta as { readonly dirname?: string; readonly url: string };
   // A bundle has the program's lines in the same file.
-  if (!/\/stack\.[jt]s$/.test(url)) return [];
+  if (!/\/blame\.[jt]s$/.test(url)) return [];
   return [new URL(".", url).href, ...(dirname === undefined ? [] : [`${dirname}/`, `${dirname}\\`])];
 }
 
