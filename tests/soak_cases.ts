@@ -113,13 +113,13 @@ function nativeMemory(name: string, way: string, cycles = 1_000_000): SoakCase {
 /** What code is generated for: an engine could keep it. */
 function generatedCode(name: string, way: string, cycles: number): SoakCase {
   return {
-    name: `${grouped(cycles)} ${name}: the heap grows by less than 1 MB`,
+    name: `${grouped(cycles)} ${name}: the heap grows by less than 2 MB`,
     fixture: "native_memory.ts",
     args: [way, String(cycles), "50"],
     options: measuring,
     leftOut: undefined,
     wrong: ({ heapGrowth, left, wrong }: NativeMemoryFigures) => [
-      heapGrowth >= mostGrowthBytes / 2 && `the heap grew by ${heapGrowth} bytes`,
+      heapGrowth >= mostGrowthBytes && `the heap grew by ${heapGrowth} bytes`,
       left !== 0 && `${left} pieces of memory, pins and callbacks are left`,
       wrong !== 0 && `${wrong} cycles gave something else`,
     ],
@@ -293,7 +293,7 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     nativeMemory("buffers, pinned and unpinned", "pin"),
     nativeMemory("strings to C and back", "strings"),
     nativeMemory("structures by value, in memory and by out-parameter", "structs"),
-    generatedCode("libraries, opened and closed", "libraries", long ? 20_000 : 1000),
+    generatedCode("libraries, opened and closed", "libraries", long ? 20_000 : 500),
     generatedCode("libraries, opened, dropped and collected", "dropped libraries", long ? 20_000 : 1000),
     generatedCode("types of structures, defined, used and dropped", "types", long ? 20_000 : 3000),
     ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
