@@ -114,7 +114,7 @@ const depthMask = 0xffff;
 
 // As they were before the program could replace them.
 const { Atomics, Error, performance } = globalThis;
-const { getOwnPropertyDescriptor, defineProperty, isExtensible } = Object;
+const { defineProperty, isExtensible } = Object;
 
 /** How many synchronous native calls of this isolate are running. */
 function depth(): number {
@@ -335,21 +335,20 @@ function nativeCallOnStack(): string {
 
 /** This stack as the engine formats it, whatever the program has set; empty where it forbids to look. */
 function textOfStack(): string {
-  const limit = getOwnPropertyDescriptor(Error, "stackTraceLimit");
-  const prepare = getOwnPropertyDescriptor(Error, "prepareStackTrace");
+  // Assigned, not defined: Bun sees nothing else.
+  const settings = Error as { stackTraceLimit?: unknown; prepareStackTrace?: unknown };
   try {
-    Error.stackTraceLimit = Infinity;
-    if (prepare !== undefined) defineProperty(Error, "prepareStackTrace", { ...prepare, value: undefined });
-    return String(new Error().stack);
+    const { stackTraceLimit, prepareStackTrace } = settings;
+    try {
+      settings.stackTraceLimit = Infinity;
+      if (prepareStackTrace !== undefined) settings.prepareStackTrace = undefined;
+      return String(new Error().stack);
+    } finally {
+      settings.stackTraceLimit = stackTraceLimit;
+      if (prepareStackTrace !== undefined) settings.prepareStackTrace = prepareStackTrace;
+    }
   } catch {
     return "";
-  } finally {
-    try {
-      if (limit !== undefined) defineProperty(Error, "stackTraceLimit", limit);
-      if (prepare !== undefined) defineProperty(Error, "prepareStackTrace", prepare);
-    } catch {
-      // Then it could not be changed either.
-    }
   }
 }
 
