@@ -15,7 +15,9 @@ import { attentionWord, core, coreFunctions, isNull, signature } from "./core.ts
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { addressOf } from "./helpers.ts";
+import { inside } from "./inside.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
+import { noOptions, ownOptions } from "./options.ts";
 import { pointerFrom } from "./pointer.ts";
 import { report, reportLeak, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
@@ -143,7 +145,7 @@ class Consumer {
     this.#u32 = new Uint32Array(ring);
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);
-    this.#data = new ChannelData(this.#view, this.#lease, 0, 0);
+    this.#data = new ChannelData(inside, this.#view, this.#lease, 0, 0);
     open.add(this);
     this.#token = track("channel", name);
   }
@@ -205,7 +207,7 @@ class Consumer {
           this.#dropStale(id);
           continue;
         }
-        ChannelData.move(data, (place + headerWords) << 3, length);
+        ChannelData.move(inside, data, (place + headerWords) << 3, length);
         fn(value, data);
       }
     } catch (error) {
@@ -232,7 +234,10 @@ class Consumer {
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
         if (value === stale) this.#dropStale(id);
-        else batch.push({ value, data: new ChannelData(this.#view, lease, (place + headerWords) << 3, length) });
+        else {batch.push({
+            value,
+            data: new ChannelData(inside, this.#view, lease, (place + headerWords) << 3, length),
+          });}
       }
       if (batch.length === 0) continue;
       this.#batchLease = lease;
@@ -295,7 +300,7 @@ class Consumer {
     this.#words = this.#u32 = new Uint32Array(nothing);
     this.#f64 = new Float64Array(nothing);
     this.#view = new DataView(nothing);
-    this.#data = new ChannelData(this.#view, this.#lease, 0, 0);
+    this.#data = new ChannelData(inside, this.#view, this.#lease, 0, 0);
   }
 }
 
@@ -349,7 +354,7 @@ export class Channel<T = unknown> {
    * @throws {TypeError} When an option is misspelled or of the wrong type.
    * @throws {RangeError} When the capacity is out of its range, or there is no memory for it.
    */
-  constructor(options: ChannelOptions = {}) {
+  constructor(options: ChannelOptions = noOptions) {
     const { capacity, signal, name } = checkedOptions(options);
     connect();
     if (!served) onWake(serve);
@@ -517,17 +522,13 @@ function collected(consumer: Consumer): void {
   reportLeak(consumer.close(), "closed");
 }
 
-const optionNames = ["capacity", "signal", "name"];
-
 /** @throws {TypeError | RangeError} When an option is misspelled, of the wrong type, or out of its range. */
 function checkedOptions(options: ChannelOptions): { capacity: number; signal: AbortSignal | undefined; name: string } {
-  for (const key of Object.keys(options)) {
-    if (optionNames.includes(key)) continue;
-    throw new TypeError(
-      `Cannot create a channel: "${key}" is not an option; these are: ${optionNames.join(", ")}`,
-    );
-  }
-  const { capacity = 2 ** 20, signal, name = "anonymous" } = options;
+  const { capacity = 2 ** 20, signal, name = "anonymous" } = ownOptions(
+    "Cannot create a channel",
+    options,
+    ["capacity", "signal", "name"],
+  );
   if (!Number.isInteger(capacity) || capacity < 64 || capacity > 2 ** 30) {
     throw new RangeError(
       `Cannot create a channel: capacity must be an integer from 64 to 2^30, got ${String(capacity)}`,

@@ -25,6 +25,7 @@
  */
 
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { onTrackingChange, track } from "./tracking.ts";
 
 /** Where a table's ids are kept: an isolate that gets the tag of one that is gone goes on with them. */
@@ -364,11 +365,21 @@ export function handleTable(): HandleTable {
  * ```
  */
 export class Handle<T = unknown> {
-  /** What C gets: a whole number between 0 and 2^53, never 0. */
-  readonly id: number;
+  readonly #id: number;
 
-  private constructor(id: number) {
-    this.id = id;
+  private constructor(token: typeof inside, id: number) {
+    if (token !== inside) refuseNew("Handle", "Handle.create()");
+    this.#id = id;
+  }
+
+  /** What C gets: a whole number between 0 and 2^53, never 0. */
+  get id(): number {
+    return this.#id;
+  }
+
+  /** @ignore The id of a handle; `undefined` for anything else, whatever it looks like. */
+  static idOf(value: unknown): number | undefined {
+    return typeof value === "object" && value !== null && #id in value ? value.#id : undefined;
   }
 
   /** How many handles of this isolate are live. */
@@ -382,7 +393,7 @@ export class Handle<T = unknown> {
    * @throws {RangeError} When all 4,194,304 slots hold live handles.
    */
   static create<T>(value: T): Handle<T> {
-    return new Handle<T>(table.create(value));
+    return new Handle<T>(inside, table.create(value));
   }
 
   /**
@@ -411,7 +422,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When the handle has been deleted.
    */
   get value(): T {
-    return table.value(this.id) as T;
+    return table.value(this.#id) as T;
   }
 
   /**
@@ -420,11 +431,11 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When it has been deleted before.
    */
   delete(): void {
-    table.delete(this.id);
+    table.delete(this.#id);
   }
 
   /** Deletes the handle, unless that was done before. */
   [Symbol.dispose](): void {
-    if (table.has(this.id)) this.delete();
+    if (table.has(this.#id)) table.delete(this.#id);
   }
 }

@@ -13,10 +13,13 @@ import { makeBlockCall } from "./block_call.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature, needsBlock } from "./downcall.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, SymbolNotFoundError } from "./errors.ts";
 import { generate, stringAt } from "./helpers.ts";
-import { displayName, libraryCandidates, type LibraryPath } from "./library_path.ts";
+import { inside, refuseNew } from "./inside.ts";
+import { displayName, libraryCandidates, type LibraryPath, ownPath } from "./library_path.ts";
 import { fromResult, isNamedType, isOut, resultNativeType } from "./marshal.ts";
+import { noOptions, ownOptions } from "./options.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
+import { type FieldType, out } from "./struct.ts";
 import { track, untrack } from "./tracking.ts";
 import { validateCallback } from "./upcall.ts";
 import type { Definitions, FunctionDefinition, LibrarySymbols, ParameterType, VariableDefinition } from "./types.ts";
@@ -38,6 +41,9 @@ interface Held {
   readonly token: number;
 }
 
+/** A definition that was checked, by its name. */
+type Entry = readonly [string, FunctionDefinition | VariableDefinition];
+
 /** How many libraries of this isolate are open. */
 export const libraryCounts = { open: 0 };
 
@@ -51,7 +57,14 @@ export class Library<S extends Definitions = Definitions> {
   readonly #closers: readonly (() => void)[];
 
   /** Made by {@linkcode dlopen}. */
-  constructor(symbols: LibrarySymbols<S>, owner: LibraryOwner, held: Held, closers: readonly (() => void)[]) {
+  constructor(
+    token: typeof inside,
+    symbols: LibrarySymbols<S>,
+    owner: LibraryOwner,
+    held: Held,
+    closers: readonly (() => void)[],
+  ) {
+    if (token !== inside) refuseNew("Library", "dlopen()");
     this.symbols = symbols;
     this.#owner = owner;
     this.#held = held;
@@ -138,27 +151,24 @@ function dropped(held: Held): void {
 export function dlopen<const S extends Definitions>(
   path: LibraryPath,
   definitions: S,
-  options: LibraryOptions = {},
+  options: LibraryOptions = noOptions,
 ): Library<S> {
-  const candidates = libraryCandidates(path, backend().platform);
-  const name = displayName(path);
-  for (const [key, definition] of Object.entries(definitions)) validate(key, definition);
-  const { unload = false, ...rest } = options;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) throw new TypeError(`Cannot open "${name}": "${unknown}" is not an option`);
+  const where = ownPath(path);
+  const candidates = libraryCandidates(where, backend().platform);
+  const name = displayName(where);
+  const checked = Object.entries(definitions).map(([key, definition]): Entry => [key, validate(key, definition)]);
+  const { unload = false } = ownOptions(`Cannot open "${name}"`, options, ["unload"]);
   const opened = openFirst(name, candidates, !unload);
   const addresses = new Map<string, Address | null>();
-  for (const [key, { name: symbol = key }] of Object.entries(definitions)) {
-    addresses.set(key, librarySymbol(opened.library, symbol));
-  }
-  const missing = Object.entries(definitions)
+  for (const [key, { name: symbol = key }] of checked) addresses.set(key, librarySymbol(opened.library, symbol));
+  const missing = checked
     .filter(([key, { optional }]) => addresses.get(key) === null && optional !== true)
     .map(([key, { name: symbol = key }]) => symbol);
   if (missing.length > 0) {
     closeLibrary(opened.library);
     throw new SymbolNotFoundError(name, missing);
   }
-  return bindLibrary(name, definitions, opened, addresses, unload);
+  return bindLibrary(name, checked, opened, addresses, unload);
 }
 
 /** Opens the first candidate that loads. */
@@ -179,13 +189,13 @@ function openFirst(
 
 function bindLibrary<S extends Definitions>(
   name: string,
-  definitions: S,
+  definitions: readonly Entry[],
   { path, library }: { path: string; library: Address },
   addresses: ReadonlyMap<string, Address | null>,
   unload: boolean,
 ): Library<S> {
   const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined };
-  const functions = Object.entries(definitions).filter((entry): entry is [string, FunctionDefinition] =>
+  const functions = definitions.filter((entry): entry is [string, FunctionDefinition] =>
     isFunction(entry[1]) && addresses.get(entry[0]) !== null
   );
   // With a prototype: V8 looks up the properties of an object without one in a hash table.
@@ -213,7 +223,7 @@ function bindLibrary<S extends Definitions>(
     closeLibrary(library);
     throw error;
   }
-  for (const [key, definition] of Object.entries(definitions)) {
+  for (const [key, definition] of definitions) {
     const address = addresses.get(key);
     if (address === null || address === undefined) define(key, null);
     else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
@@ -223,11 +233,11 @@ function bindLibrary<S extends Definitions>(
     closeLibrary(library);
   }
   const held: Held = { native: unload ? native : undefined, library, token: track("library", name) };
-  return new Library(Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
+  return new Library(inside, Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
 }
 
 function isFunction(definition: FunctionDefinition | VariableDefinition): definition is FunctionDefinition {
-  return "parameters" in definition;
+  return (definition as Partial<FunctionDefinition>).parameters !== undefined;
 }
 
 /** Each read of the property reads the variable. */
@@ -257,19 +267,34 @@ function defineVariable(
 
 const variableTypes = ["bool", "pointer", "cstring", "handle"];
 
-/** @throws {TypeError} When a definition is malformed: a misspelled key must not be ignored. */
-function validate(key: string, definition: unknown): void {
+const definitionNames = [
+  "parameters",
+  "result",
+  "type",
+  "name",
+  "optional",
+  "nonblocking",
+  "captureErrno",
+  "variadic",
+] as const;
+
+/**
+ * What was checked of a definition, which is what is used: a program may change its own later.
+ *
+ * @throws {TypeError} When it is malformed: a misspelled key must not be ignored.
+ */
+function validate(key: string, definition: unknown): FunctionDefinition | VariableDefinition {
   const refuse = (what: string): never => {
     throw new TypeError(`Cannot define "${key}": ${what}`);
   };
-  if (typeof definition !== "object" || definition === null) return refuse("expected an object");
-  const { parameters, result, type, name, optional, nonblocking, captureErrno, variadic, ...rest } =
-    definition as Record<
-      string,
-      unknown
-    >;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition`);
+  const checked: Record<string, unknown> = ownOptions(
+    `Cannot define "${key}"`,
+    definition as Partial<FunctionDefinition & VariableDefinition>,
+    definitionNames,
+    "a property of a definition",
+    "the definition",
+  );
+  const { parameters, result, type, name, optional, nonblocking, captureErrno, variadic } = checked;
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
@@ -284,19 +309,23 @@ function validate(key: string, definition: unknown): void {
     }
     const numeric = isNamedType(type) && /^([iuf]\d+|[iu]size)$/.test(type);
     if (!numeric && !variableTypes.includes(String(type))) refuse(`unknown type ${String(type)} of a variable`);
-    return;
+    return checked as unknown as VariableDefinition;
   }
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
-  parameters.forEach((parameter: unknown, index) =>
-    validateParameter(parameter, index + 1, nonblocking === true, refuse)
+  const types = Array.from(
+    parameters,
+    (parameter: unknown, index) => validateParameter(parameter, index + 1, nonblocking === true, refuse),
   );
-  if (variadic !== undefined) validateVariadic(variadic, parameters, refuse);
-  if (isRecord(result)) return;
-  if (typeof result === "object" && result !== null && "struct" in result) {
+  checked.parameters = types;
+  const made = checked as unknown as FunctionDefinition;
+  if (variadic !== undefined) validateVariadic(variadic, types, refuse);
+  if (isRecord(result)) return made;
+  if (typeof result === "object" && result !== null && Object.hasOwn(result, "struct")) {
     refuse("a structure's type is what struct() gives");
   }
   if (result === undefined) refuse('it has no result; without one it is "void"');
   if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${display(result)}`);
+  return made;
 }
 
 function validateParameter(
@@ -304,21 +333,24 @@ function validateParameter(
   position: number,
   nonblocking: boolean,
   refuse: (what: string) => never,
-): void {
-  if (isNamedType(parameter) || isRecord(parameter)) return;
+): ParameterType {
+  if (isNamedType(parameter) || isRecord(parameter)) return parameter;
   if (isAggregate(parameter)) refuse(`parameter ${position} is an array, which C passes as a pointer`);
   if (typeof parameter !== "object" || parameter === null) {
     refuse(`parameter ${position} has the unknown type ${display(parameter)}`);
   }
-  if (isOut(parameter as ParameterType)) return;
-  if ("struct" in (parameter as object)) refuse(`parameter ${position}: a structure's type is what struct() gives`);
+  const type = parameter as Exclude<ParameterType, string>;
+  if (isOut(type)) return out(type.out as FieldType);
+  if (Object.hasOwn(type, "struct")) refuse(`parameter ${position}: a structure's type is what struct() gives`);
   try {
-    const { parameters, result } = validateCallback(parameter);
-    if (!nonblocking || ![...parameters, result].some(isRecord)) return;
+    const checked = validateCallback(type);
+    if (!nonblocking || ![...checked.parameters, checked.result].some(isRecord)) return checked;
   } catch (error) {
     refuse(`parameter ${position}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  refuse(`parameter ${position}: functions that take or return structures are called on JavaScript's thread only`);
+  return refuse(
+    `parameter ${position}: functions that take or return structures are called on JavaScript's thread only`,
+  );
 }
 
 /** What C passes as something wider behind the `...`. */

@@ -41,12 +41,12 @@ export function isNamedType(type: unknown): type is NamedType {
 
 /** Whether a parameter's type is a callback's definition. */
 export function isCallbackDefinition(type: ParameterType): type is CallbackDefinition {
-  return typeof type === "object" && "parameters" in type;
+  return typeof type === "object" && Object.hasOwn(type, "parameters");
 }
 
 /** Whether a parameter gives a value back. */
 export function isOut(type: ParameterType): type is OutType {
-  return typeof type === "object" && "out" in type;
+  return typeof type === "object" && Object.hasOwn(type, "out");
 }
 
 /** A type as error messages spell it. */
@@ -310,7 +310,9 @@ export function mismatch(type: ParameterType | ResultType, value: unknown, subje
 
 function expectation(type: ParameterType | ResultType): string {
   if (typeof type === "object") {
-    return "parameters" in type ? "a function, a live Callback of this shape, a Pointer or null" : "an object";
+    return isCallbackDefinition(type as ParameterType)
+      ? "a function, a live Callback of this shape, a Pointer or null"
+      : "an object";
   }
   const integer = type === "void" ? undefined : integers[type];
   if (integer !== undefined) {

@@ -53,6 +53,7 @@ import { CallbackTimeoutError, InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
 import { isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
+import { ownOptions } from "./options.ts";
 import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report } from "./report.ts";
 import { backend } from "./runtime.ts";
@@ -68,6 +69,8 @@ export type UpcallFunction = (...parameters: never[]) => unknown;
 
 /** A definition, worked out: what every callback of it shares. */
 export interface Signature {
+  /** What was checked of the definition: the program may change its own. */
+  readonly definition: CallbackDefinition;
   /** What tells functions apart that C may not confuse. */
   readonly shape: string;
   readonly thunks: ShapeThunks;
@@ -241,14 +244,13 @@ export function signatureOf(definition: CallbackDefinition): Signature {
  * @throws {TypeError} That says what is wrong.
  */
 export function validateCallback(definition: unknown): CallbackDefinition {
-  if (typeof definition !== "object" || definition === null) {
-    throw new TypeError(`Cannot define a callback: expected an object, got ${String(definition)}`);
-  }
-  const { parameters, result, ...rest } = definition as Record<string, unknown>;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) {
-    throw new TypeError(`Cannot define a callback: "${unknown}" is not a property of a callback's definition`);
-  }
+  const { parameters, result }: Record<string, unknown> = ownOptions(
+    "Cannot define a callback",
+    definition as CallbackDefinition,
+    ["parameters", "result"],
+    "a property of a callback's definition",
+    "its definition",
+  );
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
   const types: unknown[] = [...parameters as unknown[]];
   for (const [index, type] of types.entries()) {
@@ -284,7 +286,8 @@ function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string 
   return records;
 }
 
-function makeSignature({ parameters, result }: CallbackDefinition): Signature {
+function makeSignature(definition: CallbackDefinition): Signature {
+  const { parameters, result } = definition;
   const classes = parameters.map(classOf);
   let shape = "";
   for (const type of classes) shape += shapeOfClass(type);
@@ -300,6 +303,7 @@ function makeSignature({ parameters, result }: CallbackDefinition): Signature {
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   let code: SignatureCode | undefined;
   return {
+    definition,
     shape,
     thunks,
     layout: layout.bits,
@@ -435,10 +439,10 @@ class Passed {
   constructor(type: RecordType) {
     const layout = Aggregate.layoutOf(type);
     // A piece may go on behind its end.
-    const buffer = new ArrayBuffer(Math.ceil(type.byteLength / 8) * 8);
+    const buffer = new ArrayBuffer(Math.ceil(layout.byteLength / 8) * 8);
     this.view = new DataView(buffer);
     this.u32 = new Uint32Array(buffer);
-    this.#bytes = new Uint8Array(buffer, 0, type.byteLength);
+    this.#bytes = new Uint8Array(buffer, 0, layout.byteLength);
     this.read = readerOf(layout);
     this.write = writerOf(layout);
   }

@@ -23,7 +23,8 @@ const layers: readonly (readonly string[])[] = [
   ["handle", "cleanup", "keep_alive"],
   ["report", "types", "text", "channel_data"],
   ["data_type"],
-  ["errors", "tracking"],
+  ["errors", "options", "tracking"],
+  ["buffers", "inside", "stack"],
 ];
 
 /** These know no runtime: nothing below them may lead to one. */
@@ -39,6 +40,10 @@ const runtimeFree = new Set([
   "keep_alive",
   "text",
   "channel_data",
+  "options",
+  "buffers",
+  "inside",
+  "stack",
 ]);
 const aboutRuntimes = new Set([
   "backend_deno",
