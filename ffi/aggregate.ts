@@ -8,7 +8,7 @@
 import type { ArgumentClass, Leaf, Piece, StructureClass } from "./abi.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
 import { shown } from "./errors.ts";
-import { generate, nativeFunctionState } from "./helpers.ts";
+import { generate, nativeFunctions } from "./helpers.ts";
 import { inside, refuseNew } from "./inside.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { checkStored, checkUse, dangling, Returned } from "./pointer_rules.ts";
@@ -288,7 +288,7 @@ export const writeScope = { dangling, checkUse } as const;
  * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
  */
 export function refuseStored(type: NamedType, value: unknown, subject: string): never {
-  const isCallback = type === "function" && nativeFunctionState(value) !== undefined;
+  const isCallback = type === "function" && nativeFunctions.stateOf(value) !== undefined;
   if (type === "pointer" || type === "function" && !isCallback) checkStored(value, subject);
   throw mismatch(type, value, subject);
 }

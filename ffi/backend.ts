@@ -93,7 +93,7 @@ export interface Backend {
    * it called again before other events get their turn.
    */
   readonly later?: (fn: () => void) => void;
-  /** Makes sure that a view's memory won't move, and answers the view. */
+  /** Makes sure that a typed array's memory won't move, and answers the array. */
   hold<V extends ArrayBufferView>(view: V): V;
 }
 

@@ -13,7 +13,7 @@ import {
   type NativeFunctionObject,
   type NativeType,
 } from "./backend.ts";
-import { bufferOf } from "./buffers.ts";
+import { typedArrayBuffer } from "./buffers.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
 export interface BunFfi {
@@ -151,7 +151,7 @@ export function bunBackend(process: BunProcess): Backend {
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {
-      bufferOf(view);
+      typedArrayBuffer.call(view);
       return view;
     },
   };

@@ -17,8 +17,9 @@ function getter<T>(prototype: object, name: string): Getter<T> {
 }
 
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-const typedArrayBuffer = getter<ArrayBufferLike>(typedArray, "buffer");
-const typedArrayByteLength = getter<number>(typedArray, "byteLength");
+/** What a typed array is asked that is known to be one. */
+export const typedArrayBuffer: Getter<ArrayBufferLike> = getter<ArrayBufferLike>(typedArray, "buffer");
+export const typedArrayByteLength: Getter<number> = getter(typedArray, "byteLength");
 const dataViewBuffer = getter<ArrayBufferLike>(DataView.prototype, "buffer");
 const dataViewByteOffset = getter<number>(DataView.prototype, "byteOffset");
 const dataViewByteLength = getter<number>(DataView.prototype, "byteLength");
@@ -41,11 +42,10 @@ export { isView };
 /** The buffer of a view. Asking for it is what makes Bun give a small array the place where it stays. */
 export function bufferOf(view: ArrayBufferView): ArrayBufferLike {
   // The prototype only suggests which of the two it is.
-  const isDataView = view instanceof DataView;
   try {
-    return (isDataView ? dataViewBuffer : typedArrayBuffer).call(view);
+    return (view instanceof DataView ? dataViewBuffer : typedArrayBuffer).call(view);
   } catch {
-    return (isDataView ? typedArrayBuffer : dataViewBuffer).call(view);
+    return (view instanceof DataView ? typedArrayBuffer : dataViewBuffer).call(view);
   }
 }
 
@@ -60,7 +60,11 @@ export function lengthOfBuffer(value: unknown): number | undefined {
 
 /** How many bytes a typed array has, none when its buffer is detached; `undefined` for another view. */
 export function lengthOfTypedArray(view: ArrayBufferView): number | undefined {
-  return ask(typedArrayByteLength, view);
+  try {
+    return typedArrayByteLength.call(view);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where a `DataView` begins and how long it is; `undefined` for another view, and when its buffer is detached. */

@@ -6,7 +6,7 @@
 
 import { errorWaits } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
-import { addressOf, nativeFunctions, type NativeFunctionState } from "./helpers.ts";
+import { nativeFunctions } from "./helpers.ts";
 import { inside, refuseNew } from "./inside.ts";
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
@@ -109,11 +109,8 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
 
   static {
     // By the private field: an object that merely looks like a callback must not reach C, nor a proxy run code there.
-    nativeFunctions.stateOf = (value): NativeFunctionState | undefined => {
-      if (typeof value !== "object" || value === null || !(#upcall in value)) return undefined;
-      const { pointer, signature, fn } = value.#upcall;
-      return { address: addressOf(pointer), shape: signature.shape, disposed: fn === null };
-    };
+    nativeFunctions.stateOf = (value): Upcall | undefined =>
+      typeof value === "object" && value !== null && #upcall in value ? value.#upcall : undefined;
   }
 
   /**

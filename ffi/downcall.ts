@@ -59,7 +59,7 @@ interface ArgumentChecks {
   readonly lent: readonly string[];
   /** The variables of memory of JavaScript's that C has during the call. */
   readonly kept: readonly string[];
-  /** For each argument, what makes its variable what is passed on, or throws. Structures are checked when they are written. */
+  /** What makes each argument's variable what is passed on, or throws, in the order that this is done. Structures are checked when they are written. */
   readonly checks: readonly string[];
   /**
    * An expression for what the function gives, from that of C's result. Where the error number is captured, `error` is one for
@@ -80,7 +80,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
   // A program may change the definition later.
   const signatures = parameters.map((type) => isCallbackDefinition(type) ? signatureOf(type) : undefined);
   const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
-  const checks = passed.map((name, index) => {
+  const checkOf = (name: string, index: number): string => {
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
     if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
@@ -89,7 +89,12 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     if (!isCallbackDefinition(type)) return "";
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
-  });
+  };
+  // Looking at a handle may run the program's code, and nothing else does: what that may end is looked at afterwards.
+  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handle*";
+  const indices = [...passed.keys()];
+  const checks = [...indices.filter(isHandle), ...indices.filter((index) => !isHandle(index))]
+    .map((index) => checkOf(passed[index], index));
   const closed = (): never => {
     throw new LibraryClosedError("call", key, owner.name);
   };

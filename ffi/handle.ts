@@ -365,21 +365,12 @@ export function handleTable(): HandleTable {
  * ```
  */
 export class Handle<T = unknown> {
-  readonly #id: number;
+  /** What C gets: a whole number between 0 and 2^53, never 0. */
+  readonly id: number;
 
   private constructor(token: typeof inside, id: number) {
     if (token !== inside) refuseNew("Handle", "Handle.create()");
-    this.#id = id;
-  }
-
-  /** What C gets: a whole number between 0 and 2^53, never 0. */
-  get id(): number {
-    return this.#id;
-  }
-
-  /** @ignore The id of a handle; `undefined` for anything else, whatever it looks like. */
-  static idOf(value: unknown): number | undefined {
-    return typeof value === "object" && value !== null && #id in value ? value.#id : undefined;
+    this.id = id;
   }
 
   /** How many handles of this isolate are live. */
@@ -422,7 +413,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When the handle has been deleted.
    */
   get value(): T {
-    return table.value(this.#id) as T;
+    return table.value(this.id) as T;
   }
 
   /**
@@ -431,11 +422,11 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When it has been deleted before.
    */
   delete(): void {
-    table.delete(this.#id);
+    table.delete(this.id);
   }
 
   /** Deletes the handle, unless that was done before. */
   [Symbol.dispose](): void {
-    if (table.has(this.#id)) table.delete(this.#id);
+    if (table.has(this.id)) table.delete(this.id);
   }
 }

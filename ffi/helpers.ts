@@ -95,7 +95,8 @@ function asString(text: string): Uint8Array<ArrayBuffer> {
 /** The id of a handle argument: 0 for null, `undefined` when it is none that is live. */
 function handleId(value: unknown): number | undefined {
   if (value === null) return 0;
-  const id = Handle.idOf(value) ?? value;
+  // A proxy, or what a program has put in the place of `id`, may run anything: memory is looked at afterwards.
+  const id = value instanceof Handle ? value.id : value;
   if (typeof id !== "number") return undefined;
   // Throws an error that says what is wrong with it.
   if (!handleTable().has(id)) handleTable().value(id);
@@ -139,23 +140,18 @@ export function stringAt(address: Address | null): string | null {
   return isNull(address) ? null : backend().readString(address);
 }
 
-/** What a native call has to know of a `Callback`. */
+/** What a native call has to know of a `Callback`: that of its `Upcall`. */
 export interface NativeFunctionState {
-  readonly address: Address;
-  /** Of its signature; see `shapeOfClass` in `upcall.ts`. */
-  readonly shape: string;
-  readonly disposed: boolean;
+  readonly pointer: Pointer;
+  readonly signature: { readonly shape: string };
+  /** `null` when it was disposed of. */
+  readonly fn: unknown;
 }
 
-/** What a callback is; `undefined` for anything else, whatever it looks like. `callback.ts` knows. */
+/** What stands behind a callback; `undefined` for anything else, whatever it looks like. `callback.ts` knows. */
 export const nativeFunctions: { stateOf: (value: unknown) => NativeFunctionState | undefined } = {
   stateOf: () => undefined,
 };
-
-/** What a callback says of itself; `undefined` for anything else. */
-export function nativeFunctionState(value: unknown): NativeFunctionState | undefined {
-  return nativeFunctions.stateOf(value);
-}
 
 /**
  * The address of a function argument that is not a function: `undefined` when it is nothing that C can call.
@@ -165,9 +161,9 @@ export function nativeFunctionState(value: unknown): NativeFunctionState | undef
 function functionAddress(value: unknown, shape?: string): Address | undefined {
   if (value === null) return toAddress(0);
   if (isAddress(value)) return value;
-  const state = nativeFunctionState(value);
-  if (state === undefined || state.disposed) return undefined;
-  return shape === undefined || state.shape === shape ? state.address : undefined;
+  const state = nativeFunctions.stateOf(value);
+  if (state === undefined || state.fn === null) return undefined;
+  return shape === undefined || state.signature.shape === shape ? addressOf(state.pointer) : undefined;
 }
 
 /** What generated code may name. */

@@ -10,7 +10,7 @@ import type { ScalarClass } from "./abi.ts";
 import type { NativeType } from "./backend.ts";
 import type { OutType, RecordType } from "./data_type.ts";
 import { shown } from "./errors.ts";
-import { nativeFunctionState } from "./helpers.ts";
+import { nativeFunctions } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
 /** How wide an integer type is. */
@@ -296,10 +296,10 @@ export function writeResult(
 
 /** What was expected of a value of a type, and what kind of error it is that it isn't. */
 export function mismatch(type: ParameterType | ResultType, value: unknown, subject: string): TypeError | RangeError {
-  const callback = nativeFunctionState(value);
+  const callback = nativeFunctions.stateOf(value);
   const got = callback === undefined
     ? shown(value)
-    : `a Callback ${callback.disposed ? "that was disposed of" : "of another shape"}`;
+    : `a Callback ${callback.fn === null ? "that was disposed of" : "of another shape"}`;
   const message = `${subject} must be ${expectation(type)}, got ${got}`;
   const number = typeof value === "bigint" || Number.isInteger(value);
   const integer = typeof type === "string" && type !== "void" && integers[type] !== undefined;

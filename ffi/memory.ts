@@ -5,7 +5,7 @@
  */
 
 import type { Address } from "./backend.ts";
-import { detach, isDetached, lengthOfTypedArray } from "./buffers.ts";
+import { detach, typedArrayByteLength } from "./buffers.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
 import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores } from "./core_memory.ts";
@@ -62,10 +62,10 @@ class Block {
   readonly #byteLength: number;
   readonly #isOwn: boolean;
   #windows: (ArrayBuffer | undefined)[] | undefined;
-  /** All that is mapped, further buffers that were given away among it. */
-  readonly #mapped: ArrayBuffer[] = [];
-  /** The one that is being detached. */
-  #ending: ArrayBuffer | undefined;
+  /** An array onto each buffer that is mapped: nobody else has it, so its length says whether the buffer is detached. */
+  readonly #mapped: Uint8Array<ArrayBuffer>[] = [];
+  /** The one whose buffer is being detached. */
+  #ending: Uint8Array<ArrayBuffer> | undefined;
   /** What was mapped beside the windows, by where it begins. */
   readonly #parts = new Map<number, ArrayBuffer>();
 
@@ -142,7 +142,7 @@ class Block {
     } catch (cause) {
       throw new RangeError(`Cannot map ${byteLength} bytes: the runtime has no array of that length`, { cause });
     }
-    this.#mapped.push(MappedBuffer.hold(buffer, this));
+    this.#mapped.push(new Uint8Array(MappedBuffer.hold(buffer, this)));
     return buffer;
   }
 
@@ -176,9 +176,9 @@ class Block {
     this.#parts.clear();
     const mapped = this.#mapped;
     while (mapped.length > 0) {
-      const buffer = mapped[mapped.length - 1];
-      this.#ending = buffer;
-      if (!detach(buffer)) {
+      const array = mapped[mapped.length - 1];
+      this.#ending = array;
+      if (!detach(array.buffer)) {
         this.#ending = undefined;
         throw new PointerRuleError(
           "memory is not freed while the runtime itself uses an array of its bytes(): wait for the operation, then free it",
@@ -195,8 +195,8 @@ class Block {
    * @throws {PointerRuleError}
    */
   checkTransfer(): void {
-    for (const buffer of this.#mapped) {
-      if (!isDetached(buffer) || buffer === this.#ending) continue;
+    for (const array of this.#mapped) {
+      if (array.length > 0 || array === this.#ending) continue;
       this.cleanup?.stop();
       throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
     }
@@ -1057,8 +1057,8 @@ function checkPointer(verb: string, pointer: Pointer): void {
 
 /** How many bytes an array really has. @throws {TypeError} When it is none. */
 function bytesIn(verb: string, bytes: unknown): number {
-  const byteLength = bytes instanceof Uint8Array ? lengthOfTypedArray(bytes) : undefined;
-  if (byteLength !== undefined) return byteLength;
+  // What merely looks like one, the engine refuses.
+  if (bytes instanceof Uint8Array) return typedArrayByteLength.call(bytes);
   throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${shown(bytes)}`);
 }
 

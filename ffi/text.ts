@@ -5,7 +5,7 @@
  */
 
 import { shown } from "./errors.ts";
-import { ownOptions } from "./options.ts";
+import { noOptions, ownOptions } from "./options.ts";
 
 /** Options of what reads a string. */
 export interface TextOptions {
@@ -53,6 +53,7 @@ export function utf16Units(text: string): Uint16Array<ArrayBuffer> {
 
 /** Whether text that is not of its encoding is an error. @throws {TypeError} When the options have others. */
 export function isFatal(options: TextOptions): boolean {
+  if (options === noOptions) return false;
   const { fatal = false } = ownOptions("Cannot read a string", options, ["fatal"]);
   if (typeof fatal !== "boolean") {
     throw new TypeError(`Cannot read a string: fatal must be a boolean, got ${shown(fatal)}`);
