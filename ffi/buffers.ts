@@ -32,7 +32,9 @@ const sharedByteLength = getter<number>(SharedArrayBuffer.prototype, "byteLength
 function ask<T>(getter: Getter<T>, value: unknown): T | undefined {
   try {
     return getter.call(value);
-  } catch {
+  } catch (error) {
+    // The stack is used up.
+    if (error instanceof RangeError) throw error;
     return undefined;
   }
 }
@@ -60,11 +62,7 @@ export function lengthOfBuffer(value: unknown): number | undefined {
 
 /** How many bytes a typed array has, none when its buffer is detached; `undefined` for another view. */
 export function lengthOfTypedArray(view: ArrayBufferView): number | undefined {
-  try {
-    return typedArrayByteLength.call(view);
-  } catch {
-    return undefined;
-  }
+  return ask(typedArrayByteLength, view);
 }
 
 /** Where a `DataView` begins and how long it is; `undefined` for another view, and when its buffer is detached. */

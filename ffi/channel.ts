@@ -124,6 +124,9 @@ class Consumer {
   #batchLease: Lease | undefined;
   #data: ChannelData;
   #delivering = false;
+  /** Whether all of closing is done, and whether the ring was given back. */
+  #ended = false;
+  #settled = false;
   #staleReported = false;
   readonly #token: number;
 
@@ -276,16 +279,19 @@ class Consumer {
 
   /** Closes the channel, and answers what is known of its creation while leaks are tracked. */
   close(): Leak | undefined {
-    if (this.closed) return undefined;
+    if (this.#ended) return undefined;
+    // Each step can be done again, should the stack end in the middle.
     this.closed = true;
     const leak = untrack(this.#token);
     functions().close(this.channel, false);
-    const { wanting, onClose } = this;
-    this.fn = this.wanting = this.onClose = undefined;
+    this.fn = undefined;
     consumed.delete(this);
     letGo(this);
     this.endBatch();
     if (!this.#delivering) this.#settle();
+    const { wanting, onClose } = this;
+    this.wanting = this.onClose = undefined;
+    this.#ended = true;
     onClose?.();
     wanting?.(undefined);
     return leak;
@@ -293,14 +299,25 @@ class Consumer {
 
   /** Gives the ring back: nobody reads it any more. */
   #settle(): void {
-    if (!open.delete(this)) return;
-    counts.dropped += this.refused + this.#left + (functions().close(this.channel, true) as number);
-    this.#left = 0;
-    const nothing = new ArrayBuffer(0);
-    this.#words = this.#u32 = new Uint32Array(nothing);
-    this.#f64 = new Float64Array(nothing);
-    this.#view = new DataView(nothing);
-    this.#data = new ChannelData(inside, this.#view, this.#lease, 0, 0);
+    if (this.#settled) return;
+    if (open.has(this)) {
+      const nothing = new ArrayBuffer(0);
+      const u32 = new Uint32Array(nothing);
+      const f64 = new Float64Array(nothing);
+      const view = new DataView(nothing);
+      const data = new ChannelData(inside, view, this.#lease, 0, 0);
+      const { refused } = this;
+      open.delete(this);
+      counts.dropped += refused + this.#left;
+      this.#left = 0;
+      this.#words = this.#u32 = u32;
+      this.#f64 = f64;
+      this.#view = view;
+      this.#data = data;
+    }
+    const unread = functions().close(this.channel, true) as number;
+    this.#settled = true;
+    counts.dropped += unread;
   }
 }
 

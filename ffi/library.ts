@@ -36,8 +36,10 @@ export interface LibraryOptions {
 
 /** What is released when the owner is gone; it must not reach the owner. */
 interface Held {
-  readonly native: NativeLibrary | undefined;
-  readonly library: Address;
+  /** What closing unloads, where it does. */
+  native: NativeLibrary | undefined;
+  library: Address | undefined;
+  open: boolean;
   readonly token: number;
 }
 
@@ -83,13 +85,16 @@ export class Library<S extends Definitions = Definitions> {
    * taken out of it. A call that is running finishes. Closing it again does nothing.
    */
   close(): void {
-    if (this.#owner.closed) return;
-    this.#owner.closed = true;
+    const owner = this.#owner;
+    const held = this.#held;
+    owner.closed = true;
+    // Each step can be done again, should the stack end in the middle.
+    if (!held.open) return;
     this.#cleanup.stop();
     for (const close of this.#closers) close();
-    untrack(this.#held.token);
-    if (this.#owner.running === 0) release(this.#held);
-    else this.#owner.whenIdle = () => release(this.#held);
+    untrack(held.token);
+    if (owner.running === 0) release(held);
+    else owner.whenIdle = () => release(held);
   }
 
   /** As {@linkcode Library.close}. */
@@ -98,11 +103,14 @@ export class Library<S extends Definitions = Definitions> {
   }
 }
 
-function release({ native, library }: Held): void {
+function release(held: Held): void {
+  if (!held.open) return;
+  held.native?.close();
+  held.native = undefined;
+  if (held.library !== undefined) closeLibrary(held.library);
+  held.library = undefined;
+  held.open = false;
   libraryCounts.open -= 1;
-  if (native === undefined) return;
-  native.close();
-  closeLibrary(library);
 }
 
 function dropped(held: Held): void {
@@ -232,7 +240,11 @@ function bindLibrary<S extends Definitions>(
     native.release();
     closeLibrary(library);
   }
-  const held: Held = { native: unload ? native : undefined, library, token: track("library", name) };
+  const held: Held = {
+    ...(unload ? { native, library } : { native: undefined, library: undefined }),
+    open: true,
+    token: track("library", name),
+  };
   return new Library(inside, Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
 }
 

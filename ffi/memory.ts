@@ -46,9 +46,8 @@ export const memoryCounts = { allocations: 0 };
 interface Held {
   readonly pointer: Pointer;
   readonly byteLength: number;
-  /** Gives it back; sets `given` as soon as that can't be done again. */
-  readonly give: (held: Held) => void;
-  given: boolean;
+  /** What frees it, if it isn't belay's own. */
+  readonly free: ((pointer: Pointer) => unknown) | undefined;
   /** The token of its creation, where leaks are tracked. */
   readonly token: number;
 }
@@ -158,15 +157,17 @@ class Block {
     checkFreed(held !== undefined && isUsed(held));
     this.#detachAll();
     this.cleanup?.stop();
-    // The function that frees adopted memory may come here again.
-    this.freed = true;
-    if (held === undefined) return;
-    try {
-      giveBack(held);
-    } finally {
-      if (held.given) this.held = undefined;
-      else this.freed = false;
+    if (held !== undefined) {
+      untrack(held.token);
+      // Nobody could say whether a function that finds no stack has freed it.
+      if (held.free !== undefined) checkStack("free memory");
+      else release(addressOf(held.pointer));
     }
+    this.freed = true;
+    this.held = undefined;
+    if (held === undefined) return;
+    memoryCounts.allocations -= 1;
+    held.free?.(held.pointer);
   }
 
   /** Empties every array onto the memory. @throws {PointerRuleError} When the runtime itself is using one. */
@@ -203,16 +204,6 @@ class Block {
   }
 }
 
-/** Gives memory back. What could not begin can be done again. */
-function giveBack(held: Held): void {
-  untrack(held.token);
-  try {
-    held.give(held);
-  } finally {
-    if (held.given) memoryCounts.allocations -= 1;
-  }
-}
-
 function plus(pointer: Pointer, byteOffset: number): Pointer {
   return pointerFrom(pointerValue(pointer) + BigInt(byteOffset)) as Pointer;
 }
@@ -225,10 +216,12 @@ function isUsed({ pointer, byteLength }: Held): boolean {
 /** Nobody has freed it, and nobody can any more. */
 function dropped(held: Held): void {
   if (isUsed(held)) return afterCall(() => dropped(held));
-  const { token, byteLength } = held;
+  const { pointer, byteLength, free, token } = held;
   const leak = untrack(token);
+  memoryCounts.allocations -= 1;
   try {
-    giveBack(held);
+    if (free === undefined) release(addressOf(pointer));
+    else free(pointer);
   } catch (error) {
     if (!(error instanceof LibraryClosedError)) throw error;
     return report("leak", `${byteLength} bytes were garbage-collected and can't be freed: ${error.message}`, error);
@@ -329,10 +322,7 @@ export class NativeMemory {
     const address = allocate(byteLength, align, zero);
     if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
     try {
-      return NativeMemory.#own(address as unknown as Pointer, byteLength, (held) => {
-        release(address);
-        held.given = true;
-      });
+      return NativeMemory.#own(address as unknown as Pointer, byteLength, undefined);
     } catch (error) {
       // Nothing was made that would release it: the stack was at its end, say.
       release(address);
@@ -383,18 +373,13 @@ export class NativeMemory {
     if (typeof free !== "function") {
       throw new TypeError(`Cannot adopt memory: free must be a function, got ${typeof free}`);
     }
-    return NativeMemory.#own(pointer, byteLength, (held) => {
-      // Nobody could say whether a function that finds no stack has freed it.
-      checkStack("free memory");
-      held.given = true;
-      free(pointer);
-    });
+    return NativeMemory.#own(pointer, byteLength, free);
   }
 
-  static #own(pointer: Pointer, byteLength: number, give: Held["give"]): NativeMemory {
+  static #own(pointer: Pointer, byteLength: number, free: Held["free"]): NativeMemory {
     const block = new Block(pointer, byteLength, true);
     const memory = NativeMemory.#create(pointer, byteLength, block, 0, false);
-    const held: Held = { pointer, byteLength, give, given: false, token: track("memory", `${byteLength} bytes`) };
+    const held: Held = { pointer, byteLength, free, token: track("memory", `${byteLength} bytes`) };
     block.held = held;
     try {
       block.cleanup = addCheckedCleanup(block, dropped, held);

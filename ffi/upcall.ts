@@ -106,8 +106,10 @@ export interface Contract {
   /** What of its timeouts has been told. */
   timeoutsRunning: number;
   timeoutsWaiting: number;
-  /** Ends what waits: the callback is gone. */
+  /** Ends what waits: the callback is about to go. */
   readonly end: () => void;
+  /** Reports what was dropped with it. */
+  readonly tell: () => void;
 }
 
 /** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
@@ -657,14 +659,17 @@ export function bind(
  */
 export function unbind(upcall: Upcall): void {
   if (upcall.fn === null) return;
+  const { contract, thunk } = upcall;
+  contract?.end();
+  // Where the stack ends, JavaScriptCore may leave out a `catch`. So what says that it is done comes after what may fail.
+  thunkPool().release(thunk, upcall.signature.thunks);
   upcall.fn = null;
   upcallCounts.live -= 1;
-  upcall.contract?.end();
-  thunkPool().release(upcall.thunk, upcall.signature.thunks);
-  if (isFresh[upcall.thunk]) return;
-  isFresh[upcall.thunk] = true;
+  contract?.tell();
+  if (isFresh[thunk]) return;
   if (freshTombstones.length === 0) queueMicrotask(finishTombstones);
-  freshTombstones.push(upcall.thunk);
+  freshTombstones.push(thunk);
+  isFresh[thunk] = true;
 }
 
 /**
