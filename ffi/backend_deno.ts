@@ -72,6 +72,11 @@ function encodeInChunks(): Backend["encode"] {
   };
 }
 
+/** A definition without a prototype: Deno would look there for `nonblocking`, say. */
+function alone<D extends object>(definition: D): D {
+  return Object.assign(Object.create(null) as D, definition);
+}
+
 /** The backend for a Deno namespace. */
 export function denoBackend(deno: DenoNamespace): Backend {
   const pointerTo = (address: Address): object => {
@@ -82,7 +87,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
   // Deno's callbacks are closed when they are collected; C may call this one for ever.
   const trampolines: unknown[] = [];
   const createTrampoline = (fn: () => void): Address => {
-    const callback = new deno.UnsafeCallback({ parameters: [], result: "void" }, fn);
+    const callback = new deno.UnsafeCallback(alone({ parameters: [], result: "void" }), fn);
     trampolines.push(callback);
     return deno.UnsafePointer.value(callback.pointer);
   };
@@ -110,7 +115,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
       for (const [index, { name, parameters, result }] of signatures.entries()) {
         const spelled: string[] = [];
         for (const type of parameters) spelled.push(types[type] ?? type);
-        definitions[`f${index}`] = { name, parameters: spelled, result: types[result] ?? result };
+        definitions[`f${index}`] = alone({ name, parameters: spelled, result: types[result] ?? result });
       }
       const library = deno.dlopen(path, definitions);
       const functions = signatures.map((_, index) => library.symbols[`f${index}`] as NativeFunctionObject);
