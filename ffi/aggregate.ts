@@ -9,9 +9,10 @@ import type { ArgumentClass, Leaf, Piece, StructureClass } from "./abi.ts";
 import { blameCaller, TypeError } from "./blame.ts";
 import { data, type DataType, type RecordType } from "./data_type.ts";
 import { shown } from "./errors.ts";
-import { generate, nativeFunctionState } from "./helpers.ts";
+import { generate, nativeFunctions } from "./helpers.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { argumentClass, checkArgument, isNamedType, mismatch } from "./marshal.ts";
-import { checkStored, checkUse, dangling } from "./pointer_rules.ts";
+import { checkStored, checkUse, dangling, Returned } from "./pointer_rules.ts";
 import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import { unknownType } from "./spellings.ts";
@@ -64,10 +65,17 @@ export abstract class Aggregate<V, I> implements DataType<V, I> {
   readonly #layout: Layout;
 
   /** Made by `struct()` and its like. */
-  constructor(layout: Layout) {
+  constructor(token: typeof inside, layout: Layout) {
+    if (token !== inside) refuseNew("type", "struct(), union(), array() or cstringArray()");
+    freezeLayout(layout);
     this.byteLength = layout.byteLength;
     this.align = layout.align;
     this.#layout = layout;
+  }
+
+  /** Whether a value is a type, not a proxy or what else merely looks like it. */
+  static is(value: unknown): value is Aggregate<unknown, unknown> {
+    return typeof value === "object" && value !== null && #layout in value;
   }
 
   /** How a type is laid out. */
@@ -76,11 +84,34 @@ export abstract class Aggregate<V, I> implements DataType<V, I> {
   }
 }
 
+/** Layouts are within a program's reach. */
+function freezeLayout(layout: Layout): void {
+  if ("fields" in layout) { for (const field of Object.freeze(layout.fields)) Object.freeze(field); }
+  Object.freeze(layout);
+}
+
 /**
- * The key of a view's method that copies what it views to a place, if that is laid out as it is; else it answers `false`. The
- * members of a union, read one by one and written back, need not be what was there.
+ * The key of a view's method that copies what it views to a place. The members of a union, read one by one and written back,
+ * need not be what was there.
  */
 export const copyTo: unique symbol = Symbol("copy to");
+
+/** What a view has behind {@linkcode copyTo}. It asks a private field of the view. */
+export type CopyMethod = (this: unknown, target: DataView, byteOffset: number) => void;
+
+/** The method that views of a layout have, once there is one. */
+interface Copier {
+  method: CopyMethod | undefined;
+}
+
+const copiers = new WeakMap<Layout, Copier>();
+
+/** The method of views of a layout: a program can find {@linkcode copyTo}, and its own method must not get at memory. */
+export function copierOf(layout: Layout): Copier {
+  let copier = copiers.get(layout);
+  if (copier === undefined) copiers.set(layout, copier = { method: undefined });
+  return copier;
+}
 
 const readers = new WeakMap<Layout, Reader>();
 const writers = new WeakMap<Layout, Writer>();
@@ -109,7 +140,7 @@ export function exactWriterOf(layout: Layout): Writer {
 
 /** Whether a value is a type of data. */
 export function isAggregate(type: unknown): type is DataType {
-  return type instanceof Aggregate;
+  return Aggregate.is(type);
 }
 
 /** Whether a value is a structure or union. */
@@ -124,8 +155,7 @@ export function isRecord(type: unknown): type is RecordType {
  */
 export function layoutOf(type: unknown, what: string): Layout {
   if (isAggregate(type)) return Aggregate.layoutOf(type);
-  const isFunction = typeof type === "object" && type !== null && "parameters" in type &&
-    Array.isArray(type.parameters);
+  const isFunction = typeof type === "object" && type !== null && Object.hasOwn(type, "parameters");
   if (!isFunction && (!isNamedType(type) || type === "buffer" || type === "handle*")) {
     const isStructure = typeof type === "object" && type !== null && "struct" in type;
     const hint = type === "buffer"
@@ -275,7 +305,7 @@ export const writeScope = { dangling, checkUse } as const;
  * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
  */
 export function refuseStored(type: NamedType, value: unknown, subject: string): never {
-  const isCallback = type === "function" && nativeFunctionState(value) !== undefined;
+  const isCallback = type === "function" && nativeFunctions.stateOf(value) !== undefined;
   if (type === "pointer" || type === "function" && !isCallback) checkStored(value, subject);
   throw blameCaller(mismatch(type, value, subject));
 }
@@ -306,6 +336,7 @@ class Functions {
   readonly areExact: boolean;
   readonly sources: string[] = [];
   readonly layouts: Layout[] = [];
+  readonly copiers: Copier[] = [];
   readonly paths: Path[] = [];
 
   constructor(areExact = false) {
@@ -378,10 +409,12 @@ function makeWriter(layout: Layout, isExact: boolean): Writer {
       bad,
       refuseUnknown,
       copyTo,
+      UnionCopy,
       memberOf,
       membersDiffer,
       fillWithZeroes,
       layouts: functions.layouts,
+      copiers: functions.copiers,
       writeText,
     },
     source,
@@ -461,10 +494,13 @@ function writeLayout(layout: Layout, byteOffset: number, value: string, path: Pa
       const exact = functions.areExact
         ? `refuseUnknown(${[known, "value", "subject", row, ...indices].join(", ")});`
         : "";
+      const copier = `copiers[${functions.copiers.push(copierOf(layout)) - 1}]`;
       const begin = `if (value === null || typeof value !== "object") ${refuse('"an object"')};
-        if (value[copyTo]?.(${known}, view, at)) return;`;
+        const copy = value[copyTo];
+        if (copy !== undefined && copy === ${copier}.method) return copy.call(value, view, at);`;
       const fields = writes.join("\n");
       const body = !isUnion ? `${begin} ${exact} ${fields}` : `${begin}
+        if (UnionCopy.write(value, ${known}, view, at)) return;
         let given = 0; fillWithZeroes(view, at, ${layout.byteLength}); ${fields}
         if (given === 0) ${refuse('"an object with one of the union\'s members"')};
         ${exact}
@@ -500,6 +536,28 @@ interface Given {
   isCurrent: boolean;
 }
 
+/** What {@linkcode readUnion} gives: a plain object with private fields. */
+class UnionCopy extends Returned {
+  readonly #layout: Layout;
+  readonly #bytes: Uint8Array;
+  readonly #settle: () => void;
+
+  constructor(value: object, layout: Layout, bytes: Uint8Array, settle: () => void) {
+    super(value);
+    this.#layout = layout;
+    this.#bytes = bytes;
+    this.#settle = settle;
+  }
+
+  /** Writes a copy of a union of the same layout, and answers whether it is one. */
+  static write(value: object, layout: Layout, target: DataView, byteOffset: number): boolean {
+    if (!(#layout in value) || value.#layout !== layout) return false;
+    value.#settle();
+    bytesAt(target, byteOffset, layout.byteLength).set(value.#bytes);
+    return true;
+  }
+}
+
 /**
  * A copy of a union, whose members read and write the copy: it is written back as the bytes that it has, since nobody knows
  * which of its members was meant. What is changed inside of an object or array that a member gave is the copy's, too.
@@ -528,15 +586,7 @@ function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): ob
     }
     for (const { name, changed } of changes) put(name, changed);
   };
-  const value = {
-    [copyTo](wanted: Layout, target: DataView, at: number): boolean {
-      if (wanted !== layout) return false;
-      settle();
-      bytesAt(target, at, layout.byteLength).set(bytes);
-      return true;
-    },
-  };
-  Object.defineProperty(value, copyTo, { enumerable: false });
+  const value = new UnionCopy({}, layout, bytes, settle);
   for (const { name, layout: member } of layout.fields) {
     Object.defineProperty(value, name, {
       enumerable: true,

@@ -101,7 +101,7 @@ export interface Backend {
   readonly later?: (fn: () => void) => void;
   /** Collects garbage, where the runtime lets a program ask for that. */
   collect(): void;
-  /** Makes sure that a view's memory won't move, and answers the view. */
+  /** Makes sure that a typed array's memory won't move, and answers the array. */
   hold<V extends ArrayBufferView>(view: V): V;
 }
 

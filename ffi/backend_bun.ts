@@ -13,6 +13,7 @@ import {
   type NativeFunctionObject,
   type NativeType,
 } from "./backend.ts";
+import { typedArrayBuffer } from "./buffers.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
 export interface BunFfi {
@@ -56,13 +57,6 @@ const { setImmediate } = globalThis as unknown as BunTimers;
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
 const encoder = new TextEncoder();
-
-/** The getter of `buffer` as the engine has it. */
-function bufferGetter(prototype: object): () => unknown {
-  return Object.getOwnPropertyDescriptor(prototype, "buffer")?.get ?? (() => undefined);
-}
-const dataViewBuffer = bufferGetter(DataView.prototype);
-const typedArrayBuffer = bufferGetter(Object.getPrototypeOf(Uint8Array.prototype));
 
 /** The backend for `bun:ffi`. */
 export function bunBackend(process: BunProcess): Backend {
@@ -152,8 +146,7 @@ export function bunBackend(process: BunProcess): Backend {
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.
     hold(view) {
-      // The engine's own getter: a subclass may have another.
-      (view instanceof DataView ? dataViewBuffer : typedArrayBuffer).call(view);
+      typedArrayBuffer.call(view);
       return view;
     },
   };

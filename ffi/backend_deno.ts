@@ -76,6 +76,11 @@ function encodeInChunks(): Backend["encode"] {
   };
 }
 
+/** A definition without a prototype: Deno would look there for `nonblocking`, say. */
+function alone<D extends object>(definition: D): D {
+  return Object.assign(Object.create(null) as D, definition);
+}
+
 /** The backend for a Deno namespace. */
 export function denoBackend(deno: DenoNamespace): Backend {
   const pointerTo = (address: Address): object => {
@@ -86,7 +91,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
   // Deno's callbacks are closed when they are collected; C may call these for ever.
   const callbacks: unknown[] = [];
   const createTrampoline = (fn: () => void): Address => {
-    const callback = new deno.UnsafeCallback({ parameters: [], result: "void" }, fn);
+    const callback = new deno.UnsafeCallback(alone({ parameters: [], result: "void" }), fn);
     callbacks.push(callback);
     return deno.UnsafePointer.value(callback.pointer);
   };
@@ -129,7 +134,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
       for (const [index, { name, parameters, result }] of signatures.entries()) {
         const spelled: string[] = [];
         for (const type of parameters) spelled.push(types[type] ?? type);
-        definitions[`f${index}`] = { name, parameters: spelled, result: types[result] ?? result };
+        definitions[`f${index}`] = alone({ name, parameters: spelled, result: types[result] ?? result });
       }
       const library = deno.dlopen(path, definitions);
       const functions = signatures.map((_, index) => library.symbols[`f${index}`] as NativeFunctionObject);

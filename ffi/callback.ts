@@ -7,9 +7,11 @@
 import { TypeError } from "./blame.ts";
 import { lookNowAndThen } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
-import { addressOf, nativeFunction, type NativeFunctionState } from "./helpers.ts";
+import { nativeFunctions } from "./helpers.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
+import { ownOptions } from "./options.ts";
 import { reportLeak } from "./report.ts";
 import { track, tracking, untrack } from "./tracking.ts";
 import type {
@@ -111,7 +113,8 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   readonly #cleanup: Cleanup;
 
   /** Made by {@linkcode callback}. */
-  constructor(definition: D, upcall: Upcall) {
+  constructor(token: typeof inside, definition: D, upcall: Upcall) {
+    if (token !== inside) refuseNew("Callback", "callback()");
     this.definition = definition;
     this.pointer = upcall.pointer;
     this.#upcall = upcall;
@@ -124,9 +127,10 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     return this.#upcall.fn === null;
   }
 
-  /** What a native call that gets it as an argument has to know. */
-  get [nativeFunction](): NativeFunctionState {
-    return { address: addressOf(this.pointer), shape: this.#upcall.signature.shape, disposed: this.disposed };
+  static {
+    // By the private field: an object that merely looks like a callback must not reach C, nor a proxy run code there.
+    nativeFunctions.stateOf = (value): Upcall | undefined =>
+      typeof value === "object" && value !== null && #upcall in value ? value.#upcall : undefined;
   }
 
   /**
@@ -229,8 +233,8 @@ export function callback<const D extends CallbackDefinition>(
     queue,
   } = checkedOptions(options);
   const signature = signatureOf(definition, name ?? fn);
-  if (thread === "post") checkPost(definition);
-  if (fallback !== undefined && definition.result === "void") {
+  if (thread === "post") checkPost(signature.definition);
+  if (fallback !== undefined && signature.definition.result === "void") {
     throw new TypeError("Cannot create a callback: one without a result has no fallback");
   }
   const bits = fallback === undefined ? zero : signature.code.fallbackBits(fallback, name ?? functionName(fn));
@@ -278,14 +282,14 @@ const zero = 0n;
 /** The callback of an upcall, which is unbound when the stack doesn't suffice to make one. */
 function own<D extends CallbackDefinition>(definition: D, upcall: Upcall): Callback<D> {
   try {
-    return new Callback(definition, upcall);
+    return new Callback(inside, definition, upcall);
   } catch (error) {
     unbind(upcall);
     throw error;
   }
 }
 
-const optionNames = ["name", "fallback", "onError", "always", "once", "thread", "timeoutMs", "queue"];
+const optionNames = ["name", "fallback", "onError", "always", "once", "thread", "timeoutMs", "queue"] as const;
 const longestTimeoutMs = 2 ** 31 - 1;
 const largestCapacity = 2 ** 24;
 
@@ -294,11 +298,8 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
   const refuse = (what: string): never => {
     throw new TypeError(`Cannot create a callback: ${what}`);
   };
-  for (const key of Object.keys(options)) {
-    if (!optionNames.includes(key)) refuse(`"${key}" is not an option; these are: ${optionNames.join(", ")}`);
-  }
-  // What was read is what is used: a getter may answer otherwise the next time.
-  const { name, fallback, onError, always, once, thread, timeoutMs, queue } = options as Record<string, unknown>;
+  const own: Record<string, unknown> = ownOptions("Cannot create a callback", options, optionNames);
+  const { name, fallback, onError, always, once, thread, timeoutMs, queue } = own;
   if (name !== undefined && typeof name !== "string") refuse(`name must be a string, got ${typeof name}`);
   if (onError !== undefined && typeof onError !== "function") {
     refuse(`onError must be a function, got ${typeof onError}`);
@@ -325,15 +326,13 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
     once,
     thread,
     timeoutMs,
-    queue: queue === undefined ? undefined : checkedQueue(queue, refuse),
+    queue: queue === undefined ? undefined : checkedQueue(queue as QueueOptions, refuse),
   } as CallbackOptions<D>;
 }
 
-function checkedQueue(queue: unknown, refuse: (what: string) => never): QueueOptions {
-  if (typeof queue !== "object" || queue === null) return refuse(`queue must be an object, got ${String(queue)}`);
-  const { capacity, onFull, ...rest } = queue as Record<string, unknown>;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) refuse(`"${unknown}" is not an option of a queue; these are: capacity, onFull`);
+function checkedQueue(queue: QueueOptions, refuse: (what: string) => never): QueueOptions {
+  const names = ["capacity", "onFull"] as const;
+  const { capacity, onFull } = ownOptions("Cannot create a callback", queue, names, "an option of a queue", "queue");
   if (!isInteger(capacity, 1, largestCapacity)) {
     return refuse(`a queue's capacity must be an integer from 1 to 2^24, got ${String(capacity)}`);
   }

@@ -16,7 +16,9 @@ import { attentionWord, core, coreFunctions, isNull, signature } from "./core.ts
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { addressOf } from "./helpers.ts";
+import { inside } from "./inside.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
+import { noOptions, ownOptions } from "./options.ts";
 import { pointerFrom } from "./pointer.ts";
 import { present } from "./present.ts";
 import { report, reportLeak, reportUncaught } from "./report.ts";
@@ -136,6 +138,9 @@ class Consumer {
   #lent = false;
   #data: ChannelData;
   #delivering = false;
+  /** Whether all of closing is done, and whether the ring was given back. */
+  #ended = false;
+  #settled = false;
   #staleReported = false;
   readonly #token: number;
 
@@ -151,7 +156,7 @@ class Consumer {
     this.#u32 = new Uint32Array(ring);
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);
-    this.#data = new ChannelData(this.#view, this.#lease, 0, 0);
+    this.#data = new ChannelData(inside, this.#view, this.#lease, 0, 0);
     open.set(this, new WeakRef(owner));
     this.#token = track("channel", name);
   }
@@ -226,7 +231,7 @@ class Consumer {
           this.#dropStale(id);
           continue;
         }
-        ChannelData.move(data, (place + headerWords) << 3, length);
+        ChannelData.move(inside, data, (place + headerWords) << 3, length);
         fn(value, data);
       }
     } catch (error) {
@@ -251,7 +256,10 @@ class Consumer {
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
         if (value === stale) this.#dropStale(id);
-        else batch.push({ value, data: new ChannelData(this.#view, lease, (place + headerWords) << 3, length) });
+        else {batch.push({
+            value,
+            data: new ChannelData(inside, this.#view, lease, (place + headerWords) << 3, length),
+          });}
       }
       if (batch.length === 0) continue;
       this.#lent = true;
@@ -290,15 +298,18 @@ class Consumer {
 
   /** Closes the channel, and answers what is known of its creation while leaks are tracked. */
   close(): Leak | undefined {
-    if (this.closed) return undefined;
+    if (this.#ended) return undefined;
+    // Each step can be done again, should the stack end in the middle.
     this.closed = true;
     const leak = untrack(this.#token);
     functions().close(this.channel, false);
-    const { wanting, onClose } = this;
-    this.fn = this.wanting = this.onClose = undefined;
+    this.fn = undefined;
     consumed.delete(this);
     letGo(this);
     this.#settle();
+    const { wanting, onClose } = this;
+    this.wanting = this.onClose = undefined;
+    this.#ended = true;
     onClose?.();
     wanting?.take(undefined);
     return leak;
@@ -312,14 +323,25 @@ class Consumer {
 
   /** Gives the ring of a closed channel back, when nobody reads it any more. */
   #settle(): void {
-    if (!this.closed || this.#delivering || this.#lent || !open.delete(this)) return;
-    counts.dropped += this.refused + this.#left + (functions().close(this.channel, true) as number);
-    this.#left = 0;
-    const nothing = new ArrayBuffer(0);
-    this.#words = this.#u32 = new Uint32Array(nothing);
-    this.#f64 = new Float64Array(nothing);
-    this.#view = new DataView(nothing);
-    this.#data = new ChannelData(this.#view, this.#lease, 0, 0);
+    if (!this.closed || this.#delivering || this.#lent || this.#settled) return;
+    if (open.has(this)) {
+      const nothing = new ArrayBuffer(0);
+      const u32 = new Uint32Array(nothing);
+      const f64 = new Float64Array(nothing);
+      const view = new DataView(nothing);
+      const data = new ChannelData(inside, view, this.#lease, 0, 0);
+      const { refused } = this;
+      open.delete(this);
+      counts.dropped += refused + this.#left;
+      this.#left = 0;
+      this.#words = this.#u32 = u32;
+      this.#f64 = f64;
+      this.#view = view;
+      this.#data = data;
+    }
+    const unread = functions().close(this.channel, true) as number;
+    this.#settled = true;
+    counts.dropped += unread;
   }
 }
 
@@ -373,7 +395,7 @@ export class Channel<T = unknown> {
    * @throws {TypeError} When an option is misspelled or of the wrong type.
    * @throws {RangeError} When the capacity is out of its range, or there is no memory for it.
    */
-  constructor(options: ChannelOptions = {}) {
+  constructor(options: ChannelOptions = noOptions) {
     const { capacity, signal, name } = checkedOptions(options);
     connect();
     if (!served) onWake(serve);
@@ -588,17 +610,13 @@ function createWords(capacity: number): Address {
   );
 }
 
-const optionNames = ["capacity", "signal", "name"];
-
 /** @throws {TypeError | RangeError} When an option is misspelled, of the wrong type, or out of its range. */
 function checkedOptions(options: ChannelOptions): { capacity: number; signal: AbortSignal | undefined; name: string } {
-  for (const key of Object.keys(options)) {
-    if (optionNames.includes(key)) continue;
-    throw new TypeError(
-      `Cannot create a channel: "${key}" is not an option; these are: ${optionNames.join(", ")}`,
-    );
-  }
-  const { capacity = 2 ** 20, signal, name = "anonymous" } = options;
+  const { capacity = 2 ** 20, signal, name = "anonymous" } = ownOptions(
+    "Cannot create a channel",
+    options,
+    ["capacity", "signal", "name"],
+  );
   if (!Number.isInteger(capacity) || capacity < 64 || capacity > 2 ** 30) {
     throw new RangeError(
       `Cannot create a channel: capacity must be an integer from 64 to 2^30, got ${String(capacity)}`,

@@ -5,6 +5,8 @@
  */
 
 import { RangeError } from "./blame.ts";
+import { shown } from "./errors.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { utf8 } from "./text.ts";
 
 /** For how long what was read from a ring stays there. */
@@ -33,7 +35,8 @@ export class ChannelData {
   #length: number;
 
   /** Made by {@linkcode Channel}. */
-  constructor(view: DataView<ArrayBuffer>, lease: Lease, start: number, length: number) {
+  constructor(token: typeof inside, view: DataView<ArrayBuffer>, lease: Lease, start: number, length: number) {
+    if (token !== inside) refuseNew("ChannelData", "a Channel");
     this.#view = view;
     this.#lease = lease;
     this.#start = start;
@@ -41,7 +44,8 @@ export class ChannelData {
   }
 
   /** Has the object stand for another event. */
-  static move(data: ChannelData, start: number, length: number): void {
+  static move(token: typeof inside, data: ChannelData, start: number, length: number): void {
+    if (token !== inside) refuseNew("ChannelData", "a Channel");
     data.#start = start;
     data.#length = length;
   }
@@ -49,7 +53,7 @@ export class ChannelData {
   /** The same in memory of its own, which stays. */
   static detach(data: ChannelData): ChannelData {
     const bytes = data.bytes();
-    return new ChannelData(new DataView(bytes.buffer), { over: false }, 0, bytes.length);
+    return new ChannelData(inside, new DataView(bytes.buffer), { over: false }, 0, bytes.length);
   }
 
   /** How many bytes C sent. @throws {Error} When the event is over. */
@@ -60,69 +64,69 @@ export class ChannelData {
 
   /** Reads a signed 8-bit integer. */
   getInt8(byteOffset: number): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 1) || this.#lease.over) this.#refuse(byteOffset, 1);
-    return this.#view.getInt8(this.#start + (byteOffset | 0));
+    const at = this.#place(byteOffset, 1);
+    return this.#view.getInt8(at);
   }
 
   /** Reads an unsigned 8-bit integer. */
   getUint8(byteOffset: number): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 1) || this.#lease.over) this.#refuse(byteOffset, 1);
-    return this.#view.getUint8(this.#start + (byteOffset | 0));
+    const at = this.#place(byteOffset, 1);
+    return this.#view.getUint8(at);
   }
 
   /** Reads a signed 16-bit integer. */
   getInt16(byteOffset: number, littleEndian = true): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 2) || this.#lease.over) this.#refuse(byteOffset, 2);
-    return this.#view.getInt16(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 2);
+    return this.#view.getInt16(at, littleEndian);
   }
 
   /** Reads an unsigned 16-bit integer. */
   getUint16(byteOffset: number, littleEndian = true): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 2) || this.#lease.over) this.#refuse(byteOffset, 2);
-    return this.#view.getUint16(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 2);
+    return this.#view.getUint16(at, littleEndian);
   }
 
   /** Reads a signed 32-bit integer. */
   getInt32(byteOffset: number, littleEndian = true): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 4) || this.#lease.over) this.#refuse(byteOffset, 4);
-    return this.#view.getInt32(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 4);
+    return this.#view.getInt32(at, littleEndian);
   }
 
   /** Reads an unsigned 32-bit integer. */
   getUint32(byteOffset: number, littleEndian = true): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 4) || this.#lease.over) this.#refuse(byteOffset, 4);
-    return this.#view.getUint32(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 4);
+    return this.#view.getUint32(at, littleEndian);
   }
 
   /** Reads a signed 64-bit integer. */
   getBigInt64(byteOffset: number, littleEndian = true): bigint {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 8) || this.#lease.over) this.#refuse(byteOffset, 8);
-    return this.#view.getBigInt64(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 8);
+    return this.#view.getBigInt64(at, littleEndian);
   }
 
   /** Reads an unsigned 64-bit integer. */
   getBigUint64(byteOffset: number, littleEndian = true): bigint {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 8) || this.#lease.over) this.#refuse(byteOffset, 8);
-    return this.#view.getBigUint64(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 8);
+    return this.#view.getBigUint64(at, littleEndian);
   }
 
   /** Reads a float. */
   getFloat32(byteOffset: number, littleEndian = true): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 4) || this.#lease.over) this.#refuse(byteOffset, 4);
-    return this.#view.getFloat32(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 4);
+    return this.#view.getFloat32(at, littleEndian);
   }
 
   /** Reads a double. */
   getFloat64(byteOffset: number, littleEndian = true): number {
-    if (!(byteOffset >= 0 && byteOffset <= this.#length - 8) || this.#lease.over) this.#refuse(byteOffset, 8);
-    return this.#view.getFloat64(this.#start + (byteOffset | 0), littleEndian);
+    const at = this.#place(byteOffset, 8);
+    return this.#view.getFloat64(at, littleEndian);
   }
 
   /** Copies the payload, or `byteLength` bytes of it from an offset on. */
   bytes(byteOffset = 0, byteLength: number = this.#length - byteOffset): Uint8Array<ArrayBuffer> {
-    const fits = byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= this.#length;
-    const whole = Number.isInteger(byteOffset) && Number.isInteger(byteLength);
-    if (!(fits && whole) || this.#lease.over) this.#refuse(byteOffset, byteLength);
+    const areWhole = Number.isInteger(byteOffset) && Number.isInteger(byteLength);
+    const isInside = areWhole && byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= this.#length;
+    if (!isInside || this.#lease.over) this.#refuse(byteOffset, byteLength);
     return new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#start + byteOffset, byteLength).slice();
   }
 
@@ -131,10 +135,17 @@ export class ChannelData {
     return utf8.decoder.decode(this.bytes());
   }
 
+  /** Where a value is. What is no number is not asked for one, which could run anything: the event may be over after that. */
+  #place(byteOffset: number, byteLength: number): number {
+    const isInside = typeof byteOffset === "number" && byteOffset >= 0 && byteOffset <= this.#length - byteLength;
+    if (!isInside || this.#lease.over) this.#refuse(byteOffset, byteLength);
+    return this.#start + (byteOffset | 0);
+  }
+
   #refuse(byteOffset: number, byteLength: number): never {
     if (this.#lease.over) throw new Error("Cannot read an event's data: the event is over, and its memory used again");
     throw new RangeError(
-      `Cannot read ${byteLength} bytes at offset ${byteOffset}: the event has ${this.#length} bytes`,
+      `Cannot read ${shown(byteLength)} bytes at offset ${shown(byteOffset)}: the event has ${this.#length} bytes`,
     );
   }
 }

@@ -12,7 +12,7 @@ import { core, coreFunctions, droppedWord, isNull, signature } from "./core.ts";
 import { setContract } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { report } from "./report.ts";
-import { invokeQueued, type Upcall } from "./upcall.ts";
+import { type Contract, invokeQueued, type Upcall } from "./upcall.ts";
 import { connect, fitting, now, onWake } from "./wake.ts";
 
 // As it was before the program could replace it.
@@ -110,17 +110,28 @@ export function openContract(
   upcall.contract = {
     thread,
     timeoutMs,
-    end: () => endContract(upcall, address, queue !== undefined),
+    ...contractEnd(upcall, address, queue !== undefined),
   };
   setContract(upcall.thunk, { kind: contractNumbers[thread], strings, queue: address, timeoutMs });
 }
 
-/** Ends a callback's contract: calls that are queued don't run, threads that wait get the fallback. */
-function endContract(upcall: Upcall, queue: Address, ownQueue: boolean): void {
-  const state = setContract(upcall.thunk, undefined);
-  const dropped = functions().cancel(core().isolate, upcall.thunk, state, queue, ownQueue) as number;
-  if (dropped === 0) return;
-  Atomics.add(core().words.u32, droppedWord, dropped);
-  const calls = dropped === 1 ? "a call" : `${dropped} calls`;
-  report("dropped-calls", `callback "${upcall.name}" was disposed of while ${calls} of it waited; they don't run`);
+/**
+ * What ends a callback's contract: calls that are queued don't run, threads that wait get the fallback. Each step is taken
+ * once, though the stack may end in the middle and all is done again.
+ */
+function contractEnd(upcall: Upcall, queue: Address, ownQueue: boolean): Pick<Contract, "end" | "tell"> {
+  let state: number | undefined;
+  let dropped: number | undefined;
+  return {
+    end() {
+      state ??= setContract(upcall.thunk, undefined);
+      dropped ??= functions().cancel(core().isolate, upcall.thunk, state, queue, ownQueue) as number;
+    },
+    tell() {
+      if (dropped === undefined || dropped === 0) return;
+      Atomics.add(core().words.u32, droppedWord, dropped);
+      const calls = dropped === 1 ? "a call" : `${dropped} calls`;
+      report("dropped-calls", `callback "${upcall.name}" was disposed of while ${calls} of it waited; they don't run`);
+    },
+  };
 }

@@ -302,7 +302,7 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
     const opened = backend().open(path, Object.values(signatures));
     const functions: Partial<Record<N, NativeFunctionObject>> = {};
     let index = 0;
-    for (const name in signatures) functions[name] = opened.functions[index++];
+    for (const name of Object.keys(signatures) as N[]) functions[name] = opened.functions[index++];
     return { functions: functions as Record<N, NativeFunctionObject>, opened };
   } catch (error) {
     if (isDenied(error)) throw error;

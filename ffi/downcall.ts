@@ -24,6 +24,7 @@ import {
   typeName,
 } from "./marshal.ts";
 import { checkUse, dangling, noteResult } from "./pointer_rules.ts";
+import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition, ParameterType } from "./types.ts";
 import { type Signature, signatureOf, unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
@@ -61,8 +62,8 @@ interface ArgumentChecks {
   /** The variables of memory of JavaScript's that C has during the call. */
   readonly kept: readonly string[];
   /**
-   * What refuses more arguments than there are, and for each one, what makes its variable what is passed on, or throws.
-   * Structures are checked when they are written.
+   * What refuses more arguments than there are, and what makes each argument's variable what is passed on, or throws, in the
+   * order that this is done. Structures are checked when they are written.
    */
   readonly checks: readonly string[];
   /**
@@ -89,7 +90,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     isCallbackDefinition(type) ? signatureOf(type, lentName(index)) : undefined
   );
   const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
-  const checks = passed.map((name, index) => {
+  const checkOf = (name: string, index: number): string => {
     const type = parameters[index];
     const bad = `bad(${index}, ${name})`;
     if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
@@ -98,7 +99,12 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     if (!isCallbackDefinition(type)) return "";
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
-  });
+  };
+  // Looking at a handle may run the program's code, and nothing else does: what that may end is looked at afterwards.
+  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handle*";
+  const indices = [...passed.keys()];
+  const inOrder = [...indices.filter(isHandle), ...indices.filter((index) => !isHandle(index))]
+    .map((index) => checkOf(present(passed[index]), index));
   const entrance: { call: unknown } = { call: undefined };
   const closed = (): never => {
     throw blameCaller(new LibraryClosedError("call", key, owner.name), entrance.call);
@@ -150,7 +156,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     lent: passed.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`),
     kept,
     // Asking for the length twice takes V8 3 ns.
-    checks: [`const given = arguments.length; if (given > ${names.length}) surplus(given);`, ...checks],
+    checks: [`const given = arguments.length; if (given > ${names.length}) surplus(given);`, ...inOrder],
     value(source, { error, views } = {}) {
       const result = noted(definition.result, source, views);
       const outValues = passed.flatMap((name, index) => {

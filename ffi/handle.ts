@@ -26,6 +26,7 @@
 
 import { blameCaller, RangeError } from "./blame.ts";
 import { InvalidHandleError, type InvalidHandleReason } from "./errors.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { present } from "./present.ts";
 import { onTrackingChange, track } from "./tracking.ts";
 
@@ -375,7 +376,8 @@ export class Handle<T = unknown> {
   /** What C gets: a whole number between 0 and 2^53, never 0. */
   readonly id: number;
 
-  private constructor(id: number) {
+  private constructor(token: typeof inside, id: number) {
+    if (token !== inside) refuseNew("Handle", "Handle.create()");
     this.id = id;
   }
 
@@ -390,7 +392,7 @@ export class Handle<T = unknown> {
    * @throws {RangeError} When all 4,194,304 slots hold live handles.
    */
   static create<T>(value: T): Handle<T> {
-    return new Handle<T>(table.create(value));
+    return new Handle<T>(inside, table.create(value));
   }
 
   /**
@@ -433,7 +435,7 @@ export class Handle<T = unknown> {
 
   /** Deletes the handle, unless that was done before. */
   [Symbol.dispose](): void {
-    if (table.has(this.id)) this.delete();
+    if (table.has(this.id)) table.delete(this.id);
   }
 }
 

@@ -5,6 +5,15 @@
  */
 
 import type { Address } from "./backend.ts";
+import {
+  bufferOf,
+  isDetached,
+  isResizable,
+  isView,
+  lengthOfBuffer,
+  lengthOfTypedArray,
+  rangeOfDataView,
+} from "./buffers.ts";
 import { calls, none } from "./calls.ts";
 import { isNull } from "./core.ts";
 import { loads } from "./core_memory.ts";
@@ -49,29 +58,33 @@ export function addressOf(pointer: Pointer): Address {
 }
 
 /** What C gets for memory of no bytes: some runtimes would pass NULL. */
-const noBytes = new Uint8Array(1);
+export const noBytes: Uint8Array<ArrayBuffer> = new Uint8Array(1);
 
 /**
- * A buffer argument as a view whose memory stays where it is, or `undefined` when it is no memory that can stay: it may
- * be detached, or resizable, which gives pages back to the system when it shrinks.
+ * A buffer argument as a typed array whose memory stays where it is, or `undefined` when it is no memory that can stay: it
+ * may be detached, or resizable, which gives pages back to the system when it shrinks.
  */
 export function asView(value: unknown): ArrayBufferView | undefined {
-  const isView = ArrayBuffer.isView(value);
-  const buffer = isView ? value.buffer : value;
-  const tag = Object.prototype.toString.call(buffer);
-  // By name, since a buffer may come from another realm.
-  if (tag === "[object ArrayBuffer]") {
-    const { detached, resizable } = buffer as ArrayBuffer;
-    if (detached || resizable) return undefined;
-  } else if (tag !== "[object SharedArrayBuffer]") {
-    return undefined;
+  if (!isView(value)) {
+    const byteLength = lengthOfBuffer(value);
+    if (byteLength === undefined || isResizable(value as ArrayBufferLike)) return undefined;
+    if (byteLength > 0) return new Uint8Array(value as ArrayBufferLike);
+    return isDetached(value as ArrayBufferLike) ? undefined : backend().hold(noBytes);
   }
-  if ((value as ArrayBufferView | ArrayBuffer).byteLength === 0) return backend().hold(noBytes);
-  if (!isView) return new Uint8Array(buffer as ArrayBuffer);
-  // Runtimes take typed arrays; a DataView is one of its bytes.
-  return value instanceof DataView
-    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-    : backend().hold(value);
+  // From here on the memory of a small array stays; see `hold` of the backends.
+  const buffer = bufferOf(value);
+  if (isResizable(buffer)) return undefined;
+  let bytes = value;
+  let byteLength = value instanceof DataView ? undefined : lengthOfTypedArray(value);
+  if (byteLength === undefined) {
+    // Runtimes take typed arrays; a DataView is one of its bytes.
+    const range = rangeOfDataView(value);
+    if (range === undefined) return undefined;
+    byteLength = range.byteLength;
+    bytes = new Uint8Array(buffer, range.byteOffset, byteLength);
+  }
+  if (byteLength > 0) return bytes;
+  return isDetached(buffer) ? undefined : backend().hold(noBytes);
 }
 
 /** A string that was checked to have no NUL characters. */
@@ -82,6 +95,7 @@ function asString(text: string): Uint8Array<ArrayBuffer> {
 /** The id of a handle argument: 0 for null, `undefined` when it is none that is live. */
 function handleId(value: unknown): number | undefined {
   if (value === null) return 0;
+  // A proxy, or what a program has put in the place of `id`, may run anything: memory is looked at afterwards.
   const id = value instanceof Handle ? value.id : value;
   return typeof id === "number" && handleTable().has(id) ? id : undefined;
 }
@@ -128,22 +142,18 @@ export function stringAt(address: Address | null): string | null {
   return isNull(address) ? null : backend().readString(address);
 }
 
-/** What `Callback` has behind a key that nobody else can use. */
+/** What a native call has to know of a `Callback`: that of its `Upcall`. */
 export interface NativeFunctionState {
-  readonly address: Address;
-  /** Of its signature; see `shapeOf` in `upcall.ts`. */
-  readonly shape: string;
-  readonly disposed: boolean;
+  readonly pointer: Pointer;
+  readonly signature: { readonly shape: string };
+  /** `null` when it was disposed of. */
+  readonly fn: unknown;
 }
 
-/** The key: an object that merely looks like a callback must not reach C. */
-export const nativeFunction: unique symbol = Symbol("native function");
-
-/** What a callback says of itself; `undefined` for anything else. */
-export function nativeFunctionState(value: unknown): NativeFunctionState | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  return (value as { [nativeFunction]?: NativeFunctionState })[nativeFunction];
-}
+/** What stands behind a callback; `undefined` for anything else, whatever it looks like. `callback.ts` knows. */
+export const nativeFunctions: { stateOf: (value: unknown) => NativeFunctionState | undefined } = {
+  stateOf: () => undefined,
+};
 
 /**
  * The address of a function argument that is not a function: `undefined` when it is nothing that C can call.
@@ -153,9 +163,9 @@ export function nativeFunctionState(value: unknown): NativeFunctionState | undef
 function functionAddress(value: unknown, shape?: string): Address | undefined {
   if (value === null) return toAddress(0);
   if (isAddress(value)) return value;
-  const state = nativeFunctionState(value);
-  if (state === undefined || state.disposed) return undefined;
-  return shape === undefined || state.shape === shape ? state.address : undefined;
+  const state = nativeFunctions.stateOf(value);
+  if (state === undefined || state.fn === null) return undefined;
+  return shape === undefined || state.signature.shape === shape ? addressOf(state.pointer) : undefined;
 }
 
 /** What generated code may name. */

@@ -24,7 +24,9 @@ export function keepAlive(holder: object, kept: object, look: () => unknown): vo
 
 /** Ends what {@linkcode keepAlive} began; does nothing for what was never held. */
 export function letGo(holder: object): void {
-  if (!holders.delete(holder) || holders.size > 0) return;
+  holders.delete(holder);
+  // Also when the stack ended here the last time.
+  if (holders.size > 0 || timer === undefined) return;
   clearInterval(timer);
   timer = undefined;
 }

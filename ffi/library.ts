@@ -14,11 +14,14 @@ import { makeBlockCall } from "./block_call.ts";
 import { type LibraryOwner, makeDowncall, nativeSignature, needsBlock } from "./downcall.ts";
 import { type LibraryCandidate, LibraryClosedError, LibraryLoadError, shown, SymbolNotFoundError } from "./errors.ts";
 import { generate, stringAt } from "./helpers.ts";
-import { displayName, libraryCandidates, type LibraryPath, pathHint } from "./library_path.ts";
+import { inside, refuseNew } from "./inside.ts";
+import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
 import { fromResult, isNamedType, isOut, resultNativeType } from "./marshal.ts";
+import { noOptions, ownOptions } from "./options.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { keyHint, unknownType } from "./spellings.ts";
+import { type FieldType, out } from "./struct.ts";
 import { track, untrack } from "./tracking.ts";
 import { validateCallback } from "./upcall.ts";
 import type { Definitions, FunctionDefinition, LibrarySymbols, ParameterType, VariableDefinition } from "./types.ts";
@@ -35,10 +38,15 @@ export interface LibraryOptions {
 
 /** What is released when the owner is gone; it must not reach the owner. */
 interface Held {
-  readonly native: NativeLibrary | undefined;
-  readonly library: Address;
+  /** What closing unloads, where it does. */
+  native: NativeLibrary | undefined;
+  library: Address | undefined;
+  open: boolean;
   readonly token: number;
 }
+
+/** A definition that was checked, by its name. */
+type Entry = readonly [string, FunctionDefinition | VariableDefinition];
 
 /** How many libraries of this isolate are open. */
 export const libraryCounts = { open: 0 };
@@ -53,7 +61,14 @@ export class Library<S extends Definitions = Definitions> {
   readonly #closers: readonly (() => void)[];
 
   /** Made by {@linkcode dlopen}. */
-  constructor(symbols: LibrarySymbols<S>, owner: LibraryOwner, held: Held, closers: readonly (() => void)[]) {
+  constructor(
+    token: typeof inside,
+    symbols: LibrarySymbols<S>,
+    owner: LibraryOwner,
+    held: Held,
+    closers: readonly (() => void)[],
+  ) {
+    if (token !== inside) refuseNew("Library", "dlopen()");
     this.symbols = symbols;
     this.#owner = owner;
     this.#held = held;
@@ -74,13 +89,16 @@ export class Library<S extends Definitions = Definitions> {
    * taken out of it. A call that is running finishes. Closing it again does nothing. `close` itself may be taken out, too.
    */
   close(): void {
-    if (this.#owner.closed) return;
-    this.#owner.closed = true;
+    const owner = this.#owner;
+    const held = this.#held;
+    owner.closed = true;
+    // Each step can be done again, should the stack end in the middle.
+    if (!held.open) return;
     this.#cleanup.stop();
     for (const close of this.#closers) close();
-    untrack(this.#held.token);
-    if (this.#owner.running === 0) release(this.#held);
-    else this.#owner.whenIdle = () => release(this.#held);
+    untrack(held.token);
+    if (owner.running === 0) release(held);
+    else owner.whenIdle = () => release(held);
   }
 
   /** As {@linkcode Library.close}. */
@@ -89,11 +107,14 @@ export class Library<S extends Definitions = Definitions> {
   }
 }
 
-function release({ native, library }: Held): void {
+function release(held: Held): void {
+  if (!held.open) return;
+  held.native?.close();
+  held.native = undefined;
+  if (held.library !== undefined) closeLibrary(held.library);
+  held.library = undefined;
+  held.open = false;
   libraryCounts.open -= 1;
-  if (native === undefined) return;
-  native.close();
-  closeLibrary(library);
 }
 
 function dropped(held: Held): void {
@@ -142,31 +163,30 @@ function dropped(held: Held): void {
 export function dlopen<const S extends Definitions>(
   path: LibraryPath,
   definitions: S,
-  options: LibraryOptions = {},
+  options: LibraryOptions = noOptions,
 ): Library<S> {
-  const candidates = libraryCandidates(path, backend().platform);
-  const name = displayName(path);
+  const where = ownPath(path);
+  const candidates = libraryCandidates(where, backend().platform);
+  const name = displayName(where);
   if (typeof definitions !== "object" || definitions === null) {
     throw new TypeError(`Cannot open "${name}": expected definitions of its symbols, got ${shown(definitions)}`);
   }
-  for (const [key, definition] of Object.entries(definitions)) validate(key, definition);
-  const { unload = false, ...rest } = options;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) throw new TypeError(`Cannot open "${name}": "${unknown}" is not an option`);
-  const opened = openFirst(path, candidates, !unload);
+  const checked = Object.entries(definitions).map(([key, definition]): Entry => [key, validate(key, definition)]);
+  const { unload = false } = ownOptions(`Cannot open "${name}"`, options, ["unload"]);
+  const opened = openFirst(where, candidates, !unload);
   const addresses = new Map<string, Address | null>();
-  for (const [key, definition] of Object.entries(definitions)) {
+  for (const [key, definition] of checked) {
     const find = isFunction(definition) ? librarySymbol : libraryVariable;
     addresses.set(key, find(opened.library, definition.name ?? key));
   }
-  const missing = Object.entries(definitions)
+  const missing = checked
     .filter(([key, { optional }]) => addresses.get(key) === null && optional !== true)
     .map(([key, { name: symbol = key }]) => symbol);
   if (missing.length > 0) {
     closeLibrary(opened.library);
     throw new SymbolNotFoundError(name, missing);
   }
-  return bindLibrary(name, definitions, opened, addresses, unload);
+  return bindLibrary(name, checked, opened, addresses, unload);
 }
 
 /** Opens the first candidate that loads. */
@@ -188,13 +208,13 @@ function openFirst(
 
 function bindLibrary<S extends Definitions>(
   name: string,
-  definitions: S,
+  definitions: readonly Entry[],
   { path, library }: { path: string; library: Address },
   addresses: ReadonlyMap<string, Address | null>,
   unload: boolean,
 ): Library<S> {
   const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined };
-  const functions = Object.entries(definitions).filter((entry): entry is [string, FunctionDefinition] =>
+  const functions = definitions.filter((entry): entry is [string, FunctionDefinition] =>
     isFunction(entry[1]) && addresses.get(entry[0]) !== null
   );
   // With a prototype: V8 looks up the properties of an object without one in a hash table.
@@ -222,7 +242,7 @@ function bindLibrary<S extends Definitions>(
     closeLibrary(library);
     throw error;
   }
-  for (const [key, definition] of Object.entries(definitions)) {
+  for (const [key, definition] of definitions) {
     const address = addresses.get(key);
     if (address === null || address === undefined) define(key, null);
     else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
@@ -231,12 +251,16 @@ function bindLibrary<S extends Definitions>(
     native.release();
     closeLibrary(library);
   }
-  const held: Held = { native: unload ? native : undefined, library, token: track("library", name) };
-  return new Library(Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
+  const held: Held = {
+    ...(unload ? { native, library } : { native: undefined, library: undefined }),
+    open: true,
+    token: track("library", name),
+  };
+  return new Library(inside, Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
 }
 
 function isFunction(definition: FunctionDefinition | VariableDefinition): definition is FunctionDefinition {
-  return "parameters" in definition;
+  return (definition as Partial<FunctionDefinition>).parameters !== undefined;
 }
 
 /** Each read of the property reads the variable. */
@@ -269,19 +293,35 @@ function defineVariable(
 
 const variableTypes = ["bool", "pointer", "cstring", "handle"];
 
-/** @throws {TypeError} When a definition is malformed: a misspelled key must not be ignored. */
-function validate(key: string, definition: unknown): void {
+const definitionNames = [
+  "parameters",
+  "result",
+  "type",
+  "name",
+  "optional",
+  "nonblocking",
+  "captureErrno",
+  "variadic",
+] as const;
+
+/**
+ * What was checked of a definition, which is what is used: a program may change its own later.
+ *
+ * @throws {TypeError} When it is malformed: a misspelled key must not be ignored.
+ */
+function validate(key: string, definition: unknown): FunctionDefinition | VariableDefinition {
   const refuse = (what: string): never => {
     throw new TypeError(`Cannot define "${key}": ${what}`);
   };
-  if (typeof definition !== "object" || definition === null) return refuse("expected an object");
-  const { parameters, result, type, name, optional, nonblocking, captureErrno, variadic, ...rest } =
-    definition as Record<
-      string,
-      unknown
-    >;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) refuse(`"${unknown}" is not a property of a definition${keyHint(unknown)}`);
+  const checked: Record<string, unknown> = ownOptions(
+    `Cannot define "${key}"`,
+    definition as Partial<FunctionDefinition & VariableDefinition>,
+    definitionNames,
+    "a property of a definition",
+    "the definition",
+    keyHint,
+  );
+  const { parameters, result, type, name, optional, nonblocking, captureErrno, variadic } = checked;
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
@@ -298,19 +338,23 @@ function validate(key: string, definition: unknown): void {
     if (!numeric && !(isNamedType(type) && variableTypes.includes(type))) {
       refuse(`unknown type ${unknownType(type, " of a variable")}`);
     }
-    return;
+    return checked as unknown as VariableDefinition;
   }
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
-  parameters.forEach((parameter: unknown, index) =>
-    validateParameter(parameter, index + 1, nonblocking === true, refuse)
+  const types = Array.from(
+    parameters,
+    (parameter: unknown, index) => validateParameter(parameter, index + 1, nonblocking === true, refuse),
   );
-  if (variadic !== undefined) validateVariadic(variadic, parameters, refuse);
-  if (isRecord(result)) return;
-  if (typeof result === "object" && result !== null && "struct" in result) {
+  checked.parameters = types;
+  const made = checked as unknown as FunctionDefinition;
+  if (variadic !== undefined) validateVariadic(variadic, types, refuse);
+  if (isRecord(result)) return made;
+  if (typeof result === "object" && result !== null && Object.hasOwn(result, "struct")) {
     refuse("a structure's type is what struct() gives");
   }
   if (result === undefined) refuse('it has no result; without one it is "void"');
   if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${unknownType(result)}`);
+  return made;
 }
 
 function validateParameter(
@@ -318,21 +362,24 @@ function validateParameter(
   position: number,
   nonblocking: boolean,
   refuse: (what: string) => never,
-): void {
-  if (isNamedType(parameter) || isRecord(parameter)) return;
+): ParameterType {
+  if (isNamedType(parameter) || isRecord(parameter)) return parameter;
   if (isAggregate(parameter)) refuse(`parameter ${position} is an array, which C passes as a pointer`);
   if (typeof parameter !== "object" || parameter === null) {
     refuse(`parameter ${position} has the unknown type ${unknownType(parameter)}`);
   }
-  if (isOut(parameter as ParameterType)) return;
-  if ("struct" in (parameter as object)) refuse(`parameter ${position}: a structure's type is what struct() gives`);
+  const type = parameter as Exclude<ParameterType, string>;
+  if (isOut(type)) return out(type.out as FieldType);
+  if (Object.hasOwn(type, "struct")) refuse(`parameter ${position}: a structure's type is what struct() gives`);
   try {
-    const { parameters, result } = validateCallback(parameter);
-    if (!nonblocking || ![...parameters, result].some(isRecord)) return;
+    const checked = validateCallback(type);
+    if (!nonblocking || ![...checked.parameters, checked.result].some(isRecord)) return checked;
   } catch (error) {
     refuse(`parameter ${position}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  refuse(`parameter ${position}: functions that take or return structures are called on JavaScript's thread only`);
+  return refuse(
+    `parameter ${position}: functions that take or return structures are called on JavaScript's thread only`,
+  );
 }
 
 /** What C passes as something wider behind the `...`. */

@@ -7,6 +7,7 @@
 import type { Platform } from "./backend.ts";
 import { TypeError } from "./blame.ts";
 import { filePath } from "./core.ts";
+import { ownOptions } from "./options.ts";
 
 /** A library by its name, as it is passed to a linker (`-lsqlite3`); the platform's file names are tried in turn. */
 export interface LibraryName {
@@ -18,6 +19,18 @@ export interface LibraryName {
 
 /** Where a library is: a path, a bare file name that the loader looks for, a `file:` URL, or a {@linkcode LibraryName}. */
 export type LibraryPath = string | URL | LibraryName;
+
+/** A library's name, read once; other paths as they are. @throws {TypeError} When it has other properties. */
+export function ownPath(path: LibraryPath): LibraryPath {
+  if (typeof path !== "object" || path === null || path instanceof URL) return path;
+  const { name, versions } = ownOptions(
+    "Cannot open a library",
+    path,
+    ["name", "versions"],
+    "a property of a library's name",
+  );
+  return { name, versions } as LibraryName;
+}
 
 /** What messages call a library. */
 export function displayName(path: LibraryPath): string {
@@ -31,7 +44,7 @@ export function displayName(path: LibraryPath): string {
  */
 export function libraryCandidates(path: LibraryPath, { os }: Platform): string[] {
   if (path instanceof URL) return [filePath(path, os === "windows")];
-  if (typeof path === "object" && path !== null) return namedCandidates(path, os);
+  if (typeof path === "object" && path !== null) return namedCandidates(ownPath(path) as LibraryName, os);
   if (typeof path !== "string" || path === "" || path.includes("\0")) {
     throw new TypeError("Cannot open a library: its path must be a string without NUL characters, a URL or a name");
   }
@@ -73,11 +86,7 @@ function nameHint(name: string): string {
   return `A name is what a linker takes, { name: "${plain}"${versions} }${fileName}.`;
 }
 
-function namedCandidates({ name, versions = [], ...rest }: LibraryName, os: Platform["os"]): string[] {
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) {
-    throw new TypeError(`Cannot open a library: "${unknown}" is not a property of a library's name`);
-  }
+function namedCandidates({ name, versions = [] }: LibraryName, os: Platform["os"]): string[] {
   const isPart = (part: unknown): boolean => typeof part === "string" && part !== "" && !/[/\\\0]/.test(part);
   if (!isPart(name) || !Array.isArray(versions) || !versions.every(isPart)) {
     throw new TypeError(

@@ -11,7 +11,7 @@ import type { NativeType } from "./backend.ts";
 import type { OutType, RecordType } from "./data_type.ts";
 import { InvalidHandleError, shown, shownStranger } from "./errors.ts";
 import { Handle, handleTable } from "./handle.ts";
-import { nativeFunctionState } from "./helpers.ts";
+import { nativeFunctions } from "./helpers.ts";
 import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "./types.ts";
 
 /** How wide an integer type is. */
@@ -42,12 +42,12 @@ export function isNamedType(type: unknown): type is NamedType {
 
 /** Whether a parameter's type is a callback's definition. */
 export function isCallbackDefinition(type: ParameterType): type is CallbackDefinition {
-  return typeof type === "object" && "parameters" in type;
+  return typeof type === "object" && Object.hasOwn(type, "parameters");
 }
 
 /** Whether a parameter gives a value back. */
 export function isOut(type: ParameterType): type is OutType {
-  return typeof type === "object" && "out" in type;
+  return typeof type === "object" && Object.hasOwn(type, "out");
 }
 
 /** A type as error messages spell it. */
@@ -330,9 +330,9 @@ export function gotFor(type: ParameterType | ResultType, value: unknown): string
     return typeof value === "bigint" ? `${shown(value)}, and an id is a number` : shownStranger(value, ["Handle"]);
   }
   const isFunction = type === "function" || typeof type === "object" && isCallbackDefinition(type);
-  const state = nativeFunctionState(value);
+  const state = nativeFunctions.stateOf(value);
   if (isFunction && state !== undefined) {
-    return `a Callback ${state.disposed ? "that was disposed of" : "of another shape"}`;
+    return `a Callback ${state.fn === null ? "that was disposed of" : "of another shape"}`;
   }
   if (type !== "pointer" && !isFunction || typeof value !== "object" || value === null) return shown(value);
   const stranger = shownStranger(value, ["Callback"]);
@@ -346,7 +346,9 @@ export function gotFor(type: ParameterType | ResultType, value: unknown): string
 
 function expectation(type: ParameterType | ResultType): string {
   if (typeof type === "object") {
-    return "parameters" in type ? "a function, a live Callback of this shape, a Pointer or null" : "an object";
+    return isCallbackDefinition(type as ParameterType)
+      ? "a function, a live Callback of this shape, a Pointer or null"
+      : "an object";
   }
   const integer = type === "void" ? undefined : integers[type];
   if (integer !== undefined) {

@@ -6,18 +6,22 @@
 
 import type { Address } from "./backend.ts";
 import { addEntrances, blameCaller, RangeError, TypeError } from "./blame.ts";
+import { detach, typedArrayByteLength } from "./buffers.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { zeroTerminated } from "./core.ts";
 import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores, textAt } from "./core_memory.ts";
 import { LibraryClosedError, MemoryFreedError, PointerRuleError, shown } from "./errors.ts";
 import { addressOf, isAddress, nullable } from "./helpers.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { gotFor, mismatch } from "./marshal.ts";
+import { noOptions, ownOptions } from "./options.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 import { checkFreed, checkStored, checkUse, MappedBuffer } from "./pointer_rules.ts";
 import { report, reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
+import { checkStack } from "./stack.ts";
 import { track, untrack } from "./tracking.ts";
 import type { NamedType, Pointer } from "./types.ts";
 
@@ -43,7 +47,8 @@ export const memoryCounts = { allocations: 0 };
 interface Held {
   readonly pointer: Pointer;
   readonly byteLength: number;
-  readonly give: () => void;
+  /** What frees it, if it isn't belay's own. */
+  readonly free: ((pointer: Pointer) => unknown) | undefined;
   /** The token of its creation, where leaks are tracked. */
   readonly token: number;
 }
@@ -59,8 +64,10 @@ class Block {
   readonly #byteLength: number;
   readonly #isOwn: boolean;
   #windows: (ArrayBuffer | undefined)[] | undefined;
-  /** All that is mapped, further buffers that were given away among it. */
-  readonly #mapped: ArrayBuffer[] = [];
+  /** An array onto each buffer that is mapped: nobody else has it, so its length says whether the buffer is detached. */
+  readonly #mapped: Uint8Array<ArrayBuffer>[] = [];
+  /** The one whose buffer is being detached. */
+  #ending: Uint8Array<ArrayBuffer> | undefined;
   /** What was mapped beside the windows, by where it begins. */
   readonly #parts = new Map<number, ArrayBuffer>();
 
@@ -137,12 +144,12 @@ class Block {
     } catch (cause) {
       throw new RangeError(`Cannot map ${byteLength} bytes: the runtime has no array of that length`, { cause });
     }
-    this.#mapped.push(MappedBuffer.hold(buffer, this));
+    this.#mapped.push(new Uint8Array(MappedBuffer.hold(buffer, this)));
     return buffer;
   }
 
   /**
-   * Ends it: nothing reaches the memory from here any more.
+   * Ends it: nothing reaches the memory from here any more. When the stack is used up in the middle, it can be done again.
    *
    * @throws {PointerRuleError} When something else would.
    */
@@ -151,17 +158,39 @@ class Block {
     const { held } = this;
     this.checkTransfer();
     checkFreed(held !== undefined && isUsed(held));
-    this.freed = true;
+    this.#detachAll();
     this.cleanup?.stop();
-    for (const buffer of this.#mapped) buffer.transfer(0);
-    this.#mapped.length = 0;
-    this.#parts.clear();
-    this.#windows = undefined;
+    if (held !== undefined) {
+      const leak = untrack(held.token);
+      if (leak !== undefined) this.#freedAt = new Error(`${this.#byteLength} bytes were freed`, { cause: leak });
+      // Nobody could say whether a function that finds no stack has freed it.
+      if (held.free !== undefined) checkStack("free memory");
+      else release(addressOf(held.pointer));
+    }
+    this.freed = true;
     this.held = undefined;
     if (held === undefined) return;
-    const leak = untrack(held.token);
-    if (leak !== undefined) this.#freedAt = new Error(`${this.#byteLength} bytes were freed`, { cause: leak });
-    held.give();
+    memoryCounts.allocations -= 1;
+    held.free?.(held.pointer);
+  }
+
+  /** Empties every array onto the memory. @throws {PointerRuleError} When the runtime itself is using one. */
+  #detachAll(): void {
+    // What is wanted again, should this fail, is mapped again.
+    this.#windows = undefined;
+    this.#parts.clear();
+    const mapped = this.#mapped;
+    while (mapped.length > 0) {
+      const array = mapped[mapped.length - 1];
+      this.#ending = array;
+      if (!detach(array.buffer)) {
+        this.#ending = undefined;
+        throw new PointerRuleError(
+          "memory is not freed while the runtime itself uses an array of its bytes(): wait for the operation, then free it",
+        );
+      }
+      mapped.length -= 1;
+    }
   }
 
   /** What an access to it is once it has been freed. */
@@ -177,8 +206,8 @@ class Block {
    * @throws {PointerRuleError}
    */
   checkTransfer(): void {
-    for (const { detached } of this.#mapped) {
-      if (!detached) continue;
+    for (const array of this.#mapped) {
+      if (array.length > 0 || array === this.#ending) continue;
       this.cleanup?.stop();
       throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
     }
@@ -203,10 +232,12 @@ function isUsed({ pointer, byteLength }: Held): boolean {
 /** Nobody has freed it, and nobody can any more. */
 function dropped(held: Held): void {
   if (isUsed(held)) return afterCall(() => dropped(held));
-  const { give, token, byteLength } = held;
+  const { pointer, byteLength, free, token } = held;
   const leak = untrack(token);
+  memoryCounts.allocations -= 1;
   try {
-    give();
+    if (free === undefined) release(addressOf(pointer));
+    else free(pointer);
   } catch (error) {
     if (!(error instanceof LibraryClosedError)) throw error;
     return report("leak", `${byteLength} bytes were garbage-collected and can't be freed: ${error.message}`, error);
@@ -268,12 +299,14 @@ export class NativeMemory {
 
   /** @ignore */
   protected constructor(
+    token: typeof inside,
     pointer: Pointer,
     byteLength: number,
     block: Block | undefined,
     start: number,
     isPart: boolean,
   ) {
+    if (token !== inside) refuseNew("NativeMemory", "NativeMemory.alloc(), borrow() or adopt()");
     this.#pointer = pointer as Pointer<never>;
     this.byteLength = byteLength;
     this.#byteLength = byteLength;
@@ -282,20 +315,20 @@ export class NativeMemory {
     this.#isPart = isPart;
   }
 
+  /** @ignore Whether a value is memory, not a proxy or what else merely looks like it. */
+  static is(value: unknown): value is NativeMemory {
+    return typeof value === "object" && value !== null && #pointer in value;
+  }
+
   /**
    * Allocates memory.
    *
    * @throws {RangeError} When the length is no whole number from 0 to 2^53 - 1, `align` no power of two up to 2^20, or there
    * is no memory.
    */
-  static alloc(byteLength: number, options: AllocOptions = {}): NativeMemory {
+  static alloc(byteLength: number, options: AllocOptions = noOptions): NativeMemory {
     checkLength("allocate", byteLength);
-    if (typeof options !== "object" || options === null) {
-      throw new TypeError(`Cannot allocate memory: the options must be an object, got ${shown(options)}`);
-    }
-    const { align = 16, zero = true, ...rest } = options;
-    const [unknown] = Object.keys(rest);
-    if (unknown !== undefined) throw new TypeError(`Cannot allocate memory: "${unknown}" is not an option`);
+    const { align = 16, zero = true } = ownOptions("Cannot allocate memory", options, ["align", "zero"]);
     if (!Number.isInteger(align) || align < 1 || align > largestAlign || (align & (align - 1)) !== 0) {
       throw new RangeError(`Cannot allocate memory: align must be a power of two up to 2^20, got ${shown(align)}`);
     }
@@ -305,7 +338,7 @@ export class NativeMemory {
     const address = allocate(byteLength, align, zero);
     if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
     try {
-      return NativeMemory.#own(address as unknown as Pointer, byteLength, () => release(address));
+      return NativeMemory.#own(address as unknown as Pointer, byteLength, undefined);
     } catch (error) {
       // Nothing was made that would release it: the stack was at its end, say.
       release(address);
@@ -356,24 +389,21 @@ export class NativeMemory {
     if (typeof free !== "function") {
       throw new TypeError(`Cannot adopt memory: free must be a function, got ${typeof free}`);
     }
-    return NativeMemory.#own(pointer, byteLength, () => void free(pointer));
+    return NativeMemory.#own(pointer, byteLength, free);
   }
 
-  static #own(pointer: Pointer, byteLength: number, give: () => void): NativeMemory {
+  static #own(pointer: Pointer, byteLength: number, free: Held["free"]): NativeMemory {
     const block = new Block(pointer, byteLength, true);
     const memory = NativeMemory.#create(pointer, byteLength, block, 0, false);
-    memoryCounts.allocations += 1;
-    const held = {
-      pointer,
-      byteLength,
-      give(): void {
-        memoryCounts.allocations -= 1;
-        give();
-      },
-      token: track("memory", `${byteLength} bytes`),
-    };
+    const held: Held = { pointer, byteLength, free, token: track("memory", `${byteLength} bytes`) };
     block.held = held;
-    block.cleanup = addCheckedCleanup(block, dropped, held);
+    try {
+      block.cleanup = addCheckedCleanup(block, dropped, held);
+    } catch (error) {
+      untrack(held.token);
+      throw error;
+    }
+    memoryCounts.allocations += 1;
     return memory;
   }
 
@@ -385,9 +415,9 @@ export class NativeMemory {
     isPart: boolean,
   ): NativeMemory {
     if (block?.isMappedAtOnce !== true || byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
-      return new NativeMemory(pointer, byteLength, block, start, isPart);
+      return new NativeMemory(inside, pointer, byteLength, block, start, isPart);
     }
-    return new MappedMemory(pointer, byteLength, block, start, isPart);
+    return new MappedMemory(inside, pointer, byteLength, block, start, isPart);
   }
 
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
@@ -408,7 +438,8 @@ export class NativeMemory {
    * @throws {TypeError} When it is a part of other memory, which is freed as a whole.
    * @throws What the function that was given to {@linkcode NativeMemory.adopt} throws; it counts as freed then.
    * @throws {PointerRuleError} When a nonblocking call uses it that is outstanding: it can be freed after that. Or when a
-   * buffer of {@linkcode NativeMemory.bytes} was transferred: it is never freed then.
+   * buffer of {@linkcode NativeMemory.bytes} was transferred: it is never freed then. Or, on Bun, when the runtime itself is
+   * using such an array, to write it to a file, say: it can be freed after that. Arrays that were made before may be empty.
    */
   free(): void {
     if (this.#isPart) throw new TypeError("Cannot free a part of memory: free the whole");
@@ -422,7 +453,8 @@ export class NativeMemory {
 
   /** The part from one offset up to, not including, another; it is freed with the whole. @throws {RangeError} Outside the bounds. */
   subarray(begin: number, end: number = this.#byteLength): NativeMemory {
-    const byteLength = end - begin;
+    // No other is turned into a number, which could run anything.
+    const byteLength = typeof end === "number" && typeof begin === "number" ? end - begin : NaN;
     this.#check(begin, byteLength);
     return NativeMemory.#create(plus(this.#pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
   }
@@ -431,6 +463,9 @@ export class NativeMemory {
    * The memory itself as an array, from an offset on. It has length 0 once the memory has been freed, and keeps it from
    * being freed by a garbage collection. Its buffer must not be transferred: the memory itself would be the new buffer's,
    * which keeps nothing from being freed.
+   *
+   * An operation of the runtime's, such as writing the array to a file, may use the memory until it is over: don't free it
+   * before. Bun refuses that. Deno doesn't tell, and the operation goes on with freed memory.
    *
    * @throws {RangeError} Outside the bounds, or when the runtime has no array of that length.
    * @throws {PointerRuleError} When a buffer that it gave was transferred.
@@ -466,7 +501,7 @@ export class NativeMemory {
    *
    * @throws {TypeError} When it is no UTF-8, with `fatal`.
    */
-  text(options: TextOptions = {}): string {
+  text(options: TextOptions = noOptions): string {
     this.#check(0, this.#byteLength);
     const { fatal = false } = options;
     const text = textAt(addressOf(this.#pointer), this.#byteLength);
@@ -492,7 +527,7 @@ export class NativeMemory {
    * @throws {RangeError} Outside the bounds, or when no zero comes before their end.
    * @throws {TypeError} When it is no UTF-8, with `fatal`.
    */
-  cstring(byteOffset = 0, options: TextOptions = {}): string {
+  cstring(byteOffset = 0, options: TextOptions = noOptions): string {
     return this.#string(utf8, byteOffset, options);
   }
 
@@ -513,7 +548,7 @@ export class NativeMemory {
    * @throws {RangeError} Outside the bounds, or when no zero of two bytes comes before their end.
    * @throws {TypeError} When a surrogate stands alone, with `fatal`.
    */
-  utf16(byteOffset = 0, options: TextOptions = {}): string {
+  utf16(byteOffset = 0, options: TextOptions = noOptions): string {
     return this.#string(utf16, byteOffset, options);
   }
 
@@ -730,12 +765,15 @@ export class NativeMemory {
 
   /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
   #check(byteOffset: number, byteLength: number): void {
+    // What is no number is not asked for one, which could run anything.
+    const isInside = Number.isInteger(byteOffset) && Number.isInteger(byteLength) && byteLength >= 0 &&
+      byteOffset >= 0 &&
+      byteOffset <= this.#byteLength - byteLength;
     if (this.#block !== undefined) {
       if (this.#block.freed) throw this.#block.freedError();
       this.#block.checkTransfer();
     }
-    const inside = byteOffset >= 0 && byteOffset <= this.#byteLength - byteLength && byteLength >= 0;
-    if (!inside || !Number.isInteger(byteOffset) || !Number.isInteger(byteLength)) this.#refuse(byteOffset, byteLength);
+    if (!isInside) this.#refuse(byteOffset, byteLength);
   }
 
   #refuse(byteOffset: number, byteLength: number): never {
@@ -763,7 +801,7 @@ export class NativeMemory {
     const mappedByteLength = this.#block?.windowLength(0) ?? this.#byteLength;
     const needed = accessesBeforeMapping + mappedByteLength / bytesForAnAccess;
     if (this.#accesses < needed || !isInWindow(this.#start, this.#byteLength)) return;
-    this.#mapped = new MappedMemory(this.#pointer, this.#byteLength, this.#shared(), this.#start, true);
+    this.#mapped = new MappedMemory(inside, this.#pointer, this.#byteLength, this.#shared(), this.#start, true);
   }
 }
 
@@ -790,8 +828,15 @@ function isInWindow(start: number, byteLength: number): boolean {
 class MappedMemory extends NativeMemory {
   readonly #view: DataView<ArrayBuffer>;
 
-  constructor(pointer: Pointer, byteLength: number, block: Block, start: number, isPart: boolean) {
-    super(pointer, byteLength, block, start, isPart);
+  constructor(
+    token: typeof inside,
+    pointer: Pointer,
+    byteLength: number,
+    block: Block,
+    start: number,
+    isPart: boolean,
+  ) {
+    super(token, pointer, byteLength, block, start, isPart);
     this.#view = new DataView(block.map(start), start, byteLength);
   }
 
@@ -1016,15 +1061,10 @@ function checkPointer(verb: string, pointer: Pointer): void {
   throw new TypeError(`Cannot ${verb} memory: expected a Pointer that is not null, got ${gotFor("pointer", pointer)}`);
 }
 
-// What the engine says: a subclass may say something else.
-const { get: lengthGetter } = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  "byteLength",
-) as { get: () => number };
-
 /** How many bytes an array really has. @throws {TypeError} When it is none. */
 function bytesIn(verb: string, bytes: unknown): number {
-  if (bytes instanceof Uint8Array) return lengthGetter.call(bytes);
+  // What merely looks like one, the engine refuses.
+  if (bytes instanceof Uint8Array) return typedArrayByteLength.call(bytes);
   throw new TypeError(`Cannot ${verb} what is no Uint8Array: ${shown(bytes)}`);
 }
 

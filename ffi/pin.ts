@@ -6,9 +6,11 @@
 
 import type { Address } from "./backend.ts";
 import { TypeError } from "./blame.ts";
+import { bufferOf, isDetached, lengthOfTypedArray } from "./buffers.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { PointerRuleError, shown } from "./errors.ts";
-import { asView, nullable } from "./helpers.ts";
+import { asView, noBytes, nullable } from "./helpers.ts";
+import { inside, refuseNew } from "./inside.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { countPin, uncountPin } from "./pointer_rules.ts";
 import { reportLeak } from "./report.ts";
@@ -22,7 +24,9 @@ export const pinCounts = { live: 0 };
 /** What a pin holds. */
 interface Held {
   readonly address: Address;
+  /** What keeps the memory where it is. */
   readonly view: ArrayBufferView;
+  readonly byteLength: number;
   readonly buffer: ArrayBufferLike;
   readonly token: number;
 }
@@ -38,12 +42,13 @@ export class Pin {
   readonly #cleanup: Cleanup;
 
   /** Made by {@linkcode pin}. */
-  constructor(view: ArrayBufferView, byteLength: number) {
+  constructor(token: typeof inside, view: ArrayBufferView, byteLength: number) {
+    if (token !== inside) refuseNew("Pin", "pin()");
     this.byteLength = byteLength;
     const address = backend().viewAddress(view);
     this.#pointer = nullable(address) as Pointer;
-    const { buffer } = view;
-    this.#held = { address, view, buffer, token: track("pin", `${byteLength} bytes`) };
+    const buffer = bufferOf(view);
+    this.#held = { address, view, byteLength, buffer, token: track("pin", `${byteLength} bytes`) };
     this.#cleanup = addCheckedCleanup(this, dropped, this.#held);
     pinCounts.live += 1;
     countPin(buffer);
@@ -58,7 +63,7 @@ export class Pin {
     if (this.#held === undefined) {
       throw new PointerRuleError("a pin's pointer is used until it is unpinned, and no longer");
     }
-    if ((this.#held.buffer as ArrayBuffer).detached === true) {
+    if (isDetached(this.#held.buffer)) {
       throw new PointerRuleError("a buffer is not transferred while it is pinned");
     }
     return this.#pointer;
@@ -95,8 +100,8 @@ function dropped(held: Held): void {
 
 /** Lets a buffer go once no nonblocking call has a pointer into it. */
 function letGo(held: Held): void {
-  const { address, view, buffer } = held;
-  if (view.byteLength > 0 && isUsedByCall(address, view.byteLength)) return afterCall(() => letGo(held));
+  const { address, byteLength, buffer } = held;
+  if (byteLength > 0 && isUsedByCall(address, byteLength)) return afterCall(() => letGo(held));
   uncountPin(buffer);
   pinCounts.live -= 1;
 }
@@ -131,5 +136,6 @@ export function pin(buffer: BufferSource): Pin {
         `got ${shown(buffer)}`,
     );
   }
-  return new Pin(view, buffer.byteLength);
+  // Of no bytes, another view is there to have an address.
+  return new Pin(inside, view, view === noBytes ? 0 : lengthOfTypedArray(view) as number);
 }

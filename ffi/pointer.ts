@@ -9,8 +9,9 @@ import { blameCaller, RangeError } from "./blame.ts";
 import { bytesBeforeZero } from "./core_memory.ts";
 import { addressOf, isAddress, nullable, stringAt, toAddress } from "./helpers.ts";
 import { mismatch } from "./marshal.ts";
+import { noOptions } from "./options.ts";
 import { checkUse } from "./pointer_rules.ts";
-import { decode, type Encoding, type TextOptions, utf16, utf8 } from "./text.ts";
+import { decode, type Encoding, isFatal, type TextOptions, utf16, utf8 } from "./text.ts";
 import type { Pointer } from "./types.ts";
 
 /**
@@ -58,11 +59,11 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when what is there is no UTF-8.
  * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
-export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOptions = {}): string | null {
+export function cstringAt(pointer: Pointer | null, options: TextOptions = noOptions): string | null {
   checkPointer(pointer);
   checkUse(pointer);
   // The runtime's own way is faster, and doesn't tell.
-  return fatal ? decodeAt(utf8, pointer, { fatal }) : stringAt(pointer as unknown as Address | null);
+  return isFatal(options) ? decodeAt(utf8, pointer, options) : stringAt(pointer as unknown as Address | null);
 }
 
 /**
@@ -82,7 +83,7 @@ export function cstringAt(pointer: Pointer | null, { fatal = false }: TextOption
  * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when a surrogate stands alone.
  * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
-export function utf16At(pointer: Pointer | null, options: TextOptions = {}): string | null {
+export function utf16At(pointer: Pointer | null, options: TextOptions = noOptions): string | null {
   checkPointer(pointer);
   checkUse(pointer);
   return decodeAt(utf16, pointer, options);

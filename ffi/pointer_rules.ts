@@ -7,6 +7,7 @@
  */
 
 import type { Address } from "./backend.ts";
+import { bufferOf, isDetached, isView, lengthOfBuffer, lengthOfTypedArray } from "./buffers.ts";
 import { calls } from "./calls.ts";
 import { addCheckedCleanup } from "./cleanup.ts";
 import { PointerRuleError } from "./errors.ts";
@@ -27,7 +28,7 @@ const rules = {
   outstanding: "memory is not freed while a nonblocking call uses it: wait for its promise",
 } as const;
 
-/** Memory of JavaScript's that a call has as its argument; `null` for NULL. */
+/** Memory of JavaScript's that a call has as its argument, a typed array; `null` for NULL. */
 export type LentView = ArrayBufferView | null;
 
 /**
@@ -57,7 +58,7 @@ export const dangling = { some: false };
 const pins = new WeakMap<ArrayBufferLike, number>();
 
 /** What it makes is what it is given: a class that extends it puts its private fields into that. */
-class Given {
+export class Returned {
   constructor(given: object) {
     return given;
   }
@@ -67,7 +68,7 @@ class Given {
  * An array buffer that is mapped onto memory of C's, and what keeps that memory: a field of the buffer, since a `WeakMap` takes
  * as long as mapping does.
  */
-export class MappedBuffer extends Given {
+export class MappedBuffer extends Returned {
   readonly #memory: object;
 
   private constructor(buffer: ArrayBuffer, memory: object) {
@@ -119,9 +120,10 @@ function isLent(address: Address): boolean {
 /** Whether an address is within a view's memory. */
 export function isWithin(view: LentView, address: Address): view is ArrayBufferView {
   // One that is detached has no address.
-  if (view === null || view.byteLength === 0) return false;
+  const byteLength = view === null ? 0 : lengthOfTypedArray(view) ?? 0;
+  if (view === null || byteLength === 0) return false;
   const byteOffset = toNumber(address) - toNumber(backend().viewAddress(view));
-  return byteOffset >= 0 && byteOffset < view.byteLength;
+  return byteOffset >= 0 && byteOffset < byteLength;
 }
 
 /**
@@ -143,10 +145,10 @@ export function noteResult(
 }
 
 function remember(address: Address, view: ArrayBufferView, isText: boolean): void {
-  const owner = isText ? view : view.buffer;
+  const owner = isText ? view : bufferOf(view);
   if (targetAt(address)?.owner === owner) return;
   forget(address);
-  const { byteLength } = isText ? view : view.buffer;
+  const byteLength = (isText ? lengthOfTypedArray(view) : lengthOfBuffer(owner)) ?? 0;
   held.set(address, { owner, isText, byteLength });
   heldByteLength += byteLength;
   if (held.size + aged.size > mostEntries) forgetOldest(aged.size > 0 ? aged : held);
@@ -199,7 +201,7 @@ export function checkUse(pointer: unknown): void {
   if (target === undefined || !pointerSettings.checks) return;
   const { owner, isText } = target;
   // Its memory is another buffer's now, or nobody's.
-  if (!isText && (owner as ArrayBuffer).detached === true) return forget(pointer);
+  if (!isText && isDetached(owner as ArrayBuffer)) return forget(pointer);
   const isPinned = !isText && (MappedBuffer.is(owner) || pins.has(owner as ArrayBuffer));
   if (!isPinned && !isLent(pointer as Address)) throw new PointerRuleError(rules.temporary);
 }
@@ -235,10 +237,7 @@ export function checkReturned(value: unknown): void {
 }
 
 function isBuffer(value: unknown): boolean {
-  if (ArrayBuffer.isView(value)) return true;
-  // By name, since a buffer may come from another realm.
-  const tag = Object.prototype.toString.call(value);
-  return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
+  return isView(value) || lengthOfBuffer(value) !== undefined;
 }
 
 /**
@@ -257,7 +256,8 @@ export function usesMemory(
     return byteOffset >= 0 && byteOffset < Math.max(byteLength, 1);
   };
   return pointers?.some(isInside) === true ||
-    kept?.some((view) => view !== null && view.byteLength > 0 && isInside(backend().viewAddress(view))) === true;
+    kept?.some((view) => view !== null && lengthOfTypedArray(view) !== 0 && isInside(backend().viewAddress(view))) ===
+      true;
 }
 
 /** Refuses to free memory that a call uses. @throws {PointerRuleError} */

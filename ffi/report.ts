@@ -5,6 +5,7 @@
  */
 
 import { RangeError, TypeError } from "./blame.ts";
+import { ownOptions } from "./options.ts";
 import { type Leak, setTracking } from "./tracking.ts";
 
 /** Something that went wrong where nothing could be thrown. */
@@ -64,6 +65,7 @@ export const poolSettings: { threads: number | undefined; changed: ((threads: nu
   changed: undefined,
 };
 const mostThreads = 1024;
+const settingNames = ["trackLeaks", "onReport", "threads", "pointerChecks"] as const;
 
 const { queueMicrotask, reportError } = globalThis;
 
@@ -81,16 +83,11 @@ let listener: (report: Report) => void = print;
  * ```
  */
 export function configure(configuration: Configuration): void {
-  const { onReport } = configuration;
+  const own = ownOptions("Cannot configure belay", configuration, settingNames, "a setting", "the configuration");
+  const { onReport, trackLeaks, threads, pointerChecks } = own;
   if (onReport !== undefined && typeof onReport !== "function") {
     throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
   }
-  for (const key of Object.keys(configuration)) {
-    if (key !== "trackLeaks" && key !== "onReport" && key !== "threads" && key !== "pointerChecks") {
-      throw new TypeError(`Cannot configure "${key}": expected "trackLeaks", "onReport", "threads" or "pointerChecks"`);
-    }
-  }
-  const { threads, pointerChecks } = configuration;
   if (pointerChecks !== undefined && typeof pointerChecks !== "boolean") {
     throw new TypeError(`Cannot configure "pointerChecks": expected a boolean, got ${String(pointerChecks)}`);
   }
@@ -102,8 +99,8 @@ export function configure(configuration: Configuration): void {
     poolSettings.changed?.(threads);
   }
   if (pointerChecks !== undefined) pointerSettings.checks = pointerChecks;
-  if (configuration.trackLeaks !== undefined) setTracking(configuration.trackLeaks);
-  if ("onReport" in configuration) listener = configuration.onReport ?? print;
+  if (trackLeaks !== undefined) setTracking(trackLeaks);
+  if ("onReport" in own) listener = onReport ?? print;
 }
 
 /** Tells the listener; an error of its own goes to the runtime's uncaught-error path. */

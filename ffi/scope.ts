@@ -6,6 +6,7 @@
 
 import { type Callback, callback, type CallbackOptions, type PostFunction, type PostOptions } from "./callback.ts";
 import { Handle } from "./handle.ts";
+import { checkStack } from "./stack.ts";
 import type { CallbackDefinition, CallbackFunction, NotPromise } from "./types.ts";
 
 /**
@@ -77,8 +78,11 @@ export class Scope {
    * Releases everything, last made first. Doing it again does nothing.
    *
    * @throws What a step threw, once all have run.
+   * @throws {RangeError} When the stack is nearly used up: nothing is released then, and it can be tried again.
    */
   dispose(): void {
+    // Each step is taken once, whatever it throws.
+    if (!this.disposed) checkStack("dispose of a scope");
     this.#stack.dispose();
   }
 

@@ -7,6 +7,8 @@
 import {
   Aggregate,
   bytesAt,
+  copierOf,
+  type CopyMethod,
   copyTo,
   exactWriterOf,
   followsAddresses,
@@ -27,7 +29,9 @@ import { RangeError, TypeError } from "./blame.ts";
 import type { DataType, OutType, RecordType } from "./data_type.ts";
 import { shown, shownStranger } from "./errors.ts";
 import { generate } from "./helpers.ts";
+import { inside } from "./inside.ts";
 import { freedBehind, NativeMemory } from "./memory.ts";
+import { noOptions, ownOptions } from "./options.ts";
 import type {
   BigIntegerType,
   CallbackDefinition,
@@ -166,7 +170,9 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
 
   /** Allocates memory for `length` of them, one behind the other, with zeroes. @throws {RangeError} When there is none. */
   allocArray(length: number): NativeMemory {
-    if (!Number.isInteger(length) || length < 0) throw new RangeError(`Cannot allocate an array of ${length} elements`);
+    if (!Number.isInteger(length) || length < 0) {
+      throw new RangeError(`Cannot allocate an array of ${shown(length)} elements`);
+    }
     return NativeMemory.alloc(this.byteLength * length, { align: this.align });
   }
 
@@ -176,7 +182,7 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
    * @throws {TypeError} When `pointer` is null.
    */
   borrow(pointer: Pointer, length = 1): NativeMemory {
-    return NativeMemory.borrow(pointer, this.byteLength * length);
+    return NativeMemory.borrow(pointer, typeof length === "number" ? this.byteLength * length : length);
   }
 
   /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
@@ -218,9 +224,12 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
    * @throws {RangeError} Outside the bounds.
    */
   array(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
-    const count = length ?? Math.max(0, Math.floor((memory.byteLength - byteOffset) / this.byteLength));
+    checkMemory(memory);
+    // What is no number is not asked for one, which could run anything.
+    const rest = typeof byteOffset === "number" ? memory.byteLength - byteOffset : NaN;
+    const count = length ?? Math.max(0, Math.floor(rest / this.byteLength));
     if (!Number.isInteger(count)) {
-      throw new RangeError(`Cannot view an array: its length must be a whole number, got ${count}`);
+      throw new RangeError(`Cannot view an array: its length must be a whole number, got ${shown(count)}`);
     }
     const View = arrayClass(Aggregate.layoutOf(this));
     return new View(window(memory, byteOffset, count * this.byteLength), count) as ArrayView<this>;
@@ -233,10 +242,10 @@ export abstract class FieldsType<F extends Fields, I> extends MemoryType<StructV
   readonly offsets: { readonly [K in keyof F]: number };
 
   /** Made by {@linkcode struct} and {@linkcode union}. */
-  constructor(layout: RecordLayout) {
-    super(layout);
+  constructor(token: typeof inside, layout: RecordLayout) {
+    super(token, layout);
     const offsets = layout.fields.map(({ name, byteOffset }) => [name, byteOffset]);
-    this.offsets = Object.fromEntries(offsets) as { [K in keyof F]: number };
+    this.offsets = Object.freeze(Object.fromEntries(offsets)) as { [K in keyof F]: number };
   }
 }
 
@@ -254,8 +263,8 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
   readonly element: E;
 
   /** Made by {@linkcode array}. */
-  constructor(layout: Layout, element: E, length: number) {
-    super(layout);
+  constructor(token: typeof inside, layout: Layout, element: E, length: number) {
+    super(token, layout);
     this.element = element;
     this.length = length;
   }
@@ -299,8 +308,8 @@ export interface ArrayView<E> extends Iterable<FieldView<E>> {
  * @param fields Its fields, in C's order.
  * @throws {TypeError} When it has none, or one has a type that can't be stored.
  */
-export function struct<const F extends Fields>(fields: F, options: StructOptions = {}): StructType<F> {
-  return new StructType<F>(define("struct", fields, options));
+export function struct<const F extends Fields>(fields: F, options: StructOptions = noOptions): StructType<F> {
+  return frozen(new StructType<F>(inside, define("struct", fields, options)));
 }
 
 /**
@@ -318,8 +327,8 @@ export function struct<const F extends Fields>(fields: F, options: StructOptions
  * @throws {TypeError} When it has no members, or one has a type that can't be stored; strings and handles would be looked for
  * where another member was written.
  */
-export function union<const F extends Fields>(members: F, options: StructOptions = {}): UnionType<F> {
-  return new UnionType<F>(define("union", members, options));
+export function union<const F extends Fields>(members: F, options: StructOptions = noOptions): UnionType<F> {
+  return frozen(new UnionType<F>(inside, define("union", members, options)));
 }
 
 /**
@@ -331,11 +340,8 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
   checkLength("an array", length);
   const layout = storedLayout(element, "an array");
   const { byteLength, align } = layout;
-  return new ArrayType(
-    { kind: "array", element: layout, length, byteLength: byteLength * length, align },
-    element,
-    length,
-  );
+  const whole: Layout = { kind: "array", element: layout, length, byteLength: byteLength * length, align };
+  return frozen(new ArrayType(inside, whole, element, length));
 }
 
 /**
@@ -346,7 +352,7 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
  */
 export function cstringArray(length: number): TextType {
   checkLength("a string", length);
-  return new TextType({ kind: "text", byteLength: length, align: 1 });
+  return frozen(new TextType(inside, { kind: "text", byteLength: length, align: 1 }));
 }
 
 /**
@@ -369,6 +375,11 @@ export function out<const T extends FieldType>(type: T): OutType<T> {
   return { out: type };
 }
 
+/** A type as a program gets it: what is assigned to it later must not be believed. */
+function frozen<T>(type: T): T {
+  return Object.freeze(type) as T;
+}
+
 const mostBytes = 2 ** 30;
 
 function checkLength(what: string, length: number): void {
@@ -379,17 +390,16 @@ function checkLength(what: string, length: number): void {
 /** The layout of what can be stored. @throws {TypeError} When it can't be, or is no callback's definition. */
 function storedLayout(type: FieldType, what: string): Layout {
   const layout = layoutOf(type, what);
-  if (layout.kind === "scalar" && typeof layout.type !== "string") validateCallback(layout.type);
-  return layout;
+  if (layout.kind !== "scalar" || typeof layout.type === "string") return layout;
+  // A program may change its definition later.
+  return { ...layout, type: validateCallback(layout.type) };
 }
 
 function define(kind: "struct" | "union", fields: Fields, options: StructOptions): RecordLayout {
   if (typeof fields !== "object" || fields === null) {
     throw new TypeError(`Cannot define a ${kind}: expected its fields`);
   }
-  const { packed = false, ...rest } = options;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) throw new TypeError(`Cannot define a ${kind}: "${unknown}" is not an option`);
+  const { packed = false } = ownOptions(`Cannot define a ${kind}`, options, ["packed"]);
   if (![true, false, 1, 2, 4, 8, 16].includes(packed)) {
     throw new TypeError(`Cannot define a ${kind}: packed must be a boolean, 1, 2, 4, 8 or 16, got ${String(packed)}`);
   }
@@ -409,7 +419,7 @@ function define(kind: "struct" | "union", fields: Fields, options: StructOptions
 }
 
 function checkMemory(memory: NativeMemory): void {
-  if (memory instanceof NativeMemory) return;
+  if (NativeMemory.is(memory)) return;
   throw new TypeError(
     "Cannot use as memory what is no NativeMemory: borrow() says that a pointer of C's points to some, " +
       `got ${shownStranger(memory, ["NativeMemory", "MappedMemory"])}`,
@@ -516,9 +526,8 @@ function explained(body: string): string {
   return `try { ${body} } catch (error) { throw failed(error, view); }`;
 }
 
-function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteLength: number): true {
+function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteLength: number): void {
   bytesAt(to, toAt, byteLength).set(bytesAt(from, at, byteLength));
-  return true;
 }
 
 /** What a console shows of a view; where it can't be read, why. */
@@ -568,9 +577,9 @@ function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
       }
       toJSON() { return readWhole(layout, this.#view, this.#at); }
       ${members.join("\n")}
-      [copyTo](wanted, target, byteOffset) {
+      [copyTo](target, byteOffset) {
         const view = this.#view;
-        ${explained(`return wanted === layout && copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
+        ${explained(`copyBytes(view, this.#at, target, byteOffset, ${layout.byteLength});`)}
       }
       ${inspect}() { return shownView(this.#view, () => readWhole(layout, this.#view, this.#at)); }
     }
@@ -581,7 +590,7 @@ function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
     Object.setPrototypeOf(View.prototype, otherProperties);
     return View;`;
   const { defineProperty, getOwnPropertyDescriptor } = Object;
-  return generate(
+  const View = generate(
     {
       ...writeScope,
       layout,
@@ -601,7 +610,9 @@ function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
       getOwnPropertyDescriptor,
     },
     source,
-  ) as ViewClass;
+  ) as ViewClass & { readonly prototype: { readonly [copyTo]: CopyMethod } };
+  copierOf(layout).method = Object.freeze(View.prototype[copyTo]);
+  return View;
 }
 
 /**

@@ -5,6 +5,8 @@
  */
 
 import { TypeError } from "./blame.ts";
+import { shown } from "./errors.ts";
+import { noOptions, ownOptions } from "./options.ts";
 
 /** Options of what reads a string. */
 export interface TextOptions {
@@ -50,6 +52,16 @@ export function utf16Units(text: string): Uint16Array<ArrayBuffer> {
   return Uint16Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
 }
 
+/** Whether text that is not of its encoding is an error. @throws {TypeError} When the options have others. */
+export function isFatal(options: TextOptions): boolean {
+  if (options === noOptions) return false;
+  const { fatal = false } = ownOptions("Cannot read a string", options, ["fatal"]);
+  if (typeof fatal !== "boolean") {
+    throw new TypeError(`Cannot read a string: fatal must be a boolean, got ${shown(fatal)}`);
+  }
+  return fatal;
+}
+
 /**
  * Decodes bytes, all of them.
  *
@@ -59,9 +71,10 @@ export function utf16Units(text: string): Uint16Array<ArrayBuffer> {
 export function decode(
   { name, decoder, units, unitsOf, unitByteLength }: Encoding,
   bytes: Uint8Array<ArrayBuffer>,
-  { fatal = false }: TextOptions,
+  options: TextOptions,
   subject: () => string,
 ): string {
+  const fatal = isFatal(options);
   const text = decoder.decode(bytes);
   if (!fatal || !text.includes("\ufffd")) return text;
   // Text that has U+FFFD of its own comes out as it was.

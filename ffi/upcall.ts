@@ -54,6 +54,7 @@ import { CallbackThreadError, CallbackTimeoutError, InvalidHandleError } from ".
 import { handleTable } from "./handle.ts";
 import { generate } from "./helpers.ts";
 import { isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
+import { ownOptions } from "./options.ts";
 import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
 import { report, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
@@ -71,6 +72,8 @@ export type UpcallFunction = (...parameters: never[]) => unknown;
 
 /** A definition, worked out: what every callback of it shares. */
 export interface Signature {
+  /** What was checked of the definition: the program may change its own. */
+  readonly definition: CallbackDefinition;
   /** What tells functions apart that C may not confuse. */
   readonly shape: string;
   readonly thunks: ShapeThunks;
@@ -112,8 +115,10 @@ export type ErrorFunction = (error: unknown, ...parameters: never[]) => unknown;
 export interface Contract {
   readonly thread: "post" | "wait";
   readonly timeoutMs: number;
-  /** Ends what waits: the callback is gone. */
+  /** Ends what waits: the callback is about to go. */
   readonly end: () => void;
+  /** Reports what was dropped with it. */
+  readonly tell: () => void;
 }
 
 /** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
@@ -271,16 +276,14 @@ function signaturesWith(type: RecordType | undefined): Map<string, Signature> {
  * @throws {TypeError} That says what is wrong.
  */
 export function validateCallback(definition: unknown): CallbackDefinition {
-  if (typeof definition !== "object" || definition === null) {
-    throw new TypeError(`Cannot define a callback: expected an object, got ${String(definition)}`);
-  }
-  const { parameters, result, ...rest } = definition as Record<string, unknown>;
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) {
-    throw new TypeError(
-      `Cannot define a callback: "${unknown}" is not a property of a callback's definition${keyHint(unknown)}`,
-    );
-  }
+  const { parameters, result }: Record<string, unknown> = ownOptions(
+    "Cannot define a callback",
+    definition as CallbackDefinition,
+    ["parameters", "result"],
+    "a property of a callback's definition",
+    "its definition",
+    keyHint,
+  );
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
   const types: unknown[] = [...parameters as unknown[]];
   for (const [index, type] of types.entries()) {
@@ -316,7 +319,8 @@ function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string 
   return records;
 }
 
-function makeSignature({ parameters, result }: CallbackDefinition, name?: string | UpcallFunction): Signature {
+function makeSignature(definition: CallbackDefinition, name?: string | UpcallFunction): Signature {
+  const { parameters, result } = definition;
   const classes = parameters.map(classOf);
   let shape = "";
   for (const type of classes) shape += shapeOfClass(type);
@@ -340,6 +344,7 @@ function makeSignature({ parameters, result }: CallbackDefinition, name?: string
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   let code: SignatureCode | undefined;
   return {
+    definition,
     shape,
     thunks,
     layout: layout.bits,
@@ -485,10 +490,10 @@ class Passed {
   constructor(type: RecordType) {
     const layout = Aggregate.layoutOf(type);
     // A piece may go on behind its end.
-    const buffer = new ArrayBuffer(Math.ceil(type.byteLength / 8) * 8);
+    const buffer = new ArrayBuffer(Math.ceil(layout.byteLength / 8) * 8);
     this.view = new DataView(buffer);
     this.u32 = new Uint32Array(buffer);
-    this.#bytes = new Uint8Array(buffer, 0, type.byteLength);
+    this.#bytes = new Uint8Array(buffer, 0, layout.byteLength);
     this.read = readerOf(layout);
     this.write = writerOf(layout);
   }
@@ -765,14 +770,17 @@ export function bind(
  */
 export function unbind(upcall: Upcall): void {
   if (upcall.fn === null) return;
+  const { contract, thunk } = upcall;
+  contract?.end();
+  // Where the stack ends, JavaScriptCore may leave out a `catch`. So what says that it is done comes after what may fail.
+  thunkPool().release(thunk, upcall.signature.thunks);
   upcall.fn = null;
   upcallCounts.live -= 1;
-  upcall.contract?.end();
-  thunkPool().release(upcall.thunk, upcall.signature.thunks);
-  if (isFresh[upcall.thunk]) return;
-  isFresh[upcall.thunk] = true;
+  contract?.tell();
+  if (isFresh[thunk]) return;
   if (freshTombstones.length === 0) queueMicrotask(finishTombstones);
-  freshTombstones.push(upcall.thunk);
+  freshTombstones.push(thunk);
+  isFresh[thunk] = true;
 }
 
 /**

@@ -23,7 +23,8 @@ const layers: readonly (readonly string[])[] = [
   ["handle", "cleanup", "keep_alive"],
   ["report", "types", "text", "spellings", "channel_data"],
   ["data_type"],
-  ["blame", "errors", "tracking", "present"],
+  ["blame", "errors", "options", "tracking", "present"],
+  ["buffers", "inside", "stack"],
 ];
 
 /** These know no runtime: nothing below them may lead to one. */
@@ -40,6 +41,10 @@ const runtimeFree = new Set([
   "text",
   "spellings",
   "channel_data",
+  "options",
+  "buffers",
+  "inside",
+  "stack",
 ]);
 const aboutRuntimes = new Set([
   "backend_deno",
