@@ -392,13 +392,13 @@ export function aside(fn: () => void): void {
  * Runs what the event loop runs. A program can have the loop run inside of a callback (Bun's `expect().resolves`): errors
  * of what the loop calls are none of the native call around that.
  */
-export function fromEventLoop(fn: () => void): void {
+export function fromEventLoop<A>(fn: (argument: A) => void, argument: A): void {
   const { i32 } = core().words;
   const outer = i32[nativeCallWord];
-  if ((outer & depthMask) === 0) return fn();
+  if ((outer & depthMask) === 0) return fn(argument);
   i32[nativeCallWord] = outer & ~depthMask;
   try {
-    aside(fn);
+    aside(() => fn(argument));
   } finally {
     i32[nativeCallWord] = outer;
   }

@@ -46,10 +46,9 @@ const sharedLength = 2 ** 15;
 let sharedQueue: Address | undefined;
 
 /** Makes the calls that are queued, and answers whether some are left for the next turn. */
-function makeCalls(endMs: number): boolean {
+function makeCalls(endMs: number, startMs: number): boolean {
   const { isolate } = core();
   const { next } = functions();
-  const startMs = now();
   let lookAt = 1;
   let more = false;
   for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {

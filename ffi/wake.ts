@@ -10,7 +10,7 @@ import { reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 
 const functions = coreFunctions({
-  look: signature("belay_calls_look", ["address", "bool"], "bool"),
+  look: signature("belay_calls_look", ["address", "bool"], "f64"),
   end: signature("belay_calls_end", ["address"], "void"),
   rest: signature("belay_isolate_rest", ["address", "u32"], "void"),
   now: signature("belay_now_ms", [], "f64"),
@@ -40,10 +40,10 @@ let left = false;
 let endedMs = 0;
 let sliceEndMs = 0;
 let slicesLeft = mostSlices;
-/** When the loop last had a turn, as far as is known, and since when each slice came right after another one. */
-let turnMs = 0;
+/** How much was served since the loop had a turn, as far as is known, and since when each slice came right after another one. */
+let servedMs = 0;
 let busySinceMs = 0;
-const sources: ((endMs: number) => boolean)[] = [];
+const sources: ((endMs: number, startMs: number) => boolean)[] = [];
 
 /** Milliseconds of a clock that no test runner stops: Bun's fake timers stop all of JavaScript's. */
 export function now(): number {
@@ -62,9 +62,9 @@ export function fitting(count: number, startMs: number, nowMs: number, endMs: nu
 
 /**
  * Has a function called whenever the core woke the event loop, in the order in which they were given. It answers whether
- * it left something for later, when it had to stop at `endMs` (of {@linkcode now}).
+ * it left something for later, when it had to stop at `endMs` (of {@linkcode now}). The loop was woken at `startMs`.
  */
-export function onWake(source: (endMs: number) => boolean): void {
+export function onWake(source: (endMs: number, startMs: number) => boolean): void {
   sources.push(source);
 }
 
@@ -122,29 +122,30 @@ export function laterTurn(): Promise<void> {
 
 /** The core has woken the event loop. */
 function look(): void {
-  if (!functions().look(core().isolate, false)) return;
+  const nowMs = functions().look(core().isolate, false) as number;
+  if (nowMs === 0) return;
   if (serving) {
     wokenMeanwhile = true;
     return settleMeanwhile();
   }
   completions?.woken();
-  serve();
+  serve(nowMs);
 }
 
 /** The turn has come that was asked for, unless the core's wake was sooner. */
 function goOn(): void {
   if (!goesOn) return;
-  functions().look(core().isolate, true);
+  const nowMs = functions().look(core().isolate, true) as number;
   completions?.woken();
-  serve();
+  serve(nowMs);
 }
 
 /** Serves what was queued, then what has completed: what a thread queued before that is served by then. */
-function serve(): void {
-  fromEventLoop(serveNow);
+function serve(startMs: number): void {
+  fromEventLoop(serveNow, startMs);
 }
 
-function serveNow(): void {
+function serveNow(startMs: number): void {
   const hadTurn = goesOn;
   const wentOn = goesOn || left;
   serving = true;
@@ -152,12 +153,11 @@ function serveNow(): void {
   // No stack was left, or a program has broken what is used here: what waits must be looked at all the same.
   left = true;
   try {
-    const startMs = now();
     // Runtimes serve a wake in the turn of the last one if it comes soon.
-    if (hadTurn || startMs - endedMs >= sliceMs) turnMs = startMs;
+    if (hadTurn || startMs - endedMs >= sliceMs) servedMs = 0;
     if (!wentOn) busySinceMs = startMs;
     sliceEndMs = startMs + sliceMs;
-    const more = serveSources(sliceEndMs);
+    const more = serveSources(startMs);
     if (!more || slicesLeft-- === 0) {
       slicesLeft = mostSlices;
       completions?.settle();
@@ -166,16 +166,17 @@ function serveNow(): void {
   } finally {
     serving = false;
     endedMs = now();
-    if (left || wokenMeanwhile || endedMs - turnMs >= sliceMs) giveWay(endedMs);
+    servedMs += endedMs - startMs;
+    if (left || wokenMeanwhile || servedMs >= sliceMs) giveWay(endedMs);
   }
 }
 
 /** The loop may run inside a function because that waits for one of these. */
 function settleMeanwhile(): void {
-  if (completions?.take() === true) fromEventLoop(completions.settle);
+  if (completions?.take() === true) fromEventLoop(completions.settle, undefined);
 }
 
-function serveSources(endMs: number): boolean {
+function serveSources(startMs: number): boolean {
   if (core().words.u32[attentionWord] !== 0) lookAround();
   completions?.take();
   const due = waiting;
@@ -184,7 +185,7 @@ function serveSources(endMs: number): boolean {
   let more = false;
   for (const source of sources) {
     try {
-      more = source(endMs) || more;
+      more = source(sliceEndMs, startMs) || more;
     } catch (error) {
       more = true;
       reportUncaught(error);
@@ -206,5 +207,5 @@ function giveWay(nowMs: number): void {
 /** Serves at once, if something has completed. */
 export function serveCompletions(): void {
   if (serving) settleMeanwhile();
-  else if (!goesOn && completions?.take() === true) serve();
+  else if (!goesOn && completions?.take() === true) serve(now());
 }

@@ -214,9 +214,9 @@ uint32_t belay_thunk_count(void);
  * wait for the result, some arguments are strings. Calls that a thread makes into one queue arrive
  * in the order in which it made them. Lifetime: until the process ends, but see belay_calls_cancel. NULL: no memory. */
 belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uint32_t layout, uint32_t extra_words, uint32_t on_full);
-/* Says that JavaScript begins to look what there is: what comes later wakes it again. False while the isolate rests: there
- * is nothing to look for then. With `at_once` the rest is over. */
-bool belay_calls_look(belay_isolate *isolate, bool at_once);
+/* Says that JavaScript begins to look what there is: what comes later wakes it again. Answers what belay_now_ms
+ * does, or 0 while the isolate rests: there is nothing to look for then. With `at_once` the rest is over. */
+double belay_calls_look(belay_isolate *isolate, bool at_once);
 /* How belay_calls_next goes about it: it takes no call; one that is there; one that is there within some microseconds. */
 #define BELAY_NEXT_FINISH 0
 #define BELAY_NEXT_TAKE 1

@@ -145,7 +145,7 @@ const Runtime = struct {
 
     /// What `look` in wake.ts does: all that is queued.
     fn look(runtime: *Runtime) void {
-        if (!waker.looking(runtime.isolate, false)) return;
+        if (waker.looking(runtime.isolate, false) == null) return;
         while (foreign.next(runtime.isolate, .take)) {
             runtime.handle(runtime, &runtime.isolate.words);
             runtime.handled += 1;
@@ -808,8 +808,8 @@ test "a rest that is ended at once is over, and the wake at its end that was los
     defer runtime.stop();
     const bridge: Bridge = .open(&runtime, .{});
     waker.rest(runtime.isolate, 3600 * std.time.ns_per_s);
-    try std.testing.expect(!waker.looking(runtime.isolate, false));
-    try std.testing.expect(waker.looking(runtime.isolate, true));
+    try std.testing.expectEqual(@as(?u64, null), waker.looking(runtime.isolate, false));
+    try std.testing.expect(waker.looking(runtime.isolate, true) != null);
     Poster.run(bridge, 0, 1);
     runtime.turnUntil(1);
     order.next[0] = 0;

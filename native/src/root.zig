@@ -48,8 +48,8 @@ pub export fn belay_queue_create(isolate: *Words, call_count: u32, layout: u32, 
     return foreign.createQueue(.of(isolate), call_count, layout, extra_words, @enumFromInt(on_full));
 }
 
-pub export fn belay_calls_look(isolate: *Words, at_once: bool) bool {
-    return waker.looking(.of(isolate), at_once);
+pub export fn belay_calls_look(isolate: *Words, at_once: bool) f64 {
+    return milliseconds(waker.looking(.of(isolate), at_once) orelse 0);
 }
 
 pub export fn belay_isolate_rest(isolate: *Words, duration_us: u32) void {
@@ -57,7 +57,11 @@ pub export fn belay_isolate_rest(isolate: *Words, duration_us: u32) void {
 }
 
 pub export fn belay_now_ms() f64 {
-    return @as(f64, @floatFromInt(futex.now())) / std.time.ns_per_ms;
+    return milliseconds(futex.now());
+}
+
+fn milliseconds(ns: u64) f64 {
+    return @as(f64, @floatFromInt(ns)) / std.time.ns_per_ms;
 }
 
 pub export fn belay_calls_next(isolate: *Words, patience: u32) u32 {

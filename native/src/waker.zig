@@ -176,17 +176,18 @@ test "way is given once in a while, and more rarely where that takes long" {
     try std.testing.expect(way.isFree(now + 128 * std.time.ns_per_ms + Way.burst_ns));
 }
 
-/// JavaScript begins to look. False, and nothing is done, while it rests; with `at_once` the rest is over.
-pub fn looking(isolate: *Isolate, at_once: bool) bool {
+/// JavaScript begins to look; answers when. Null, and nothing is done, while it rests; with `at_once` the rest is over.
+pub fn looking(isolate: *Isolate, at_once: bool) ?u64 {
     const waker = &isolate.waker;
+    const now = futex.now();
     const rest_end_ns = waker.rest_end_ns.load(.monotonic);
     if (rest_end_ns != 0) {
-        if (!at_once and futex.now() < rest_end_ns) return false;
+        if (!at_once and now < rest_end_ns) return null;
         waker.rest_end_ns.store(0, .monotonic);
     }
     _ = waker.looks.fetchAdd(1, .monotonic);
     _ = waker.requested.swap(0, .seq_cst);
-    return true;
+    return now;
 }
 
 /// Has JavaScript look after so long, and not before, whatever is queued: the loop is idle meanwhile, or has other things to
