@@ -101,7 +101,7 @@ export type ParameterType = NamedType | CallbackDefinition | RecordType | OutTyp
 /** The type of a C function's result. */
 export type ResultType = NamedType | RecordType | "void";
 
-/** A C function, spelled as Deno spells it. */
+/** A C function, spelled as Deno spells it. Only the definition's own properties count, here and in all definitions and options. */
 export interface FunctionDefinition {
   /** The types of the parameters. */
   readonly parameters: readonly ParameterType[];

@@ -1,3 +1,8 @@
+import { randomUUID } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { deflate } from "node:zlib";
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import {
@@ -21,9 +26,12 @@ import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectUntil } from "./gc.ts";
+import { leftOut } from "./left_out.ts";
 import { randomFrom } from "./random.ts";
 
 const before = alive();
+const isBun = "Bun" in globalThis;
+if (!isBun) leftOut("arrays that the runtime uses while their memory is freed, of which Deno doesn't tell");
 /** Memory that is never freed. */
 let leaked = 0;
 const owned = zeroes(7);
@@ -309,6 +317,51 @@ describe("NativeMemory of its own", () => {
     const memory = NativeMemory.borrow(whole.pointer, whole.byteLength);
     memory.bytes().buffer.transfer();
     for (let i = 0; i < 8; i++) assertThrows(() => memory.getF64(0), PointerRuleError, "is not transferred");
+  });
+
+  const operations: Record<string, (bytes: Uint8Array<ArrayBuffer>) => Promise<unknown>> = {
+    "is written to a file": async (bytes) => {
+      const file = join(tmpdir(), `belay-${randomUUID()}`);
+      try {
+        await writeFile(file, bytes);
+      } finally {
+        await rm(file);
+      }
+    },
+    "is compressed": (bytes) => new Promise((resolve) => deflate(bytes, resolve)),
+  };
+  for (const [what, operation] of Object.entries(operations)) {
+    it(`isn't freed under the runtime, on Bun, while an array of its bytes ${what}; afterwards it can be`, async () => {
+      const { memories } = stats();
+      const memory = NativeMemory.alloc(1 << 20);
+      const bytes = memory.bytes().fill(1);
+      const running = operation(bytes);
+      if (isBun) {
+        assertThrows(() => memory.free(), PointerRuleError, "while the runtime itself uses an array of its bytes()");
+        assert(!memory.freed);
+        memory.setU8(1, 2);
+        assertEquals([memory.getU8(0), memory.getU8(1), memory.bytes()[1]], [1, 2, 2]);
+      }
+      // Deno doesn't tell, and would read freed memory.
+      await running;
+      memory.free();
+      assertEquals([memory.freed, bytes.length, stats().memories], [true, 0, memories]);
+    });
+  }
+
+  (isBun ? it : it.skip)("that could not be freed is mapped again, where it was mapped in several places", async () => {
+    const memory = NativeMemory.alloc(2 ** 30 + 4096);
+    const first = memory.bytes(0, 16).fill(1);
+    const second = memory.bytes(2 ** 30 - 8, 16).fill(2);
+    const running = operations["is compressed"](first);
+    assertThrows(() => memory.free(), PointerRuleError, "wait for the operation");
+    assertEquals([first.length, second.length], [16, 0]);
+    const again = memory.bytes(2 ** 30 - 8, 16);
+    assertEquals([again[0], again[15], memory.getU8(2 ** 30 + 7), memory.bytes(0, 16)[0]], [2, 2, 2, 1]);
+    await running;
+    memory.free();
+    assertEquals([first.length, again.length], [0, 0]);
+    assertThrows(() => memory.getU8(0), MemoryFreedError);
   });
 
   it("is as bytes of JavaScript's are, in any order: own or borrowed, parts of parts, mapped or not", () => {
