@@ -168,16 +168,16 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
     // Before there is a record, which holds back those after it until it is complete.
     var source: Source = .{ .strings = strings, .frame = frame, .stack = stack };
     if (strings != 0) {
-        layout.each(&source, Source.copyString);
+        source.copyStrings(layout);
         if (source.failed) {
-            layout.each(&source, Source.freeCopy);
+            source.freeCopies(layout);
             return dropped(slot, isolate, fallback);
         }
     }
     var waiter: ?*Waiter = null;
     if (waits) {
         const made = allocator.create(Waiter) catch {
-            if (strings != 0) layout.each(&source, Source.freeCopy);
+            if (strings != 0) source.freeCopies(layout);
             return dropped(slot, isolate, fallback);
         };
         made.* = .{ .result = fallback, .slot = slot, .token = if (current_isolate == isolate) current_token else 0, .native_call = native_call };
@@ -192,7 +192,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
             delist(isolate, made);
             allocator.destroy(made);
         }
-        if (strings != 0) layout.each(&source, Source.freeCopy);
+        if (strings != 0) source.freeCopies(layout);
         // What ended meanwhile has no queue that was too small.
         return if (attempt.isOver()) thunks.foreign(slot, isolate) else dropped(slot, isolate, fallback);
     };
@@ -238,6 +238,15 @@ const Source = struct {
         if (source.isString(index) and source.copies[index] != 0) freeString(source.copies[index]);
     }
 
+    // Not inlined: few callbacks take strings, and the loops are long.
+    noinline fn copyStrings(source: *Source, layout: Layout) void {
+        layout.each(source, copyString);
+    }
+
+    noinline fn freeCopies(source: *Source, layout: Layout) void {
+        layout.each(source, freeCopy);
+    }
+
     fn fill(source: *Source, index: usize, place: usize) void {
         const value = if (source.isString(index)) source.copies[index] else source.word(place);
         source.queue.word(source.record, source.first + index).* = value;
@@ -281,7 +290,11 @@ const Attempt = struct {
 };
 
 fn reserve(queue: *Queue, length: u32, attempt: Attempt) ?queues.Record {
-    if (queue.reserve(length)) |record| return record;
+    return queue.reserve(length) orelse makeSpace(queue, length, attempt);
+}
+
+/// Not inlined, as other things that take long: this would be half of the library's code otherwise.
+noinline fn makeSpace(queue: *Queue, length: u32, attempt: Attempt) ?queues.Record {
     switch (queue.on_full) {
         .drop_newest => {
             // As in `isOver`.
@@ -362,7 +375,7 @@ fn delist(isolate: *Isolate, waiter: *Waiter) void {
 /// How long a thread that waits stays awake: an answer takes a few microseconds where JavaScript is idle.
 const spin_ns = 20 * std.time.ns_per_us;
 
-fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 {
+noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 {
     defer {
         delist(isolate, waiter);
         waiter.letGo();

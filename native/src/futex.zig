@@ -22,7 +22,7 @@ const windows = struct {
 };
 
 /// Sleeps while the word is as expected, at most so long. It may return for no reason.
-pub fn wait(word: *const Word, expected: u32, timeout_ns: u64) void {
+pub noinline fn wait(word: *const Word, expected: u32, timeout_ns: u64) void {
     if (timeout_ns == 0) return;
     switch (builtin.os.tag) {
         .windows => {
@@ -45,7 +45,7 @@ pub fn wait(word: *const Word, expected: u32, timeout_ns: u64) void {
 }
 
 /// Wakes every thread that sleeps on the word.
-pub fn wakeAll(word: *const Word) void {
+pub noinline fn wakeAll(word: *const Word) void {
     switch (builtin.os.tag) {
         .windows => windows.RtlWakeAddressAll(word),
         .macos => _ = darwin.__ulock_wake(darwin.compare_and_wait | darwin.no_errno | darwin.wake_all, word, 0),
@@ -54,7 +54,7 @@ pub fn wakeAll(word: *const Word) void {
 }
 
 /// Nanoseconds of a clock that only goes forward.
-pub fn now() u64 {
+pub noinline fn now() u64 {
     if (builtin.os.tag == .windows) {
         var count: i64 = undefined;
         var frequency: i64 = undefined;
@@ -76,7 +76,10 @@ pub const Mutex = struct {
     const contended = 2;
 
     pub fn acquire(mutex: *Mutex) void {
-        if (mutex.state.cmpxchgStrong(free, held, .acquire, .monotonic) == null) return;
+        if (mutex.state.cmpxchgStrong(free, held, .acquire, .monotonic) != null) mutex.await_();
+    }
+
+    noinline fn await_(mutex: *Mutex) void {
         while (mutex.state.swap(contended, .acquire) != free) {
             // Whoever held it at the fork is not here to release it.
             if (fork.isChild()) return;

@@ -107,7 +107,7 @@ pub fn wake(isolate: *Isolate) void {
 
 /// As `wake`, by another thread that goes on. It lets the thread that it has woken have this processor: that is where Linux
 /// may have put it, to wait until this one sleeps.
-pub fn wakeAndGiveWay(isolate: *Isolate) void {
+pub noinline fn wakeAndGiveWay(isolate: *Isolate) void {
     if (!wakeSleeping(isolate) or builtin.os.tag != .linux) return;
     const way = &isolate.waker.way;
     const before = futex.now();
