@@ -5,10 +5,12 @@
  */
 
 // As they were before the program could replace them.
-const { Error, RangeError: EngineRangeError, TypeError: EngineTypeError } = globalThis;
-const { captureStackTrace } = Error as unknown as {
+const { RangeError: EngineRangeError, TypeError: EngineTypeError } = globalThis;
+const Error = globalThis.Error as ErrorConstructor & {
   captureStackTrace?: (error: object, below?: unknown) => void;
+  stackTraceLimit?: number;
 };
+const { captureStackTrace } = Error;
 
 /** The functions that programs call, by name; several classes may have a method of one name. */
 let entrances: Map<string, unknown[]> | undefined;
@@ -118,7 +120,7 @@ function isCalled(fn: unknown): boolean {
     const [, line = ""] = probe.stack.split("\n");
     return line !== "" && !isOwn(line);
   } finally {
-    Error.stackTraceLimit = stackTraceLimit;
+    Error.stackTraceLimit = stackTraceLimit as number;
   }
 }
 
@@ -136,7 +138,7 @@ function leaveOutOwn(error: Error): void {
   if (made === undefined || made.own === 0) return;
   entrances ??= findEntrances();
   // The program called the outermost of belay's functions.
-  const [, name = ""] = nameInLine.exec(made.frames[made.own - 1]) ?? [];
+  const [, name = ""] = nameInLine.exec(made.frames[made.own - 1] ?? "") ?? [];
   if (cutBelow(error, entrances.get(name) ?? [])) return;
   // The function may be a view's, whose class isn't exported. Or Bun, which compares names, took another function for it.
   // The source line that Deno shows of an uncaught error is belay's then.

@@ -36,6 +36,7 @@ import {
   takeBlock,
 } from "./outgoing.ts";
 import type { LentView } from "./pointer_rules.ts";
+import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
 import type { FunctionDefinition, ParameterType, ResultType } from "./types.ts";
 import { unbind, type Upcall, type UpcallFunction } from "./upcall.ts";
@@ -145,8 +146,9 @@ export function makeBlockCall(
   });
   const writes = passed.map((name, index) => {
     if (layout.structures[index] !== undefined) return "";
-    const byteOffset = layout.byteOffsets[index];
-    const type = isOut(parameters[index]) ? "buffer" : parameters[index];
+    const byteOffset = present(layout.byteOffsets[index]);
+    const parameter = present(parameters[index]);
+    const type = isOut(parameter) ? "buffer" : parameter;
     const write = (place: number): string => writeArgument(type, name, place, isPacked(platform, place), addressKind);
     const twin = variadic === undefined ? undefined : variadicTwin(platform, byteOffset);
     return twin === undefined ? write(byteOffset) : `${write(byteOffset)} ${write(twin)}`;
@@ -162,7 +164,7 @@ export function makeBlockCall(
       ${word(stackWordsByteOffset)} = ${layout.stackWords};
       ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
       ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
-  const outs = passed.filter((_, index) => isOut(parameters[index]));
+  const outs = passed.filter((_, index) => isOut(present(parameters[index])));
   const pointers = passed.filter((_, index) => parameters[index] === "pointer");
   const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
   const fill = `

@@ -118,7 +118,7 @@ const { defineProperty, isExtensible } = Object;
 
 /** How many synchronous native calls of this isolate are running. */
 function depth(): number {
-  return core().words.i32[nativeCallWord] & depthMask;
+  return core().words.i32[nativeCallWord]! & depthMask;
 }
 
 /** Has the next look find that an error waits. Other threads set flags of the same word. */
@@ -134,7 +134,7 @@ export const callNames: string[] = [""];
 /** The nonblocking call that the queued callback which is running belongs to, or 0. */
 function token(): number {
   // It is an index and 1: the upper half is empty.
-  return core().words.u32[tokenWord * 2];
+  return core().words.u32[tokenWord * 2]!;
 }
 
 /**
@@ -321,7 +321,7 @@ function reportLate(errors: CallErrors, where: () => string): void {
 /** As {@linkcode look}; and tells of nonblocking calls that have failed and not returned for long. */
 export function lookNowAndThen(): void {
   if (coreIsAttached() && core().words.u32[attentionWord] !== 0) look();
-  for (const [failed, errors] of failedCalls) reportLate(errors, () => callNames[failed]);
+  for (const [failed, errors] of failedCalls) reportLate(errors, () => callNames[failed] ?? "");
 }
 
 /** The name of the innermost native call of belay's that is on the stack. It takes tens of microseconds. */
@@ -329,7 +329,7 @@ function nativeCallOnStack(): string {
   const stack = textOfStack();
   const start = stack.indexOf(nativeCallMark);
   if (start < 0) return "unknown";
-  const [name] = stack.slice(start + nativeCallMark.length).split(/[:),\s]/, 1);
+  const [name = ""] = stack.slice(start + nativeCallMark.length).split(/[:),\s]/, 1);
   return decodeURIComponent(name);
 }
 
@@ -394,7 +394,7 @@ export function aside(fn: () => void): void {
  */
 export function fromEventLoop<A>(fn: (argument: A) => void, argument: A): void {
   const { i32 } = core().words;
-  const outer = i32[nativeCallWord];
+  const outer = i32[nativeCallWord]!;
   if ((outer & depthMask) === 0) return fn(argument);
   i32[nativeCallWord] = outer & ~depthMask;
   try {

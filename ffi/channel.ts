@@ -538,7 +538,7 @@ export class Channel<T = unknown> {
           await this.#pause();
         }
         const end = Math.min(given + mostInStream, copies.length);
-        while (given < end) controller.enqueue(copies[given++]);
+        while (given < end) controller.enqueue(present(copies[given++]));
       },
       cancel: () => {
         this.close();

@@ -91,7 +91,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
   );
   const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
   const checkOf = (name: string, index: number): string => {
-    const type = parameters[index];
+    const type = present(parameters[index]);
     const bad = `bad(${index}, ${name})`;
     if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
     const use = type === "pointer" ? `if (dangling.some) checkPointer(${name}); ` : "";
@@ -110,8 +110,8 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     throw blameCaller(new LibraryClosedError("call", key, owner.name), entrance.call);
   };
   const names = passed.filter((_, index) => outs[index] === undefined);
-  const memory = [...passed.keys()].filter((index) => ownsMemory(parameters[index]));
-  const kept = memory.map((index) => passed[index]);
+  const memory = [...passed.keys()].filter((index) => ownsMemory(present(parameters[index])));
+  const kept = memory.map((index) => present(passed[index]));
   const scope = {
     key,
     entrance,
@@ -136,7 +136,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     },
     bad(index: number, value: unknown): never {
       if (owner.closed) closed();
-      const type = parameters[index];
+      const type = present(parameters[index]);
       const error = mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
       throw blameCaller(error, entrance.call);
     },
@@ -153,14 +153,14 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
   return {
     names,
     passed,
-    lent: passed.filter((_, index) => isCallbackDefinition(parameters[index])).map((name) => `lent_${name}`),
+    lent: passed.filter((_, index) => isCallbackDefinition(present(parameters[index]))).map((name) => `lent_${name}`),
     kept,
     // Asking for the length twice takes V8 3 ns.
     checks: [`const given = arguments.length; if (given > ${names.length}) surplus(given);`, ...inOrder],
     value(source, { error, views } = {}) {
       const result = noted(definition.result, source, views);
       const outValues = passed.flatMap((name, index) => {
-        const type = parameters[index];
+        const type = present(parameters[index]);
         // As `strtol` does it: it may point into a string.
         return isOut(type) ? [noted(type.out, `outReaders[${index}](new DataView(${name}.buffer), 0)`, views)] : [];
       });

@@ -44,7 +44,7 @@ const twoWords = new Uint32Array(oneBigInt.buffer);
 export function toNumber(address: Address | null): number {
   if (typeof address !== "bigint") return address ?? 0;
   oneBigInt[0] = address;
-  return twoWords[0] + twoWords[1] * 2 ** 32;
+  return twoWords[0]! + twoWords[1]! * 2 ** 32;
 }
 
 /** An address as TypeScript's pointer. */

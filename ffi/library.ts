@@ -18,6 +18,7 @@ import { inside, refuseNew } from "./inside.ts";
 import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
 import { fromResult, isNamedType, isOut, resultNativeType } from "./marshal.ts";
 import { noOptions, ownOptions } from "./options.ts";
+import { present } from "./present.ts";
 import { reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { keyHint, unknownType } from "./spellings.ts";
@@ -233,7 +234,7 @@ function bindLibrary<S extends Definitions>(
     for (const [key, definition] of functions) {
       const { call, close } = needsBlock(definition)
         ? makeBlockCall(key, definition, addresses.get(key) as Address, owner)
-        : makeDowncall(key, definition, bound.functions[index++], owner);
+        : makeDowncall(key, definition, present(bound.functions[index++]), owner);
       define(key, call);
       closers.push(close);
     }
@@ -345,7 +346,7 @@ function validate(key: string, definition: unknown): FunctionDefinition | Variab
     parameters,
     (parameter: unknown, index) => validateParameter(parameter, index + 1, nonblocking === true, refuse),
   );
-  checked.parameters = types;
+  checked["parameters"] = types;
   const made = checked as unknown as FunctionDefinition;
   if (variadic !== undefined) validateVariadic(variadic, types, refuse);
   if (isRecord(result)) return made;

@@ -18,6 +18,7 @@ import { noOptions, ownOptions } from "./options.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 import { checkFreed, checkStored, checkUse, MappedBuffer } from "./pointer_rules.ts";
+import { present } from "./present.ts";
 import { report, reportLeak } from "./report.ts";
 import { backend } from "./runtime.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "./text.ts";
@@ -181,7 +182,7 @@ class Block {
     this.#parts.clear();
     const mapped = this.#mapped;
     while (mapped.length > 0) {
-      const array = mapped[mapped.length - 1];
+      const array = present(mapped[mapped.length - 1]);
       this.#ending = array;
       if (!detach(array.buffer)) {
         this.#ending = undefined;

@@ -139,7 +139,7 @@ export function noteResult(
   if (pointer === null || !pointerSettings.checks) return pointer;
   const address = addressOf(pointer);
   for (const [index, view] of lent.entries()) {
-    if (isWithin(view, address)) remember(address, view, texts[index]);
+    if (isWithin(view, address)) remember(address, view, texts[index] === true);
   }
   return pointer;
 }

@@ -144,7 +144,7 @@ function printable(name: string): string {
 /** What follows the name of a property that belay doesn't know, where it can be told what was meant. */
 export function keyHint(key: string): string {
   const plain = key.toLowerCase();
-  if (!Object.hasOwn(keys, plain) || keys[plain] === key) return "";
-  const meant = keys[plain];
+  const meant = Object.hasOwn(keys, plain) ? keys[plain] : undefined;
+  if (meant === undefined || meant === key) return "";
   return meant.includes(" ") ? `; that is ${meant}` : `; that is "${meant}"`;
 }

@@ -56,6 +56,7 @@ import { generate } from "./helpers.ts";
 import { isNamedType, mismatch, readWord, typeName, writeResult } from "./marshal.ts";
 import { ownOptions } from "./options.ts";
 import { checkReturned, checkUse, dangling } from "./pointer_rules.ts";
+import { present } from "./present.ts";
 import { report, reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Address } from "./backend.ts";
@@ -171,7 +172,7 @@ export class Upcall {
 
   /** What C calls. It stays callable for ever. */
   get pointer(): Pointer {
-    return thunkPointers[this.thunk];
+    return present(thunkPointers[this.thunk]);
   }
 }
 
@@ -207,7 +208,7 @@ function thunkPool(): ThunkPool {
 function makeThunkPool(): ThunkPool {
   const { i32 } = core().words;
   invokeCalled = () => {
-    const upcall = upcalls[i32[callbackWord]];
+    const upcall = upcalls[i32[callbackWord]!];
     if (upcall !== undefined) upcall.invoke(upcall);
   };
   setTrampoline(backend().createTrampoline(invokeCalled));
@@ -232,7 +233,7 @@ export let invokeCalled: () => void = () => {};
 /** Makes the queued call that the core has put into the words, unless callbacks of its native call have thrown. */
 export function invokeQueued(): void {
   if (someCallHasFailed()) {
-    const upcall = upcalls[core().words.u32[callbackWord]];
+    const upcall = upcalls[core().words.u32[callbackWord]!];
     if (upcall !== undefined && !upcall.always && callHasFailed(upcall.lentTo)) return;
   }
   invokeCalled();
@@ -336,7 +337,7 @@ function makeSignature(definition: CallbackDefinition, name?: string | UpcallFun
   let lateString: number | undefined;
   for (const [index, type] of parameters.entries()) {
     if (type !== "cstring") continue;
-    const word = wordIndex(layout, layout.byteOffsets[index]);
+    const word = wordIndex(layout, present(layout.byteOffsets[index]));
     if (word < 64) strings |= 1n << BigInt(word);
     else lateString ??= index + 1;
   }
@@ -390,7 +391,7 @@ function makeCode(
       copies += `${name} = ${readStructure(index, structures[index] as StructurePlace)};\n`;
       continue;
     }
-    reads += `let ${name} = ${readWord(type, byteOffsets[index], addressKind)};\n`;
+    reads += `let ${name} = ${readWord(type, present(byteOffsets[index]), addressKind)};\n`;
     if (type !== "handle" && type !== "handle*") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
       if (${name} === none) { invalidHandle(upcall, ${name}id, ${index}); return; }\n`;
@@ -473,7 +474,7 @@ function makeCode(
         (writeFallback ??= writer("badFallback"))(value, { name });
         return words.u64[resultWord];
       } finally {
-        words.u64[resultWord] = old;
+        words.u64[resultWord] = present(old);
       }
     },
   };
