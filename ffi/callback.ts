@@ -339,7 +339,7 @@ function checkedQueue(queue: QueueOptions, refuse: (what: string) => never): Que
   if (onFull !== undefined && onFull !== "block" && onFull !== "dropNewest" && onFull !== "dropOldest") {
     return refuse(`a queue's onFull must be "block", "dropNewest" or "dropOldest", got ${JSON.stringify(onFull)}`);
   }
-  return onFull === undefined ? { capacity } : { capacity, onFull };
+  return { capacity, onFull: onFull ?? "block" };
 }
 
 function isInteger(value: unknown, least: number, most: number): value is number {

@@ -33,6 +33,8 @@ const limits: Readonly<Record<string, number>> = {
   "call/nonblocking-1000 bun deno": 1 / 5,
   "callback/user-data deno raw": 1.25,
   "callback/user-data bun raw": 1.25,
+  "callback/throw deno plain": 8,
+  "callback/throw bun plain": 8,
   "callback/i32-i32 deno raw": 1.1,
   "callback/i32-i32 bun raw": 1.1,
   "closure/create-dispose deno raw": 1 / 8,

@@ -78,7 +78,7 @@ describe("an error that nobody takes", () => {
   test("is none of a timeout, which is printed, with what JavaScript was in (in a child process)", () => {
     const { code, stdout, stderr } = runChild("thread_life.ts", ["wait", "blocked"], { timeoutMs: 30_000 });
     assertEquals([code, stdout.trim().split("\n")], [0, ["C got -7n", "end"]]);
-    for (const part of ['belay: C called callback "awaited"', "50 ms", 'the native call "sleep_ms"']) {
+    for (const part of ['belay: C called callback "awaited"', "50 ms", 'the native call "crew_join"']) {
       assertStringIncludes(stderr, part);
     }
   });
