@@ -403,6 +403,15 @@ function makeCode(
       if (result === "pointer") checkReturned(value);
       throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
     },
+    badAnswer(upcall: Upcall, value: unknown): never {
+      refusePromise(upcall, value);
+      if (result === "pointer") checkReturned(value);
+      throw mismatch(
+        result,
+        value,
+        `Cannot answer C for callback "${upcall.name}": what onError gave (${typeName(result)})`,
+      );
+    },
     badFallback(upcall: { name: string }, value: unknown): never {
       if (result === "pointer") checkReturned(value);
       throw blameCaller(
@@ -464,7 +473,7 @@ function makeCode(
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
     invoke: invoker,
-    writeAnswer: (value, upcall, address) => (writeAnswer ??= writer("badResult"))(value, upcall, address),
+    writeAnswer: (value, upcall, address) => (writeAnswer ??= writer("badAnswer"))(value, upcall, address),
     fallbackBits(value, name) {
       if (isRecord(result)) return refuseFallback(name);
       // A callback may be running: its result word is put back.
@@ -664,7 +673,9 @@ function failed(upcall: Upcall, error: unknown, given: unknown[], resultAddress:
       if (answer !== undefined) upcall.signature.code.writeAnswer(answer, upcall, resultAddress);
       return;
     } catch (thrown) {
-      error = thrown;
+      raise(thrown, upcall, upcall.lentTo);
+      // The first one isn't lost: it is the next of the call's errors.
+      if (thrown === error) return;
     }
   }
   raise(error, upcall, upcall.lentTo);
