@@ -69,8 +69,9 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    */
   readonly thread?: D["result"] extends "void" ? "same" | "wait" | "post" : "same" | "wait";
   /**
-   * How long a thread waits for the answer, and for space in a full queue, in milliseconds: 10,000 by default. Then it gets
-   * the fallback, and `onError` or a report says why.
+   * How long a thread waits for the function to begin, and for space in a full queue, in milliseconds: 10,000 by default.
+   * Then it gets the fallback. A {@linkcode CallbackTimeoutError} says why: the native call that JavaScript was in throws it,
+   * or else a report has it. A function that has begun is waited for.
    */
   readonly timeoutMs?: number;
   /**
@@ -177,12 +178,12 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
  * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
  *
- * *Errors:* what the function throws never unwinds through C. C gets the fallback, further callbacks of the same native
- * call answer with theirs without running, and when the native call returns, it throws the error, the same object. A
- * result that is not of its type, or a promise, is such an error; a buffer for a pointer is a `PointerRuleError`. A
- * handle that is null or deleted gets the fallback and is reported; the function does not run. When no native call of
- * belay's is there to throw it, an error goes to `onError`. When C and TypeScript have called each other until the
- * stack is nearly used up, the error is a `RangeError`.
+ * *Errors:* what the function throws never unwinds through C. With `onError` that is called at once and answers C, and
+ * nothing is thrown. Without it C gets the fallback, and the native call throws the error when it returns, the same object.
+ * Other callbacks of that call answer with their fallbacks meanwhile, unless they are `always`. An error that belongs to no
+ * native call of belay's is an uncaught one. A result that is not of its type, or a promise, is such an error; a buffer for a
+ * pointer is a `PointerRuleError`. A handle that is null or deleted gets the fallback and is reported; the function does not
+ * run. When C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
  *
  * *Threads:* the function runs on the isolate's own thread. What becomes of a call from another thread is what `thread`
  * says: the fallback, counted and reported once, unless it is `"wait"` or `"post"`. Their arguments are copied, strings with

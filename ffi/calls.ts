@@ -47,6 +47,11 @@ class CallErrors {
     this.sinceMs = performance.now();
   }
 
+  /** How many errors these are. */
+  get count(): number {
+    return 1 + (this.further?.length ?? 0);
+  }
+
   /** Adds what another callback threw. An error of a callback comes before one that no callback threw. */
   add(error: unknown, thrower: Named | null): void {
     this.further ??= [];
@@ -259,7 +264,7 @@ function wait(error: unknown, thrower: Named | null, depth: number): void {
 }
 
 /** The first of a call's errors, which the others are the `suppressed` of; those of an error that takes no property are reported. */
-function withSuppressed({ first, further }: CallErrors): unknown {
+function withSuppressed({ first, further, thrower }: CallErrors): unknown {
   if (further === undefined) return first;
   try {
     if (first instanceof Error && isExtensible(first)) {
@@ -273,7 +278,10 @@ function withSuppressed({ first, further }: CallErrors): unknown {
     aside(() =>
       report(
         "suppressed-error",
-        `an error of a callback came after another one of the same call: ${shortly(error)}`,
+        `an error of a callback came after that of ${
+          thrower === null ? "another one" : `"${thrower.name}"`
+        } in the same ` +
+          `native call, which throws the first one: ${shortly(error)}`,
         error,
       )
     );
@@ -305,14 +313,13 @@ function reportLate(errors: CallErrors, where: () => string): void {
   if (errors.lateReported || errors.thrower === null || ms < lateMs) return;
   errors.lateReported = true;
   const { first, thrower: { name } } = errors;
+  const seconds = (ms / 1000).toFixed(1);
   aside(() =>
     report(
       "waiting-error",
-      `callback "${name}" threw ${
-        (ms / 1000).toFixed(1)
-      } s ago, and the native call "${where()}" has not returned since: ` +
-        `other callbacks of the call answer with their fallback meanwhile. With an onError, "${name}" would not raise: ` +
-        shortly(first),
+      `callback "${name}" threw ${seconds} s ago, and the native call "${where()}" has not returned since. It throws the ` +
+        "error when it returns; until then its other callbacks answer with their fallbacks, unless they are always: true. " +
+        `With an onError, "${name}" would not raise: ${shortly(first)}`,
       first,
     )
   );
@@ -404,9 +411,10 @@ export function fromEventLoop<A>(fn: (argument: A) => void, argument: A): void {
   }
 }
 
-/** How many errors wait for a native call to return. */
+/** How many errors wait for a native call to return, synchronous or not. */
 export function waitingErrors(): number {
   let count = 0;
-  for (let { waiting } = calls; waiting !== null; waiting = waiting.outer) count += 1 + (waiting.further?.length ?? 0);
+  for (let { waiting } = calls; waiting !== null; waiting = waiting.outer) count += waiting.count;
+  for (const errors of failedCalls.values()) count += errors.count;
   return count;
 }

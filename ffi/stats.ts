@@ -68,7 +68,7 @@ export interface Stats {
   readonly nonblockingCalls: number;
   /** Threads of the process that make nonblocking calls, or wait for one. */
   readonly poolThreads: number;
-  /** Errors that wait for their native call to return. */
+  /** Errors of callbacks that wait for their native call to return, synchronous or not. */
   readonly pendingErrors: number;
 }
 

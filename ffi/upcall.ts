@@ -605,6 +605,7 @@ function rejectedLater(onError: ErrorFunction | undefined, error: unknown, given
     if (answer instanceof Promise) answer.then(undefined, reportUncaught);
   } catch (thrown) {
     reportUncaught(thrown);
+    if (thrown !== error) reportUncaught(error);
   }
 }
 
@@ -710,23 +711,30 @@ function tellInVain(upcall: Upcall, count: number, where: string | undefined): b
   const often = count === 1 ? "" : ` ${count} times`;
   return throwInVain(where, contract !== undefined, (call) => {
     const remedy = `declare "${call}" with nonblocking: true`;
+    const what = `C called callback "${name}" from another thread${often} while "${call}" ran`;
     if (contract === undefined) {
-      const takes = upcall.signature.hasStructures
-        ? "which one that takes or returns structures can't allow"
-        : `which thread: "wait" or "post" allows; for "wait", ${remedy}`;
-      return new CallbackThreadError(
-        `C called callback "${name}" from another thread${often} while "${call}" ran, and got its fallback: the callback is ` +
-          `called on JavaScript's thread only. Calls from other threads are to be declared, ${takes}`,
-        name,
-        call,
+      const { hasStructures, definition: { result } } = upcall.signature;
+      const cure = hasStructures
+        ? "and one that takes or returns structures can't be called from elsewhere"
+        : upcall.lent
+        ? remedy
+        : `make it with thread: "wait" and ${remedy}${result === "void" ? '; or make it with thread: "post"' : ""}`;
+      return blameCaller(
+        new CallbackThreadError(
+          `${what}, and got its fallback: the callback is called on JavaScript's thread only; ${cure}`,
+          name,
+          call,
+        ),
       );
     }
-    return new CallbackTimeoutError(
-      `C called callback "${name}" from another thread${often} while "${call}" ran, waited ${contract.timeoutMs} ms, and got ` +
-        `its fallback: JavaScript was in that native call. Since its threads call back, ${remedy}`,
-      name,
-      call,
-      contract.timeoutMs,
+    return blameCaller(
+      new CallbackTimeoutError(
+        `${what}, waited ${contract.timeoutMs} ms, and got its fallback: JavaScript was in that native call. Since its ` +
+          `threads call back, ${remedy}`,
+        name,
+        call,
+        contract.timeoutMs,
+      ),
     );
   });
 }

@@ -137,15 +137,22 @@ describe("a callback with onError", () => {
     using other = callback(i32ToI32, (value) => value);
     const results = new Int32Array(3);
     using through = callback(i32ToI32, (index) => Number(relayRaw(index === 0 ? made : other, index)));
-    assertStrictEquals(caught(() => collect_i32(through, results, 3)), "second");
+    const reports = reportsOf(() => assertStrictEquals(caught(() => collect_i32(through, results, 3)), "second"));
     assertEquals([...results], [-1, 0, 0]);
+    assertEquals(reports.map(({ kind, cause }) => [kind, cause]), [["suppressed-error", "first"]]);
   });
 
   it("that answers what is not of the result's type has that error raised", () => {
     const answers: readonly unknown[] = [2 ** 31, "1", Promise.resolve(1)];
     for (const answer of answers) {
       using made = callback(i32ToI32, () => raise("first"), { onError: () => answer as number });
-      assertStringIncludes(String(caught(() => relay_i32(made, 1))), "the result");
+      const error = caught(() => relay_i32(made, 1));
+      assertStringIncludes(
+        String(error),
+        answer instanceof Promise ? "the result is a promise" : "what onError gave (i32)",
+      );
+      // What the callback threw isn't lost.
+      assertEquals((error as { suppressed?: unknown }).suppressed, ["first"]);
     }
   });
 
