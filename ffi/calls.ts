@@ -13,6 +13,7 @@ import {
   attentionWord,
   core,
   coreIsAttached,
+  inVainCallWord,
   nativeCallWord,
   tokenWord,
 } from "./core.ts";
@@ -32,16 +33,16 @@ interface Kept {
 /** What callbacks of one native call threw. */
 class CallErrors {
   /** What the native call throws, or its promise is rejected with. */
-  first: unknown;
+  readonly first: unknown;
   /** What came later: it becomes the first one's `suppressed`, or is reported. */
   further: unknown[] | undefined = undefined;
-  /** The callback that threw first, for the report; `null` where no callback did. */
-  thrower: Named | null;
+  /** The callback that threw first, for the report. */
+  readonly thrower: Named;
   /** When it did, of `performance.now()`. */
   readonly sinceMs: number;
   lateReported = false;
 
-  constructor(error: unknown, thrower: Named | null) {
+  constructor(error: unknown, thrower: Named) {
     this.first = error;
     this.thrower = thrower;
     this.sinceMs = performance.now();
@@ -52,16 +53,9 @@ class CallErrors {
     return 1 + (this.further?.length ?? 0);
   }
 
-  /** Adds what another callback threw. An error of a callback comes before one that no callback threw. */
-  add(error: unknown, thrower: Named | null): void {
-    this.further ??= [];
-    if (this.thrower === null && thrower !== null) {
-      this.further.push(this.first);
-      this.first = error;
-      this.thrower = thrower;
-    } else {
-      this.further.push(error);
-    }
+  /** Adds what came later. */
+  add(error: unknown): void {
+    (this.further ??= []).push(error);
   }
 }
 
@@ -77,7 +71,7 @@ class WaitingErrors extends CallErrors {
   /** Errors that wait for a native call around this one. */
   readonly outer: WaitingErrors | null;
 
-  constructor(error: unknown, thrower: Named | null, depth: number, outer: WaitingErrors | null) {
+  constructor(error: unknown, thrower: Named, depth: number, outer: WaitingErrors | null) {
     super(error, thrower);
     this.depth = depth;
     this.outer = outer;
@@ -109,17 +103,17 @@ export function nativeCallUrl(key: string): string {
 }
 
 /**
- * `words.i32[nativeCallWord]` has how many synchronous native calls run in its lower half, and in its upper half a number
- * that changes with each call. The core reads it to tell one call from another. A native call adds the first of these
- * before, and has added the second one afterwards.
+ * `words.i32[nativeCallWord]` has how many synchronous native calls run in its lower half, and in its upper half a number of the
+ * outermost, by which the core tells one call from another. A native call adds 1 while it runs; the outermost one has added
+ * this afterwards.
  */
-export const callBegins = 0x10001;
-export const callEnded = 0x10000;
-const depthMask = 0xffff;
+export const outermostEnded = 0x10000;
+/** Of that word: how many calls run. */
+export const depthMask = 0xffff;
 
 // As they were before the program could replace them.
 const { Atomics, Error, performance } = globalThis;
-const { defineProperty, isExtensible } = Object;
+const { defineProperty, getOwnPropertyDescriptor, hasOwn, isExtensible } = Object;
 
 /** How many synchronous native calls of this isolate are running. */
 function depth(): number {
@@ -156,12 +150,14 @@ export function someCallHasFailed(): boolean {
 }
 
 /**
- * Whether callbacks of the nonblocking call that a queued callback belongs to have thrown: others run no more.
+ * Whether callbacks of the nonblocking call that a queued callback belongs to have thrown: others of that call answer with
+ * their fallback.
  *
  * @param lentTo The token of the call that the function is lent to.
+ * @param waits Whether C waits for the answer. Where it doesn't, only what is known to be that call's is meant.
  */
-export function callHasFailed(lentTo: number): boolean {
-  return failedCalls.has(callOf(lentTo));
+export function callHasFailed(lentTo: number, waits: boolean): boolean {
+  return failedCalls.has(waits ? callOf(lentTo) : token() || lentTo);
 }
 
 /** Takes what callbacks of a nonblocking call threw: {@linkcode none} if none did. */
@@ -172,41 +168,68 @@ export function takeCallError(token: number): unknown {
   return withSuppressed(errors);
 }
 
-const observers: ((where: string | undefined) => void)[] = [];
+let observer: (where: string | undefined) => void = () => {};
 
 /**
  * Has a function called when thunks have something to tell of calls from elsewhere.
  *
- * @param observer Gets the name of the native call that has just returned, if that is when it was found.
+ * @param given Gets the name of the native call that has just returned, if that is when it was found.
  */
-export function onForeignCall(observer: (where: string | undefined) => void): void {
-  observers.push(observer);
+export function onForeignCall(given: (where: string | undefined) => void): void {
+  observer = given;
 }
 
-/** Calls of callbacks from other threads that nobody served during a native call: what they are told as. */
-export interface CallsInVain {
-  /** How many native calls were running, the one in question the innermost. */
+/** Calls of a callback from other threads that nobody could serve while JavaScript was in a native call. */
+export interface InVain {
+  readonly callback: Named;
+  /** Whether the threads wait for an answer. */
+  readonly waits: boolean;
+  /** The error for the native call of a name; how many calls there were. */
+  readonly errorFor: (where: string, count: number) => Error;
+}
+
+/** The same while the native call that will throw it hasn't returned. */
+interface WaitingInVain extends InVain {
+  /** How many native calls were running, that one the innermost. */
   readonly depth: number;
-  /** Whether they waited. */
-  readonly waited: boolean;
-  /** The error for the native call of a name. */
-  readonly errorFor: (where: string) => unknown;
+  readonly sinceMs: number;
+  count: number;
+  told: boolean;
 }
 
-/** Those whose native call hasn't returned. */
-let inVain: CallsInVain[] = [];
+let inVain: WaitingInVain[] = [];
 
-/** Has the innermost native call that is running, or has just returned, throw that threads called back in vain. */
-export function throwInVain(where: string | undefined, waited: boolean, errorFor: CallsInVain["errorFor"]): boolean {
-  const owner = where === undefined ? depth() : depth() + 1;
-  if (owner === 0) return false;
-  inVain.push({ depth: owner, waited, errorFor });
-  return true;
+/**
+ * The native call that threads have called back in vain in since this was last asked: how many were running, it the innermost.
+ * 0 when it has returned without being asked.
+ *
+ * @param hasReturned Whether a native call has just returned.
+ */
+export function takeCallInVain(hasReturned: boolean): number {
+  const { u32 } = core().words;
+  const noted = Atomics.exchange(u32, inVainCallWord, 0);
+  const now = u32[nativeCallWord]!;
+  // The outermost one has another number when it has returned.
+  const current = hasReturned && (now & depthMask) === 0 ? (now - outermostEnded) >>> 16 : now >>> 16;
+  return noted >>> 16 === current ? Math.min(noted & depthMask, depth() + (hasReturned ? 1 : 0)) : 0;
+}
+
+/** Has the native call throw, at a depth of calls, that threads called back in vain. */
+export function throwInVain(depth: number, given: InVain, count: number): void {
+  const known = inVain.find((each) => each.callback === given.callback && each.depth === depth);
+  if (known === undefined) inVain.push({ ...given, depth, sinceMs: performance.now(), count, told: false });
+  else known.count += count;
 }
 
 /** Looks what waits for JavaScript. Called when the attention word isn't zero, and now and then. */
 export function look(): void {
   lookAround(undefined);
+}
+
+/** The last look, before the program ends: reports what no native call will throw any more. */
+export function lookAtEnd(): void {
+  look();
+  for (const each of inVain) tellInVain(each, "one that has not returned");
 }
 
 /**
@@ -216,8 +239,8 @@ export function look(): void {
  * @param where The name of the native call.
  */
 export function errorIsDue(where: string): boolean {
-  const now = depth();
   lookAround(where);
+  const now = depth();
   if (inVain.length > 0) throwDueInVain(now, where);
   const { waiting } = calls;
   return waiting !== null && waiting.depth > now;
@@ -225,68 +248,93 @@ export function errorIsDue(where: string): boolean {
 
 function lookAround(where: string | undefined): void {
   // First, since what follows may find no stack.
-  const flags = Atomics.exchange(core().words.u32, attentionWord, calls.waiting === null ? 0 : attentionError);
+  const kept = calls.waiting === null && inVain.length === 0 ? 0 : attentionError;
+  const flags = Atomics.exchange(core().words.u32, attentionWord, kept);
   if ((flags & attentionRelease) !== 0) handleTable().deleteReleased();
-  if ((flags & attentionForeign) !== 0) { for (const observer of observers) observer(where); }
-  if (inVain.length > 0) keepInVain();
+  if ((flags & attentionForeign) !== 0) observer(where);
+  if (inVain.length === 0) return;
+  keepAttention();
+  if (where !== undefined) return;
+  for (const each of inVain) {
+    if (!each.told && performance.now() - each.sinceMs >= lateMs) tellInVain(each, nativeCallOnStack());
+  }
 }
 
-/** Has native calls that are still running look when they return, and threads find that it is in vain to wait for them. */
-function keepInVain(): void {
+/** Sets the flags for what waits: native calls look when they return, and threads find that it is in vain to wait for them. */
+function keepAttention(): void {
   const now = depth();
-  wantAttention();
-  if (inVain.some((each) => each.waited && each.depth <= now)) {
-    Atomics.or(core().words.u32, attentionWord, attentionInVain);
-  }
+  let flags = calls.waiting === null && inVain.length === 0 ? 0 : attentionError;
+  for (const { waits, depth } of inVain) if (waits && depth <= now) flags |= attentionInVain;
+  if (flags !== 0) Atomics.or(core().words.u32, attentionWord, flags);
+}
+
+/** Reports what a native call will throw that has not returned for long. */
+function tellInVain(each: WaitingInVain, where: string): void {
+  if (each.told) return;
+  each.told = true;
+  const error = each.errorFor(where, each.count);
+  aside(() => report("waiting-error", error.message, error));
 }
 
 /** The native call that has returned leaves with `now` others: it throws what is due. */
 function throwDueInVain(now: number, where: string): void {
   const due = inVain.filter((each) => each.depth > now);
+  if (due.length === 0) return;
   inVain = inVain.filter((each) => each.depth <= now);
-  for (const { errorFor } of due) wait(errorFor(where), null, now + 1);
+  for (const { errorFor, count, callback } of due) wait(errorFor(where, count), callback, now + 1);
 }
 
 /** Takes the error that the native call which has returned throws. */
 export function takeError(): unknown {
   const waiting = calls.waiting as WaitingErrors;
   calls.waiting = waiting.outer;
-  if (waiting.outer === null) Atomics.and(core().words.u32, attentionWord, ~attentionError);
+  if (waiting.outer === null && inVain.length === 0) Atomics.and(core().words.u32, attentionWord, ~attentionError);
   return withSuppressed(waiting);
 }
 
 /** Has an error wait for the native call that is the innermost when `depth` of them are running. */
-function wait(error: unknown, thrower: Named | null, depth: number): void {
+function wait(error: unknown, thrower: Named, depth: number): void {
   const { waiting } = calls;
-  if (waiting !== null && waiting.depth === depth) waiting.add(error, thrower);
+  if (waiting !== null && waiting.depth === depth) waiting.add(error);
   else calls.waiting = new WaitingErrors(error, thrower, depth, waiting);
   wantAttention();
 }
 
-/** The first of a call's errors, which the others are the `suppressed` of; those of an error that takes no property are reported. */
+/** The lists that {@linkcode withSuppressed} has made. */
+const ownLists = new WeakSet<unknown[]>();
+
+/**
+ * The first of a call's errors, with the others in its `suppressed`. Those that it can't take, because it takes no property or
+ * has a `suppressed` of the program's, are reported.
+ */
 function withSuppressed({ first, further, thrower }: CallErrors): unknown {
-  if (further === undefined) return first;
-  try {
-    if (first instanceof Error && isExtensible(first)) {
-      defineProperty(first, "suppressed", { value: further, configurable: true, enumerable: true, writable: true });
-      return first;
-    }
-  } catch {
-    // A proxy that forbids it, say.
-  }
-  for (const error of further) {
-    aside(() =>
-      report(
-        "suppressed-error",
-        `an error of a callback came after that of ${
-          thrower === null ? "another one" : `"${thrower.name}"`
-        } in the same ` +
-          `native call, which throws the first one: ${shortly(error)}`,
-        error,
-      )
-    );
+  const others = further?.filter((error) => error !== first) ?? [];
+  if (others.length === 0 || takeSuppressed(first, others)) return first;
+  for (const error of others) {
+    const what =
+      `an error of a callback came after that of "${thrower.name}" in the same native call, which throws the ` +
+      `first one: ${shortly(error)}`;
+    aside(() => report("suppressed-error", what, error));
   }
   return first;
+}
+
+function takeSuppressed(error: unknown, others: unknown[]): boolean {
+  try {
+    if (!(error instanceof Error) || !isExtensible(error)) return false;
+    const known: unknown = getOwnPropertyDescriptor(error, "suppressed")?.value;
+    if (Array.isArray(known) && ownLists.has(known)) {
+      known.push(...others);
+      return true;
+    }
+    if (hasOwn(error, "suppressed")) return false;
+    defineProperty(error, "suppressed", { value: others, configurable: true, enumerable: true, writable: true });
+    ownLists.add(others);
+    return true;
+  } catch {
+    // A proxy that forbids it, say.
+    return false;
+  }
 }
 
 function shortly(error: unknown): string {
@@ -310,7 +358,7 @@ const lateMs = 1000;
 /** Says that a native call has not returned that an error waits for, once that is so for a second. */
 function reportLate(errors: CallErrors, where: () => string): void {
   const ms = performance.now() - errors.sinceMs;
-  if (errors.lateReported || errors.thrower === null || ms < lateMs) return;
+  if (errors.lateReported || ms < lateMs) return;
   errors.lateReported = true;
   const { first, thrower: { name } } = errors;
   const seconds = (ms / 1000).toFixed(1);
@@ -373,7 +421,7 @@ export function raise(error: unknown, thrower: Named, lentTo: number): void {
   if (failing === 0) return reportUncaught(error);
   const errors = failedCalls.get(failing);
   if (errors === undefined) failedCalls.set(failing, new CallErrors(error, thrower));
-  else errors.add(error, thrower);
+  else errors.add(error);
 }
 
 /** Runs a function of the program's, whose own calls must not take the errors that are waiting. */
@@ -387,11 +435,12 @@ export function aside(fn: () => void): void {
   } catch (error) {
     reportUncaught(error);
   } finally {
-    // What a callback threw meanwhile, and no call of belay's has taken.
-    if (calls.waiting !== null) reportUncaught(takeError());
+    const left = calls.waiting;
     calls.waiting = waiting;
     inVain = [...outerInVain, ...inVain];
-    if (waiting !== null) wantAttention();
+    keepAttention();
+    // What a callback threw meanwhile, and no call of belay's has taken.
+    if (left !== null) reportUncaught(withSuppressed(left));
   }
 }
 

@@ -40,8 +40,9 @@ const releasedByteOffset = liveByteOffset + 4;
 const staleReleasesByteOffset = releasedByteOffset + 4;
 const completedByteOffset = staleReleasesByteOffset + 4;
 const pollsByteOffset = completedByteOffset + 4;
+const inVainCallByteOffset = pollsByteOffset + 4;
 /** Where a callback that answers a structure puts the result registers, and finds where C wants one in memory. */
-export const structResultsByteOffset: number = pollsByteOffset + 4;
+export const structResultsByteOffset: number = inVainCallByteOffset + 8;
 const isolateByteLength = structResultsByteOffset + 6 * 8;
 /** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
 const linksByteOffset = 2 ** 22 * 8;
@@ -103,6 +104,7 @@ export const staleReleasesWord: number = staleReleasesByteOffset / 4;
 export const liveWord: number = liveByteOffset / 4;
 export const completedWord: number = completedByteOffset / 4;
 export const pollsWord: number = pollsByteOffset / 4;
+export const inVainCallWord: number = inVainCallByteOffset / 4;
 /** Flags of `words.u32[attentionWord]`. */
 export const attentionError = 1;
 export const attentionForeign = 2;

@@ -8,7 +8,7 @@
 import { isRecord, type Layout, layoutOf, readerOf } from "./aggregate.ts";
 import type { NativeFunctionObject, NativeSignature } from "./backend.ts";
 import { blameCaller } from "./blame.ts";
-import { callBegins, callEnded, errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
+import { depthMask, errorIsDue, nativeCallUrl, outermostEnded, takeError } from "./calls.ts";
 import { attentionWord, core, nativeCallWord } from "./core.ts";
 import { lend } from "./callback.ts";
 import { LibraryClosedError } from "./errors.ts";
@@ -234,7 +234,7 @@ export function makeDowncall(
     }`,
     )
   };
-    return { call, close() { native = () => { i32[${nativeCallWord}] -= ${callBegins}; closed(); }; } };`;
+    return { call, close() { native = () => { i32[${nativeCallWord}] -= 1; closed(); }; } };`;
   const made = generate(
     { ...scope, stringOf: backend().stringOf, open: native, i32, errorIsDue, takeError, callEnds },
     source,
@@ -251,9 +251,9 @@ export function makeDowncall(
 export function duringCall(i32: string, makeCall: string): string {
   const word = `${i32}[${nativeCallWord}]`;
   return `const running = ${word};
-      ${word} = (running + ${callBegins}) | 0;
+      ${word} = running + 1;
       ${makeCall}
-      ${word} = (running + ${callEnded}) | 0;
+      ${word} = (running & ${depthMask}) === 0 ? (running + ${outermostEnded}) | 0 : running;
       if (${i32}[${attentionWord}] !== 0 && errorIsDue(key)) throw takeError();`;
 }
 

@@ -32,10 +32,13 @@ import {
   aside,
   callHasFailed,
   errorWaitsHere,
+  type InVain,
   look,
+  lookAtEnd,
   onForeignCall,
   raise,
   someCallHasFailed,
+  takeCallInVain,
   throwInVain,
 } from "./calls.ts";
 import {
@@ -147,6 +150,8 @@ export class Upcall {
   handleReported = false;
   foreignReported = false;
   droppedReported = false;
+  /** How many calls from other threads were thrown by the native calls in which they were refused. */
+  thrownCalls = 0;
   #name: string | UpcallFunction;
 
   /**
@@ -215,7 +220,7 @@ function makeThunkPool(): ThunkPool {
   upcallCounts.trampolines += 1;
   onForeignCall(reportNoted);
   // The last chance to tell of calls from elsewhere.
-  backend().onExit(look);
+  backend().onExit(lookAtEnd);
   return new ThunkPool((shape) => {
     const count = claimThunks(shape);
     // Without holes, which engines look up more slowly.
@@ -234,7 +239,9 @@ export let invokeCalled: () => void = () => {};
 export function invokeQueued(): void {
   if (someCallHasFailed()) {
     const upcall = upcalls[core().words.u32[callbackWord]!];
-    if (upcall !== undefined && !upcall.always && callHasFailed(upcall.lentTo)) return;
+    if (upcall !== undefined && !upcall.always && callHasFailed(upcall.lentTo, upcall.contract?.thread === "wait")) {
+      return;
+    }
   }
   invokeCalled();
 }
@@ -684,59 +691,56 @@ function failed(upcall: Upcall, error: unknown, given: unknown[], resultAddress:
 
 /** Tells what thunks have to tell of calls from elsewhere: those that got the fallback once for each callback. */
 function reportNoted(where: string | undefined): void {
+  const depth = takeCallInVain(where !== undefined);
   takeNoted((index) => {
     const upcall = upcalls[index];
     if (upcall === undefined) return;
     const notes = thunkNotes(index);
+    const { contract } = upcall;
     // Threads that may call until the program ends have done nothing wrong when they go on.
-    const ended = upcall.contract !== undefined && core().words.u32[liveWord] === 0;
+    const ended = contract !== undefined && core().words.u32[liveWord] === 0;
     // Where the callback is gone, the native call is not to blame.
     const inVain = upcall.fn === null ? 0 : notes.inVain;
-    const thrown = inVain > 0 && tellInVain(upcall, inVain, where);
-    const refused = notes.foreignCalls - (thrown && upcall.contract === undefined ? inVain : 0);
-    if (refused > 0 && !upcall.foreignReported && !ended) reportForeignCalls(upcall);
+    if (inVain > 0 && depth > 0) {
+      throwInVain(depth, inVainOf(upcall), inVain);
+      if (contract === undefined) upcall.thrownCalls += inVain;
+    }
+    const refused = notes.foreignCalls > upcall.thrownCalls;
+    if (refused && !upcall.foreignReported && !ended) reportForeignCalls(upcall);
     if (notes.dropped > 0 && !upcall.droppedReported) {
       upcall.droppedReported = true;
       const what = `the queue of callback "${upcall.name}" was full, and calls of it are being dropped`;
       aside(() => report("dropped-calls", what));
     }
-    const timeouts = notes.timeouts + (thrown ? 0 : inVain);
-    if (upcall.contract !== undefined && timeouts > 0) reportTimeouts(upcall, upcall.contract, timeouts, where);
+    const timeouts = notes.timeouts + (depth > 0 ? 0 : inVain);
+    if (contract !== undefined && timeouts > 0) reportTimeouts(upcall, contract, timeouts, where);
   });
 }
 
-/** Has the native call throw in which JavaScript was while other threads called back in vain; false where there is none. */
-function tellInVain(upcall: Upcall, count: number, where: string | undefined): boolean {
-  const { name, contract } = upcall;
-  const often = count === 1 ? "" : ` ${count} times`;
-  return throwInVain(where, contract !== undefined, (call) => {
+/** What the native call throws in which JavaScript was while other threads called a callback in vain. */
+function inVainOf(upcall: Upcall): InVain {
+  const { name, contract, lent, signature: { hasStructures, definition: { result } } } = upcall;
+  const errorFor = (call: string, count: number): Error => {
     const remedy = `declare "${call}" with nonblocking: true`;
+    const often = count === 1 ? "" : ` ${count} times`;
     const what = `C called callback "${name}" from another thread${often} while "${call}" ran`;
     if (contract === undefined) {
-      const { hasStructures, definition: { result } } = upcall.signature;
       const cure = hasStructures
         ? "and one that takes or returns structures can't be called from elsewhere"
-        : upcall.lent
+        : lent
         ? remedy
         : `make it with thread: "wait" and ${remedy}${result === "void" ? '; or make it with thread: "post"' : ""}`;
-      return blameCaller(
-        new CallbackThreadError(
-          `${what}, and got its fallback: the callback is called on JavaScript's thread only; ${cure}`,
-          name,
-          call,
-        ),
-      );
+      const message = `${what}, and got its fallback: the callback is called on JavaScript's thread only; ${cure}`;
+      return blameCaller(new CallbackThreadError(message, name, call));
     }
-    return blameCaller(
-      new CallbackTimeoutError(
-        `${what}, waited ${contract.timeoutMs} ms, and got its fallback: JavaScript was in that native call. Since its ` +
-          `threads call back, ${remedy}`,
-        name,
-        call,
-        contract.timeoutMs,
-      ),
-    );
-  });
+    const { timeoutMs } = contract;
+    const waited = count === 1 ? `waited ${timeoutMs} ms` : `waited up to ${timeoutMs} ms`;
+    const message =
+      `${what}, ${waited}, and got its fallback: JavaScript was in that native call. Since its threads call ` +
+      `back, ${remedy}`;
+    return blameCaller(new CallbackTimeoutError(message, name, call, timeoutMs));
+  };
+  return { callback: upcall, waits: contract !== undefined, errorFor };
 }
 
 function reportForeignCalls(upcall: Upcall): void {

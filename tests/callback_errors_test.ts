@@ -7,6 +7,8 @@ import { describe, it } from "@std/testing/bdd";
 import {
   type Callback,
   callback,
+  CallbackThreadError,
+  CallbackTimeoutError,
   configure,
   dlopen,
   Handle,
@@ -22,6 +24,7 @@ import { runChild } from "./child.ts";
 import { type Crew, post, wait } from "./fixtures/threads.ts";
 import { alive, collectFully, turn } from "./gc.ts";
 import { leftOut } from "./left_out.ts";
+import { slowness } from "./machine.ts";
 import { caught, raise, reportsOf } from "./outcome.ts";
 
 const before = alive();
@@ -54,6 +57,7 @@ const threadSymbols = {
   post_and_join: { parameters: [post, "i32", "i32"], result: "i64", nonblocking: true },
   crew_running: { parameters: ["pointer"], result: "i32" },
   crew_join: { parameters: ["pointer"], result: "i64" },
+  there_and_here: { parameters: [i32ToI32, i32ToI32, "i32"], result: "i32" },
   sleep_later: { name: "sleep_ms", parameters: ["i32"], result: "void", nonblocking: true },
 } as const;
 const { relay_i32, collect_i32, each } = dlopen(testLibrary, symbols).symbols;
@@ -325,6 +329,101 @@ describe("an error that is raised", () => {
       assertEquals([turns, ticks], [20, 20]);
     }
   });
+});
+
+describe("calls of other threads in vain while a native call runs", () => {
+  itOnThreads("are thrown by that call, not by one that its callbacks make, nor by a later one", () => {
+    using there = callback(i32ToI32, (value) => value, { fallback: -1, name: "there" });
+    const inner: unknown[] = [];
+    const bodies: ((value: number) => number)[] = [
+      (value) => (inner.push(relay_i32((value) => value + 1, value)), 0),
+      (value) => (inner.push(caught(() => relay_i32(() => raise("inner"), value))), 0),
+      () => (void stats(), 0),
+    ];
+    for (const here of bodies) {
+      const error = caught(() => c.there_and_here(there, here, 2));
+      assertInstanceOf(error, CallbackThreadError);
+      assertEquals([error.callback, error.call, "suppressed" in error], ["there", "there_and_here", false]);
+      assertStringIncludes(error.message, "2 times");
+      assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
+      assertStrictEquals(stats().pendingErrors, 0);
+    }
+    assertEquals(inner, [1, 2, "inner", "inner"]);
+  });
+
+  itOnThreads("are thrown although a report's listener makes native calls meanwhile", () => {
+    using there = callback(i32ToI32, (value) => value, { fallback: -1 });
+    const stale = callback(i32ToI32, (value) => value, { fallback: -2 });
+    stale.dispose();
+    let heard = 0;
+    configure({ onReport: () => void (heard += relay_i32((value) => value, 1)) });
+    const error = caught(() => c.there_and_here(there, () => Number(relayRaw(stale, 1)), 1));
+    configure({ onReport: undefined });
+    assertInstanceOf(error, CallbackThreadError);
+    assertStrictEquals(heard, 1);
+    assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
+  });
+
+  itOnThreads("wait once, also where callbacks of the call make native calls in between", () => {
+    using there = callback(i32ToI32, (value) => value, {
+      thread: "wait",
+      timeoutMs: 1000,
+      fallback: -1,
+      name: "there",
+    });
+    const beganMs = performance.now();
+    const error = caught(() => c.there_and_here(there, (value) => relay_i32((value) => value, value), 20));
+    assert(performance.now() - beganMs < 10_000 * slowness, "each call waited");
+    assertInstanceOf(error, CallbackTimeoutError);
+    assertEquals([error.callback, error.call], ["there", "there_and_here"]);
+    assertStringIncludes(error.message, "20 times");
+  });
+
+  itOnThreads("are reported once each, where the native call throws them and where none does", () => {
+    using there = callback(i32ToI32, (value) => value, { fallback: -1, name: "there" });
+    const reports = reportsOf(() => {
+      for (let i = 0; i < 3; i++) {
+        assertInstanceOf(caught(() => c.there_and_here(there, () => 0, 1)), CallbackThreadError);
+      }
+    });
+    assertEquals(reports, []);
+  });
+});
+
+describe("a second error", () => {
+  itOnThreads("leaves a suppressed of the program's alone, and is not lost", () => {
+    const first = Object.assign(new Error("first"), { suppressed: "the program's" });
+    using use = callback(i32ToI32, () => raise(first));
+    using destroy = callback(i32ToI32, () => raise("second"), { always: true });
+    const reports = reportsOf(() => assertStrictEquals(caught(() => c.use_and_destroy(use, destroy, 1)), first));
+    assertEquals([first.suppressed, reports.map(({ cause }) => cause)], ["the program's", ["second"]]);
+  });
+
+  itOnThreads("of each native call that an error passes is in its suppressed, and no error in its own", () => {
+    const first = new Error("first");
+    using inner = callback(i32ToI32, () => raise(first));
+    using innerDestroy = callback(i32ToI32, () => raise("inner"), { always: true });
+    using outer = callback(i32ToI32, () => c.use_and_destroy(inner, innerDestroy, 1));
+    using outerDestroy = callback(i32ToI32, () => raise("outer"), { always: true });
+    assertStrictEquals(caught(() => c.use_and_destroy(outer, outerDestroy, 1)), first);
+    assertEquals((first as { suppressed?: unknown }).suppressed, ["inner", "outer"]);
+    const alone = new Error("alone");
+    using twice = callback(i32ToI32, () => raise(alone));
+    using alsoAlone = callback(i32ToI32, () => raise(alone), { always: true });
+    assertStrictEquals(caught(() => c.use_and_destroy(twice, alsoAlone, 1)), alone);
+    assert(!("suppressed" in alone));
+  });
+});
+
+itOnThreads("an error of a post callback keeps no later call from running", async () => {
+  let runs = 0;
+  using made = callback(post, (_, index) => (runs += 1, index === 3 ? raise("the fourth") : undefined), {
+    thread: "post",
+  });
+  const sleeping = c.sleep_later(300).catch((error) => error);
+  assertStrictEquals(await ended(c.start_fast_posts(made, 1, 100)), 0n);
+  assertStrictEquals(await sleeping, "the fourth");
+  while (runs < 100) await turn();
 });
 
 it("always must be a boolean", () => {

@@ -120,7 +120,7 @@ typedef struct belay_isolate {
   uint32_t slots;             /* how many slots the registry of this tag has used, ever; written by JavaScript */
   uint32_t overflow;          /* 1 when this call of the trampoline has too little stack left; any other call clears it */
   /* The synchronous native call that JavaScript is in, written by JavaScript: how many are running in the lower 16 bits, and
-   * in the upper ones a number that changes with each call. */
+   * in the upper ones a number of the outermost. */
   uint32_t native_call;
   void (*handle_release)(void *id); /* belay_handle_release; constant */
   belay_channel_send_function *channel_send; /* belay_channel_send; constant */
@@ -136,6 +136,9 @@ typedef struct belay_isolate {
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed; /* the list of calls that the pool has made: the last one's index and 1, or 0; taken whole */
   uint32_t polls;     /* 1 while JavaScript looks at `completed` by itself, and needn't be woken; it looks once more after that */
+  /* What `native_call` was when the first thread called in vain since JavaScript took this by exchanging it for 0; or 0. */
+  uint32_t in_vain_call;
+  uint32_t unused;
   /* The isolate's thread's alone again: where a callback's result is a structure, JavaScript writes its registers here, after
    * everything else, or finds in results[0] where in memory it goes. */
   uint64_t results[BELAY_RESULT_WORDS];

@@ -46,7 +46,7 @@ const Waiter = struct {
     slot: *Slot,
     /// The native call of the isolate's that this thread makes meanwhile, or 0.
     token: u64,
-    /// The native call that JavaScript was in when the wait began, or 0.
+    /// The native call that JavaScript was in when the wait began, or else at half of its time; or 0.
     native_call: u32,
     next: ?*Waiter = null,
     previous: ?*Waiter = null,
@@ -162,7 +162,7 @@ pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Frame, st
 
     const native_call = isolate.words.nativeCall();
     if (waits and native_call != 0 and @atomicLoad(u32, &isolate.words.attention, .monotonic) & isolates.attention_in_vain != 0) {
-        return inVain(slot, isolate, fallback);
+        return inVain(slot, isolate, fallback, native_call);
     }
     const deadline = if (waits) after(timeout_ms) else 0;
     // Before there is a record, which holds back those after it until it is complete.
@@ -380,18 +380,29 @@ noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: 
         delist(isolate, waiter);
         waiter.letGo();
     }
-    const spin_end = futex.now() + spin_ns;
+    const start = futex.now();
+    const spin_end = start + spin_ns;
+    const half = start + (deadline -| start) / 2;
+    var halved = false;
     var state = waiter.state.load(.acquire);
     while (state != Waiter.answered) : (state = waiter.state.load(.acquire)) {
         // Another thread has waited in vain for the same native call to return.
-        if (state == Waiter.abandoned) return inVain(waiter.slot, isolate, fallback);
+        if (state == Waiter.abandoned) return inVain(waiter.slot, isolate, fallback, waiter.native_call);
         const now = futex.now();
+        if (!halved and now >= half) {
+            halved = true;
+            // A call that takes the other half is to blame, too.
+            const native_call = isolate.words.nativeCall();
+            if (isolates.Words.callAround(waiter.native_call, native_call) == 0) @atomicStore(u32, &waiter.native_call, native_call, .monotonic);
+        }
         // A function that has begun may use what this thread would take away.
         if (now >= deadline and state == Waiter.waiting) {
             if (waiter.state.cmpxchgStrong(state, Waiter.abandoned, .acquire, .acquire) != null) continue;
-            if (waiter.native_call != 0 and waiter.native_call == isolate.words.nativeCall()) {
-                endWaits(isolate, waiter.native_call);
-                return inVain(waiter.slot, isolate, fallback);
+            const native_call = isolates.Words.callAround(waiter.native_call, isolate.words.nativeCall());
+            if (native_call != 0) {
+                const answer = inVain(waiter.slot, isolate, fallback, native_call);
+                endWaits(isolate, native_call);
+                return answer;
             }
             const slot = waiter.slot;
             _ = @atomicRmw(u16, &slot.timeouts, .Add, 1, .monotonic);
@@ -401,7 +412,7 @@ noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: 
         }
         if (now < spin_end) {
             for (0..16) |_| std.atomic.spinLoopHint();
-        } else futex.wait(&waiter.state, state, if (state == Waiter.running) longest_wait_ns else deadline -| now);
+        } else futex.wait(&waiter.state, state, if (state == Waiter.running) longest_wait_ns else (if (halved) deadline else half) -| now);
     }
     return waiter.result;
 }
@@ -409,9 +420,9 @@ noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: 
 const longest_wait_ns = 3600 * std.time.ns_per_s;
 
 /// Answers a call that nobody serves as long as JavaScript is in its native call. That throws when it has returned.
-fn inVain(slot: *Slot, isolate: *Isolate, fallback: u64) u64 {
+fn inVain(slot: *Slot, isolate: *Isolate, fallback: u64, native_call: u32) u64 {
     _ = @atomicRmw(u32, &isolate.words.timeouts, .Add, 1, .monotonic);
-    thunks.countInVain(slot);
+    thunks.countInVain(slot, isolate, native_call);
     thunks.note(slot, isolate);
     return fallback;
 }
@@ -424,7 +435,7 @@ fn endWaits(isolate: *Isolate, native_call: u32) void {
     defer calls.mutex.release();
     var waiters = calls.waiters;
     while (waiters) |waiter| : (waiters = waiter.next) {
-        if (waiter.native_call != native_call) continue;
+        if (isolates.Words.callAround(@atomicLoad(u32, &waiter.native_call, .monotonic), native_call) == 0) continue;
         if (waiter.state.cmpxchgStrong(Waiter.waiting, Waiter.abandoned, .acquire, .monotonic) == null) futex.wakeAll(&waiter.state);
     }
 }

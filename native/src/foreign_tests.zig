@@ -550,19 +550,35 @@ test "wait: of those that wait while JavaScript is in one native call the first 
     try std.testing.expectEqual(@as(u16, 3), bridge.slotOf().in_vain);
     try std.testing.expectEqual(@as(u16, 0), bridge.slotOf().timeouts);
     try std.testing.expectEqual(@as(u32, isolates.attention_foreign | isolates.attention_in_vain), words.attention);
-    // JavaScript has looked, and is in another native call, which began later than the wait.
+    try std.testing.expectEqual(@as(u32, 0x30001), words.in_vain_call);
+    // JavaScript has looked, and makes one short call after the other: none of them is to blame.
     @atomicStore(u32, &words.attention, 0, .seq_cst);
     @atomicStore(u32, &words.native_call, 0x40000, .seq_cst);
     @atomicStore(u32, &bridge.slotOf().timeout_ms, 300, .seq_cst);
     var early: Ask = .{ .bridge = bridge };
     try early.start();
-    while (@atomicLoad(u32, &runtime.isolate.words.timeouts, .acquire) < 4) {
-        if (runtime.isolate.calls.waiters != null) @atomicStore(u32, &words.native_call, 0x50001, .seq_cst);
+    var native_call: u32 = 0x40001;
+    while (@atomicLoad(u32, &words.timeouts, .acquire) < 4) : (native_call +%= 0x10000) {
+        @atomicStore(u32, &words.native_call, native_call, .seq_cst);
         std.Thread.yield() catch {};
     }
     try std.testing.expectEqual(Bridge.fallback, early.join());
     try std.testing.expectEqual(@as(u16, 3), bridge.slotOf().in_vain);
     try std.testing.expectEqual(@as(u16, 1), bridge.slotOf().timeouts);
+    // A call that begins soon after the wait and doesn't return is; calls inside of it change nothing.
+    @atomicStore(u32, &words.native_call, 0x40000, .seq_cst);
+    @atomicStore(u32, &words.in_vain_call, 0, .seq_cst);
+    var caught: Ask = .{ .bridge = bridge };
+    try caught.start();
+    while (runtime.isolate.calls.waiters == null) std.Thread.yield() catch {};
+    var depth: u32 = 0;
+    while (@atomicLoad(u32, &words.timeouts, .acquire) < 5) : (depth +%= 1) {
+        @atomicStore(u32, &words.native_call, 0x70001 + depth % 3, .seq_cst);
+        std.Thread.yield() catch {};
+    }
+    try std.testing.expectEqual(Bridge.fallback, caught.join());
+    try std.testing.expectEqual(@as(u16, 4), bridge.slotOf().in_vain);
+    try std.testing.expectEqual(@as(u32, 7), words.in_vain_call >> 16);
 }
 
 /// Waits until a condition of another thread's holds.

@@ -35,8 +35,8 @@ pub const Words = extern struct {
     slots: u32 = 0,
     /// 1 while the trampoline runs for a call that has too little stack left for the function.
     overflow: u32 = 0,
-    /// Which synchronous native call JavaScript is in: how many are running in the lower half, a number that changes with each
-    /// call in the upper one. Written by JavaScript; any thread reads it.
+    /// Which synchronous native call JavaScript is in: how many are running in the lower half; in the upper one a number of the
+    /// outermost. Written by JavaScript; any thread reads it.
     native_call: u32 = 0,
     // Another cache line, since other threads read and write this, too.
     /// What C releases handles with.
@@ -62,6 +62,9 @@ pub const Words = extern struct {
     completed: u32 = 0,
     /// 1 while JavaScript looks at the list by itself, and needn't be woken for it. Written by JavaScript.
     polls: u32 = 0,
+    /// What `native_call` was when the first thread called in vain since JavaScript took this, or 0.
+    in_vain_call: u32 = 0,
+    unused: u32 = 0,
     /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants it.
     results: [result_words]u64 = @splat(0),
 
@@ -73,6 +76,19 @@ pub const Words = extern struct {
     pub fn nativeCall(words: *const Words) u32 {
         const native_call = @atomicLoad(u32, &words.native_call, .monotonic);
         return if (native_call & native_call_depth != 0) native_call else 0;
+    }
+
+    /// The innermost of the native calls that were running at two times; 0 when the outermost is another one, or there was none.
+    pub fn callAround(one: u32, other: u32) u32 {
+        if (one == 0 or other == 0 or one >> 16 != other >> 16) return 0;
+        return @min(one, other);
+    }
+
+    /// Notes that a thread called in vain since JavaScript was in a native call: the outermost one is to blame.
+    pub fn noteInVain(words: *Words, native_call: u32) void {
+        const noted = @atomicLoad(u32, &words.in_vain_call, .monotonic);
+        const first = callAround(noted, native_call);
+        @atomicStore(u32, &words.in_vain_call, if (first != 0) first else native_call, .monotonic);
     }
 };
 

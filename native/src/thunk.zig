@@ -301,15 +301,16 @@ pub fn foreign(slot: *Slot, isolate: *Isolate) u64 {
     @branchHint(.cold);
     _ = @atomicRmw(u32, &isolate.words.foreign_calls, .Add, 1, .monotonic);
     const is_first = @atomicRmw(u32, &slot.foreign_calls, .Add, 1, .monotonic) == 0;
-    const is_in_vain = isolates.current_thread != isolate.thread and isolate.words.isLive() and isolate.words.nativeCall() != 0;
-    if (is_in_vain) countInVain(slot);
-    if (is_first or is_in_vain) note(slot, isolate);
+    const native_call = if (isolates.current_thread != isolate.thread and isolate.words.isLive()) isolate.words.nativeCall() else 0;
+    if (native_call != 0) countInVain(slot, isolate, native_call);
+    if (is_first or native_call != 0) note(slot, isolate);
     return @atomicLoad(u64, &slot.fallback, .monotonic);
 }
 
 /// Counts a call from another thread that nobody could serve while JavaScript was in a native call. It stops short of the
 /// largest count: 0 has another meaning.
-pub fn countInVain(slot: *Slot) void {
+pub fn countInVain(slot: *Slot, isolate: *Isolate, native_call: u32) void {
+    isolate.words.noteInVain(native_call);
     const most = std.math.maxInt(u16) / 2;
     if (@atomicLoad(u16, &slot.in_vain, .monotonic) < most) _ = @atomicRmw(u16, &slot.in_vain, .Add, 1, .monotonic);
 }

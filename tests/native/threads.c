@@ -432,4 +432,25 @@ EXPORT int32_t use_and_destroy(int32_t (*use)(int32_t), int32_t (*destroy)(int32
   for (int32_t i = 0; i < count; i++) destroyed += destroy(i);
   return destroyed;
 }
+/* Calls `there` on another thread, which it waits for, and then `here`, so many times; answers the sum of both. */
+struct errand {
+  int32_t (*function)(int32_t);
+  int32_t argument, answer;
+};
+static void *errand_main(void *argument) {
+  struct errand *errand = argument;
+  errand->answer = errand->function(errand->argument);
+  return NULL;
+}
+EXPORT int32_t there_and_here(int32_t (*there)(int32_t), int32_t (*here)(int32_t), int32_t count) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < count; i++) {
+    struct errand errand = {there, i, 0};
+    pthread_t thread;
+    pthread_create(&thread, NULL, errand_main, &errand);
+    pthread_join(thread, NULL);
+    sum += errand.answer + here(i);
+  }
+  return sum;
+}
 #endif
