@@ -76,9 +76,14 @@ function isOwn(line: string): boolean {
   return generated.test(line) || places.some((place) => line.includes(place));
 }
 
-/** The lines of an error's stack, the text before them, and how many of the first lines are belay's. */
-function framesOf(error: Error): { head: string; frames: string[]; own: number } | undefined {
-  const { stack, message } = error;
+/** The lines of a stack, the text before them, and how many of the first lines are belay's. */
+interface Frames {
+  readonly head: string;
+  readonly frames: readonly string[];
+  readonly own: number;
+}
+
+function framesOf(stack: unknown, message: string): Frames | undefined {
   if (typeof stack !== "string") return undefined;
   const end = stack.indexOf("\n", Math.max(0, stack.indexOf(message)) + message.length);
   if (end < 0) return undefined;
@@ -89,6 +94,13 @@ function framesOf(error: Error): { head: string; frames: string[]; own: number }
     frames,
     own: frames.slice(0, other < 0 ? undefined : other).findLastIndex(isOwn) + 1,
   };
+}
+
+/** A stack as text, without belay's lines at its beginning. */
+export function withoutOwnFrames(stack: string, message: string): string {
+  const made = framesOf(stack, message);
+  if (made === undefined || made.own === made.frames.length) return stack;
+  return [made.head, ...made.frames.slice(made.own)].join("\n");
 }
 
 /** A function's name in a line of a stack, without its class. */
@@ -134,7 +146,7 @@ function cutBelow(error: Error, functions: readonly unknown[]): boolean {
 
 /** Has a stack begin with its first line that isn't belay's. */
 function leaveOutOwn(error: Error): void {
-  const made = framesOf(error);
+  const made = framesOf(error.stack, error.message);
   if (made === undefined || made.own === 0) return;
   entrances ??= findEntrances();
   // The program called the outermost of belay's functions.

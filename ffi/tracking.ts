@@ -5,6 +5,8 @@
  * @module
  */
 
+import { withoutOwnFrames } from "./blame.ts";
+
 /** Something that was created while tracking was on and is still alive. */
 export interface Leak {
   /** What it is. */
@@ -66,7 +68,7 @@ class Entry {
   /** The text of the stack. */
   format(): string {
     if (this.#error !== undefined) {
-      this.#stack = textOf(this.#error) ?? `Error: ${this.#title}`;
+      this.#stack = withoutOwnFrames(textOf(this.#error) ?? `Error: ${this.#title}`, this.#title);
       this.#error = undefined;
     }
     return this.#stack;
@@ -95,22 +97,27 @@ class Entry {
 
 const formatterKey = "prepareStackTrace";
 
+function textIn(error: Error): string | undefined {
+  const stack: unknown = error.stack;
+  return typeof stack === "string" ? stack : undefined;
+}
+
 /** An error's stack as the engine has it, without the program's own formatter; `undefined` when it has no text. */
 function textOf(error: Error): string | undefined {
   const formatter = Object.getOwnPropertyDescriptor(Error, formatterKey);
+  // Bun would see no later assignment if it were set and deleted.
+  if (formatter === undefined) return textIn(error);
   // Bun sees nothing but assignments to it, so it is redefined only where it can't be assigned.
-  const isAssigned = formatter === undefined || formatter.writable === true;
+  const isAssigned = formatter.writable === true;
   if (isAssigned) Reflect.set(Error, formatterKey, undefined);
   else Reflect.defineProperty(Error, formatterKey, { value: undefined, configurable: true });
   try {
-    const stack: unknown = error.stack;
-    return typeof stack === "string" ? stack : undefined;
+    return textIn(error);
   } catch {
     // It could not be switched off, as where `Error` is frozen, and threw.
     return undefined;
   } finally {
-    if (formatter === undefined) Reflect.deleteProperty(Error, formatterKey);
-    else if (isAssigned) Reflect.set(Error, formatterKey, formatter.value);
+    if (isAssigned) Reflect.set(Error, formatterKey, formatter.value);
     else Reflect.defineProperty(Error, formatterKey, formatter);
   }
 }

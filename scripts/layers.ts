@@ -23,7 +23,8 @@ const layers: readonly (readonly string[])[] = [
   ["handle", "cleanup", "keep_alive"],
   ["report", "types", "text", "spellings", "channel_data"],
   ["data_type"],
-  ["blame", "errors", "options", "tracking", "present"],
+  ["errors", "options", "tracking"],
+  ["blame", "present"],
   ["buffers", "inside", "stack"],
 ];
 

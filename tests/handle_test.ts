@@ -772,6 +772,17 @@ describe("Handle with leak tracking", () => {
     assertEquals(leaks(), []);
   });
 
+  it("leaks() gives stacks that begin with the program's line", () => {
+    configure({ trackLeaks: true });
+    const handle = Handle.create("kept");
+    const [{ stack }] = leaks().slice(-1);
+    configure({ trackLeaks: false });
+    handle.delete();
+    const [title, first] = stack.split("\n");
+    assertStringIncludes(title, `handle ${handle.id} was created`);
+    assertStringIncludes(first, "handle_test.ts");
+  });
+
   it("leaks() names the function that created the handle", () => {
     configure({ trackLeaks: true });
     // Not `return Handle.create(…)`: JavaScriptCore leaves a function that ends in a call out of the stack.
