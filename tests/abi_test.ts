@@ -216,6 +216,15 @@ describe("argumentLayout of structures", () => {
   const l2 = structure("i64", "i64");
   const floatAndInt = structure("f32", "i32");
 
+  it("passes all 8 bytes of a double that shares them with a float and padding on x86-64 System V, as gcc does", () => {
+    const { byteLength, leaves } = structure("f32", "f64");
+    const shared = { byteLength, leaves: [...leaves, ...structure("f64").leaves] };
+    assertEquals(argumentLayout([shared], linux).structures, [
+      { whole: 64, pieces: [], address: undefined, copy: undefined },
+    ]);
+    assertEquals(passed(linux, [...repeat("f64", 7), shared, "f64"]).slice(7), ["stack+0", "float7"]);
+  });
+
   it("gives each float of a homogeneous structure a register on AArch64, or none of them", () => {
     for (const platform of [apple, linuxArm, windowsArm]) {
       assertEquals(passed(platform, [f3, "f64", d2]), ["float0:0 float1:4 float2:8", "float3", "float4"]);

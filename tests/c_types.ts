@@ -132,6 +132,35 @@ export function difference(type: CType, wrote: unknown, read: unknown, path = ""
   return found.find((each) => each !== undefined);
 }
 
+/** Which bytes of a type hold something: all but the padding. A union's may be held by any member. */
+function heldBytes(type: CType): boolean[] {
+  const held = new Array<boolean>(belayRecord({ kind: "struct", fields: [type] }).byteLength).fill(false);
+  if (typeof type === "string" || "text" in type) return held.fill(true);
+  const place = (bytes: readonly boolean[], from: number): void =>
+    bytes.forEach((holds, index) => held[from + index] ||= holds);
+  if (isRecord(type)) {
+    const { offsets } = belayRecord(type);
+    type.fields.forEach((field, index) => place(heldBytes(field), offsets[`f${index}`]));
+  } else {
+    const element = heldBytes(type.of);
+    for (let i = 0; i < type.length; i++) place(element, i * element.length);
+  }
+  return held;
+}
+
+/**
+ * Whether a type has a union in which a structure's padding is another member's. Clang takes such a union for the
+ * structure, and passes 4 bytes of a double by value (`findings/clang-union-half-a-double.sh`).
+ */
+export function hasUnionOverPadding(type: CType): boolean {
+  if (typeof type === "string" || "text" in type) return false;
+  if (!isRecord(type)) return hasUnionOverPadding(type.of);
+  if (type.fields.some(hasUnionOverPadding)) return true;
+  if (type.kind === "struct") return false;
+  const held = heldBytes(type);
+  return type.fields.some((field) => heldBytes(field).some((holds, index) => held[index] && !holds));
+}
+
 /** C's source: types, and what tests ask of them. */
 export class CSource {
   readonly #names = new Map<CRecord, string>();

@@ -568,9 +568,11 @@ test "wait: of those that wait while JavaScript is in one native call the first 
     // A call that begins soon after the wait and doesn't return is; calls inside of it change nothing.
     @atomicStore(u32, &words.native_call, 0x40000, .seq_cst);
     @atomicStore(u32, &words.in_vain_call, 0, .seq_cst);
+    // Half of it is what this thread has to see that the other waits.
+    @atomicStore(u32, &bridge.slotOf().timeout_ms, 1_000, .seq_cst);
     var caught: Ask = .{ .bridge = bridge };
     try caught.start();
-    while (runtime.isolate.calls.waiters == null) std.Thread.yield() catch {};
+    while (!someoneWaits(runtime.isolate) and @atomicLoad(u32, &words.timeouts, .acquire) < 5) std.Thread.yield() catch {};
     var depth: u32 = 0;
     while (@atomicLoad(u32, &words.timeouts, .acquire) < 5) : (depth +%= 1) {
         @atomicStore(u32, &words.native_call, 0x70001 + depth % 3, .seq_cst);
@@ -579,6 +581,13 @@ test "wait: of those that wait while JavaScript is in one native call the first 
     try std.testing.expectEqual(Bridge.fallback, caught.join());
     try std.testing.expectEqual(@as(u16, 4), bridge.slotOf().in_vain);
     try std.testing.expectEqual(@as(u32, 7), words.in_vain_call >> 16);
+}
+
+fn someoneWaits(isolate: *Isolate) bool {
+    const calls = &isolate.calls;
+    calls.mutex.acquire();
+    defer calls.mutex.release();
+    return calls.waiters != null;
 }
 
 /// Waits until a condition of another thread's holds.
