@@ -11,3 +11,6 @@ export const emulator: string | undefined = process.env["BELAY_RUNNER"];
 
 /** How many times slower than usual the machine may be. */
 export const slowness: number = Number(process.env["BELAY_SLOW"] ?? 1);
+
+/** Whether there are resizable buffers: Bun's arm64 build ends under QEMU when it makes one, without belay, too. */
+export const canResize: boolean = !("Bun" in globalThis && emulator !== undefined);

@@ -3,15 +3,13 @@ import { describe, it } from "@std/testing/bdd";
 import { Arena, configure, dlopen, pin, PointerRuleError, pointerValue, type Report, stats } from "@belay/ffi";
 import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../scripts/build.ts";
-import { emulator } from "./machine.ts";
+import { canResize } from "./machine.ts";
 import { leftOut } from "./left_out.ts";
 import { alive, collectFully, collectUntil } from "./gc.ts";
 
 const before = alive();
 const isBun = "Bun" in globalThis;
 if (!isBun) leftOut("a small array that moves, which is Bun's");
-// Bun's arm64 build ends there when it makes one, without belay, too.
-const canResize = !(isBun && emulator !== undefined);
 if (!canResize) leftOut("resizable buffers, which end Bun under QEMU");
 const library = dlopen(testLibrary, {
   sum_bytes: { parameters: ["pointer", "usize"], result: "u64" },
