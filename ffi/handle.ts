@@ -164,8 +164,7 @@ export class HandleTable {
       const value = this.#values[slot];
       if (value !== free) return value;
     }
-    const what = from === undefined ? "Cannot read" : `Cannot read what "${from}" gave,`;
-    throw refused(new InvalidHandleError(what, id, this.invalidReason(id)));
+    throw refusal(this, id, "Cannot read", from);
   }
 
   /** The value of a live handle, or `otherwise`. */
@@ -185,7 +184,7 @@ export class HandleTable {
   delete(id: number): void {
     const slot = (id >> 1) & slotMask;
     if (this.#ids[slot] !== id || this.#values[slot] === free) {
-      throw refused(new InvalidHandleError("Cannot delete", id, this.invalidReason(id)));
+      throw refusal(this, id, "Cannot delete");
     }
     this.#values[slot] = free;
     // No call here, however rare: one would keep the engines from holding the table's fields in registers.
@@ -391,7 +390,7 @@ export class Handle<T = unknown> {
    * @throws {RangeError} When all 4,194,304 slots hold live handles.
    */
   static create<T>(value: T): Handle<T> {
-    return new MadeHandle(table.create(value)) as Handle<T>;
+    return new MadeHandle(table.create(value)) as unknown as Handle<T>;
   }
 
   /**
@@ -400,7 +399,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id.
    */
   static value(id: number): unknown {
-    if (typeof id !== "number") throw refused(new InvalidHandleError("Cannot read", id, "malformed"));
+    if (typeof id !== "number") throw refusal(table, id, "Cannot read");
     return table.value(id);
   }
 
@@ -410,7 +409,7 @@ export class Handle<T = unknown> {
    * @throws {InvalidHandleError} When no live handle of this isolate has this id; nothing is changed.
    */
   static delete(id: number): void {
-    if (typeof id !== "number") throw refused(new InvalidHandleError("Cannot delete", id, "malformed"));
+    if (typeof id !== "number") throw refusal(table, id, "Cannot delete");
     table.delete(id);
   }
 
@@ -439,17 +438,30 @@ export class Handle<T = unknown> {
 }
 
 /**
- * What makes handles. A class that looks who calls its constructor costs V8 a third of create, value and delete: it peels no
- * loop into which a throw was inlined.
+ * What makes handles, as a class of its own: one that looks who calls its constructor costs V8 a third of create, value and
+ * delete (it peels no loop into which a throw was inlined), and a function with the prototype of another a twelfth.
  */
-const MadeHandle = function (this: { id: number }, id: number): void {
-  this.id = id;
-} as unknown as new (id: number) => Handle;
-Object.defineProperty(MadeHandle, "prototype", { value: Handle.prototype });
+class MadeHandle {
+  readonly id: number;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+}
+Object.setPrototypeOf(MadeHandle.prototype, Handle.prototype);
+Object.defineProperty(MadeHandle.prototype, "constructor", { value: Handle });
 
 const { get: valueGetter } = Object.getOwnPropertyDescriptor(Handle.prototype, "value") as PropertyDescriptor;
 
-/** An error whose stack begins where the program called one of the methods above. */
-function refused(error: InvalidHandleError): InvalidHandleError {
-  return blameCaller(error, Handle.value, valueGetter, Handle.delete, Handle.prototype.delete);
+/** Why an id is refused: an error whose stack begins where the program called one of the methods above. */
+function refusal(table: HandleTable, id: unknown, what: string, from?: string): InvalidHandleError {
+  const reason = typeof id === "number" ? table.invalidReason(id) : "malformed";
+  const refused = from === undefined ? what : `${what} what "${from}" gave,`;
+  return blameCaller(
+    new InvalidHandleError(refused, id as number, reason),
+    Handle.value,
+    valueGetter,
+    Handle.delete,
+    Handle.prototype.delete,
+  );
 }
