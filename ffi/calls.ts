@@ -246,9 +246,14 @@ export function errorIsDue(where: string): boolean {
   return waiting !== null && waiting.depth > now;
 }
 
+/** Whether a native call has an error to throw when it returns. */
+function somethingWaits(): boolean {
+  return calls.waiting !== null || inVain.length > 0;
+}
+
 function lookAround(where: string | undefined): void {
   // First, since what follows may find no stack.
-  const kept = calls.waiting === null && inVain.length === 0 ? 0 : attentionError;
+  const kept = somethingWaits() ? attentionError : 0;
   const flags = Atomics.exchange(core().words.u32, attentionWord, kept);
   if ((flags & attentionRelease) !== 0) handleTable().deleteReleased();
   if ((flags & attentionForeign) !== 0) observer(where);
@@ -263,7 +268,7 @@ function lookAround(where: string | undefined): void {
 /** Sets the flags for what waits: native calls look when they return, and threads find that it is in vain to wait for them. */
 function keepAttention(): void {
   const now = depth();
-  let flags = calls.waiting === null && inVain.length === 0 ? 0 : attentionError;
+  let flags = somethingWaits() ? attentionError : 0;
   for (const { waits, depth } of inVain) if (waits && depth <= now) flags |= attentionInVain;
   if (flags !== 0) Atomics.or(core().words.u32, attentionWord, flags);
 }
@@ -288,7 +293,7 @@ function throwDueInVain(now: number, where: string): void {
 export function takeError(): unknown {
   const waiting = calls.waiting as WaitingErrors;
   calls.waiting = waiting.outer;
-  if (waiting.outer === null && inVain.length === 0) Atomics.and(core().words.u32, attentionWord, ~attentionError);
+  if (!somethingWaits()) Atomics.and(core().words.u32, attentionWord, ~attentionError);
   return withSuppressed(waiting);
 }
 

@@ -455,10 +455,9 @@ const { get: valueGetter } = Object.getOwnPropertyDescriptor(Handle.prototype, "
 
 /** Why an id is refused: an error whose stack begins where the program called one of the methods above. */
 function refusal(table: HandleTable, id: unknown, what: string, from?: string): InvalidHandleError {
-  const reason = typeof id === "number" ? table.invalidReason(id) : "malformed";
   const refused = from === undefined ? what : `${what} what "${from}" gave,`;
   return blameCaller(
-    new InvalidHandleError(refused, id as number, reason),
+    new InvalidHandleError(refused, id, table.invalidReason(id)),
     Handle.value,
     valueGetter,
     Handle.delete,
