@@ -403,22 +403,17 @@ function makeCode(
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
       if (${name} === none) { invalidHandle(upcall, ${name}id, ${index}); return; }\n`;
   }
+  const refuse = (upcall: Upcall, value: unknown, subject: string): never => {
+    refusePromise(upcall, value);
+    if (result === "pointer") checkReturned(value);
+    throw mismatch(result, value, `${subject} (${typeName(result)})`);
+  };
   const scope = {
     ...words,
-    badResult(upcall: Upcall, value: unknown): never {
-      refusePromise(upcall, value);
-      if (result === "pointer") checkReturned(value);
-      throw mismatch(result, value, `Cannot return from callback "${upcall.name}": the result (${typeName(result)})`);
-    },
-    badAnswer(upcall: Upcall, value: unknown): never {
-      refusePromise(upcall, value);
-      if (result === "pointer") checkReturned(value);
-      throw mismatch(
-        result,
-        value,
-        `Cannot answer C for callback "${upcall.name}": what onError gave (${typeName(result)})`,
-      );
-    },
+    badResult: (upcall: Upcall, value: unknown): never =>
+      refuse(upcall, value, `Cannot return from callback "${upcall.name}": the result`),
+    badAnswer: (upcall: Upcall, value: unknown): never =>
+      refuse(upcall, value, `Cannot answer C for callback "${upcall.name}": what onError gave`),
     badFallback(upcall: { name: string }, value: unknown): never {
       if (result === "pointer") checkReturned(value);
       throw blameCaller(
