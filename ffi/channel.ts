@@ -64,13 +64,11 @@ const wordsByteLength = 32;
 /** `BELAY_CHANNEL_HEADER_WORDS` */
 const headerWords = 2;
 
-/** Events that are taken at once: for a function; for a batch of an iteration. */
+/** Events that are taken at once: for a function, which is also how many there are between two looks at the clock; for a batch. */
 const mostAtOnce = 256;
 const mostInBatch = 4096;
 /** Events that a stream's queue has at most. */
 const mostInStream = 32;
-/** Events between two looks at the clock, for a function. */
-const mostUnclocked = 128;
 
 const stale: unique symbol = Symbol("stale");
 const handles = handleTable();
@@ -205,7 +203,7 @@ class Consumer {
       this.#deliver(this.fn, most);
       count += most;
       nowMs = now();
-      most = fitting(count, startMs, nowMs, endMs, mostUnclocked);
+      most = fitting(count, startMs, nowMs, endMs, mostAtOnce);
     } while (nowMs < endMs);
     return true;
   }
