@@ -45,7 +45,7 @@ channel.onEvent((value, data) => {
 
 async function belay(): Promise<Record<string, number>> {
   seen = total[0] = 0;
-  const sent = send_numbers(native.channelSend, channel.pointer, ids, valueCount, 0, count);
+  const sent = send_numbers(native.sendToChannel, channel.pointer, ids, valueCount, 0, count);
   if (sent !== count) throw new Error(`only ${sent} events were sent`);
   const startMs = performance.now();
   await new Promise<void>((resolve) => done = resolve);

@@ -34,7 +34,7 @@ compare("closure/create-dispose", {
     for (let i = 0; i < count; i++) {
       const made = callback(definition, (a, b) => a + b + i);
       last = made.pointer;
-      made.dispose();
+      made.close();
     }
   },
   raw: createAndClose,

@@ -16,7 +16,7 @@ function filled<T extends NativeMemory | DataView>(
   return memory;
 }
 const inMemory = (byteLength: number) =>
-  filled(NativeMemory.alloc(byteLength), (memory, byteOffset, value) => memory.setF64(byteOffset, value));
+  filled(NativeMemory.alloc(byteLength), (memory, byteOffset, value) => memory.setFloat64(byteOffset, value));
 const inView = (byteLength: number) =>
   filled(
     new DataView(new ArrayBuffer(byteLength)),
@@ -33,7 +33,7 @@ function sumOfMemory(given: NativeMemory, count: number): number {
   const numbers = given.byteLength / 8;
   let sum = 0;
   for (let done = 0; done < count; done += numbers) {
-    for (let i = 0; i < numbers; i++) sum += given.getF64(8 * i);
+    for (let i = 0; i < numbers; i++) sum += given.getFloat64(8 * i);
   }
   return sum;
 }
@@ -50,7 +50,7 @@ function sumOfView(given: DataView, count: number): number {
 function writeMemory(given: NativeMemory, count: number): void {
   const numbers = given.byteLength / 4;
   for (let done = 0; done < count; done += numbers) {
-    for (let i = 0; i < numbers; i++) given.setI32(4 * i, i);
+    for (let i = 0; i < numbers; i++) given.setInt32(4 * i, i);
   }
 }
 

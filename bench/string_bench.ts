@@ -40,7 +40,7 @@ compare("string/out-64", {
 
 // Text with a length, as C has in most of its structures.
 const memory = NativeMemory.alloc(21);
-memory.setCstring(0, "key-0123456789abcdef");
+memory.setCString(0, "key-0123456789abcdef");
 const { pointer } = memory;
 compare("text/at-pointer-20", {
   belay(count) {

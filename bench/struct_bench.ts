@@ -48,8 +48,8 @@ if (runtime === "deno") {
 const Row = struct({ id: "i32", x: "f64", y: "f64", next: "pointer" });
 const length = 100_000;
 const stride = Row.byteLength / 8;
-const memory = Row.allocArray(length);
-const rows = Row.array(memory);
+const memory = Row.allocMany(length);
+const rows = Row.viewMany(memory);
 const array = new Float64Array(length * stride);
 for (let i = 0; i < length; i++) array[i * stride + 1] = rows.at(i).x = i;
 
@@ -81,7 +81,7 @@ const readEntry = (pointer: Pointer | null): object => pointer === null ? {} : E
 function getEntry(pointer: Pointer | null): object {
   if (pointer === null) return {};
   const borrowed = NativeMemory.borrow(pointer, 24);
-  return { a: borrowed.getI32(0), b: borrowed.getI32(4), x: borrowed.getF64(8), next: borrowed.getPointer(16) };
+  return { a: borrowed.getInt32(0), b: borrowed.getInt32(4), x: borrowed.getFloat64(8), next: borrowed.getPointer(16) };
 }
 let last: object = {};
 const definition = { parameters: ["pointer", "i32"], result: "i32" } as const;

@@ -75,7 +75,7 @@ const rawStarter = ({ pointer }: { readonly pointer: unknown }): Start => (threa
       "thread/post": await burst(rawStarter(bare), theirs.done, 1, scale(runtime === "deno" ? 5_000 : 100_000)),
     }),
   });
-  made.dispose();
+  made.close();
   await close(bare);
 }
 
@@ -107,7 +107,7 @@ async function roundTrips(start: Start, count: number, pauseUs: number): Promise
   } else {
     await compareAsync(subjects);
   }
-  made.dispose();
+  made.close();
 }
 
 /** From an idle loop to running JavaScript: the median and the 99th percentile. */
@@ -129,7 +129,7 @@ async function latencies(start: Start, heard: number[]): Promise<Record<string, 
     belay: () => latencies(starter(made), heard),
     raw: () => latencies(rawStarter(bare), rawHeard),
   }, { rounds: 5 });
-  made.dispose();
+  made.close();
   await close(bare);
 }
 finish();

@@ -20,7 +20,7 @@ import { utf8, zeroIndex } from "./text.ts";
 import type { CallbackDefinition, NamedType, ParameterType } from "./types.ts";
 
 /** A scalar that can be in a structure. */
-export type FieldScalar = Exclude<NamedType, "buffer" | "handle*"> | CallbackDefinition;
+export type FieldScalar = Exclude<NamedType, "buffer" | "handleAddress"> | CallbackDefinition;
 
 /** How data is laid out. */
 export type Layout = ScalarLayout | RecordLayout | ArrayLayout | TextLayout;
@@ -66,7 +66,7 @@ export abstract class Aggregate<V, I> implements DataType<V, I> {
 
   /** Made by `struct()` and its like. */
   constructor(token: typeof inside, layout: Layout) {
-    if (token !== inside) refuseNew("type", "struct(), union(), array() or cstringArray()");
+    if (token !== inside) refuseNew("type", "struct(), union(), array() or charArray()");
     freezeLayout(layout);
     this.byteLength = layout.byteLength;
     this.align = layout.align;
@@ -156,7 +156,7 @@ export function isRecord(type: unknown): type is RecordType {
 export function layoutOf(type: unknown, what: string): Layout {
   if (isAggregate(type)) return Aggregate.layoutOf(type);
   const isFunction = typeof type === "object" && type !== null && Object.hasOwn(type, "parameters");
-  if (!isFunction && (!isNamedType(type) || type === "buffer" || type === "handle*")) {
+  if (!isFunction && (!isNamedType(type) || type === "buffer" || type === "handleAddress")) {
     const isStructure = typeof type === "object" && type !== null && "struct" in type;
     const hint = type === "buffer"
       ? '; a buffer\'s address is a "pointer"'

@@ -49,7 +49,7 @@ export class Arena extends Scope {
    * @throws {TypeError | RangeError} When the value is none of the type's; nothing is made then.
    * @throws {ReferenceError} When the arena was disposed of.
    */
-  struct<I>(type: Allocatable<I>, value?: I): NativeMemory {
+  new<I>(type: Allocatable<I>, value?: I): NativeMemory {
     this.check();
     return this.use(type.alloc(value));
   }

@@ -4,10 +4,12 @@
  * @module
  */
 
-import { TypeError } from "./blame.ts";
+import { RangeError, TypeError } from "./blame.ts";
 import { lookNowAndThen } from "./calls.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
-import { nativeFunctions } from "./helpers.ts";
+import { addressOf, nativeFunctions, onPointerOf } from "./helpers.ts";
+import { owner, type PointerOwner } from "./data_type.ts";
+import { shown } from "./errors.ts";
 import { inside, refuseNew } from "./inside.ts";
 import { defaultTimeoutMs, type OnFull, openContract } from "./contracts.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
@@ -56,7 +58,7 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    */
   readonly always?: boolean;
   /**
-   * Whether it disposes of itself when it is first called: that call runs, the next is stale. It isn't collected before
+   * Whether it closes itself when it is first called: that call runs, the next is stale. It isn't collected before
    * that, so it may be given to C and forgotten.
    */
   readonly once?: boolean;
@@ -65,7 +67,7 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    * thread; it waits until the event loop has called the function, and gets the result. `"post"`, where there is no result:
    * any thread; it goes on at once, and the event loop calls the function afterwards, in order for each calling thread. That
    * is so on the isolate's own thread, too; the function may be `async`. Callbacks with `"post"` and `"wait"` keep the
-   * event loop alive until they are disposed of, or {@linkcode Callback.unref}'d.
+   * event loop alive until they are closed, or {@linkcode Callback.unref}'d.
    */
   readonly thread?: D["result"] extends "void" ? "same" | "wait" | "post" : "same" | "wait";
   /**
@@ -104,7 +106,9 @@ export type PostFunction<D extends CallbackDefinition> = (
 ) => unknown;
 
 /** A TypeScript function that C can call; {@linkcode callback} makes it. */
-export class Callback<D extends CallbackDefinition = CallbackDefinition> implements NativeFunction<D> {
+export class Callback<D extends CallbackDefinition = CallbackDefinition> implements NativeFunction<D>, PointerOwner {
+  /** @ignore */
+  declare readonly [owner]?: true;
   /** The types of its parameters and result. */
   readonly definition: D;
   /** What C calls. It stays callable after the callback is gone, and answers with the fallback then. */
@@ -123,7 +127,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     this.#cleanup = addCheckedCleanup(this, collected, this.#token === 0 ? upcall : { upcall, token: this.#token });
   }
 
-  /** Whether it was disposed of. */
+  /** Whether it was closed. */
   get disposed(): boolean {
     return this.#upcall.fn === null;
   }
@@ -132,13 +136,16 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     // By the private field: an object that merely looks like a callback must not reach C, nor a proxy run code there.
     nativeFunctions.stateOf = (value): Upcall | undefined =>
       typeof value === "object" && value !== null && #upcall in value ? value.#upcall : undefined;
+    onPointerOf((value) =>
+      #upcall in value && value.#upcall.fn !== null ? addressOf(value.#upcall.pointer) : undefined
+    );
   }
 
   /**
    * Ends the callback: the function is no longer held, and its C function may stand behind another callback of the same
    * shape after a while. A call that is running finishes. Doing it again does nothing.
    */
-  dispose(): void {
+  close(): void {
     if (this.disposed) return;
     this.#cleanup.stop();
     if (this.#token !== 0) untrack(this.#token);
@@ -146,15 +153,15 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     unbind(this.#upcall);
   }
 
-  /** As {@linkcode Callback.dispose}. */
+  /** As {@linkcode Callback.close}. */
   [Symbol.dispose](): void {
-    this.dispose();
+    this.close();
   }
 
   /**
    * Keeps the event loop alive, and the callback from being collected, until {@linkcode Callback.unref} or
-   * {@linkcode Callback.dispose}: for a callback that the program waits for, called by something that the event loop does.
-   * Callbacks with `thread: "wait"` or `"post"` begin so, others don't. Doing it again, or on a disposed callback, does
+   * {@linkcode Callback.close}: for a callback that the program waits for, called by something that the event loop does.
+   * Callbacks with `thread: "wait"` or `"post"` begin so, others don't. Doing it again, or on a closed callback, does
    * nothing.
    */
   ref(): void {
@@ -173,7 +180,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * A parameter of type `"handle"` turns C's `void*` back into the value that its `Handle` was created with. However many
  * callbacks there are, the runtime has one native callback.
  *
- * *Ownership:* the callback lives until it is disposed of, by `once` at its first call. One that is dropped is released
+ * *Ownership:* the callback lives until it is closed, by `once` at its first call. One that is dropped is released
  * after a garbage collection, unless it is `once`, ref'd, or its own function can reach it: the function is held for C.
  * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
  * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
@@ -245,7 +252,7 @@ export function callback<const D extends CallbackDefinition>(
   const made = own(definition, upcall);
   if (once) {
     upcall.fn = (...parameters) => {
-      made.dispose();
+      made.close();
       return fn(...parameters);
     };
   }
@@ -254,7 +261,7 @@ export function callback<const D extends CallbackDefinition>(
 }
 
 function letOthersCall(
-  made: { ref(): void; dispose(): void },
+  made: { ref(): void; close(): void },
   upcall: Upcall,
   thread: "post" | "wait",
   timeoutMs: number,
@@ -264,7 +271,7 @@ function letOthersCall(
     openContract(upcall, thread, timeoutMs, queue && { capacity: queue.capacity, onFull: queue.onFull ?? "block" });
     made.ref();
   } catch (error) {
-    made.dispose();
+    made.close();
     throw error;
   }
 }
@@ -273,8 +280,10 @@ function checkPost(definition: CallbackDefinition): void {
   if (definition.result !== "void") {
     throw new TypeError('Cannot create a callback: thread "post" takes no result, since C goes on without one');
   }
-  if (definition.parameters.includes("handle*")) {
-    throw new TypeError('Cannot create a callback: thread "post" takes no handle*, whose memory may be gone by then');
+  if (definition.parameters.includes("handleAddress")) {
+    throw new TypeError(
+      'Cannot create a callback: thread "post" takes no handleAddress, whose memory may be gone by then',
+    );
   }
 }
 
@@ -311,12 +320,9 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
     refuse(`thread must be "same", "post" or "wait", got ${JSON.stringify(thread)}`);
   }
   const alone = thread === undefined || thread === "same";
-  if (timeoutMs !== undefined && (alone || !isInteger(timeoutMs, 0, longestTimeoutMs))) {
-    refuse(
-      alone
-        ? 'timeoutMs needs thread "post" or "wait"'
-        : `timeoutMs must be an integer from 0 to 2^31 - 1, got ${String(timeoutMs)}`,
-    );
+  if (timeoutMs !== undefined) {
+    if (alone) refuse('timeoutMs needs thread "post" or "wait"');
+    checkInteger("timeoutMs", timeoutMs, 0, longestTimeoutMs, "2^31 - 1");
   }
   if (queue !== undefined && alone) refuse('queue needs thread "post" or "wait"');
   return {
@@ -334,17 +340,24 @@ function checkedOptions<D extends CallbackDefinition>(options: CallbackOptions<D
 function checkedQueue(queue: QueueOptions, refuse: (what: string) => never): QueueOptions {
   const names = ["capacity", "onFull"] as const;
   const { capacity, onFull } = ownOptions("Cannot create a callback", queue, names, "an option of a queue", "queue");
-  if (!isInteger(capacity, 1, largestCapacity)) {
-    return refuse(`a queue's capacity must be an integer from 1 to 2^24, got ${String(capacity)}`);
-  }
+  checkInteger("a queue's capacity", capacity, 1, largestCapacity, "2^24");
   if (onFull !== undefined && onFull !== "block" && onFull !== "dropNewest" && onFull !== "dropOldest") {
     return refuse(`a queue's onFull must be "block", "dropNewest" or "dropOldest", got ${JSON.stringify(onFull)}`);
   }
   return { capacity, onFull: onFull ?? "block" };
 }
 
-function isInteger(value: unknown, least: number, most: number): value is number {
-  return Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+/** @throws {TypeError | RangeError} When it is no number; when it is not such an integer. */
+function checkInteger(
+  name: string,
+  value: unknown,
+  least: number,
+  most: number,
+  spelling: string,
+): asserts value is number {
+  const what = `Cannot create a callback: ${name} must be an integer from ${least} to ${spelling}, got ${shown(value)}`;
+  if (typeof value !== "number") throw new TypeError(what);
+  if (!Number.isInteger(value) || value < least || value > most) throw new RangeError(what);
 }
 
 /** Lends a function to one native call. */
@@ -360,5 +373,5 @@ function collected(dropped: Upcall | { readonly upcall: Upcall; readonly token: 
   upcall.collected = true;
   unbind(upcall);
   if (!("token" in dropped)) return;
-  reportLeak(untrack(dropped.token), "disposed of");
+  reportLeak(untrack(dropped.token), "closed");
 }

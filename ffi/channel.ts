@@ -13,9 +13,10 @@ import { look, lookNowAndThen } from "./calls.ts";
 import { ChannelData, type Lease } from "./channel_data.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
 import { attentionWord, core, coreFunctions, isNull, signature } from "./core.ts";
+import { owner, type PointerOwner } from "./data_type.ts";
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
-import { addressOf } from "./helpers.ts";
+import { addressOf, onPointerOf } from "./helpers.ts";
 import { inside } from "./inside.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { noOptions, ownOptions } from "./options.ts";
@@ -345,7 +346,7 @@ class Consumer {
 
 /**
  * Events that a C library sends to TypeScript, from any thread: for libraries that are written for belay. C calls
- * `native.channelSend` with the channel, a handle and a few bytes, and goes on; it needs no lock, allocates nothing and never
+ * `native.sendToChannel` with the channel, a handle and a few bytes, and goes on; it needs no lock, allocates nothing and never
  * waits. TypeScript reads the events where C has put them, thousands in one turn: with {@linkcode Channel.onEvent}, in a
  * `for await` loop, or as a stream. One reader at a time.
  *
@@ -357,7 +358,7 @@ class Consumer {
  *
  * *Values:* an event's value is that of the handle that C sent; for NULL it is `undefined`, so include that in `T` where C
  * passes NULL. The handle is looked up when the event is read: it has to be live until then. An event with one that isn't
- * is dropped, counted in `stats().droppedEvents`, and reported once for each channel.
+ * is dropped, counted in `stats().counts.droppedEvents`, and reported once for each channel.
  *
  * *Backpressure:* while nobody reads, events wait. When the ring is full, sending answers false, which is counted as a
  * dropped event, and C decides what to do.
@@ -376,16 +377,22 @@ class Consumer {
  *
  * using channel = new Channel<{ name: string }>({ capacity: 2 ** 16 });
  * channel.onEvent((sensor, data) => console.log(sensor.name, data.getFloat64(0)));
- * // library.symbols.sensor_start(native.channelSend, channel.pointer, Handle.create(sensor));
- * assert(native.channelSend !== channel.pointer);
+ * // library.symbols.sensor_start(native.sendToChannel, channel.pointer, Handle.create(sensor));
+ * assert(native.sendToChannel !== channel.pointer);
  * ```
  */
-export class Channel<T = unknown> {
+export class Channel<T = unknown> implements PointerOwner {
+  /** @ignore */
+  declare readonly [owner]?: true;
   /** What C sends to. */
   readonly pointer: Pointer;
   readonly #consumer: Consumer;
   readonly #cleanup: Cleanup;
   #refed = true;
+
+  static {
+    onPointerOf((value) => #consumer in value ? value.#consumer.channel : undefined);
+  }
 
   /**
    * Makes a channel.
@@ -418,7 +425,7 @@ export class Channel<T = unknown> {
   }
 
   /** Whether it was closed. */
-  get closed(): boolean {
+  get disposed(): boolean {
     return this.#consumer.closed;
   }
 

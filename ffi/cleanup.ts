@@ -24,6 +24,16 @@ export class Cleanup {
     this.#arg = arg;
   }
 
+  /** Whether it has run or was stopped. */
+  get disposed(): boolean {
+    return this.#cleanup === undefined;
+  }
+
+  /** As {@linkcode Cleanup.stop}. */
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+
   /** Cancels the cleanup. Does nothing once it has run, or when it was stopped before. */
   stop(): void {
     if (this.#cleanup === undefined) return;

@@ -130,7 +130,7 @@ function contractEnd(upcall: Upcall, queue: Address, ownQueue: boolean): Pick<Co
       if (dropped === undefined || dropped === 0) return;
       Atomics.add(core().words.u32, droppedWord, dropped);
       const calls = dropped === 1 ? "a call" : `${dropped} calls`;
-      report("dropped-calls", `callback "${upcall.name}" was disposed of while ${calls} of it waited; they don't run`);
+      report("dropped-calls", `callback "${upcall.name}" was closed while ${calls} of it waited; they don't run`);
     },
   };
 }

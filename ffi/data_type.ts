@@ -8,7 +8,7 @@
 export const data: unique symbol = Symbol("data");
 
 /**
- * A structure, union or array of C's: {@linkcode struct}, {@linkcode union}, {@linkcode array} and {@linkcode cstringArray}
+ * A structure, union or array of C's: {@linkcode struct}, {@linkcode union}, {@linkcode array} and {@linkcode charArray}
  * give them. `V` is what is read, `I` what can be written.
  */
 export interface DataType<V = unknown, I = V> {
@@ -30,4 +30,16 @@ export interface RecordType<V = unknown, I = V> extends DataType<V, I> {
 export interface OutType<T = unknown> {
   /** The type of the value. */
   readonly out: T;
+}
+
+/** The key of what an object with a pointer has for TypeScript alone. */
+export const owner: unique symbol = Symbol("owner");
+
+/**
+ * What belay has made that has a pointer: `NativeMemory`, a `Pin`, a view of a structure, union or array, a `Callback`, a
+ * `Channel`. Where a pointer is wanted it stands for its own.
+ */
+export interface PointerOwner {
+  /** For TypeScript alone: nothing has it. */
+  readonly [owner]?: true;
 }

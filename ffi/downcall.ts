@@ -101,7 +101,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   };
   // Looking at a handle may run the program's code, and nothing else does: what that may end is looked at afterwards.
-  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handle*";
+  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handleAddress";
   const indices = [...passed.keys()];
   const inOrder = [...indices.filter(isHandle), ...indices.filter((index) => !isHandle(index))]
     .map((index) => checkOf(present(passed[index]), index));
@@ -274,7 +274,7 @@ export function list(names: readonly string[]): string | undefined {
 
 /** Whether an argument of a type is memory of JavaScript's, which C has during the call. */
 export function ownsMemory(type: ParameterType): boolean {
-  return type === "buffer" || type === "cstring" || type === "handle*" || isOut(type);
+  return type === "buffer" || type === "cstring" || type === "handleAddress" || isOut(type);
 }
 
 /** Whether a function's arguments have to be put where C expects them: the runtime doesn't do all that is wanted of it. */

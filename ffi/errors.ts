@@ -16,7 +16,7 @@ export type InvalidHandleReason =
   /** It has the form of an id of this isolate, but none such was issued yet. */
   | "unissued"
   /** It has the form of an id of another isolate (another worker, or the main thread). */
-  | "foreign"
+  | "other-isolate"
   /** It can't be an id at all: negative, a fraction, too large, a wrong parity, not a number. */
   | "malformed";
 
@@ -24,7 +24,7 @@ const handleStates: Record<InvalidHandleReason, string> = {
   null: "it is the null handle",
   stale: "it has been deleted",
   unissued: "no such handle was issued",
-  foreign: "it belongs to another isolate",
+  "other-isolate": "it belongs to another isolate",
   malformed: "it is not a handle",
 };
 
@@ -105,6 +105,8 @@ export interface LibraryCandidate {
 /** No candidate for a library could be loaded. Nothing stays open. */
 export class LibraryLoadError extends Error {
   override readonly name = "LibraryLoadError";
+  /** The library as it was asked for. */
+  readonly library: string;
   /** Everything that was tried, in order. */
   readonly candidates: readonly LibraryCandidate[];
 
@@ -112,6 +114,7 @@ export class LibraryLoadError extends Error {
   constructor(library: string, candidates: readonly LibraryCandidate[], hint = "") {
     const tried = candidates.map(({ path, reason }) => `\n  ${path}: ${reason}`).join("");
     super(`Cannot open "${library}": no candidate could be loaded${tried}${hint && `\n${hint}`}`);
+    this.library = library;
     this.candidates = candidates;
     blameCaller(this);
   }
@@ -138,27 +141,98 @@ export class SymbolNotFoundError extends Error {
 /** A function or variable of a library was used after the library was closed. C was not entered. */
 export class LibraryClosedError extends Error {
   override readonly name = "LibraryClosedError";
+  /** The function or variable, as its definition is called. */
+  readonly symbol: string;
+  /** The library as it was asked for. */
+  readonly library: string;
 
   /** Made by belay. */
   constructor(verb: string, symbol: string, library: string) {
     super(`Cannot ${verb} "${symbol}": library "${library}" is closed`);
+    this.symbol = symbol;
+    this.library = library;
     blameCaller(this);
   }
 }
 
+/** One of the rules for pointers; {@linkcode PointerRuleError} says which was broken. */
+export type PointerRule =
+  /** A callback returned a buffer for a pointer. */
+  | "result"
+  /** A buffer was to be stored in C's memory. */
+  | "buffer"
+  /** A string was to be stored as a pointer. */
+  | "text"
+  /** A function was to be stored as a pointer. */
+  | "function"
+  /** An object was to be stored that has a `pointer`, and is none of belay's. */
+  | "owner"
+  /** A pointer into an argument of a call was used after the call. */
+  | "temporary"
+  /** Memory was to be freed while a nonblocking call uses it. */
+  | "outstanding"
+  /** Memory was to be freed while the runtime uses an array of its bytes. */
+  | "in-use"
+  /** A buffer of {@linkcode NativeMemory.bytes} was transferred. */
+  | "transferred"
+  /** A buffer was transferred while it was pinned. */
+  | "pinned"
+  /** A pin was used after it had been unpinned. */
+  | "unpinned";
+
+/** What can't be done, and the rule. */
+const pointerRules: Record<PointerRule, readonly [string, string]> = {
+  result: [
+    "Cannot return a buffer",
+    "a callback returns a pointer to C's memory or that of a pin, never a buffer: nobody would keep it for C",
+  ],
+  buffer: [
+    "Cannot store a buffer",
+    "a buffer is pinned before C's memory points to it: pin() it and store the pin",
+  ],
+  text: [
+    "Cannot store a string",
+    "C's memory points to C's strings: make one with cstring() of an Arena and store that",
+  ],
+  function: ["Cannot store a function", "a function is stored as a callback(): make one, and store that"],
+  owner: [
+    "Cannot store an object",
+    "what is stored is a pointer, or what belay has made that has one: NativeMemory, a Pin, a view, a Callback or a Channel",
+  ],
+  temporary: [
+    "Cannot use the pointer",
+    "a pointer into an argument is not used after the call: pin() the buffer, or give C memory of an Arena",
+  ],
+  outstanding: [
+    "Cannot free the memory",
+    "memory is not freed while a nonblocking call uses it: wait for its promise",
+  ],
+  "in-use": [
+    "Cannot free the memory",
+    "memory is not freed while the runtime itself uses an array of its bytes(): wait for the operation, then free it",
+  ],
+  transferred: [
+    "Cannot use the memory",
+    "what NativeMemory.bytes() gives is not transferred: copy it with slice() first",
+  ],
+  pinned: ["Cannot use the pin", "a buffer is not transferred while it is pinned"],
+  unpinned: ["Cannot use the pin", "a pin's pointer is used until it is unpinned, and no longer"],
+};
+
 /** One of the rules for pointers was broken; the message says which. Nothing was passed, stored or freed. */
 export class PointerRuleError extends Error {
   override readonly name = "PointerRuleError";
-  /** The rule, in words. */
-  readonly rule: string;
+  /** The rule. */
+  readonly rule: PointerRule;
 
   /**
    * Made by belay.
    *
-   * @param what What was being done, where that can be said.
+   * @param what What was being done, where more can be said than the rule does.
    */
-  constructor(rule: string, what?: string) {
-    super(`${what ?? "Broken rule"}: ${rule}`);
+  constructor(rule: PointerRule, what?: string) {
+    const [cannot, sentence] = pointerRules[rule];
+    super(`${what ?? cannot}: ${sentence}`);
     this.rule = rule;
     blameCaller(this);
   }

@@ -261,7 +261,7 @@ export class HandleTable {
     const tag = Math.floor((id % generationUnit) / tagUnit);
     if ((id & 1) !== parity(slot) || tag === 0) return "malformed";
     // Also where this isolate has issued none.
-    if (tag !== this.#tag) return "foreign";
+    if (tag !== this.#tag) return "other-isolate";
     if (id >= this.#lastGenerationId + generationUnit) return "malformed";
     if (slot >= this.#used) return "unissued";
     // NaN, when the slot is retired, is not above any id.
@@ -352,7 +352,7 @@ export function handleTable(): HandleTable {
  * A TypeScript value that C may hold, as a number.
  *
  * C gets the {@linkcode Handle.id}, by value: the id itself travels as the `void*` (parameter type `"handle"`); or by
- * address: the `void*` points to memory that holds the id (parameter type `"handle*"`). Ids are whole numbers between 0
+ * address: the `void*` points to memory that holds the id (parameter type `"handleAddress"`). Ids are whole numbers between 0
  * and 2^53, never 0, and never issued twice in a process.
  *
  * *Ownership:* a handle keeps its value alive until it is deleted, as in Go. The garbage collector never deletes one: C
@@ -377,11 +377,6 @@ export class Handle<T = unknown> {
 
   private constructor() {
     refuseNew("Handle", "Handle.create()");
-  }
-
-  /** How many handles of this isolate are live. */
-  static get live(): number {
-    return table.live;
   }
 
   /**
@@ -411,6 +406,11 @@ export class Handle<T = unknown> {
   static delete(id: number): void {
     if (typeof id !== "number") throw refusal(table, id, "Cannot delete");
     table.delete(id);
+  }
+
+  /** Whether it has been deleted, by {@linkcode Handle.delete} or by C. */
+  get disposed(): boolean {
+    return !table.has(this.id);
   }
 
   /**

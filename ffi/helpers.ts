@@ -142,11 +142,35 @@ export function stringAt(address: Address | null): string | null {
   return isNull(address) ? null : backend().readString(address);
 }
 
+const pointerOwners: ((value: object) => Address | undefined)[] = [];
+
+/**
+ * Has what a class of belay's makes taken as its pointer. The function answers `undefined` for anything else, whatever that
+ * looks like: it asks a private field, since a forged object must not lead C anywhere.
+ */
+export function onPointerOf(addressIn: (value: object) => Address | undefined): void {
+  pointerOwners.push(addressIn);
+}
+
+/**
+ * Where what is no address points to, if belay has made it: memory, a pin, a view, a callback, a channel.
+ *
+ * @throws {MemoryFreedError | PointerRuleError} When its memory has been freed; when it has been unpinned.
+ */
+export function pointerOf(value: unknown): Address | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const addressIn of pointerOwners) {
+    const address = addressIn(value);
+    if (address !== undefined) return address;
+  }
+  return undefined;
+}
+
 /** What a native call has to know of a `Callback`: that of its `Upcall`. */
 export interface NativeFunctionState {
   readonly pointer: Pointer;
   readonly signature: { readonly shape: string };
-  /** `null` when it was disposed of. */
+  /** `null` when it was closed. */
   readonly fn: unknown;
 }
 
@@ -186,6 +210,7 @@ export const helpers = {
   handleIn,
   setPointerIn,
   isAddress,
+  pointerOf,
   functionAddress,
 } as const;
 

@@ -81,7 +81,7 @@ export class Library<S extends Definitions = Definitions> {
   }
 
   /** Whether it was closed. */
-  get closed(): boolean {
+  get disposed(): boolean {
     return this.#owner.closed;
   }
 

@@ -33,7 +33,7 @@ const integers: Partial<Record<NamedType, Integer>> = {
   usize: { bits: 64, signed: false },
 };
 
-const otherTypes = ["f32", "f64", "bool", "pointer", "buffer", "cstring", "handle", "handle*", "function"];
+const otherTypes = ["f32", "f64", "bool", "pointer", "buffer", "cstring", "handle", "handleAddress", "function"];
 
 /** Whether a definition's type is one that has a name, `"void"` aside. */
 export function isNamedType(type: unknown): type is NamedType {
@@ -60,7 +60,7 @@ export function typeName(type: ParameterType | ResultType): string {
 export function parameterNativeType(type: ParameterType): NativeType {
   if (isOut(type)) return "view";
   if (typeof type === "object") return "address";
-  if (type === "buffer" || type === "cstring" || type === "handle*") return "view";
+  if (type === "buffer" || type === "cstring" || type === "handleAddress") return "view";
   return type === "bool" ? "bool" : resultNativeType(type);
 }
 
@@ -81,7 +81,7 @@ export function resultNativeType(type: ResultType): NativeType {
     case "buffer":
     case "function":
     case "handle":
-    case "handle*":
+    case "handleAddress":
       return "address";
     default:
       return type;
@@ -143,7 +143,9 @@ export function checkArgument(
       return `if (typeof ${variable} !== "boolean") ${bad};`;
     case "pointer":
       return `if (${variable} === null) ${variable} = ${addressKind === "bigint" ? "0n" : "0"};
-      else if (${misaddress(variable, addressKind)}) ${bad};`;
+      else if (${misaddress(variable, addressKind)}) {
+        const owned = pointerOf(${variable}); if (owned === undefined) ${bad}; ${variable} = owned;
+      }`;
     case "buffer":
       return `if (${variable} !== null) { const view = asView(${variable}); if (view === undefined) ${bad}; ${variable} = view; }`;
     case "cstring":
@@ -151,7 +153,7 @@ export function checkArgument(
       ${variable} = asString(${variable}); }`;
     case "handle":
       return `{ const id = handleId(${variable}); if (id === undefined) ${bad}; ${variable} = toAddress(id); }`;
-    case "handle*":
+    case "handleAddress":
       return `{ const id = handleId(${variable}); if (id === undefined) ${bad}; ${variable} = asCell(id); }`;
     case "function":
       return `{ const address = functionAddress(${variable}); if (address === undefined) ${bad}; ${variable} = address; }`;
@@ -172,7 +174,7 @@ export function fromResult(type: ResultType, variable: string): string {
       return `nullable(${variable})`;
     case "handle":
       return `handles.value(toNumber(${variable}), key)`;
-    case "handle*":
+    case "handleAddress":
       return `handles.value(handleIdAt(${variable}), key)`;
     case "cstring":
       return `stringOf(${variable})`;
@@ -220,7 +222,7 @@ export function readWord(
       return `(u8[${at(1, byteOffset, inBlock)}] !== 0)`;
     case "handle":
       return number;
-    case "handle*":
+    case "handleAddress":
       return `handleIdAt(${address})`;
     case "cstring":
       return `stringAt(${address})`;
@@ -234,7 +236,7 @@ export function readResult(type: ResultType, byteOffset: number, addressKind: "n
   if (type === "void") return "undefined";
   if (typeof type === "object") throw new TypeError("Only scalars are read here");
   const word = readWord(type, byteOffset, addressKind, true);
-  return type === "handle" || type === "handle*" ? `handles.value(${word}, key)` : word;
+  return type === "handle" || type === "handleAddress" ? `handles.value(${word}, key)` : word;
 }
 
 /**
@@ -307,7 +309,7 @@ export function mismatch(
   subject: string,
 ): TypeError | RangeError | InvalidHandleError {
   const expected = `${subject} must be ${expectation(type)}, got`;
-  if (type === "handle" || type === "handle*") {
+  if (type === "handle" || type === "handleAddress") {
     const id = value instanceof Handle ? value.id : value;
     if (typeof id === "number") return new InvalidHandleError(expected, id, handleTable().invalidReason(id));
   }
@@ -319,28 +321,22 @@ export function mismatch(
     : new TypeError(message);
 }
 
-/** Whether a value is a view of C's memory, as far as a message has to know. */
-function isView(value: object): boolean {
-  return ["View", "ArrayView"].includes(value.constructor?.name);
-}
-
 /** A value that is none of a type, with what a program that has it probably means. */
 export function gotFor(type: ParameterType | ResultType, value: unknown): string {
-  if (type === "handle" || type === "handle*") {
+  if (type === "handle" || type === "handleAddress") {
     return typeof value === "bigint" ? `${shown(value)}, and an id is a number` : shownStranger(value, ["Handle"]);
   }
   const isFunction = type === "function" || typeof type === "object" && isCallbackDefinition(type);
   const state = nativeFunctions.stateOf(value);
-  if (isFunction && state !== undefined) {
-    return `a Callback ${state.fn === null ? "that was disposed of" : "of another shape"}`;
+  if (state !== undefined && (isFunction || type === "pointer")) {
+    return `a Callback ${state.fn === null ? "that was closed" : "of another shape"}`;
   }
   if (type !== "pointer" && !isFunction || typeof value !== "object" || value === null) return shown(value);
   const stranger = shownStranger(value, ["Callback"]);
   if (isFunction && stranger !== shown(value)) return stranger;
   if ("pointer" in value) return `${shown(value)}: pass its property .pointer`;
-  if (isView(value)) return `${shown(value)}: pass .pointer of the NativeMemory that it views`;
   return ArrayBuffer.isView(value) || value instanceof ArrayBuffer
-    ? `${shown(value)}: pin() it and pass .pointer of the pin, or declare the parameter as "buffer"`
+    ? `${shown(value)}: pin() it and pass the pin, or declare the parameter as "buffer"`
     : shown(value);
 }
 

@@ -8,10 +8,11 @@ import type { Address } from "./backend.ts";
 import { addEntrances, blameCaller, RangeError, TypeError } from "./blame.ts";
 import { detach, typedArrayByteLength } from "./buffers.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
-import { zeroTerminated } from "./core.ts";
+import { zeroTerminated, zeroTerminatedUtf16 } from "./core.ts";
 import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores, textAt } from "./core_memory.ts";
+import { owner, type PointerOwner } from "./data_type.ts";
 import { LibraryClosedError, MemoryFreedError, PointerRuleError, shown } from "./errors.ts";
-import { addressOf, isAddress, nullable } from "./helpers.ts";
+import { addressOf, isAddress, nullable, onPointerOf, pointerOf } from "./helpers.ts";
 import { inside, refuseNew } from "./inside.ts";
 import { gotFor, mismatch } from "./marshal.ts";
 import { noOptions, ownOptions } from "./options.ts";
@@ -186,9 +187,7 @@ class Block {
       this.#ending = array;
       if (!detach(array.buffer)) {
         this.#ending = undefined;
-        throw new PointerRuleError(
-          "memory is not freed while the runtime itself uses an array of its bytes(): wait for the operation, then free it",
-        );
+        throw new PointerRuleError("in-use");
       }
       mapped.length -= 1;
     }
@@ -210,7 +209,7 @@ class Block {
     for (const array of this.#mapped) {
       if (array.length > 0 || array === this.#ending) continue;
       this.cleanup?.stop();
-      throw new PointerRuleError("what NativeMemory.bytes() gives is not transferred: copy it with slice() first");
+      throw new PointerRuleError("transferred");
     }
   }
 }
@@ -279,12 +278,14 @@ export interface AllocOptions {
  *   memchr: { parameters: ["pointer", "i32", "usize"], result: "pointer" },
  * });
  * using memory = NativeMemory.alloc(16);
- * memory.setF64(8, 2.5);
- * assert(memory.getF64(8) === 2.5);
+ * memory.setFloat64(8, 2.5);
+ * assert(memory.getFloat64(8) === 2.5);
  * assert(libc.symbols.memchr(memory.pointer, 0x40, 16) !== null);
  * ```
  */
-export class NativeMemory {
+export class NativeMemory implements PointerOwner {
+  /** @ignore */
+  declare readonly [owner]?: true;
   /** Its length in bytes. */
   readonly byteLength: number;
   /** The same, for bounds that a program can't assign to. */
@@ -314,6 +315,14 @@ export class NativeMemory {
     this.#block = block;
     this.#start = start;
     this.#isPart = isPart;
+  }
+
+  static {
+    onPointerOf((value) => {
+      if (!(#pointer in value)) return undefined;
+      if (value.#block?.freed === true) throw value.#block.freedError();
+      return addressOf(value.#pointer);
+    });
   }
 
   /** @ignore Whether a value is memory, not a proxy or what else merely looks like it. */
@@ -374,7 +383,7 @@ export class NativeMemory {
    * const copy = strdup("belay");
    * assert(copy !== null);
    * using memory = NativeMemory.adopt(copy, 6, free);
-   * assert(memory.cstring() === "belay");
+   * assert(memory.getCString() === "belay");
    * ```
    *
    * @param free What frees it: called once, with the pointer. It must not reach the memory, which would keep it alive. What
@@ -428,7 +437,7 @@ export class NativeMemory {
   }
 
   /** Whether it has been freed. */
-  get freed(): boolean {
+  get disposed(): boolean {
     return this.#block?.freed ?? false;
   }
 
@@ -521,14 +530,14 @@ export class NativeMemory {
    *
    * using memory = NativeMemory.alloc(4);
    * memory.copyFrom(Uint8Array.of(0x67, 0x72, 0xfc)); // Latin-1
-   * assert(memory.cstring() === "gr\ufffd");
-   * assertThrows(() => memory.cstring(0, { fatal: true }), TypeError, "it is no UTF-8 from byte 2 on");
+   * assert(memory.getCString() === "gr\ufffd");
+   * assertThrows(() => memory.getCString(0, { fatal: true }), TypeError, "it is no UTF-8 from byte 2 on");
    * ```
    *
    * @throws {RangeError} Outside the bounds, or when no zero comes before their end.
    * @throws {TypeError} When it is no UTF-8, with `fatal`.
    */
-  cstring(byteOffset = 0, options: TextOptions = noOptions): string {
+  getCString(byteOffset = 0, options: TextOptions = noOptions): string {
     return this.#string(utf8, byteOffset, options);
   }
 
@@ -543,13 +552,13 @@ export class NativeMemory {
    * using arena = new Arena();
    * const name = arena.utf16("gr\u00fc\u00df");
    * assert(name.byteLength === 10);
-   * assert(name.utf16(2) === "r\u00fc\u00df");
+   * assert(name.getUtf16(2) === "r\u00fc\u00df");
    * ```
    *
    * @throws {RangeError} Outside the bounds, or when no zero of two bytes comes before their end.
    * @throws {TypeError} When a surrogate stands alone, with `fatal`.
    */
-  utf16(byteOffset = 0, options: TextOptions = noOptions): string {
+  getUtf16(byteOffset = 0, options: TextOptions = noOptions): string {
     return this.#string(utf16, byteOffset, options);
   }
 
@@ -578,167 +587,184 @@ export class NativeMemory {
    * @throws {TypeError} When it contains a NUL character.
    * @throws {RangeError} Outside the bounds.
    */
-  setCstring(byteOffset: number, text: string): number {
+  setCString(byteOffset: number, text: string): number {
     const bytes = zeroTerminated(text);
     this.copyFrom(bytes, byteOffset);
     return bytes.length;
   }
 
+  /**
+   * Writes a string as UTF-16 and a zero of two bytes to an offset, and answers how many bytes that took. Surrogates that
+   * stand alone stay as they are.
+   *
+   * @throws {TypeError} When it contains a NUL character.
+   * @throws {RangeError} Outside the bounds.
+   */
+  setUtf16(byteOffset: number, text: string): number {
+    const bytes = zeroTerminatedUtf16(text);
+    this.copyFrom(bytes, byteOffset);
+    return bytes.length;
+  }
+
   /** Reads a signed 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getI8(byteOffset: number): number {
+  getInt8(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? loads().i8(this.#at(byteOffset, 1), byteOffset) as number : mapped.getI8(byteOffset);
+    return mapped === undefined
+      ? loads().i8(this.#at(byteOffset, 1), byteOffset) as number
+      : mapped.getInt8(byteOffset);
   }
 
   /** Writes a signed 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setI8(byteOffset: number, value: number): void {
+  setInt8(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setI8(byteOffset, value);
+    if (mapped !== undefined) return mapped.setInt8(byteOffset, value);
     stores().i8(this.#at(byteOffset, 1), byteOffset, checked.i8(value) ?? refuse("i8", value));
   }
 
   /** Reads an unsigned 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getU8(byteOffset: number): number {
+  getUint8(byteOffset: number): number {
     const mapped = this.#mapped;
-    return mapped === undefined ? loads().u8(this.#at(byteOffset, 1), byteOffset) as number : mapped.getU8(byteOffset);
+    return mapped === undefined
+      ? loads().u8(this.#at(byteOffset, 1), byteOffset) as number
+      : mapped.getUint8(byteOffset);
   }
 
   /** Writes an unsigned 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setU8(byteOffset: number, value: number): void {
+  setUint8(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setU8(byteOffset, value);
+    if (mapped !== undefined) return mapped.setUint8(byteOffset, value);
     stores().u8(this.#at(byteOffset, 1), byteOffset, checked.u8(value) ?? refuse("u8", value));
   }
 
   /** Reads a signed 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getI16(byteOffset: number): number {
+  getInt16(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().i16(this.#at(byteOffset, 2), byteOffset) as number
-      : mapped.getI16(byteOffset);
+      : mapped.getInt16(byteOffset);
   }
 
   /** Writes a signed 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setI16(byteOffset: number, value: number): void {
+  setInt16(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setI16(byteOffset, value);
+    if (mapped !== undefined) return mapped.setInt16(byteOffset, value);
     stores().i16(this.#at(byteOffset, 2), byteOffset, checked.i16(value) ?? refuse("i16", value));
   }
 
   /** Reads an unsigned 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getU16(byteOffset: number): number {
+  getUint16(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().u16(this.#at(byteOffset, 2), byteOffset) as number
-      : mapped.getU16(byteOffset);
+      : mapped.getUint16(byteOffset);
   }
 
   /** Writes an unsigned 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setU16(byteOffset: number, value: number): void {
+  setUint16(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setU16(byteOffset, value);
+    if (mapped !== undefined) return mapped.setUint16(byteOffset, value);
     stores().u16(this.#at(byteOffset, 2), byteOffset, checked.u16(value) ?? refuse("u16", value));
   }
 
   /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getI32(byteOffset: number): number {
+  getInt32(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().i32(this.#at(byteOffset, 4), byteOffset) as number
-      : mapped.getI32(byteOffset);
+      : mapped.getInt32(byteOffset);
   }
 
   /** Writes a signed 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setI32(byteOffset: number, value: number): void {
+  setInt32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setI32(byteOffset, value);
+    if (mapped !== undefined) return mapped.setInt32(byteOffset, value);
     stores().i32(this.#at(byteOffset, 4), byteOffset, checked.i32(value) ?? refuse("i32", value));
   }
 
   /** Reads an unsigned 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getU32(byteOffset: number): number {
+  getUint32(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().u32(this.#at(byteOffset, 4), byteOffset) as number
-      : mapped.getU32(byteOffset);
+      : mapped.getUint32(byteOffset);
   }
 
   /** Writes an unsigned 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setU32(byteOffset: number, value: number): void {
+  setUint32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setU32(byteOffset, value);
+    if (mapped !== undefined) return mapped.setUint32(byteOffset, value);
     stores().u32(this.#at(byteOffset, 4), byteOffset, checked.u32(value) ?? refuse("u32", value));
   }
 
   /** Reads a signed 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
-  getI64(byteOffset: number): bigint {
+  getBigInt64(byteOffset: number): bigint {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().i64(this.#at(byteOffset, 8), byteOffset) as bigint
-      : mapped.getI64(byteOffset);
+      : mapped.getBigInt64(byteOffset);
   }
 
   /** Writes a signed 64-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setI64(byteOffset: number, value: number | bigint): void {
+  setBigInt64(byteOffset: number, value: number | bigint): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setI64(byteOffset, value);
+    if (mapped !== undefined) return mapped.setBigInt64(byteOffset, value);
     stores().i64(this.#at(byteOffset, 8), byteOffset, checked.i64(value) ?? refuse("i64", value));
   }
 
   /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
-  getU64(byteOffset: number): bigint {
+  getBigUint64(byteOffset: number): bigint {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().u64(this.#at(byteOffset, 8), byteOffset) as bigint
-      : mapped.getU64(byteOffset);
+      : mapped.getBigUint64(byteOffset);
   }
 
   /** Writes an unsigned 64-bit integer, such as a handle's id, to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
-  setU64(byteOffset: number, value: number | bigint): void {
+  setBigUint64(byteOffset: number, value: number | bigint): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setU64(byteOffset, value);
+    if (mapped !== undefined) return mapped.setBigUint64(byteOffset, value);
     stores().u64(this.#at(byteOffset, 8), byteOffset, checked.u64(value) ?? refuse("u64", value));
   }
 
   /** Reads a float at a byte offset. @throws {RangeError} Outside the bounds. */
-  getF32(byteOffset: number): number {
+  getFloat32(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().f32(this.#at(byteOffset, 4), byteOffset) as number
-      : mapped.getF32(byteOffset);
+      : mapped.getFloat32(byteOffset);
   }
 
   /** Writes a float to a byte offset, rounded as C does. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
-  setF32(byteOffset: number, value: number): void {
+  setFloat32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setF32(byteOffset, value);
+    if (mapped !== undefined) return mapped.setFloat32(byteOffset, value);
     stores().f32(this.#at(byteOffset, 4), byteOffset, checked.f32(value) ?? refuse("f32", value));
   }
 
   /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
-  getF64(byteOffset: number): number {
+  getFloat64(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
       ? loads().f64(this.#at(byteOffset, 8), byteOffset) as number
-      : mapped.getF64(byteOffset);
+      : mapped.getFloat64(byteOffset);
   }
 
   /** Writes a double to a byte offset. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
-  setF64(byteOffset: number, value: number): void {
+  setFloat64(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
-    if (mapped !== undefined) return mapped.setF64(byteOffset, value);
+    if (mapped !== undefined) return mapped.setFloat64(byteOffset, value);
     stores().f64(this.#at(byteOffset, 8), byteOffset, checked.f64(value) ?? refuse("f64", value));
   }
 
   /** Reads a boolean, a byte that is zero or not. @throws {RangeError} Outside the bounds. */
   getBool(byteOffset: number): boolean {
-    return this.getU8(byteOffset) !== 0;
+    return this.getUint8(byteOffset) !== 0;
   }
 
   /** Writes a boolean as a byte. @throws {RangeError} Outside the bounds. @throws {TypeError} When it is none. */
   setBool(byteOffset: number, value: boolean): void {
     if (typeof value !== "boolean") refuse("bool", value);
-    this.setU8(byteOffset, value ? 1 : 0);
+    this.setUint8(byteOffset, value ? 1 : 0);
   }
 
   /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
@@ -751,13 +777,16 @@ export class NativeMemory {
    * Writes a pointer to a byte offset.
    *
    * @throws {RangeError} Outside the bounds.
-   * @throws {PointerRuleError} When it is a buffer, a string, a function, or what has a pointer; or points into an argument
-   * of a call that has returned.
+   * @param value A pointer, or what has one: memory, a pin, a view, a callback, a channel.
+   * @throws {PointerRuleError} When it is a buffer, a string or a function; or points into an argument of a call that has
+   * returned.
    */
-  setPointer(byteOffset: number, value: Pointer | null): void {
-    checkStored(value);
-    if (value !== null && !isAddress(value)) refuse("pointer", value);
-    this.setU64(byteOffset, pointerValue(value));
+  setPointer(byteOffset: number, value: Pointer | PointerOwner | null): void {
+    const owned = value === null || isAddress(value) ? undefined : pointerOf(value);
+    const pointer = owned === undefined ? value : nullable(owned);
+    checkStored(pointer);
+    if (pointer !== null && !isAddress(pointer)) refuse("pointer", pointer);
+    this.setBigUint64(byteOffset, pointerValue(pointer as Pointer | null));
   }
 
   #shared(): Block {
@@ -810,7 +839,7 @@ export class NativeMemory {
 Object.defineProperty(NativeMemory.prototype, Symbol.for("nodejs.util.inspect.custom"), {
   value(this: NativeMemory): string {
     return `NativeMemory { ${
-      this.freed ? "freed" : `0x${pointerValue(this.pointer).toString(16)}`
+      this.disposed ? "freed" : `0x${pointerValue(this.pointer).toString(16)}`
     }, ${this.byteLength} bytes }`;
   },
 });
@@ -841,180 +870,180 @@ class MappedMemory extends NativeMemory {
     this.#view = new DataView(block.map(start), start, byteLength);
   }
 
-  override getI8(byteOffset: number): number {
+  override getInt8(byteOffset: number): number {
     try {
       return this.#view.getInt8(whole(byteOffset));
     } catch {
-      return super.getI8(byteOffset);
+      return super.getInt8(byteOffset);
     }
   }
 
-  override setI8(byteOffset: number, value: number): void {
-    if (!fits.i8(value)) return super.setI8(byteOffset, value);
+  override setInt8(byteOffset: number, value: number): void {
+    if (!fits.i8(value)) return super.setInt8(byteOffset, value);
     try {
       this.#view.setInt8(whole(byteOffset), value);
     } catch {
-      super.setI8(byteOffset, value);
+      super.setInt8(byteOffset, value);
     }
   }
 
-  override getU8(byteOffset: number): number {
+  override getUint8(byteOffset: number): number {
     try {
       return this.#view.getUint8(whole(byteOffset));
     } catch {
-      return super.getU8(byteOffset);
+      return super.getUint8(byteOffset);
     }
   }
 
-  override setU8(byteOffset: number, value: number): void {
-    if (!fits.u8(value)) return super.setU8(byteOffset, value);
+  override setUint8(byteOffset: number, value: number): void {
+    if (!fits.u8(value)) return super.setUint8(byteOffset, value);
     try {
       this.#view.setUint8(whole(byteOffset), value);
     } catch {
-      super.setU8(byteOffset, value);
+      super.setUint8(byteOffset, value);
     }
   }
 
-  override getI16(byteOffset: number): number {
+  override getInt16(byteOffset: number): number {
     try {
       return this.#view.getInt16(whole(byteOffset), true);
     } catch {
-      return super.getI16(byteOffset);
+      return super.getInt16(byteOffset);
     }
   }
 
-  override setI16(byteOffset: number, value: number): void {
-    if (!fits.i16(value)) return super.setI16(byteOffset, value);
+  override setInt16(byteOffset: number, value: number): void {
+    if (!fits.i16(value)) return super.setInt16(byteOffset, value);
     try {
       this.#view.setInt16(whole(byteOffset), value, true);
     } catch {
-      super.setI16(byteOffset, value);
+      super.setInt16(byteOffset, value);
     }
   }
 
-  override getU16(byteOffset: number): number {
+  override getUint16(byteOffset: number): number {
     try {
       return this.#view.getUint16(whole(byteOffset), true);
     } catch {
-      return super.getU16(byteOffset);
+      return super.getUint16(byteOffset);
     }
   }
 
-  override setU16(byteOffset: number, value: number): void {
-    if (!fits.u16(value)) return super.setU16(byteOffset, value);
+  override setUint16(byteOffset: number, value: number): void {
+    if (!fits.u16(value)) return super.setUint16(byteOffset, value);
     try {
       this.#view.setUint16(whole(byteOffset), value, true);
     } catch {
-      super.setU16(byteOffset, value);
+      super.setUint16(byteOffset, value);
     }
   }
 
-  override getI32(byteOffset: number): number {
+  override getInt32(byteOffset: number): number {
     try {
       return this.#view.getInt32(whole(byteOffset), true);
     } catch {
-      return super.getI32(byteOffset);
+      return super.getInt32(byteOffset);
     }
   }
 
-  override setI32(byteOffset: number, value: number): void {
-    if (!fits.i32(value)) return super.setI32(byteOffset, value);
+  override setInt32(byteOffset: number, value: number): void {
+    if (!fits.i32(value)) return super.setInt32(byteOffset, value);
     try {
       this.#view.setInt32(whole(byteOffset), value, true);
     } catch {
-      super.setI32(byteOffset, value);
+      super.setInt32(byteOffset, value);
     }
   }
 
-  override getU32(byteOffset: number): number {
+  override getUint32(byteOffset: number): number {
     try {
       return this.#view.getUint32(whole(byteOffset), true);
     } catch {
-      return super.getU32(byteOffset);
+      return super.getUint32(byteOffset);
     }
   }
 
-  override setU32(byteOffset: number, value: number): void {
-    if (!fits.u32(value)) return super.setU32(byteOffset, value);
+  override setUint32(byteOffset: number, value: number): void {
+    if (!fits.u32(value)) return super.setUint32(byteOffset, value);
     try {
       this.#view.setUint32(whole(byteOffset), value, true);
     } catch {
-      super.setU32(byteOffset, value);
+      super.setUint32(byteOffset, value);
     }
   }
 
-  override getI64(byteOffset: number): bigint {
+  override getBigInt64(byteOffset: number): bigint {
     try {
       return this.#view.getBigInt64(whole(byteOffset), true);
     } catch {
-      return super.getI64(byteOffset);
+      return super.getBigInt64(byteOffset);
     }
   }
 
-  override setI64(byteOffset: number, value: number | bigint): void {
+  override setBigInt64(byteOffset: number, value: number | bigint): void {
     const fitting = checked.i64(value);
-    if (fitting === undefined) return super.setI64(byteOffset, value);
+    if (fitting === undefined) return super.setBigInt64(byteOffset, value);
     try {
       this.#view.setBigInt64(whole(byteOffset), fitting, true);
     } catch {
-      super.setI64(byteOffset, value);
+      super.setBigInt64(byteOffset, value);
     }
   }
 
-  override getU64(byteOffset: number): bigint {
+  override getBigUint64(byteOffset: number): bigint {
     try {
       return this.#view.getBigUint64(whole(byteOffset), true);
     } catch {
-      return super.getU64(byteOffset);
+      return super.getBigUint64(byteOffset);
     }
   }
 
-  override setU64(byteOffset: number, value: number | bigint): void {
+  override setBigUint64(byteOffset: number, value: number | bigint): void {
     const fitting = checked.u64(value);
-    if (fitting === undefined) return super.setU64(byteOffset, value);
+    if (fitting === undefined) return super.setBigUint64(byteOffset, value);
     try {
       this.#view.setBigUint64(whole(byteOffset), fitting, true);
     } catch {
-      super.setU64(byteOffset, value);
+      super.setBigUint64(byteOffset, value);
     }
   }
 
-  override getF32(byteOffset: number): number {
+  override getFloat32(byteOffset: number): number {
     try {
       return this.#view.getFloat32(whole(byteOffset), true);
     } catch {
-      return super.getF32(byteOffset);
+      return super.getFloat32(byteOffset);
     }
   }
 
-  override setF32(byteOffset: number, value: number): void {
-    if (!fits.f32(value)) return super.setF32(byteOffset, value);
+  override setFloat32(byteOffset: number, value: number): void {
+    if (!fits.f32(value)) return super.setFloat32(byteOffset, value);
     try {
       this.#view.setFloat32(whole(byteOffset), value, true);
     } catch {
-      super.setF32(byteOffset, value);
+      super.setFloat32(byteOffset, value);
     }
   }
 
-  override getF64(byteOffset: number): number {
+  override getFloat64(byteOffset: number): number {
     try {
       return this.#view.getFloat64(whole(byteOffset), true);
     } catch {
-      return super.getF64(byteOffset);
+      return super.getFloat64(byteOffset);
     }
   }
 
-  override setF64(byteOffset: number, value: number): void {
-    if (!fits.f64(value)) return super.setF64(byteOffset, value);
+  override setFloat64(byteOffset: number, value: number): void {
+    if (!fits.f64(value)) return super.setFloat64(byteOffset, value);
     try {
       this.#view.setFloat64(whole(byteOffset), value, true);
     } catch {
-      super.setF64(byteOffset, value);
+      super.setFloat64(byteOffset, value);
     }
   }
 
   override getPointer(byteOffset: number): Pointer | null {
-    return pointerFrom(this.getU64(byteOffset));
+    return pointerFrom(this.getBigUint64(byteOffset));
   }
 }
 

@@ -8,8 +8,9 @@ import type { Address } from "./backend.ts";
 import { TypeError } from "./blame.ts";
 import { bufferOf, isDetached, lengthOfTypedArray } from "./buffers.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
+import { owner, type PointerOwner } from "./data_type.ts";
 import { PointerRuleError, shown } from "./errors.ts";
-import { asView, noBytes, nullable } from "./helpers.ts";
+import { addressOf, asView, noBytes, nullable, onPointerOf } from "./helpers.ts";
 import { inside, refuseNew } from "./inside.ts";
 import { afterCall, isUsedByCall } from "./outgoing.ts";
 import { countPin, uncountPin } from "./pointer_rules.ts";
@@ -34,7 +35,9 @@ interface Held {
 /**
  * A buffer of JavaScript's that stays where it is, for C to keep a pointer to it; {@linkcode pin} gives it.
  */
-export class Pin {
+export class Pin implements PointerOwner {
+  /** @ignore */
+  declare readonly [owner]?: true;
   /** How many bytes are pinned. */
   readonly byteLength: number;
   #held: Held | undefined;
@@ -60,13 +63,14 @@ export class Pin {
    * @throws {PointerRuleError} When it has been unpinned, or the buffer was transferred meanwhile.
    */
   get pointer(): Pointer {
-    if (this.#held === undefined) {
-      throw new PointerRuleError("a pin's pointer is used until it is unpinned, and no longer");
-    }
-    if (isDetached(this.#held.buffer)) {
-      throw new PointerRuleError("a buffer is not transferred while it is pinned");
-    }
+    if (this.#held === undefined) throw new PointerRuleError("unpinned");
+    if (isDetached(this.#held.buffer)) throw new PointerRuleError("pinned");
     return this.#pointer;
+  }
+
+  static {
+    const { get: pointerGetter } = Object.getOwnPropertyDescriptor(Pin.prototype, "pointer") as PropertyDescriptor;
+    onPointerOf((value) => #held in value ? addressOf(pointerGetter?.call(value) as Pointer) : undefined);
   }
 
   /** Whether it has been unpinned. */

@@ -7,7 +7,8 @@
 import type { Address } from "./backend.ts";
 import { blameCaller, RangeError } from "./blame.ts";
 import { bytesBeforeZero } from "./core_memory.ts";
-import { addressOf, isAddress, nullable, stringAt, toAddress } from "./helpers.ts";
+import { isAddress, nullable, pointerOf, stringAt, toAddress } from "./helpers.ts";
+import type { PointerOwner } from "./data_type.ts";
 import { mismatch } from "./marshal.ts";
 import { noOptions } from "./options.ts";
 import { checkUse } from "./pointer_rules.ts";
@@ -38,10 +39,13 @@ export function pointerFrom<Tag extends string>(address: bigint | number): Point
   return nullable(asNumber ? Number(value) : value) as Pointer<Tag> | null;
 }
 
-/** The address of a pointer; 0 for `null`. @throws {TypeError} When it is neither. */
-export function pointerValue(pointer: Pointer | null): bigint {
-  checkPointer(pointer);
-  return pointer === null ? 0n : BigInt(pointer as unknown as Address);
+/**
+ * The address of a pointer, or of what has one; 0 for `null`.
+ *
+ * @throws {TypeError} When it is nothing of these.
+ */
+export function pointerValue(pointer: Pointer | PointerOwner | null): bigint {
+  return BigInt(followed(pointer) ?? 0n);
 }
 
 /**
@@ -59,11 +63,11 @@ export function pointerValue(pointer: Pointer | null): bigint {
  * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when what is there is no UTF-8.
  * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
-export function cstringAt(pointer: Pointer | null, options: TextOptions = noOptions): string | null {
-  checkPointer(pointer);
-  checkUse(pointer);
+export function cstringAt(pointer: Pointer | PointerOwner | null, options: TextOptions = noOptions): string | null {
+  const address = followed(pointer);
+  checkUse(address);
   // The runtime's own way is faster, and doesn't tell.
-  return isFatal(options) ? decodeAt(utf8, pointer, options) : stringAt(pointer as unknown as Address | null);
+  return isFatal(options) ? decodeAt(utf8, address, options) : stringAt(address);
 }
 
 /**
@@ -76,29 +80,30 @@ export function cstringAt(pointer: Pointer | null, options: TextOptions = noOpti
  *
  * using arena = new Arena();
  * const out = arena.alloc(8); // what a C function gets as its out-parameter
- * out.setPointer(0, arena.utf16("belay").pointer);
+ * out.setPointer(0, arena.utf16("belay"));
  * assert(utf16At(out.getPointer(0)) === "belay");
  * ```
  *
  * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when a surrogate stands alone.
  * @throws {PointerRuleError} When it points into an argument of a call that has returned.
  */
-export function utf16At(pointer: Pointer | null, options: TextOptions = noOptions): string | null {
-  checkPointer(pointer);
-  checkUse(pointer);
-  return decodeAt(utf16, pointer, options);
+export function utf16At(pointer: Pointer | PointerOwner | null, options: TextOptions = noOptions): string | null {
+  const address = followed(pointer);
+  checkUse(address);
+  return decodeAt(utf16, address, options);
 }
 
-/** What is none would be looked at as one, and end the process. */
-function checkPointer(pointer: unknown): void {
-  if (pointer !== null && !isAddress(pointer)) {
-    throw blameCaller(mismatch("pointer", pointer, "Cannot follow a pointer: the value"));
-  }
+/** The address that a value stands for. Following one that is no pointer would crash the process. */
+function followed(value: unknown): Address | null {
+  if (value === null || isAddress(value)) return value;
+  const address = pointerOf(value);
+  if (address !== undefined) return address;
+  throw blameCaller(mismatch("pointer", value, "Cannot follow a pointer: the value"));
 }
 
-function decodeAt(encoding: Encoding, pointer: Pointer | null, options: TextOptions): string | null {
-  if (pointer === null) return null;
+function decodeAt(encoding: Encoding, address: Address | null, options: TextOptions): string | null {
+  if (address === null) return null;
   // However far away the zero is.
-  const bytes = bytesBeforeZero(encoding, addressOf(pointer), 0, Number.MAX_SAFE_INTEGER) as Uint8Array<ArrayBuffer>;
-  return decode(encoding, bytes, options, () => `a string at 0x${pointerValue(pointer).toString(16)}`);
+  const bytes = bytesBeforeZero(encoding, address, 0, Number.MAX_SAFE_INTEGER) as Uint8Array<ArrayBuffer>;
+  return decode(encoding, bytes, options, () => `a string at 0x${BigInt(address).toString(16)}`);
 }

@@ -10,23 +10,12 @@ import type { Address } from "./backend.ts";
 import { bufferOf, isDetached, isView, lengthOfBuffer, lengthOfTypedArray } from "./buffers.ts";
 import { calls } from "./calls.ts";
 import { addCheckedCleanup } from "./cleanup.ts";
-import { PointerRuleError } from "./errors.ts";
+import { type PointerRule, PointerRuleError } from "./errors.ts";
 import { addressOf, toNumber } from "./helpers.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { pointerSettings } from "./report.ts";
 import { backend } from "./runtime.ts";
 import type { Pointer } from "./types.ts";
-
-/** The rules in words. */
-const rules = {
-  result: "a callback returns a pointer to C's memory or that of a pin, never a buffer: nobody would keep it for C",
-  buffer: "a buffer is pinned before C's memory points to it: pin() it and store the pointer of the pin",
-  text: "C's memory points to C's strings: make one with cstring() of an Arena and store its pointer",
-  function: "a function is stored as a callback(): make one, and store its pointer",
-  owner: "what is stored is a pointer: that of a Pin, a NativeMemory or a Callback is its property .pointer",
-  temporary: "a pointer into an argument is not used after the call: pin() the buffer, or give C memory of an Arena",
-  outstanding: "memory is not freed while a nonblocking call uses it: wait for its promise",
-} as const;
 
 /** Memory of JavaScript's that a call has as its argument, a typed array; `null` for NULL. */
 export type LentView = ArrayBufferView | null;
@@ -203,7 +192,7 @@ export function checkUse(pointer: unknown): void {
   // Its memory is another buffer's now, or nobody's.
   if (!isText && isDetached(owner as ArrayBuffer)) return forget(pointer);
   const isPinned = !isText && (MappedBuffer.is(owner) || pins.has(owner as ArrayBuffer));
-  if (!isPinned && !isLent(pointer as Address)) throw new PointerRuleError(rules.temporary);
+  if (!isPinned && !isLent(pointer as Address)) throw new PointerRuleError("temporary");
 }
 
 /**
@@ -218,22 +207,22 @@ export function checkStored(value: unknown, what?: string): void {
   else if (pointerSettings.checks) throw new PointerRuleError(rule, what);
 }
 
-function brokenByStoring(value: unknown): string | undefined {
+function brokenByStoring(value: unknown): PointerRule | undefined {
   switch (typeof value) {
     case "string":
-      return rules.text;
+      return "text";
     case "function":
-      return rules.function;
+      return "function";
     case "object":
-      if (isBuffer(value)) return rules.buffer;
-      return value !== null && "pointer" in value ? rules.owner : undefined;
+      if (isBuffer(value)) return "buffer";
+      return value !== null && "pointer" in value ? "owner" : undefined;
   }
   return undefined;
 }
 
 /** Refuses a buffer as what a callback returns for a pointer. @throws {PointerRuleError} */
 export function checkReturned(value: unknown): void {
-  if (pointerSettings.checks && isBuffer(value)) throw new PointerRuleError(rules.result);
+  if (pointerSettings.checks && isBuffer(value)) throw new PointerRuleError("result");
 }
 
 function isBuffer(value: unknown): boolean {
@@ -262,5 +251,5 @@ export function usesMemory(
 
 /** Refuses to free memory that a call uses. @throws {PointerRuleError} */
 export function checkFreed(isUsed: boolean): void {
-  if (isUsed && pointerSettings.checks) throw new PointerRuleError(rules.outstanding);
+  if (isUsed && pointerSettings.checks) throw new PointerRuleError("outstanding");
 }

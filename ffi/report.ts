@@ -11,13 +11,13 @@ import { type Leak, setTracking } from "./tracking.ts";
 /** Something that went wrong where nothing could be thrown. */
 export interface Report {
   /**
-   * `stale-callback`: C called a callback that was disposed of or garbage-collected. `invalid-handle`: C passed a handle
-   * that names nothing, or sent an event with one, which was dropped. `foreign-call`: C called from another thread, or from a stack that is not the thread's own. All
+   * `stale-callback`: C called a callback that was closed or garbage-collected. `invalid-handle`: C passed a handle
+   * that names nothing, or sent an event with one, which was dropped. `misplaced-call`: C called from another thread, or from a stack that is not the thread's own. All
    * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
    * or with `stats()`. `leak`: a callback, channel or library was garbage-collected before it
-   * was disposed of; it has been released (only while leaks are tracked); or memory was, and can't be freed, since the library
+   * was closed; it has been released (only while leaks are tracked); or memory was, and can't be freed, since the library
    * with the function for that is closed. `dropped-calls`: calls from other threads found
-   * their queue full, or their callback was disposed of before they ran. `timeout`: a thread of C's waited too long for a
+   * their queue full, or their callback was closed before they ran. `timeout`: a thread of C's waited too long for a
    * callback with `thread: "wait"`, and got the fallback. `waiting-error`: a callback threw a second ago, and the native call
    * that will throw the error has not returned. `suppressed-error`: an error came after another one of the same native call,
    * which can't take it as its `suppressed`.
@@ -25,7 +25,7 @@ export interface Report {
   readonly kind:
     | "stale-callback"
     | "invalid-handle"
-    | "foreign-call"
+    | "misplaced-call"
     | "leak"
     | "dropped-calls"
     | "timeout"
@@ -38,7 +38,7 @@ export interface Report {
 }
 
 /** Options of {@linkcode configure}. */
-export interface Configuration {
+export interface ConfigureOptions {
   /** Keep the creation stack of each handle, callback, channel, library, memory and pin, for `leaks()`. Off by default. */
   readonly trackLeaks?: boolean;
   /** Who is told of reports. `undefined` restores the default, which prints them with `console.warn`. */
@@ -47,7 +47,7 @@ export interface Configuration {
    * How many threads may make nonblocking calls: 64 by default, from 1 to 1,024. They are the process's, so what was set
    * last counts for all isolates; where an isolate sets it before its first nonblocking call, it counts from then on.
    */
-  readonly threads?: number;
+  readonly callThreads?: number;
   /**
    * Whether pointers are held against the rules: what a callback returns, what is stored in C's memory, pointers into
    * arguments of calls that have returned, memory that is freed under a nonblocking call. On by default; what breaks a
@@ -65,7 +65,7 @@ export const poolSettings: { threads: number | undefined; changed: ((threads: nu
   changed: undefined,
 };
 const mostThreads = 1024;
-const settingNames = ["trackLeaks", "onReport", "threads", "pointerChecks"] as const;
+const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks"] as const;
 
 const { queueMicrotask, reportError } = globalThis;
 
@@ -82,21 +82,23 @@ let listener: (report: Report) => void = print;
  * configure({ onReport: undefined });
  * ```
  */
-export function configure(configuration: Configuration): void {
-  const own = ownOptions("Cannot configure belay", configuration, settingNames, "a setting", "the configuration");
-  const { onReport, trackLeaks, threads, pointerChecks } = own;
+export function configure(options: ConfigureOptions): void {
+  const own = ownOptions("Cannot configure belay", options, settingNames, "a setting", "the configuration");
+  const { onReport, trackLeaks, callThreads, pointerChecks } = own;
   if (onReport !== undefined && typeof onReport !== "function") {
     throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
   }
   if (pointerChecks !== undefined && typeof pointerChecks !== "boolean") {
     throw new TypeError(`Cannot configure "pointerChecks": expected a boolean, got ${String(pointerChecks)}`);
   }
-  if (threads !== undefined) {
-    const what = `Cannot configure "threads": expected an integer from 1 to ${mostThreads}, got ${String(threads)}`;
-    if (typeof threads !== "number") throw new TypeError(what);
-    if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) throw new RangeError(what);
-    poolSettings.threads = threads;
-    poolSettings.changed?.(threads);
+  if (callThreads !== undefined) {
+    const what = `Cannot configure "callThreads": expected an integer from 1 to ${mostThreads}, got ${
+      String(callThreads)
+    }`;
+    if (typeof callThreads !== "number") throw new TypeError(what);
+    if (!Number.isInteger(callThreads) || callThreads < 1 || callThreads > mostThreads) throw new RangeError(what);
+    poolSettings.threads = callThreads;
+    poolSettings.changed?.(callThreads);
   }
   if (pointerChecks !== undefined) pointerSettings.checks = pointerChecks;
   if (trackLeaks !== undefined) setTracking(trackLeaks);
@@ -113,7 +115,7 @@ export function report(kind: Report["kind"], message: string, cause?: unknown): 
 }
 
 /** Tells of what was collected, if its creation was tracked. */
-export function reportLeak(leak: Leak | undefined, end: "closed" | "disposed of" | "freed" | "unpinned"): void {
+export function reportLeak(leak: Leak | undefined, end: "closed" | "freed" | "unpinned"): void {
   if (leak === undefined) return;
   const { kind, name, stack } = leak;
   report("leak", `${kind} "${name}" was garbage-collected before it was ${end}; it has been released`, stack);

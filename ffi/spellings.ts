@@ -134,7 +134,7 @@ function shownType(type: unknown): string {
 }
 
 /** The classes of types. */
-const typeClasses = ["StructType", "UnionType", "ArrayType", "TextType"];
+const typeClasses = ["StructType", "UnionType", "ArrayType", "CharArrayType"];
 
 /** A name without quotation marks, if it can stand so. */
 function printable(name: string): string {

@@ -25,13 +25,15 @@ import {
   writeScope,
   writtenType,
 } from "./aggregate.ts";
+import type { Address } from "./backend.ts";
 import { RangeError, TypeError } from "./blame.ts";
-import type { DataType, OutType, RecordType } from "./data_type.ts";
+import type { DataType, OutType, PointerOwner, RecordType } from "./data_type.ts";
 import { shown, shownStranger } from "./errors.ts";
-import { generate } from "./helpers.ts";
+import { generate, onPointerOf } from "./helpers.ts";
 import { inside } from "./inside.ts";
 import { freedBehind, NativeMemory } from "./memory.ts";
 import { noOptions, ownOptions } from "./options.ts";
+import { backend } from "./runtime.ts";
 import type {
   BigIntegerType,
   CallbackDefinition,
@@ -64,7 +66,7 @@ export type FieldValue<T> = StoredValue<T>;
 
 /** What can be written to a field: `"cstring"` takes a pointer, since the characters are somebody's to keep. */
 export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
-  : T extends "cstring" ? Pointer | null
+  : T extends "cstring" ? Pointer | PointerOwner | null
   : T extends CallbackDefinition ? NativeFunction<T> | Pointer | null
   : T extends "function" ? NativeFunction | Pointer | null
   : ToNative<T>;
@@ -90,11 +92,12 @@ export type ArrayInput<E> = readonly FieldInput<E>[] | {
  * structures and arrays in it stay views. The view of an element ({@linkcode ArrayView.at}) has its properties on its class:
  * `in`, `JSON.stringify` and consoles see them, the others don't.
  */
-export type StructView<F extends Fields> = [Extract<F[keyof F], ReadOnlyField>] extends [never]
-  ? { -readonly [K in keyof F]: FieldView<F[K]> }
-  :
-    & { -readonly [K in keyof F as F[K] extends ReadOnlyField ? never : K]: FieldView<F[K]> }
-    & { readonly [K in keyof F as F[K] extends ReadOnlyField ? K : never]: FieldView<F[K]> };
+export type StructView<F extends Fields> =
+  & PointerOwner
+  & ([Extract<F[keyof F], ReadOnlyField>] extends [never] ? { -readonly [K in keyof F]: FieldView<F[K]> }
+    :
+      & { -readonly [K in keyof F as F[K] extends ReadOnlyField ? never : K]: FieldView<F[K]> }
+      & { readonly [K in keyof F as F[K] extends ReadOnlyField ? K : never]: FieldView<F[K]> });
 /** Fields that give what can't be written to them. */
 export type ReadOnlyField = "cstring" | "handle";
 /** What a property of a view gives. */
@@ -169,7 +172,7 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   }
 
   /** Allocates memory for `length` of them, one behind the other, with zeroes. @throws {RangeError} When there is none. */
-  allocArray(length: number): NativeMemory {
+  allocMany(length: number): NativeMemory {
     if (!Number.isInteger(length) || length < 0) {
       throw new RangeError(`Cannot allocate an array of ${shown(length)} elements`);
     }
@@ -223,7 +226,7 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
    *
    * @throws {RangeError} Outside the bounds.
    */
-  array(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
+  viewMany(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
     checkMemory(memory);
     // What is no number is not asked for one, which could run anything.
     const rest = typeof byteOffset === "number" ? memory.byteLength - byteOffset : NaN;
@@ -270,11 +273,11 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
   }
 }
 
-/** A character array of C's; {@linkcode cstringArray} makes it. */
-export class TextType extends MemoryType<string, string, string> {}
+/** A character array of C's; {@linkcode charArray} makes it. */
+export class CharArrayType extends MemoryType<string, string, string> {}
 
 /** Elements in native memory, one behind the other. `JSON.stringify` sees them; `Object.keys` and `structuredClone` don't. */
-export interface ArrayView<E> extends Iterable<FieldView<E>> {
+export interface ArrayView<E> extends Iterable<FieldView<E>>, PointerOwner {
   /** How many there are. */
   readonly length: number;
   /** The element at an index: a view of it where it is a structure, union or array. @throws {RangeError} Outside the bounds. */
@@ -292,11 +295,11 @@ export interface ArrayView<E> extends Iterable<FieldView<E>> {
  * memory it is read and written as a plain object ({@linkcode StructType.read}), or field by field through a view.
  *
  * ```ts
- * import { array, cstringArray, pointer, struct } from "@belay/ffi";
+ * import { array, charArray, pointer, struct } from "@belay/ffi";
  * import { assertEquals } from "@std/assert";
  *
  * const Point = struct({ x: "f64", y: "f64" });
- * const Node = struct({ name: cstringArray(16), at: Point, weights: array("f32", 4), next: pointer<"node">() });
+ * const Node = struct({ name: charArray(16), at: Point, weights: array("f32", 4), next: pointer<"node">() });
  * assertEquals([Node.byteLength, Node.align, Node.offsets.next], [56, 8, 48]);
  *
  * using memory = Node.alloc({ name: "first", at: { x: 1, y: 2 }, weights: [0, 1, 2, 3], next: null });
@@ -350,9 +353,9 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
  *
  * @throws {RangeError} When the length is no whole number from 1 to 2^30.
  */
-export function cstringArray(length: number): TextType {
+export function charArray(length: number): CharArrayType {
   checkLength("a string", length);
-  return frozen(new TextType(inside, { kind: "text", byteLength: length, align: 1 }));
+  return frozen(new CharArrayType(inside, { kind: "text", byteLength: length, align: 1 }));
 }
 
 /**
@@ -439,6 +442,25 @@ const viewClasses = new WeakMap<Layout, ViewClass>();
 const wholeViewClasses = new WeakMap<Layout, ViewClass>();
 const arrayClasses = new WeakMap<Layout, ArrayClass>();
 
+/** What a view is the view of, by the prototype that views of its class have. It asks a private field of the view. */
+const viewAddresses = new WeakMap<object, (value: object) => Address | undefined>();
+
+function noteView(prototype: object, addressOfView: (value: object) => Address | undefined): void {
+  viewAddresses.set(prototype, addressOfView);
+}
+
+onPointerOf((value) => {
+  const prototype: object | null = Object.getPrototypeOf(value);
+  return prototype === null ? undefined : viewAddresses.get(prototype)?.(value);
+});
+
+/** Where C's memory is that a view is of. @throws {MemoryFreedError} When it has been freed. */
+function addressIn(view: DataView<ArrayBuffer>, at: number): Address {
+  const { buffer } = view;
+  if (buffer.detached) throw freedBehind(buffer);
+  return backend().viewAddress(new Uint8Array(buffer, view.byteOffset + at));
+}
+
 /** @param isWhole Whether its fields are its own properties; see {@linkcode makeViewClass}. */
 function viewOf(layout: Layout, view: DataView, at: number, isWhole: boolean): unknown {
   if (layout.kind === "text") return readText(view, at, layout.byteLength);
@@ -499,7 +521,7 @@ function writeWhole(layout: Layout, view: DataView, place: number, value: unknow
 /** Refuses to write a field of a view that gives what an address or id stands for. */
 function readOnly(name: string, type: ReadOnlyField): never {
   const [what, setter] = type === "handle"
-    ? ["the handle's id", "setU64()"]
+    ? ["the handle's id", "setBigUint64()"]
     : ["a pointer to the text", "setPointer()"];
   throw new TypeError(
     `${writing(name)} (${type}) is read only in a view: write the structure, or ${what} by the memory's ${setter}`,
@@ -571,6 +593,7 @@ function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
   const source = `const own = [];
     class View {
       #view; #at; ${cached.join(" ")}
+      static { noteView(this.prototype, (value) => #view in value ? addressIn(value.#view, value.#at) : undefined); }
       constructor(view, at) {
         this.#view = view; this.#at = at;
         ${isWhole ? "for (let i = 0; i < own.length; i++) defineProperty(this, names[i], own[i]);" : ""}
@@ -605,6 +628,8 @@ function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
       bad,
       readOnly,
       shownView,
+      noteView,
+      addressIn,
       otherProperties: otherProperties(layout),
       defineProperty,
       getOwnPropertyDescriptor,
@@ -637,6 +662,7 @@ function makeArrayClass(element: Layout): ArrayClass {
       const view = this.#view, at = place * ${byteLength};`;
   const source = `return class ArrayView {
       #view;
+      static { noteView(this.prototype, (value) => #view in value ? addressIn(value.#view, 0) : undefined); }
       constructor(view, length) { this.#view = view; this.length = length; Object.freeze(this); }
       at(index) { ${locate} ${isRecord ? "return new View(view, at);" : explained(get)} }
       set(index, value) { ${locate} ${explained(set)} }
@@ -651,7 +677,21 @@ function makeArrayClass(element: Layout): ArrayClass {
     };`;
   const View = isRecord ? viewClass(element, false) : undefined;
   return generate(
-    { ...writeScope, element, inner: [element], View, viewOf, readerOf, writeWhole, failed, bad, outside, shownView },
+    {
+      ...writeScope,
+      element,
+      inner: [element],
+      View,
+      viewOf,
+      readerOf,
+      writeWhole,
+      failed,
+      bad,
+      outside,
+      shownView,
+      noteView,
+      addressIn,
+    },
     source,
   ) as ArrayClass;
 }

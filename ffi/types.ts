@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DataType, OutType, RecordType } from "./data_type.ts";
+import type { DataType, OutType, PointerOwner, RecordType } from "./data_type.ts";
 import type { Handle } from "./handle.ts";
 
 declare const brand: unique symbol;
@@ -21,8 +21,8 @@ export interface Pointer<Tag extends string = string> {
 /** The type `"pointer"` with a tag; {@linkcode pointer} gives it. */
 export type TaggedPointerType<Tag extends string> = "pointer" & { readonly [brand]: Tag };
 
-/** The type `"handle"` or `"handle*"` with the type of its value; {@linkcode handle} gives it. */
-export type TypedHandleType<T, Spelling extends "handle" | "handle*"> = Spelling & { readonly [brand]: [T] };
+/** The type `"handle"` or `"handleAddress"` with the type of its value; {@linkcode handle} gives it. */
+export type TypedHandleType<T, Spelling extends "handle" | "handleAddress"> = Spelling & { readonly [brand]: [T] };
 
 /**
  * The type of a pointer to something that has a name.
@@ -61,8 +61,8 @@ export function handle<T>(): TypedHandleType<T, "handle"> {
 }
 
 /** As {@linkcode handle}, passed by address: the `void*` points to memory that holds the id. */
-export function handleAddress<T>(): TypedHandleType<T, "handle*"> {
-  return "handle*" as TypedHandleType<T, "handle*">;
+export function handleAddress<T>(): TypedHandleType<T, "handleAddress"> {
+  return "handleAddress" as TypedHandleType<T, "handleAddress">;
 }
 
 /** Integers that a JavaScript number holds. */
@@ -80,7 +80,7 @@ export type NamedType =
   | "buffer"
   | "cstring"
   | "handle"
-  | "handle*"
+  | "handleAddress"
   | "function";
 
 /** A C function that TypeScript implements: the definition of a callback, and the type of a parameter that takes one. */
@@ -90,7 +90,7 @@ export interface CallbackDefinition {
   /**
    * The type of the result: none whose memory C would hold and nobody keep. The fallback of a structure is zeroes.
    */
-  readonly result: Exclude<NamedType, "buffer" | "cstring" | "handle*"> | RecordType | "void";
+  readonly result: Exclude<NamedType, "buffer" | "cstring" | "handleAddress"> | RecordType | "void";
 }
 
 /**
@@ -170,7 +170,7 @@ export type FromNative<T> = T extends DataType<infer V, infer _> ? V
   : T extends "bool" ? boolean
   : T extends "pointer" | "buffer" | "function" | CallbackDefinition ? Pointer | null
   : T extends "cstring" ? string | null
-  : T extends "handle" | "handle*" ? unknown
+  : T extends "handle" | "handleAddress" ? unknown
   : T extends "void" ? void
   : never;
 
@@ -179,24 +179,23 @@ export type StoredValue<T> = T extends TypedHandleType<infer V, "handle"> ? V | 
 
 /** What a C function takes for a parameter of a type. */
 export type ToNative<T> = T extends DataType<infer _, infer I> ? I
-  : T extends { readonly [brand]: infer B } ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
+  : T extends { readonly [brand]: infer B }
+    ? T extends "pointer" ? B extends string ? Pointer<B> | PointerOwner | null : never
     : B extends [infer V] ? Handle<V> | number | null
     : never
   : T extends NumberType ? number
   : T extends BigIntegerType ? number | bigint
   : T extends "bool" ? boolean
-  : T extends "pointer" ? Pointer | null
+  : T extends "pointer" ? Pointer | PointerOwner | null
   : T extends "buffer" ? BufferSource | null
   : T extends "cstring" ? string | null
-  : T extends "handle" | "handle*" ? Handle | number | null
+  : T extends "handle" | "handleAddress" ? Handle | number | null
   : T extends "function" ? NativeFunction | Pointer | null
   : T extends CallbackDefinition ? CallbackFunction<T> | NativeFunction<T> | Pointer | null
   : never;
 
 /** What a callback may answer for a result of a type. */
-export type CallbackResult<T> = T extends "void" ? NotPromise
-  : T extends { readonly [brand]: unknown } ? ToNative<T>
-  : ToNative<T>;
+export type CallbackResult<T> = T extends "void" ? NotPromise : ToNative<T>;
 
 /** The values that a callback is called with. */
 export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };

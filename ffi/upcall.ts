@@ -143,7 +143,7 @@ export class Upcall {
   lent = false;
   /** The token of that call, if it is a nonblocking one; else 0. */
   lentTo = 0;
-  /** Whether the collector took its callback, rather than `dispose()`. */
+  /** Whether the collector took its callback, rather than `close()`. */
   collected = false;
   /** One report of a kind is enough. */
   staleReported = false;
@@ -192,7 +192,7 @@ export function functionName(fn: UpcallFunction): string {
 }
 
 /** Counts that `stats()` gives. */
-export const upcallCounts = { staleCalls: 0, invalidHandles: 0, trampolines: 0, live: 0 };
+export const upcallCounts = { staleCalls: 0, invalidHandles: 0, live: 0 };
 
 const signatures = new Map<string, Signature>();
 /** Those with structures, by the first of them: they go when it does. */
@@ -217,7 +217,6 @@ function makeThunkPool(): ThunkPool {
     if (upcall !== undefined) upcall.invoke(upcall);
   };
   setTrampoline(backend().createTrampoline(invokeCalled));
-  upcallCounts.trampolines += 1;
   onForeignCall(reportNoted);
   // The last chance to tell of calls from elsewhere.
   backend().onExit(lookAtEnd);
@@ -306,7 +305,7 @@ export function validateCallback(definition: unknown): CallbackDefinition {
       throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${unknownType(type)}`);
     }
   }
-  if (result === "buffer" || result === "cstring" || result === "handle*") {
+  if (result === "buffer" || result === "cstring" || result === "handleAddress") {
     throw new TypeError(`Cannot define a callback: its result can't be a ${result}, whose memory nobody would keep`);
   }
   if (result !== "void" && !isRecord(result) && !isNamedType(result)) {
@@ -399,7 +398,7 @@ function makeCode(
       continue;
     }
     reads += `let ${name} = ${readWord(type, present(byteOffsets[index]), addressKind)};\n`;
-    if (type !== "handle" && type !== "handle*") continue;
+    if (type !== "handle" && type !== "handleAddress") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
       if (${name} === none) { invalidHandle(upcall, ${name}id, ${index}); return; }\n`;
   }
@@ -637,7 +636,7 @@ function reportStale(upcall: Upcall): void {
     : upcall.collected
     ? `C called callback "${upcall.name}" after it was garbage-collected, and got its fallback; keep a callback for as long ` +
       "as C may call it"
-    : `C called callback "${upcall.name}" after it was disposed of, and got its fallback`;
+    : `C called callback "${upcall.name}" after it was closed, and got its fallback`;
   aside(() => report("stale-callback", what));
 }
 
@@ -748,7 +747,9 @@ function reportForeignCalls(upcall: Upcall): void {
     : upcall.signature.hasStructures
     ? "; one that takes or returns structures can't be called from other threads"
     : '; for calls from other threads it takes thread: "wait" or "post"';
-  aside(() => report("foreign-call", `C called callback "${upcall.name}" from ${from} and got its fallback${remedy}`));
+  aside(() =>
+    report("misplaced-call", `C called callback "${upcall.name}" from ${from} and got its fallback${remedy}`)
+  );
 }
 
 function reportTimeouts(upcall: Upcall, { timeoutMs }: Contract, count: number, where: string | undefined): void {

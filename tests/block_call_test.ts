@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/ass
 import { describe, it } from "@std/testing/bdd";
 import {
   callback,
-  cstringArray,
+  charArray,
   dlopen,
   Handle,
   handle,
@@ -25,7 +25,7 @@ import { openUnchecked } from "./unchecked.ts";
 const before = alive();
 const Point = struct({ x: "f64", y: "f64" });
 const many = {
-  parameters: ["i32", out(Point), "f64", out(cstringArray(16)), "cstring", out("i32"), "i32"],
+  parameters: ["i32", out(Point), "f64", out(charArray(16)), "cstring", out("i32"), "i32"],
   result: "i32",
   name: "give_many",
 } as const;
@@ -232,7 +232,7 @@ describe("a variadic function", () => {
         name: "snprintf",
       },
       text: {
-        parameters: [out(cstringArray(16)), "usize", "cstring", "cstring"],
+        parameters: [out(charArray(16)), "usize", "cstring", "cstring"],
         result: "i32",
         variadic: 3,
         name: "snprintf",

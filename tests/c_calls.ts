@@ -163,13 +163,13 @@ export class CLibrary implements Disposable {
     return found ?? difference(result, gives, belayRecord(result).read(this.#gives), "C's result");
   }
 
-  /** Has C call a callback that was disposed of; answers whether it got zeroes. */
+  /** Has C call a callback that was closed; answers whether it got zeroes. */
   callDisposed(number: number): boolean {
     const { parameters, result } = this.#functions[number];
     const type = belayRecord(result);
     const definition = { parameters: parameters.map(belayParameter), result: type };
     const made = callback(definition as never, (() => {}) as never) as Callback;
-    made.dispose();
+    made.close();
     this.#gives.fill(0xa5);
     this.#symbol(`back${number}`)(made.pointer, this.#table.pointer, this.#gives.pointer);
     return this.#gaveZeroes(type);

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
-import { array, cstringArray, type Fields, type FieldType, pointerFrom, struct, union } from "@belay/ffi";
+import { array, charArray, type Fields, type FieldType, pointerFrom, struct, union } from "@belay/ffi";
 import { host, testLibrary, zigTarget } from "../scripts/build.ts";
 import { runZig } from "../scripts/tools.ts";
 
@@ -76,7 +76,7 @@ export function belayRecord(type: CRecord): ReturnType<typeof struct<Fields>> {
 export function belayType(type: CType): FieldType {
   if (typeof type === "string") return type;
   if (isRecord(type)) return belayRecord(type);
-  return "text" in type ? cstringArray(type.text) : array(belayType(type.of), type.length);
+  return "text" in type ? charArray(type.text) : array(belayType(type.of), type.length);
 }
 
 /** Numbers that come again. */

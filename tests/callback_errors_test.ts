@@ -75,7 +75,7 @@ async function ended(crew: Crew): Promise<bigint> {
   return c.crew_join(crew);
 }
 
-/** What is reported until it is disposed of. */
+/** What is reported until it is closed. */
 function listening(): { readonly reports: Report[] } & Disposable {
   const reports: Report[] = [];
   configure({ onReport: (report) => void reports.push(report) });
@@ -101,7 +101,7 @@ describe("a callback with onError", () => {
       assertStrictEquals(relay_i32(made, 5), got);
       assertEquals(seen, [["thrown for 5", 5]]);
       assertStrictEquals(relayRaw(made, 6), got);
-      assertEquals([seen.length, seen[1], stats().pendingErrors], [2, ["thrown for 6", 6], 0]);
+      assertEquals([seen.length, seen[1], stats().live.waitingErrors], [2, ["thrown for 6", 6], 0]);
     });
   }
 
@@ -253,7 +253,7 @@ describe("an error that is raised", () => {
     assertStrictEquals(caught(() => c.use_and_destroy(use, destroy, 2)), first);
     assertEquals(seen, [1, "inner", 2, "inner"]);
     assertEquals((first as { suppressed?: unknown }).suppressed, ["not caught"]);
-    assertStrictEquals(stats().pendingErrors, 0);
+    assertStrictEquals(stats().live.waitingErrors, 0);
     assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
   });
 
@@ -346,7 +346,7 @@ describe("calls of other threads in vain while a native call runs", () => {
       assertEquals([error.callback, error.call, "suppressed" in error], ["there", "there_and_here", false]);
       assertStringIncludes(error.message, "2 times");
       assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
-      assertStrictEquals(stats().pendingErrors, 0);
+      assertStrictEquals(stats().live.waitingErrors, 0);
     }
     assertEquals(inner, [1, 2, "inner", "inner"]);
   });
@@ -354,7 +354,7 @@ describe("calls of other threads in vain while a native call runs", () => {
   itOnThreads("are thrown although a report's listener makes native calls meanwhile", () => {
     using there = callback(i32ToI32, (value) => value, { fallback: -1 });
     const stale = callback(i32ToI32, (value) => value, { fallback: -2 });
-    stale.dispose();
+    stale.close();
     let heard = 0;
     configure({ onReport: () => void (heard += relay_i32((value) => value, 1)) });
     const error = caught(() => c.there_and_here(there, () => Number(relayRaw(stale, 1)), 1));
@@ -434,5 +434,5 @@ it("always must be a boolean", () => {
 it("nothing of these tests is left alive", async () => {
   await collectFully();
   assertEquals(alive(), before);
-  assertStrictEquals(stats().pendingErrors, 0);
+  assertStrictEquals(stats().live.waitingErrors, 0);
 });

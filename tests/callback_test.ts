@@ -170,7 +170,7 @@ describe("handle parameters", () => {
         result: "i32",
       },
       each_by_address: {
-        parameters: ["i32", { parameters: ["handle*", "i32"], result: "i32" }, "usize"],
+        parameters: ["i32", { parameters: ["handleAddress", "i32"], result: "i32" }, "usize"],
         result: "i32",
       },
     });
@@ -215,9 +215,12 @@ describe("handle parameters", () => {
   const eachDefinitions = {
     each: { parameters: ["i32", { parameters: ["handle", "i32"], result: "i32" }, "usize"], result: "i32" },
     each_reversed: { parameters: ["i32", { parameters: ["i32", "handle"], result: "i32" }, "usize"], result: "i32" },
-    each_by_address: { parameters: ["i32", { parameters: ["handle*", "i32"], result: "i32" }, "usize"], result: "i32" },
+    each_by_address: {
+      parameters: ["i32", { parameters: ["handleAddress", "i32"], result: "i32" }, "usize"],
+      result: "i32",
+    },
     at_null: {
-      parameters: ["i32", { parameters: ["handle*", "i32"], result: "i32" }, "pointer"],
+      parameters: ["i32", { parameters: ["handleAddress", "i32"], result: "i32" }, "pointer"],
       result: "i32",
       name: "each",
     },
@@ -236,19 +239,19 @@ describe("handle parameters", () => {
       const run = (): number => ++runs;
       using first = callback({ parameters: ["handle", "i32"], result: "i32" }, run, { fallback: -5, name: "first" });
       using last = callback({ parameters: ["i32", "handle"], result: "i32" }, run, { fallback: -6, name: "last" });
-      using at = callback({ parameters: ["handle*", "i32"], result: "i32" }, run, { fallback: -7, name: "at" });
+      using at = callback({ parameters: ["handleAddress", "i32"], result: "i32" }, run, { fallback: -7, name: "at" });
       const calls: [string, number, number, () => number][] = [
         ["first", 1, -15, () => library.symbols.each(3, first, id)],
         ["last", 2, -18, () => library.symbols.each_reversed(3, last, id)],
         ["at", 1, -21, () => library.symbols.each_by_address(3, at, id)],
       ];
       for (const [callbackName, position, sum, call] of calls) {
-        const before = stats().invalidHandles;
+        const before = stats().counts.invalidHandles;
         const reports = reportsOf(() => {
           assertStrictEquals(call(), sum);
           assertStrictEquals(call(), sum);
         });
-        assertStrictEquals(stats().invalidHandles, before + 6);
+        assertStrictEquals(stats().counts.invalidHandles, before + 6);
         assertEquals(reports.map(({ kind }) => kind), ["invalid-handle"]);
         assertStringIncludes(reports[0].message, `callback "${callbackName}"`);
         assertStringIncludes(reports[0].message, `parameter ${position}`);
@@ -266,7 +269,7 @@ describe("handle parameters", () => {
   it("that get NULL in the place of an address have the null handle", () => {
     using library = dlopen(testLibrary, eachDefinitions);
     let runs = 0;
-    using at = callback({ parameters: ["handle*", "i32"], result: "i32" }, () => ++runs, { fallback: 9 });
+    using at = callback({ parameters: ["handleAddress", "i32"], result: "i32" }, () => ++runs, { fallback: 9 });
     const reports = reportsOf(() => assertStrictEquals(library.symbols.at_null(1, at, null), 9));
     assertStrictEquals(reports.length, 1);
     assertInstanceOf(reports[0].cause, InvalidHandleError);
@@ -295,27 +298,27 @@ describe("a plain function as an argument", () => {
   it("is C's for the time of the call: what C kept is stale afterwards, counted and reported by name", () => {
     using library = open();
     const { keep, call_kept } = library.symbols;
-    const { callbacks, staleCalls } = stats();
+    const { live: { callbacks }, counts: { staleCalls } } = stats();
     let runs = 0;
     keep(() => ++runs);
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
     const reports = reportsOf(() => {
       assertStrictEquals(call_kept(1), 0);
       assertStrictEquals(call_kept(2), 0);
     });
     assertStrictEquals(runs, 0);
-    assertStrictEquals(stats().staleCalls, staleCalls + 2);
+    assertStrictEquals(stats().counts.staleCalls, staleCalls + 2);
     assertEquals(reports.map(({ kind }) => kind), ["stale-callback"]);
     assertStringIncludes(reports[0].message, "the function that was argument 1 of keep after that call had returned");
   });
 
   it("counts as a live callback while the call runs, and no longer when it threw", () => {
     using library = open();
-    const { callbacks } = stats();
-    library.symbols.call_void(() => assertStrictEquals(stats().callbacks, callbacks + 1));
-    assertStrictEquals(stats().callbacks, callbacks);
+    const { callbacks } = stats().live;
+    library.symbols.call_void(() => assertStrictEquals(stats().live.callbacks, callbacks + 1));
+    assertStrictEquals(stats().live.callbacks, callbacks);
     caught(() => library.symbols.call_void(() => raise("thrown")));
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
   });
 
   it("may be replaced by a Callback, its pointer, or C's own function", () => {
@@ -347,8 +350,7 @@ describe("callback", () => {
     for (const { type, answer, made: each } of made) {
       assertEquals(Number(library.symbols[type](each, 1)), answer);
     }
-    assertStrictEquals(stats().trampolines, 1);
-    for (const { made: each } of made) each.dispose();
+    for (const { made: each } of made) each.close();
   });
 
   it("tells two functions of the same signature and the same user data apart", () => {
@@ -419,18 +421,18 @@ describe("callback", () => {
     ];
     for (const [name, made] of names) {
       assertStrictEquals(made.definition, i32ToI32);
-      made.dispose();
+      made.close();
       const reports = reportsOf(() => assertStrictEquals(library.symbols.relay_i32(made.pointer, 1), 0));
       assertEquals(reports.length, 1);
       assertStringIncludes(reports[0].message, `callback "${name}"`);
     }
   });
 
-  it("that was disposed of is refused as an argument, and so is one of another shape", () => {
+  it("that was closed is refused as an argument, and so is one of another shape", () => {
     using library = open();
     const disposed = callback(i32ToI32, (value) => value);
-    disposed.dispose();
-    assertThrows(() => library.symbols.relay_i32(disposed, 1), TypeError, "got a Callback that was disposed of");
+    disposed.close();
+    assertThrows(() => library.symbols.relay_i32(disposed, 1), TypeError, "got a Callback that was closed");
     using other = callback({ parameters: ["f64"], result: "f64" }, (value) => value);
     const asked = other as unknown as typeof disposed;
     assertThrows(() => library.symbols.relay_i32(asked, 1), TypeError, "got a Callback of another shape");
@@ -451,9 +453,9 @@ describe("Callback.dispose", () => {
     let runs = 0;
     const made = callback(i32ToI32, () => ++runs, { fallback: -3, name: "gone" });
     assertStrictEquals(library.symbols.relay_i32(made, 0), 1);
-    made.dispose();
+    made.close();
     assert(made.disposed);
-    const before = stats().staleCalls;
+    const before = stats().counts.staleCalls;
     const results = new Int32Array(4);
     const reports = reportsOf(() => {
       library.symbols.collect_i32(made.pointer, results, 4);
@@ -461,31 +463,31 @@ describe("Callback.dispose", () => {
     });
     assertEquals([...results], [-3, -3, -3, -3]);
     assertStrictEquals(runs, 1);
-    assertStrictEquals(stats().staleCalls, before + 5);
+    assertStrictEquals(stats().counts.staleCalls, before + 5);
     assertEquals(reports.map(({ kind }) => kind), ["stale-callback"]);
     assertStringIncludes(reports[0].message, 'callback "gone"');
   });
 
   it("does nothing the second time", () => {
-    const { callbacks, thunksInUse } = stats();
+    const { callbacks, thunks: thunksInUse } = stats().live;
     const made = callback(i32ToI32, (value) => value);
-    assertEquals([stats().callbacks, stats().thunksInUse], [callbacks + 1, thunksInUse + 1]);
-    made.dispose();
-    made.dispose();
+    assertEquals([stats().live.callbacks, stats().live.thunks], [callbacks + 1, thunksInUse + 1]);
+    made.close();
+    made.close();
     made[Symbol.dispose]();
-    assertEquals([stats().callbacks, stats().thunksInUse], [callbacks, thunksInUse]);
+    assertEquals([stats().live.callbacks, stats().live.thunks], [callbacks, thunksInUse]);
   });
 
   it("is what using does, also when the scope throws", () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const thrown = new Error("out of the scope");
     const error = caught(() => {
       using _made = callback(i32ToI32, (value) => value);
-      assertStrictEquals(stats().callbacks, callbacks + 1);
+      assertStrictEquals(stats().live.callbacks, callbacks + 1);
       throw thrown;
     });
     assertStrictEquals(error, thrown);
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
   });
 
   it("inside the callback's own call lets it finish; the next is stale", () => {
@@ -493,7 +495,7 @@ describe("Callback.dispose", () => {
     let runs = 0;
     const made = callback(i32ToI32, (index) => {
       runs += 1;
-      made.dispose();
+      made.close();
       return index + 100;
     }, { fallback: -1 });
     const results = new Int32Array(3);
@@ -507,7 +509,7 @@ describe("Callback.dispose", () => {
     using library = open();
     const thrown = new Error("after dispose");
     const made = callback(i32ToI32, () => {
-      made.dispose();
+      made.close();
       throw thrown;
     }, { fallback: -1 });
     const results = new Int32Array(2);
@@ -521,17 +523,17 @@ describe("Callback.dispose", () => {
 describe("a callback that was dropped", () => {
   it("is released after a garbage collection: C gets the fallback, which is counted", async () => {
     using library = open();
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const pointers: Pointer[] = [];
     const drop = (): void => {
       pointers.push(callback(i32ToI32, (value) => value, { fallback: -9, name: "dropped" }).pointer);
     };
     drop();
-    assertStrictEquals(stats().callbacks, callbacks + 1);
-    assert(await collectUntil(() => stats().callbacks === callbacks));
-    const { staleCalls } = stats();
+    assertStrictEquals(stats().live.callbacks, callbacks + 1);
+    assert(await collectUntil(() => stats().live.callbacks === callbacks));
+    const { staleCalls } = stats().counts;
     const reports = reportsOf(() => assertStrictEquals(library.symbols.relay_i32(pointers[0], 1), -9));
-    assertStrictEquals(stats().staleCalls, staleCalls + 1);
+    assertStrictEquals(stats().counts.staleCalls, staleCalls + 1);
     assertStringIncludes(reports[0].message, 'callback "dropped"');
   });
 
@@ -549,7 +551,7 @@ describe("a callback that was dropped", () => {
     assertStringIncludes(reports[0].message, 'callback "leaked"');
   });
 
-  it("has kept its function alive until then; one that was disposed of doesn't", async () => {
+  it("has kept its function alive until then; one that was closed doesn't", async () => {
     const kept: { made?: Callback<typeof i32ToI32> } = {};
     let collected = false;
     const registry = new FinalizationRegistry<undefined>(() => void (collected = true));
@@ -559,7 +561,7 @@ describe("a callback that was dropped", () => {
       registry.register(fn, undefined);
       kept.made = callback(i32ToI32, fn);
     };
-    const dispose = (): void => kept.made?.dispose();
+    const dispose = (): void => kept.made?.close();
     make();
     await collectFully();
     assertFalse(collected);
@@ -656,7 +658,7 @@ describe("an error that a callback throws", () => {
     assertStrictEquals(error, thrown);
     assertEquals(results, [10, -1, -1, -1]);
     assertEquals(seen, [0, 1]);
-    assertStrictEquals(stats().pendingErrors, 0);
+    assertStrictEquals(stats().live.waitingErrors, 0);
   });
 
   it("gives other callbacks of the same native call their own fallback", () => {
@@ -714,7 +716,7 @@ describe("an error that a callback throws", () => {
       assertStrictEquals(caught(() => call_void(() => raise(thrown))), thrown);
       assertStrictEquals(caught(() => relay_i32(() => raise(thrown), 1)), thrown);
       assertStrictEquals(relay_i32((value) => value, 1), 1);
-      assertStrictEquals(stats().pendingErrors, 0);
+      assertStrictEquals(stats().live.waitingErrors, 0);
     });
   }
 
@@ -732,7 +734,7 @@ describe("an error that a callback throws", () => {
           return descend(level + 1);
         } catch (error) {
           assertStrictEquals(error, thrown);
-          assertStrictEquals(stats().pendingErrors, 0);
+          assertStrictEquals(stats().live.waitingErrors, 0);
           passed.push(level);
           // The way down is open again.
           return 100 + relay_i32((again) => again, 3);
@@ -782,7 +784,7 @@ describe("an error that a callback throws", () => {
     let listened: unknown;
     const failing = callback(i32ToI32, () => {
       // C calls it again, when it is gone: that is reported while the error waits.
-      failing.dispose();
+      failing.close();
       throw thrown;
     }, { fallback: -2 });
     configure({ onReport: () => void (listened = relay_i32((value) => add_i32(value, 1), 1)) });
@@ -890,9 +892,9 @@ describe("an error with no native call of belay's around it", () => {
       const onError = (error: unknown): void => void errors.push(error);
       using made = callback(i32ToI32, () => raise(thrown), { fallback: -4, onError });
       assertStrictEquals(callRaw(made), -4);
-      assertEquals([errors.length, stats().pendingErrors], [1, 0]);
+      assertEquals([errors.length, stats().live.waitingErrors], [1, 0]);
       await turn();
-      assertEquals([errors.length, stats().pendingErrors], [1, 0]);
+      assertEquals([errors.length, stats().live.waitingErrors], [1, 0]);
       assertStrictEquals(errors[0], thrown);
     }
   });
@@ -903,7 +905,7 @@ describe("an error with no native call of belay's around it", () => {
     assertStrictEquals(callRaw(made), 0);
     await turn();
     // Whatever came of it, it must not wait for the tests that follow.
-    const { pendingErrors } = stats();
+    const { waitingErrors: pendingErrors } = stats().live;
     using library = open();
     if (pendingErrors > 0) caught(() => library.symbols.add_i32(1, 1));
     assertEquals({ errors, pendingErrors }, { errors: [NaN], pendingErrors: 0 });
@@ -958,7 +960,7 @@ describe("a callback's definition", () => {
     ["a struct as the result", { parameters: [], result: { struct: ["i32"] } }, "unknown result type"],
     ["a cstring result", { parameters: [], result: "cstring" }, "its result can't be a cstring"],
     ["a buffer result", { parameters: [], result: "buffer" }, "its result can't be a buffer"],
-    ["a handle* result", { parameters: [], result: "handle*" }, "its result can't be a handle*"],
+    ["a handle* result", { parameters: [], result: "handleAddress" }, "its result can't be a handle*"],
     ["an unknown key", { ...i32ToI32, nonblocking: true }, '"nonblocking" is not a property'],
     ["a misspelled key", { paramaters: [], parameters: [], result: "void" }, '"paramaters" is not a property'],
     [
@@ -982,13 +984,13 @@ describe("a callback's definition", () => {
       for (
         const good of [i32ToI32, { parameters: ["i32", "i32"], result: "void" }, { parameters: [], result: "void" }]
       ) {
-        callbackUnchecked(good, () => 1).dispose();
+        callbackUnchecked(good, () => 1).close();
       }
-      const { callbacks } = stats();
-      const error = assertThrows(() => callbackUnchecked(definition, () => {}).dispose(), TypeError);
+      const { callbacks } = stats().live;
+      const error = assertThrows(() => callbackUnchecked(definition, () => {}).close(), TypeError);
       assertStringIncludes(error.message, "Cannot define a callback: ");
       assertStringIncludes(error.message, message);
-      assertStrictEquals(stats().callbacks, callbacks);
+      assertStrictEquals(stats().live.callbacks, callbacks);
     });
   }
 
@@ -1018,11 +1020,11 @@ describe("a callback's definition", () => {
       parameters: Array.from({ length }, () => "f64" as const),
       result: "void",
     });
-    const { callbacks } = stats();
-    const error = assertThrows(() => callbackUnchecked(parameters(137), () => {}).dispose(), RangeError);
+    const { callbacks } = stats().live;
+    const error = assertThrows(() => callbackUnchecked(parameters(137), () => {}).close(), RangeError);
     assertStringIncludes(error.message, "at most 128");
-    callbackUnchecked(parameters(128), () => {}).dispose();
-    assertStrictEquals(stats().callbacks, callbacks);
+    callbackUnchecked(parameters(128), () => {}).close();
+    assertStrictEquals(stats().live.callbacks, callbacks);
   });
 
   it("is refused with what is no function", () => {
@@ -1032,14 +1034,14 @@ describe("a callback's definition", () => {
   });
 
   it("is refused with a fallback that is not of the result's type", () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const wrong: [string, unknown][] = [["i32", "1"], ["i8", 128], ["i64", 2n ** 63n], ["bool", 1], ["f64", null]];
     for (const [result, fallback] of wrong) {
       const error = caught(() => callbackUnchecked({ parameters: [], result }, () => {}, { fallback, name: "named" }));
       assert(error instanceof TypeError || error instanceof RangeError);
       assertStringIncludes(error.message, '"named"');
     }
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
   });
 });
 
@@ -1066,7 +1068,7 @@ describe("a random mix of callbacks", () => {
       };
       const live: Model[] = [];
       const byPointer = new Map<bigint, Model>();
-      const { staleCalls } = stats();
+      const { staleCalls } = stats().counts;
       let stale = 0;
       let reports = 0;
       const done = { create: 0, dispose: 0, call: 0, throw: 0, nested: 0, stale: 0, reused: 0 };
@@ -1101,7 +1103,7 @@ describe("a random mix of callbacks", () => {
       };
       const dispose = (): void => {
         const [model] = live.splice(random(live.length), 1);
-        model.made.dispose();
+        model.made.close();
         done.dispose += 1;
       };
       const one = (): Model => live[random(live.length)];
@@ -1139,7 +1141,7 @@ describe("a random mix of callbacks", () => {
         done.stale += 1;
       };
 
-      const { callbacks } = stats();
+      const { callbacks } = stats().live;
       const seen = reportsOf(() => {
         for (let i = 0; i < 6000; i++) {
           const choice = random(100);
@@ -1151,21 +1153,21 @@ describe("a random mix of callbacks", () => {
           else callStale();
           const now = stats();
           assertEquals(
-            [now.callbacks, now.staleCalls, now.trampolines, now.pendingErrors],
-            [callbacks + live.length, staleCalls + stale, 1, 0],
+            [now.live.callbacks, now.counts.staleCalls, now.live.waitingErrors],
+            [callbacks + live.length, staleCalls + stale, 0],
           );
         }
       });
       assertStrictEquals(seen.length, reports);
       // The mix was one.
       for (const [name, count] of Object.entries(done)) assert(count > 50, `${name}: ${count}`);
-      for (const { made } of live) made.dispose();
-      assertStrictEquals(stats().callbacks, callbacks);
+      for (const { made } of live) made.close();
+      assertStrictEquals(stats().live.callbacks, callbacks);
     });
   }
 });
 
 it("nothing of these tests is left alive", () => {
   assertEquals(alive(), aliveBefore);
-  assertStrictEquals(stats().pendingErrors, 0);
+  assertStrictEquals(stats().live.waitingErrors, 0);
 });

@@ -31,7 +31,7 @@ const library = dlopen(testLibrary, {
 const { symbols } = library;
 
 function send(channel: { readonly pointer: Pointer }, handle: number | bigint, bytes: Uint8Array | null): boolean {
-  return symbols.send_bytes(native.channelSend, channel.pointer, handle, bytes, bytes?.length ?? 0);
+  return symbols.send_bytes(native.sendToChannel, channel.pointer, handle, bytes, bytes?.length ?? 0);
 }
 
 function sendNumbers(
@@ -41,7 +41,7 @@ function sendNumbers(
   ids: readonly number[] = [0],
 ): number {
   return symbols.send_numbers(
-    native.channelSend,
+    native.sendToChannel,
     channel.pointer,
     BigUint64Array.from(ids, BigInt),
     ids.length,
@@ -82,7 +82,7 @@ async function reports(fn: () => Promise<void>): Promise<Report[]> {
   return reported;
 }
 
-afterEach(() => assertStrictEquals(stats().channels, 0));
+afterEach(() => assertStrictEquals(stats().live.channels, 0));
 
 afterAll(() => {
   library.close();
@@ -119,7 +119,7 @@ describe("Channel", () => {
   it("takes payloads of 0 bytes up to half of its capacity less 16, and counts what it refuses", async () => {
     using channel = new Channel({ capacity: 2 ** 17 });
     assertStrictEquals(channel.capacity, 2 ** 17);
-    const { droppedEvents } = stats();
+    const { droppedEvents } = stats().counts;
     const largest = 2 ** 16 - 16;
     for (const length of [0, 1, 7, 8, 9, 4096, largest - 1, largest]) {
       const bytes = new Uint8Array(length).map((_, index) => index * 7);
@@ -129,16 +129,16 @@ describe("Channel", () => {
     }
     assert(send(channel, 0, null));
     assert(!send(channel, 0, new Uint8Array(largest + 1)));
-    assertStrictEquals(stats().droppedEvents, droppedEvents + 1);
-    assertStrictEquals(new Channel({ capacity: 100, signal: AbortSignal.abort() }).closed, true);
+    assertStrictEquals(stats().counts.droppedEvents, droppedEvents + 1);
+    assertStrictEquals(new Channel({ capacity: 100, signal: AbortSignal.abort() }).disposed, true);
   });
 
   it("refuses events when it is full, until some were read", async () => {
     using channel = new Channel({ capacity: 1024 });
-    const { droppedEvents } = stats();
+    const { droppedEvents } = stats().counts;
     const sent = sendNumbers(channel, 100);
     assert(sent >= 42 - 1 && sent <= 42, String(sent));
-    assertStrictEquals(stats().droppedEvents, droppedEvents + 100 - sent);
+    assertStrictEquals(stats().counts.droppedEvents, droppedEvents + 100 - sent);
     const { events, until } = collector(channel);
     await until(sent);
     for (let round = 1; round < 200; round++) {
@@ -166,7 +166,7 @@ describe("Channel", () => {
       next[thread] = number + 1;
       if (++count === 800_000) resolve();
     });
-    assert(symbols.start_senders(native.channelSend, channel.pointer, handle.id, 8, 100_000, 100));
+    assert(symbols.start_senders(native.sendToChannel, channel.pointer, handle.id, 8, 100_000, 100));
     await promise;
     symbols.stop_senders();
     assertEquals(wrong, []);
@@ -178,7 +178,7 @@ describe("Channel", () => {
     using live = Handle.create("live");
     const gone = Handle.create("gone");
     gone.delete();
-    const { droppedEvents } = stats();
+    const { droppedEvents } = stats().counts;
     const reported = await reports(async () => {
       const { events, until } = collector(channel);
       sendNumbers(channel, 4, 0, [gone.id, live.id]);
@@ -188,7 +188,7 @@ describe("Channel", () => {
       await until(3);
       assertEquals(events, [["live", 1], ["live", 3], [undefined, 9]]);
     });
-    assertStrictEquals(stats().droppedEvents, droppedEvents + 4);
+    assertStrictEquals(stats().counts.droppedEvents, droppedEvents + 4);
     assertStrictEquals(reported.length, 1);
     assertStrictEquals(reported[0].kind, "invalid-handle");
     assert(/channel "sensors" dropped an event: Cannot read handle \d+: it has been deleted/.test(reported[0].message));
@@ -274,7 +274,7 @@ describe("Channel", () => {
   it("can be closed, and given another function, by its function", async () => {
     using channel = new Channel();
     const seen: string[] = [];
-    const { droppedEvents } = stats();
+    const { droppedEvents } = stats().counts;
     sendNumbers(channel, 6);
     const { promise, resolve } = Promise.withResolvers<void>();
     channel.onEvent((_, data) => {
@@ -290,7 +290,7 @@ describe("Channel", () => {
     await promise;
     await turn();
     assertEquals(seen, ["first 0", "second 1", "second 2", "closed, still 2"]);
-    assertStrictEquals(stats().droppedEvents, droppedEvents + 3);
+    assertStrictEquals(stats().counts.droppedEvents, droppedEvents + 3);
     assert(!send(channel, 0, null));
   });
 
@@ -345,8 +345,8 @@ describe("Channel", () => {
 
   it("lets timers have their turn while events always come, and a slow reader fills the ring", async () => {
     using channel = new Channel({ capacity: 2 ** 16 });
-    const { droppedEvents } = stats();
-    assert(symbols.start_senders(native.channelSend, channel.pointer, 0, 2, 2 ** 31, 1));
+    const { droppedEvents } = stats().counts;
+    assert(symbols.start_senders(native.sendToChannel, channel.pointer, 0, 2, 2 ** 31, 1));
     let timers = 0;
     const timer = setInterval(() => timers += 1, 1);
     let batches = 0;
@@ -358,7 +358,7 @@ describe("Channel", () => {
     clearInterval(timer);
     assert(batches > 1);
     symbols.stop_senders();
-    assert(stats().droppedEvents > droppedEvents);
+    assert(stats().counts.droppedEvents > droppedEvents);
   });
 
   it("has one reader at a time", async () => {
@@ -392,7 +392,7 @@ describe("Channel", () => {
         kept = batch[0].data;
       }
       assertStrictEquals(batches, 1);
-      assert(channel.closed);
+      assert(channel.disposed);
       assertThrows(() => kept?.getUint8(0), Error, "the event is over");
       assert(!send(channel, 0, null));
       assertEquals(await channel[Symbol.asyncIterator]().next(), { done: true, value: undefined });
@@ -416,7 +416,7 @@ describe("Channel", () => {
       for (const when of ["delivered", "in the body"]) {
         const controller = new AbortController();
         const channel = new Channel<string>({ signal: controller.signal, capacity: 4096 });
-        const { channels } = stats();
+        const { channels } = stats().live;
         const batches = channel[Symbol.asyncIterator]();
         const next = batches.next();
         // Somebody else's code, in the same turn.
@@ -424,8 +424,8 @@ describe("Channel", () => {
         sendNumbers(channel, 3, 7, [handle.id]);
         const { value: batch } = await next;
         if (when === "in the body") end(channel, controller);
-        assert(batch !== undefined && channel.closed);
-        assertStrictEquals(stats().channels, channels - 1);
+        assert(batch !== undefined && channel.disposed);
+        assertStrictEquals(stats().live.channels, channels - 1);
         assert(!send(channel, 0, null));
         // What others do with channels meanwhile doesn't touch it.
         using other = new Channel({ capacity: 4096 });
@@ -477,7 +477,7 @@ describe("Channel", () => {
     sendNumbers(other, 1);
     sendNumbers(channel, 3, 0, [handle.id]);
     const events = [await first];
-    assert(channel.closed);
+    assert(channel.disposed);
     for (let read = await reader.read(); !read.done; read = await reader.read()) events.push(read);
     const seen = events.map(({ value }) => [value?.value, value?.data.getFloat64(0)]);
     assertEquals(seen, [["value", 0], ["value", 1], ["value", 2]]);
@@ -541,7 +541,7 @@ describe("Channel", () => {
     const read = reader.read();
     await reader.cancel();
     assertStrictEquals((await read).done, true);
-    assert(other.closed);
+    assert(other.disposed);
   });
 
   it("answers false for what is no channel, or no longer one", () => {
@@ -553,13 +553,13 @@ describe("Channel", () => {
         for (const each of this.channels) each.close();
       },
     };
-    const { droppedEvents } = stats();
+    const { droppedEvents } = stats().counts;
     const pointers = new Set(successors.channels.map(({ pointer }) => pointerValue(pointer)));
     assertStrictEquals(pointers.size, 10);
     assert(!pointers.has(pointerValue(channel.pointer)));
     const none = [channel.pointer, pointerFrom(1), pointerFrom(0xfff), pointerFrom(2n ** 64n - 1n)] as Pointer[];
     for (const pointer of none) assert(!send({ pointer }, 0, Uint8Array.of(1)));
-    assertStrictEquals(stats().droppedEvents, droppedEvents);
+    assertStrictEquals(stats().counts.droppedEvents, droppedEvents);
   });
 
   it("is listed by leaks() until it is closed, and told of when it was dropped", async () => {
@@ -601,7 +601,7 @@ describe("Channel", () => {
   });
 
   it("is closed after a garbage collection when it is dropped", async () => {
-    const { channels } = stats();
+    const { channels } = stats().live;
     const { signal } = new AbortController();
     const pointers: Pointer[] = [];
     (() => {
@@ -616,15 +616,18 @@ describe("Channel", () => {
         pointers.push(channel.pointer);
       }
     })();
-    assertStrictEquals(stats().channels, channels + 20);
-    assert(await collectUntil(() => stats().channels <= channels + 2), `${stats().channels} channels are open`);
+    assertStrictEquals(stats().live.channels, channels + 20);
+    assert(
+      await collectUntil(() => stats().live.channels <= channels + 2),
+      `${stats().live.channels} channels are open`,
+    );
     // What a collector that scans stacks still sees.
-    await collectUntil(() => stats().channels === channels);
+    await collectUntil(() => stats().live.channels === channels);
     assert(pointers.filter((pointer) => !send({ pointer }, 0, null)).length >= 18);
   });
 
   it("isn't collected while it is read", async () => {
-    const { channels } = stats();
+    const { channels } = stats().live;
     let count = 0;
     let close = (): void => {};
     const pointer = (() => {
@@ -634,7 +637,7 @@ describe("Channel", () => {
       return new WeakRef(channel).deref()?.pointer as Pointer;
     })();
     await collectUntil(() => false, 5);
-    assertStrictEquals(stats().channels, channels + 1);
+    assertStrictEquals(stats().live.channels, channels + 1);
     assert(send({ pointer }, 0, null));
     await pause(20);
     assertStrictEquals(count, 1);

@@ -181,7 +181,7 @@ describe("addCleanup", () => {
   });
 
   it("deletes a handle whose owner is gone, with Handle.delete as the cleanup", async () => {
-    const { handles } = stats();
+    const { handles } = stats().live;
     const add = () => {
       const ids = [];
       for (let i = 0; i < 10; i++) {
@@ -192,8 +192,11 @@ describe("addCleanup", () => {
       return ids;
     };
     const ids = add();
-    assertStrictEquals(stats().handles, handles + 10);
-    assert(await collectUntil(() => stats().handles === handles), `${stats().handles - handles} handles are left`);
+    assertStrictEquals(stats().live.handles, handles + 10);
+    assert(
+      await collectUntil(() => stats().live.handles === handles),
+      `${stats().live.handles - handles} handles are left`,
+    );
     for (const id of ids) assertThrows(() => Handle.value(id), Error, "it has been deleted");
   });
 });
@@ -352,21 +355,21 @@ describe("a Callback and the garbage collector", () => {
   function drop(count: number, name = "dropped"): void {
     for (let i = 0; i < count; i++) callback(definition, (value) => value + i, { name });
   }
-  const isAsBefore = (): boolean => stats().callbacks === before.callbacks;
+  const isAsBefore = (): boolean => stats().live.callbacks === before.callbacks;
 
   it("a callback that is in use is not released", async () => {
     using doubled = callback(definition, (value) => value * 2);
     keep(doubled);
     await collectFully();
     assertStrictEquals(call_kept(21), 42);
-    assertStrictEquals(stats().callbacks, before.callbacks + 1);
+    assertStrictEquals(stats().live.callbacks, before.callbacks + 1);
   });
 
   it("a callback that is dropped without dispose is released, its thunk, too", async () => {
     drop(50);
-    assertStrictEquals(stats().callbacks, before.callbacks + 50);
-    assertStrictEquals(stats().thunksInUse, before.thunksInUse + 50);
-    assert(await collectUntil(isAsBefore), `${stats().callbacks} callbacks are left`);
+    assertStrictEquals(stats().live.callbacks, before.callbacks + 50);
+    assertStrictEquals(stats().live.thunks, before.thunksInUse + 50);
+    assert(await collectUntil(isAsBefore), `${stats().live.callbacks} callbacks are left`);
     assertEquals(alive(), { ...before, libraries: before.libraries + 1 });
   });
 
@@ -375,7 +378,7 @@ describe("a Callback and the garbage collector", () => {
       Array.from({ length: 50 }, (_, index) => {
         const closedOver = { index };
         const made = callback(definition, (value) => value + closedOver.index);
-        if (disposed) made.dispose();
+        if (disposed) made.close();
         return new WeakRef(closedOver);
       });
     for (const disposed of [true, false]) {
@@ -386,22 +389,22 @@ describe("a Callback and the garbage collector", () => {
     }
   });
 
-  it("a callback that is disposed of and then collected is released once", async () => {
+  it("a callback that is closed and then collected is released once", async () => {
     const dropDisposed = () =>
       Array.from({ length: 50 }, () => {
         const made = callback(definition, (value) => value);
-        made.dispose();
-        made.dispose();
+        made.close();
+        made.close();
         return new WeakRef(made);
       });
     using witness = callback(definition, (value) => value + 1);
     const references = dropDisposed();
     const gone = () => references.filter((reference) => reference.deref() === undefined).length;
-    assertStrictEquals(stats().callbacks, before.callbacks + 1);
+    assertStrictEquals(stats().live.callbacks, before.callbacks + 1);
     assert(await collectUntil(() => gone() >= 49), `${gone()} of 50 callbacks were collected`);
     await collectFully();
-    assertStrictEquals(stats().callbacks, before.callbacks + 1);
-    assertStrictEquals(stats().thunksInUse, before.thunksInUse + 1);
+    assertStrictEquals(stats().live.callbacks, before.callbacks + 1);
+    assertStrictEquals(stats().live.thunks, before.thunksInUse + 1);
     keep(witness);
     assertStrictEquals(call_kept(1), 2);
   });
@@ -411,12 +414,12 @@ describe("a Callback and the garbage collector", () => {
     configure({ trackLeaks: true });
     drop(10, "a name");
     assertEquals(leaks().map(({ kind, name }) => `${kind} ${name}`), new Array(10).fill("callback a name"));
-    assert(await collectUntil(() => isAsBefore()), `${stats().callbacks} callbacks are left`);
+    assert(await collectUntil(() => isAsBefore()), `${stats().live.callbacks} callbacks are left`);
     await collectFully();
     assertStrictEquals(got.length, 10);
     for (const { kind, message, cause } of got) {
       assertStrictEquals(kind, "leak");
-      assertStringIncludes(message, 'callback "a name" was garbage-collected before it was disposed of');
+      assertStringIncludes(message, 'callback "a name" was garbage-collected before it was closed');
       assertStringIncludes(String(cause), "cleanup_test.ts");
     }
     assertEquals(leaks(), []);
@@ -425,16 +428,16 @@ describe("a Callback and the garbage collector", () => {
   it("a callback that is dropped while leaks are not tracked is not reported", async () => {
     const got = reports();
     drop(10);
-    assert(await collectUntil(isAsBefore), `${stats().callbacks} callbacks are left`);
+    assert(await collectUntil(isAsBefore), `${stats().live.callbacks} callbacks are left`);
     assertEquals(got, []);
   });
 
-  it("a callback that is disposed of while leaks are tracked is neither listed nor reported", async () => {
+  it("a callback that is closed while leaks are tracked is neither listed nor reported", async () => {
     const got = reports();
     configure({ trackLeaks: true });
     const make = () => {
-      using made = callback(definition, (value) => value, { name: "disposed of" });
-      assertEquals(leaks().map(({ name }) => name), ["disposed of"]);
+      using made = callback(definition, (value) => value, { name: "closed" });
+      assertEquals(leaks().map(({ name }) => name), ["closed"]);
       assertFalse(made.disposed);
     };
     make();
@@ -452,10 +455,10 @@ describe("a Callback and the garbage collector", () => {
     };
     dropKept();
     assert(await collectUntil(isAsBefore), "the callback was not collected");
-    const { staleCalls } = stats();
+    const { staleCalls } = stats().counts;
     for (let i = 1; i <= 3; i++) {
       assertStrictEquals(call_kept(5), -7);
-      assertStrictEquals(stats().staleCalls, staleCalls + i);
+      assertStrictEquals(stats().counts.staleCalls, staleCalls + i);
     }
     assertStrictEquals(runs, 1);
     assertStrictEquals(got.length, 1);
@@ -464,18 +467,18 @@ describe("a Callback and the garbage collector", () => {
     assertStringIncludes(got[0].message, "keep a callback for as long as C may call it");
   });
 
-  it("C may call a callback that was disposed of: it gets the fallback, zero by default", () => {
+  it("C may call a callback that was closed: it gets the fallback, zero by default", () => {
     const got = reports();
-    const { staleCalls } = stats();
+    const { staleCalls } = stats().counts;
     for (const [fallback, answer] of [[undefined, 0], [123, 123]] as const) {
-      const made = callback(definition, (value) => value, { name: "disposed of", fallback });
+      const made = callback(definition, (value) => value, { name: "closed", fallback });
       keep(made);
       assertStrictEquals(call_kept(5), 5);
-      made.dispose();
+      made.close();
       assertStrictEquals(call_kept(5), answer);
       assertStrictEquals(call_kept(5), answer);
     }
-    assertStrictEquals(stats().staleCalls, staleCalls + 4);
+    assertStrictEquals(stats().counts.staleCalls, staleCalls + 4);
     assertEquals(got.map(({ kind }) => kind), ["stale-callback", "stale-callback"]);
   });
 });
@@ -485,15 +488,15 @@ describe("a Library and the garbage collector", () => {
   afterAll(() => library.close());
 
   const open = before.libraries + 1;
-  const isAsBefore = (): boolean => stats().libraries === open;
+  const isAsBefore = (): boolean => stats().live.libraries === open;
 
   it("a library that is dropped without close is released", async () => {
     const drop = () => {
       for (let i = 0; i < 10; i++) assertStrictEquals(openLibrary().symbols.add_i32(i, 1), i + 1);
     };
     drop();
-    assertStrictEquals(stats().libraries, open + 10);
-    assert(await collectUntil(isAsBefore), `${stats().libraries - open} libraries are left`);
+    assertStrictEquals(stats().live.libraries, open + 10);
+    assert(await collectUntil(isAsBefore), `${stats().live.libraries - open} libraries are left`);
   });
 
   it("a library that is dropped is not released while one of its functions is held, and then is", async () => {
@@ -501,11 +504,11 @@ describe("a Library and the garbage collector", () => {
     const use = async () => {
       const functions = take();
       await collectFully();
-      assertStrictEquals(stats().libraries, open + 10);
+      assertStrictEquals(stats().live.libraries, open + 10);
       assertEquals(functions.map((add) => add(20, 22)), new Array(10).fill(42));
     };
     await use();
-    assert(await collectUntil(isAsBefore), `${stats().libraries - open} libraries are left`);
+    assert(await collectUntil(isAsBefore), `${stats().live.libraries - open} libraries are left`);
   });
 
   it("a library that is dropped is not released while its symbols are held, and then is", async () => {
@@ -513,11 +516,11 @@ describe("a Library and the garbage collector", () => {
     const use = async () => {
       const all = take();
       await collectFully();
-      assertStrictEquals(stats().libraries, open + 10);
+      assertStrictEquals(stats().live.libraries, open + 10);
       assertEquals(all.map((symbols) => symbols.static_i64), new Array(10).fill(-1234567890123456789n));
     };
     await use();
-    assert(await collectUntil(isAsBefore), `${stats().libraries - open} libraries are left`);
+    assert(await collectUntil(isAsBefore), `${stats().live.libraries - open} libraries are left`);
   });
 
   it("a library that is closed and then collected is released once", async () => {
@@ -530,10 +533,10 @@ describe("a Library and the garbage collector", () => {
       });
     const references = dropClosed();
     const gone = () => references.filter((reference) => reference.deref() === undefined).length;
-    assertStrictEquals(stats().libraries, open);
+    assertStrictEquals(stats().live.libraries, open);
     assert(await collectUntil(() => gone() >= 9), `${gone()} of 10 libraries were collected`);
     await collectFully();
-    assertStrictEquals(stats().libraries, open);
+    assertStrictEquals(stats().live.libraries, open);
   });
 
   it("a library that is dropped while leaks are tracked is reported as a leak, once", async () => {
@@ -570,7 +573,9 @@ describe("a Library and the garbage collector", () => {
 
 describe("tests/cleanup_test.ts", () => {
   it("leaves nothing alive", async () => {
-    await collectUntil(() => stats().callbacks === before.callbacks && stats().libraries === before.libraries);
+    await collectUntil(() =>
+      stats().live.callbacks === before.callbacks && stats().live.libraries === before.libraries
+    );
     assertEquals(alive(), before);
     assertEquals(leaks(), []);
   });

@@ -205,17 +205,17 @@ describe("callbacks in C's memory", () => {
     using done = callback(ending, () => void log.push("done"));
     assertStrictEquals(caught(() => run_operations(pointersTo(add, scale, done), 4)), thrown);
     assertEquals(log, []);
-    assertStrictEquals(stats().pendingErrors, 0);
+    assertStrictEquals(stats().live.waitingErrors, 0);
   });
 
-  it("stand in a structure: one that was disposed of answers with its fallback, the others go on", () => {
+  it("stand in a structure: one that was closed answers with its fallback, the others go on", () => {
     const log: string[] = [];
     using add = callback(addition, (a, b) => a + b + 1);
     using done = callback(ending, () => void log.push("done"));
     const scale = callback(scaling, (sum) => sum, { fallback: 0.25, name: "scale" });
     const pointers = pointersTo(add, scale, done);
     assertStrictEquals(run_operations(pointers, 3), 6);
-    scale.dispose();
+    scale.close();
     const reports = reportsOf(() => assertStrictEquals(run_operations(pointers, 3), 0.25));
     assertEquals(reports.map(({ kind }) => kind), ["stale-callback"]);
     assertEquals(log, ["done", "done"]);
@@ -229,13 +229,13 @@ describe("callbacks in C's memory", () => {
     );
     assertStrictEquals(call_each(pointersTo(...made), made.length, 1000), 4950);
     assertEquals(seen, made.map((_, index) => [index, 1000 + index]));
-    for (const each of made) each.dispose();
+    for (const each of made) each.close();
   });
 
   it("stand in an array more than once, and may dispose of others in it that come later", () => {
     const other = callback(i32ToI32, (value) => value, { fallback: -100, name: "other" });
     using first = callback(i32ToI32, (value) => {
-      other.dispose();
+      other.close();
       return value;
     });
     const pointers = pointersTo(other, first, other, first);
@@ -249,23 +249,23 @@ describe("callback, with once", () => {
   const doubled = (value: number): number => 2 * value;
 
   it("disposes of itself at its first call, which runs; the next is stale", () => {
-    const { callbacks, staleCalls } = stats();
+    const { live: { callbacks }, counts: { staleCalls } } = stats();
     let wasDisposed: boolean | undefined;
     const made = callback(i32ToI32, (value) => {
       wasDisposed = made.disposed;
-      assertStrictEquals(stats().callbacks, callbacks);
+      assertStrictEquals(stats().live.callbacks, callbacks);
       return value + 1;
     }, { once: true, fallback: -1, name: "only once" });
     const { pointer } = made;
     assertFalse(made.disposed);
-    assertStrictEquals(stats().callbacks, callbacks + 1);
+    assertStrictEquals(stats().live.callbacks, callbacks + 1);
     assertStrictEquals(relay_i32(made, 1), 2);
     assertEquals([wasDisposed, made.disposed], [true, true]);
-    assertThrows(() => relay_i32(made, 1), TypeError, "got a Callback that was disposed of");
+    assertThrows(() => relay_i32(made, 1), TypeError, "got a Callback that was closed");
     const reports = reportsOf(() => assertStrictEquals(relay_i32(pointer, 1), -1));
     assertEquals(reports.map(({ kind }) => kind), ["stale-callback"]);
     assertStringIncludes(reports[0].message, '"only once"');
-    assertEquals([stats().callbacks, stats().staleCalls], [callbacks, staleCalls + 1]);
+    assertEquals([stats().live.callbacks, stats().counts.staleCalls], [callbacks, staleCalls + 1]);
   });
 
   it("answers the first of several calls of one native call", () => {
@@ -320,10 +320,10 @@ describe("callback, with once", () => {
     assert(made.disposed);
   });
 
-  it("may be disposed of before", () => {
+  it("may be closed before", () => {
     const made = callback(i32ToI32, doubled, { once: true, fallback: -3 });
     const { pointer } = made;
-    made.dispose();
+    made.close();
     reportsOf(() => assertStrictEquals(relay_i32(pointer, 1), -3));
   });
 
@@ -333,11 +333,11 @@ describe("callback, with once", () => {
   });
 
   it("gives its thunk back: a later callback of the shape may dispose of itself, too", () => {
-    const { thunksInUse } = stats();
+    const { thunks: thunksInUse } = stats().live;
     for (let i = 0; i < 2000; i++) {
       assertStrictEquals(relay_i32(callback(i32ToI32, (value) => value + i, { once: true }), 1), i + 1);
     }
-    assertStrictEquals(stats().thunksInUse, thunksInUse);
+    assertStrictEquals(stats().live.thunks, thunksInUse);
   });
 
   it("may wait for C, which calls it later", async () => {
@@ -362,13 +362,13 @@ describe("callback, with once", () => {
   });
 
   it("is not collected before it is called, though nobody holds it", async () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const give = (): void => keep(callback(i32ToI32, doubled, { once: true }).pointer);
     give();
     await collectFully();
-    assertStrictEquals(stats().callbacks, callbacks + 1);
+    assertStrictEquals(stats().live.callbacks, callbacks + 1);
     assertStrictEquals(call_kept(4), 8);
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
     keep(null);
   });
 });
@@ -377,7 +377,7 @@ describe("a callback that disposes of itself", () => {
   it("and throws past belay has its onError called, too", async () => {
     const errors: unknown[] = [];
     const made = callback(i32ToI32, () => {
-      made.dispose();
+      made.close();
       return raise("thrown");
     }, { fallback: -1, onError: (error) => (errors.push(error), 77) });
     assertStrictEquals(relayRaw(made, 1), 77);
@@ -389,7 +389,7 @@ describe("a callback that disposes of itself", () => {
     let again = 0;
     const made = callback(i32ToI32, (value) => {
       const { pointer } = made;
-      made.dispose();
+      made.close();
       for (let i = 0; i < 2000; i++) {
         using other = callback(i32ToI32, () => -5);
         if (other.pointer === pointer) again += 1;
@@ -432,7 +432,7 @@ describe("callback, with ref", () => {
   }
 
   it("is not collected when it is dropped, until unref", async () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const make = (): WeakRef<Callback> => {
       const made = callback(i32ToI32, (value) => value + 1);
       made.ref();
@@ -441,9 +441,9 @@ describe("callback, with ref", () => {
     const unref = (): void => dropped.deref()?.unref();
     const dropped = make();
     await collectFully();
-    assertStrictEquals(stats().callbacks, callbacks + 1);
+    assertStrictEquals(stats().live.callbacks, callbacks + 1);
     unref();
-    assert(await collectUntil(() => stats().callbacks === callbacks));
+    assert(await collectUntil(() => stats().live.callbacks === callbacks));
   });
 });
 
@@ -455,7 +455,7 @@ describe("callback, with thread", () => {
   });
 
   it("refuses anything else, and makes nothing", () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     for (const thread of ["any", "other", "", "Same", 1, true, null, {}]) {
       const error = assertThrows(() => callbackUnchecked(i32ToI32, () => 1, { thread }), TypeError);
       assertStringIncludes(
@@ -463,11 +463,11 @@ describe("callback, with thread", () => {
         'Cannot create a callback: thread must be "same", "post" or "wait", got ',
       );
     }
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
   });
 
   it("refuses options that it doesn't know, and those of a wrong type", () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const wrong: [unknown, string][] = [
       [{ threads: "same" }, '"threads" is not an option'],
       [{ Once: true }, '"Once" is not an option'],
@@ -478,7 +478,7 @@ describe("callback, with thread", () => {
     for (const [options, message] of wrong) {
       assertThrows(() => callbackUnchecked(i32ToI32, () => 1, options), TypeError, message);
     }
-    assertStrictEquals(stats().callbacks, callbacks);
+    assertStrictEquals(stats().live.callbacks, callbacks);
   });
 });
 
@@ -539,17 +539,17 @@ describe("onError", () => {
   });
 
   it("may throw what it called C for, and dispose of the callback", async () => {
-    const { callbacks } = stats();
+    const { callbacks } = stats().live;
     const made = callback(i32ToI32, () => raise("first"), {
       fallback: -1,
       onError: () => {
-        made.dispose();
+        made.close();
         return caught(() => relay_i32(() => raise("second"), 1)) === "second" ? 6 : 7;
       },
     });
     assertStrictEquals(relayRaw(made, 1), 6);
     await turn();
-    assertEquals([stats().callbacks, stats().pendingErrors], [callbacks, 0]);
+    assertEquals([stats().live.callbacks, stats().live.waitingErrors], [callbacks, 0]);
   });
 
   it("answers inside of a native call of belay's, too, which throws nothing", () => {
@@ -614,7 +614,7 @@ describe("a call from elsewhere", () => {
     const callThere = call as Caller;
 
     itThere(`gets the fallback from ${name}, is counted, and reported once for each callback, by name`, () => {
-      const { foreignCalls, staleCalls } = stats();
+      const { misplacedCalls: foreignCalls, staleCalls } = stats().counts;
       let runs = 0;
       const run = (value: number): number => {
         runs += 1;
@@ -627,8 +627,8 @@ describe("a call from elsewhere", () => {
         assertEquals([callThere(second), callThere(first), callThere(second)], [-4, -3, -4]);
       });
       assertEquals(runs, 0);
-      assertEquals([stats().foreignCalls, stats().staleCalls], [foreignCalls + 6, staleCalls]);
-      assertEquals(reports.map(({ kind }) => kind), ["foreign-call", "foreign-call"]);
+      assertEquals([stats().counts.misplacedCalls, stats().counts.staleCalls], [foreignCalls + 6, staleCalls]);
+      assertEquals(reports.map(({ kind }) => kind), ["misplaced-call", "misplaced-call"]);
       for (const [index, callbackName] of ["the first", "the second"].entries()) {
         assertStringIncludes(reports[index].message, `C called callback "${callbackName}" from another thread`);
       }
@@ -636,15 +636,15 @@ describe("a call from elsewhere", () => {
       assertEquals([relay_i32(first, 5), relay_i32(second, 6), runs], [5, 6, 2]);
     });
 
-    itThere(`gets zero from ${name} without a fallback, and the fallback also when it was disposed of`, () => {
-      const { foreignCalls, staleCalls } = stats();
+    itThere(`gets zero from ${name} without a fallback, and the fallback also when it was closed`, () => {
+      const { misplacedCalls: foreignCalls, staleCalls } = stats().counts;
       using plain = callback(i32ToI32, (value) => value + 1);
       const disposed = callback(i32ToI32, (value) => value, { fallback: -9, name: "gone" });
       const { pointer } = disposed;
-      disposed.dispose();
+      disposed.close();
       const reports = reportsOf(() => assertEquals([callThere(plain), callThere(pointer)], [0, -9]));
-      assertEquals(reports.map(({ kind }) => kind), ["foreign-call", "foreign-call"]);
-      assertEquals([stats().foreignCalls, stats().staleCalls], [foreignCalls + 2, staleCalls]);
+      assertEquals(reports.map(({ kind }) => kind), ["misplaced-call", "misplaced-call"]);
+      assertEquals([stats().counts.misplacedCalls, stats().counts.staleCalls], [foreignCalls + 2, staleCalls]);
     });
   }
 
@@ -663,7 +663,7 @@ describe("a call from elsewhere", () => {
     assert(start_watching(pointerValue(pointer), fallbacks[0], fallbacks[1]));
     const counts = new BigUint64Array(3);
     reportsOf(() => {
-      watched.dispose();
+      watched.close();
       // A thunk comes back after 256 younger frees, so every other time with the other fallback.
       let replaced = 0;
       // Long enough for the thread to run on a busy machine.
@@ -679,10 +679,10 @@ describe("a call from elsewhere", () => {
   });
 
   itOnThreads("is counted each time, and leaves the function that it didn't run alone", () => {
-    const { foreignCalls } = stats();
+    const { misplacedCalls: foreignCalls } = stats().counts;
     using made = callback(i32ToI32, () => raise("it ran"), { fallback: 2 });
     const reports = reportsOf(() => assertStrictEquals(callOnThread(made, 10_000), 20_000));
-    assertEquals([reports.length, stats().foreignCalls], [1, foreignCalls + 10_000]);
+    assertEquals([reports.length, stats().counts.misplacedCalls], [1, foreignCalls + 10_000]);
     assertStrictEquals(caught(() => relay_i32(made, 1)), "it ran");
   });
 
@@ -715,7 +715,7 @@ describe("a call from elsewhere", () => {
       const error = caught(() => relay_i32((value) => (answer = callOnThread(made, 2), value + 1), 5));
       assertStrictEquals(answer, -2);
       assertInstanceOf(error, CallbackThreadError);
-      assertEquals([error.callback, error.call, stats().pendingErrors], ["made", "relay_i32", 0]);
+      assertEquals([error.callback, error.call, stats().live.waitingErrors], ["made", "relay_i32", 0]);
     },
   );
 
@@ -734,7 +734,7 @@ describe("a call from elsewhere", () => {
         look();
         look();
       });
-      assertEquals(reports.map(({ kind }) => kind), ["foreign-call"]);
+      assertEquals(reports.map(({ kind }) => kind), ["misplaced-call"]);
       assertStringIncludes(reports[0].message, '"past belay"');
     }
   });
@@ -776,7 +776,7 @@ describe("a call from elsewhere", () => {
     assertEquals(reports, []);
     const { suppressed } = thrown as Error & { suppressed: unknown[] };
     assertEquals(suppressed.map((each) => (each as Error).name), ["CallbackThreadError"]);
-    assertStrictEquals(stats().pendingErrors, 0);
+    assertStrictEquals(stats().live.waitingErrors, 0);
   });
 
   it("whose report makes native calls leaves the arguments of the callback that is about to run alone", () => {
@@ -841,7 +841,7 @@ describe("an error", () => {
     const few = throwingUs();
     const made = Array.from({ length: 20_000 }, () => callback(i32ToI32, (value) => value));
     const many = throwingUs();
-    for (const each of made) each.dispose();
+    for (const each of made) each.close();
     assert(many < 4 * few + 20, `${many.toFixed(0)} µs, with one it is ${few.toFixed(0)} µs`);
   });
 });
@@ -898,7 +898,7 @@ describe("endless recursion", () => {
     assert(tookMs < 2000 * slowness, `${tookMs} ms`);
     assert(depth > 3 * 100, `${depth} levels`);
     assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
-    deeper.dispose();
+    deeper.close();
   });
 
   it("may end in the first call of a signature, which has code to generate then: later calls work", () => {
@@ -941,7 +941,7 @@ describe("a report", () => {
   it("of a stale call may make native calls, and dispose of and make callbacks", () => {
     const made: Callback<typeof i32ToI32>[] = [];
     const gone = callback(i32ToI32, (value) => value, { fallback: -5 });
-    gone.dispose();
+    gone.close();
     const seen: Report["kind"][] = [];
     configure({
       onReport({ kind }) {
@@ -950,7 +950,7 @@ describe("a report", () => {
         made.push(other);
         assertStrictEquals(relay_i32(other, 1), 2);
         assertNotStrictEquals(other.pointer, gone.pointer);
-        other.dispose();
+        other.close();
       },
     });
     try {
@@ -964,5 +964,5 @@ describe("a report", () => {
 
 it("nothing of these tests is left alive", () => {
   assertEquals(alive(), before);
-  assertStrictEquals(stats().pendingErrors, 0);
+  assertStrictEquals(stats().live.waitingErrors, 0);
 });

@@ -81,6 +81,6 @@ export function isLive(id: number): boolean {
 
 /** What is alive in this isolate: the counts of `stats()` that a test file leaves as it found them. */
 export function alive(): Record<"handles" | "callbacks" | "memories" | "pins" | "libraries" | "thunksInUse", number> {
-  const { handles, callbacks, memories, pins, libraries, thunksInUse } = stats();
+  const { handles, callbacks, memory: memories, pins, libraries, thunks: thunksInUse } = stats().live;
   return { handles, callbacks, memories, pins, libraries, thunksInUse };
 }

@@ -83,7 +83,7 @@ class Timers {
 
   [Symbol.dispose](): void {
     for (const id of this.#ids) glib.g_source_remove(id);
-    for (const made of this.#callbacks) made.dispose();
+    for (const made of this.#callbacks) made.close();
     glib.g_main_loop_unref(this.loop);
     configure({ onReport: undefined });
   }
@@ -141,5 +141,5 @@ describe("a callback that throws in GLib's main loop", () => {
 it("nothing of these tests is left alive", async () => {
   await collectFully();
   assertEquals(alive(), before);
-  assertStrictEquals(stats().pendingErrors, 0);
+  assertStrictEquals(stats().live.waitingErrors, 0);
 });

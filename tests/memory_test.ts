@@ -79,27 +79,43 @@ const scalars: readonly {
   readonly set: (memory: NativeMemory, byteOffset: number, value: never) => void;
   readonly read: (view: DataView, byteOffset: number) => unknown;
 }[] = [
-  integer("i8", 1, -128, 127, (m, o) => m.getI8(o), (m, o, v) => m.setI8(o, v), (d, o) => d.getInt8(o)),
-  integer("u8", 1, 0, 255, (m, o) => m.getU8(o), (m, o, v) => m.setU8(o, v), (d, o) => d.getUint8(o)),
-  integer("i16", 2, -32768, 32767, (m, o) => m.getI16(o), (m, o, v) => m.setI16(o, v), (d, o) => d.getInt16(o, true)),
-  integer("u16", 2, 0, 65535, (m, o) => m.getU16(o), (m, o, v) => m.setU16(o, v), (d, o) => d.getUint16(o, true)),
+  integer("i8", 1, -128, 127, (m, o) => m.getInt8(o), (m, o, v) => m.setInt8(o, v), (d, o) => d.getInt8(o)),
+  integer("u8", 1, 0, 255, (m, o) => m.getUint8(o), (m, o, v) => m.setUint8(o, v), (d, o) => d.getUint8(o)),
+  integer(
+    "i16",
+    2,
+    -32768,
+    32767,
+    (m, o) => m.getInt16(o),
+    (m, o, v) => m.setInt16(o, v),
+    (d, o) => d.getInt16(o, true),
+  ),
+  integer("u16", 2, 0, 65535, (m, o) => m.getUint16(o), (m, o, v) => m.setUint16(o, v), (d, o) => d.getUint16(o, true)),
   integer(
     "i32",
     4,
     -(2 ** 31),
     2 ** 31 - 1,
-    (m, o) => m.getI32(o),
-    (m, o, v) => m.setI32(o, v),
+    (m, o) => m.getInt32(o),
+    (m, o, v) => m.setInt32(o, v),
     (d, o) => d.getInt32(o, true),
   ),
-  integer("u32", 4, 0, 2 ** 32 - 1, (m, o) => m.getU32(o), (m, o, v) => m.setU32(o, v), (d, o) => d.getUint32(o, true)),
+  integer(
+    "u32",
+    4,
+    0,
+    2 ** 32 - 1,
+    (m, o) => m.getUint32(o),
+    (m, o, v) => m.setUint32(o, v),
+    (d, o) => d.getUint32(o, true),
+  ),
   {
     type: "i64",
     width: 8,
     values: [-(2n ** 63n), -1n, 0n, 2n ** 63n - 1n],
     refused: [2n ** 63n, -(2n ** 63n) - 1n, 0.5, 2 ** 53, "1", null, undefined],
-    get: (memory, byteOffset) => memory.getI64(byteOffset),
-    set: (memory, byteOffset, value) => memory.setI64(byteOffset, value),
+    get: (memory, byteOffset) => memory.getBigInt64(byteOffset),
+    set: (memory, byteOffset, value) => memory.setBigInt64(byteOffset, value),
     read: (view, byteOffset) => view.getBigInt64(byteOffset, true),
   },
   {
@@ -107,8 +123,8 @@ const scalars: readonly {
     width: 8,
     values: [0n, 1n, 2n ** 63n, 2n ** 64n - 1n],
     refused: [-1n, 2n ** 64n, -1, 0.5, "1", null, undefined],
-    get: (memory, byteOffset) => memory.getU64(byteOffset),
-    set: (memory, byteOffset, value) => memory.setU64(byteOffset, value),
+    get: (memory, byteOffset) => memory.getBigUint64(byteOffset),
+    set: (memory, byteOffset, value) => memory.setBigUint64(byteOffset, value),
     read: (view, byteOffset) => view.getBigUint64(byteOffset, true),
   },
   {
@@ -116,8 +132,8 @@ const scalars: readonly {
     width: 4,
     values: [0, -0, 1.5, -Infinity, NaN, Math.fround(3.4e38)],
     refused: [1n, "1", null, undefined],
-    get: (memory, byteOffset) => memory.getF32(byteOffset),
-    set: (memory, byteOffset, value) => memory.setF32(byteOffset, value),
+    get: (memory, byteOffset) => memory.getFloat32(byteOffset),
+    set: (memory, byteOffset, value) => memory.setFloat32(byteOffset, value),
     read: (view, byteOffset) => view.getFloat32(byteOffset, true),
   },
   {
@@ -125,8 +141,8 @@ const scalars: readonly {
     width: 8,
     values: [0, -0, 0.1, Infinity, NaN, Number.MIN_VALUE, Number.MAX_VALUE],
     refused: [1n, "1", null, undefined],
-    get: (memory, byteOffset) => memory.getF64(byteOffset),
-    set: (memory, byteOffset, value) => memory.setF64(byteOffset, value),
+    get: (memory, byteOffset) => memory.getFloat64(byteOffset),
+    set: (memory, byteOffset, value) => memory.setFloat64(byteOffset, value),
     read: (view, byteOffset) => view.getFloat64(byteOffset, true),
   },
   {
@@ -264,7 +280,7 @@ describe("NativeMemory of its own", () => {
     for (const { accesses, make } of cases) {
       for (const { type, width, values, refused, get, set } of scalars) {
         const { memory } = make(at + width);
-        for (let i = 0; i < accesses; i++) assertStrictEquals(memory.getU8(i), 0);
+        for (let i = 0; i < accesses; i++) assertStrictEquals(memory.getUint8(i), 0);
         for (const value of values) {
           set(memory, at, value as never);
           assertStrictEquals(get(memory, at), value);
@@ -316,7 +332,7 @@ describe("NativeMemory of its own", () => {
     using whole = NativeMemory.alloc(2 ** 20 + 8);
     const memory = NativeMemory.borrow(whole.pointer, whole.byteLength);
     memory.bytes().buffer.transfer();
-    for (let i = 0; i < 8; i++) assertThrows(() => memory.getF64(0), PointerRuleError, "is not transferred");
+    for (let i = 0; i < 8; i++) assertThrows(() => memory.getFloat64(0), PointerRuleError, "is not transferred");
   });
 
   const operations: Record<string, (bytes: Uint8Array<ArrayBuffer>) => Promise<unknown>> = {
@@ -332,20 +348,20 @@ describe("NativeMemory of its own", () => {
   };
   for (const [what, operation] of Object.entries(operations)) {
     it(`isn't freed under the runtime, on Bun, while an array of its bytes ${what}; afterwards it can be`, async () => {
-      const { memories } = stats();
+      const { memory: memories } = stats().live;
       const memory = NativeMemory.alloc(1 << 20);
       const bytes = memory.bytes().fill(1);
       const running = operation(bytes);
       if (isBun) {
         assertThrows(() => memory.free(), PointerRuleError, "while the runtime itself uses an array of its bytes()");
-        assert(!memory.freed);
-        memory.setU8(1, 2);
-        assertEquals([memory.getU8(0), memory.getU8(1), memory.bytes()[1]], [1, 2, 2]);
+        assert(!memory.disposed);
+        memory.setUint8(1, 2);
+        assertEquals([memory.getUint8(0), memory.getUint8(1), memory.bytes()[1]], [1, 2, 2]);
       }
       // Deno doesn't tell, and would read freed memory.
       await running;
       memory.free();
-      assertEquals([memory.freed, bytes.length, stats().memories], [true, 0, memories]);
+      assertEquals([memory.disposed, bytes.length, stats().live.memory], [true, 0, memories]);
     });
   }
 
@@ -357,11 +373,11 @@ describe("NativeMemory of its own", () => {
     assertThrows(() => memory.free(), PointerRuleError, "wait for the operation");
     assertEquals([first.length, second.length], [16, 0]);
     const again = memory.bytes(2 ** 30 - 8, 16);
-    assertEquals([again[0], again[15], memory.getU8(2 ** 30 + 7), memory.bytes(0, 16)[0]], [2, 2, 2, 1]);
+    assertEquals([again[0], again[15], memory.getUint8(2 ** 30 + 7), memory.bytes(0, 16)[0]], [2, 2, 2, 1]);
     await running;
     memory.free();
     assertEquals([first.length, again.length], [0, 0]);
-    assertThrows(() => memory.getU8(0), MemoryFreedError);
+    assertThrows(() => memory.getUint8(0), MemoryFreedError);
   });
 
   it("is as bytes of JavaScript's are, in any order: own or borrowed, parts of parts, mapped or not", () => {
@@ -377,15 +393,15 @@ describe("NativeMemory of its own", () => {
         const end = at + random(50);
         const number = random(1000) - 500;
         const pairs: readonly (readonly [actual: () => unknown, expected: () => unknown])[] = [
-          [() => memory.getF64(at), () => view.getFloat64(at, true)],
-          [() => memory.setF64(at, number / 4), () => view.setFloat64(at, number / 4, true)],
-          [() => memory.getI64(at), () => view.getBigInt64(at, true)],
-          [() => memory.setI16(at, number), () => view.setInt16(at, number, true)],
-          [() => memory.getU8(at), () => view.getUint8(at)],
-          [() => memory.setU8(at, 0), () => view.setUint8(at, 0)],
+          [() => memory.getFloat64(at), () => view.getFloat64(at, true)],
+          [() => memory.setFloat64(at, number / 4), () => view.setFloat64(at, number / 4, true)],
+          [() => memory.getBigInt64(at), () => view.getBigInt64(at, true)],
+          [() => memory.setInt16(at, number), () => view.setInt16(at, number, true)],
+          [() => memory.getUint8(at), () => view.getUint8(at)],
+          [() => memory.setUint8(at, 0), () => view.setUint8(at, 0)],
           [() => [...memory.bytes(at).subarray(0, 8)], () => [...partOf(bytes, at).subarray(0, 8)]],
-          [() => memory.cstring(at), () => textIn(partOf(bytes, at))],
-          [() => Array.from({ length: 20 }, () => memory.getI8(0)), () => Array(20).fill(view.getInt8(0))],
+          [() => memory.getCString(at), () => textIn(partOf(bytes, at))],
+          [() => Array.from({ length: 20 }, () => memory.getInt8(0)), () => Array(20).fill(view.getInt8(0))],
           [() => memory.subarray(at, end).byteLength, () => partOf(bytes, at, end).length],
         ];
         const [actual, expected] = pairs[random(pairs.length)];
@@ -396,7 +412,9 @@ describe("NativeMemory of its own", () => {
       }
       whole.free();
       for (const { memory } of pieces) {
-        for (const use of [() => memory.getU8(0), () => memory.cstring(), () => memory.bytes(), () => memory.pointer]) {
+        for (
+          const use of [() => memory.getUint8(0), () => memory.getCString(), () => memory.bytes(), () => memory.pointer]
+        ) {
           assertThrows(use, MemoryFreedError);
         }
       }
@@ -447,31 +465,31 @@ describe("NativeMemory of its own", () => {
   });
 
   it("can be freed, once: nothing reaches it any more, and what bytes() gave has no length", () => {
-    const { memories } = stats();
+    const { memory: memories } = stats().live;
     const memory = NativeMemory.alloc(64);
-    assertStrictEquals(stats().memories, memories + 1);
+    assertStrictEquals(stats().live.memory, memories + 1);
     const part = memory.subarray(8, 24);
     const partOfPart = part.subarray(4, 8);
-    partOfPart.setU32(0, 0x01020304);
-    assertStrictEquals(memory.getU32(12), 0x01020304);
+    partOfPart.setUint32(0, 0x01020304);
+    assertStrictEquals(memory.getUint32(12), 0x01020304);
     const arrays = [memory.bytes(), part.bytes(), partOfPart.bytes(1, 2)];
     assertEquals(arrays.map(({ length }) => length), [64, 16, 2]);
     assertEquals([...arrays[2]], [3, 2]);
     assertThrows(() => part.free(), TypeError, "free the whole");
-    assert(!part.freed);
+    assert(!part.disposed);
     memory.free();
     memory.free();
-    assertStrictEquals(stats().memories, memories);
+    assertStrictEquals(stats().live.memory, memories);
     assertEquals(arrays.map(({ length }) => length), [0, 0, 0]);
     for (const each of [memory, part, partOfPart]) {
-      assert(each.freed);
+      assert(each.disposed);
       assertThrows(() => each.bytes(), MemoryFreedError);
       assertThrows(() => each.subarray(0), MemoryFreedError);
       assertThrows(() => each.copyTo(new Uint8Array(1)), MemoryFreedError);
       assertThrows(() => each.copyFrom(new Uint8Array(1)), MemoryFreedError);
       assertThrows(() => each.fill(0), MemoryFreedError);
       assertThrows(() => each.text(), MemoryFreedError);
-      assertThrows(() => each.cstring(), MemoryFreedError);
+      assertThrows(() => each.getCString(), MemoryFreedError);
     }
   });
 
@@ -494,7 +512,7 @@ describe("NativeMemory of its own", () => {
         const part = memory.subarray(8, 16);
         const view = Pair.view(memory);
         memory.free();
-        for (const use of [() => memory.getI8(0), () => part.getI8(0), () => memory.pointer, () => view.a]) {
+        for (const use of [() => memory.getInt8(0), () => part.getInt8(0), () => memory.pointer, () => view.a]) {
           assertStringIncludes(messageOf(use), place);
           const { cause } = assertThrows(use, MemoryFreedError);
           assert(cause instanceof Error);
@@ -508,15 +526,15 @@ describe("NativeMemory of its own", () => {
     }
     const untracked = NativeMemory.alloc(8);
     untracked.free();
-    assertStrictEquals(assertThrows(() => untracked.getI8(0), MemoryFreedError).cause, undefined);
+    assertStrictEquals(assertThrows(() => untracked.getInt8(0), MemoryFreedError).cause, undefined);
   });
 
   it("is not used any more when what bytes() gave was transferred, and never freed", () => {
     const memory = NativeMemory.alloc(16);
     const moved = memory.bytes().buffer.transfer();
     const ways: (() => unknown)[] = [
-      () => memory.getU8(0),
-      () => memory.setU8(0, 1),
+      () => memory.getUint8(0),
+      () => memory.setUint8(0, 1),
       () => memory.fill(0),
       () => memory.copyTo(new Uint8Array(1)),
       () => memory.copyFrom(new Uint8Array(1)),
@@ -536,9 +554,9 @@ describe("NativeMemory of its own", () => {
     assertThrows(() => NativeMemory.alloc(8, { zero: 1 } as never), TypeError, "zero must be a boolean, got 1");
     assertThrows(() => NativeMemory.alloc(8, 64 as never), TypeError, "the options must be an object, got 64");
     assertThrows(() => NativeMemory.alloc(8n as never), RangeError, "got 8n");
-    assertThrows(() => memory.getI32("0" as never), RangeError, 'Cannot reach 4 bytes at offset "0"');
-    assertThrows(() => memory.setCstring(0, 5 as never), TypeError, "Cannot pass 5 to C as a string");
-    assertThrows(() => memory.setCstring(0, `${"x".repeat(2000)}\0`), TypeError, "1961 characters more");
+    assertThrows(() => memory.getInt32("0" as never), RangeError, 'Cannot reach 4 bytes at offset "0"');
+    assertThrows(() => memory.setCString(0, 5 as never), TypeError, "Cannot pass 5 to C as a string");
+    assertThrows(() => memory.setCString(0, `${"x".repeat(2000)}\0`), TypeError, "1961 characters more");
   });
 
   it("has bounds that nobody sets", () => {
@@ -546,7 +564,11 @@ describe("NativeMemory of its own", () => {
       using memory = NativeMemory.alloc(byteLength);
       Object.assign(memory, { byteLength: 2 ** 40 });
       for (
-        const use of [() => memory.getU8(byteLength), () => memory.bytes(0, byteLength + 1), () => memory.fill(0, 9000)]
+        const use of [
+          () => memory.getUint8(byteLength),
+          () => memory.bytes(0, byteLength + 1),
+          () => memory.fill(0, 9000),
+        ]
       ) {
         assertThrows(use, RangeError, `the memory has ${byteLength} bytes`);
       }
@@ -585,7 +607,7 @@ describe("NativeMemory of its own", () => {
     assertStrictEquals(array[0], 7);
     memory.free();
     assertStrictEquals(array.length, 0);
-    assertThrows(() => memory.getU8(0), MemoryFreedError);
+    assertThrows(() => memory.getUint8(0), MemoryFreedError);
     assertEquals([...bytes], [7, 7, 7, 7]);
   });
 
@@ -595,7 +617,7 @@ describe("NativeMemory of its own", () => {
     const pointer = addressOf(bytes);
     {
       using memory = NativeMemory.adopt(pointer, 4, (which) => freed.push(which));
-      memory.setU8(0, 9);
+      memory.setUint8(0, 9);
       memory.free();
     }
     assertEquals(freed, [pointer]);
@@ -608,7 +630,7 @@ describe("NativeMemory of its own", () => {
     const reports: Report[] = [];
     configure({ onReport: (report) => void reports.push(report) });
     try {
-      const { memories } = stats();
+      const { memory: memories } = stats().live;
       (() => {
         const closed = dlopen(testLibrary, { greeting: { parameters: [], result: "pointer" } });
         NativeMemory.adopt(addressOf(owned), 7, () => closed.symbols.greeting());
@@ -616,7 +638,7 @@ describe("NativeMemory of its own", () => {
       })();
       assert(await collectUntil(() => reports.length > 0), "was not reported");
       const [{ kind, message, cause }] = reports;
-      assertEquals([kind, cause instanceof LibraryClosedError, stats().memories], ["leak", true, memories]);
+      assertEquals([kind, cause instanceof LibraryClosedError, stats().live.memory], ["leak", true, memories]);
       assert(message.startsWith("7 bytes were garbage-collected and can't be freed: "), message);
     } finally {
       configure({ onReport: undefined });
@@ -627,9 +649,9 @@ describe("NativeMemory of its own", () => {
     const reports: Report[] = [];
     configure({ trackLeaks: true, onReport: (report) => void reports.push(report) });
     try {
-      const { memories } = stats();
-      (() => NativeMemory.alloc(123).setU8(0, 1))();
-      assert(await collectUntil(() => stats().memories === memories), "was not freed");
+      const { memory: memories } = stats().live;
+      (() => NativeMemory.alloc(123).setUint8(0, 1))();
+      assert(await collectUntil(() => stats().live.memory === memories), "was not freed");
       assert(reports.some(({ kind, message }) => kind === "leak" && message.includes('memory "123 bytes"')));
     } finally {
       configure({ trackLeaks: false, onReport: undefined });
@@ -649,7 +671,7 @@ describe("NativeMemory of its own", () => {
     assert(await collectUntil(() => frees > 0), "what nobody holds was not freed");
     assert(!await collectUntil(() => frees > 1, 10), "was freed too soon");
     kept.bytes?.fill(1);
-    kept.part?.setU8(0, 2);
+    kept.part?.setUint8(0, 2);
     assertEquals([...backing.subarray(7, 18)], [0, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
     kept.part = undefined;
     kept.bytes = undefined;
@@ -658,13 +680,13 @@ describe("NativeMemory of its own", () => {
 
   it("copies, fills and reads strings in its bounds", () => {
     using memory = NativeMemory.alloc(32);
-    assertStrictEquals(memory.setCstring(4, "grüß"), 7);
-    assertStrictEquals(memory.cstring(4), "grüß");
+    assertStrictEquals(memory.setCString(4, "grüß"), 7);
+    assertStrictEquals(memory.getCString(4), "grüß");
     assertStrictEquals(memory.subarray(4, 10).text(), "grüß");
-    assertThrows(() => memory.subarray(4, 10).cstring(), RangeError, "no zero ends it");
-    assertThrows(() => memory.setCstring(26, "grüß"), RangeError, "Cannot reach 7 bytes at offset 26");
+    assertThrows(() => memory.subarray(4, 10).getCString(), RangeError, "no zero ends it");
+    assertThrows(() => memory.setCString(26, "grüß"), RangeError, "Cannot reach 7 bytes at offset 26");
     memory.fill(0x41, 0, 3);
-    assertStrictEquals(memory.cstring(), "AAA");
+    assertStrictEquals(memory.getCString(), "AAA");
     memory.fill(0x42, 30);
     assertEquals([...memory.bytes(28)], [0, 0, 0x42, 0x42]);
     for (const value of [-1, 256, 0.5, "1"]) assertThrows(() => memory.fill(value as number), Error, "from 0 to 255");
@@ -675,14 +697,17 @@ describe("NativeMemory of its own", () => {
   it("may be larger than 4 GiB: its last byte, and numbers across its windows", () => {
     const byteLength = 2 ** 32 + 1;
     using memory = NativeMemory.alloc(byteLength);
-    memory.setU8(byteLength - 1, 42);
-    assertStrictEquals(memory.getU8(byteLength - 1), 42);
-    assertStrictEquals(memory.setCstring(5, "belay"), 6);
-    assertEquals([memory.cstring(5), NativeMemory.borrow(memory.pointer, byteLength).cstring(5)], ["belay", "belay"]);
+    memory.setUint8(byteLength - 1, 42);
+    assertStrictEquals(memory.getUint8(byteLength - 1), 42);
+    assertStrictEquals(memory.setCString(5, "belay"), 6);
+    assertEquals([memory.getCString(5), NativeMemory.borrow(memory.pointer, byteLength).getCString(5)], [
+      "belay",
+      "belay",
+    ]);
     for (const byteOffset of [2 ** 30 - 4, 2 ** 31 - 1, 2 ** 32 - 8]) {
       for (let i = 0; i < 20; i++) {
-        memory.setF64(byteOffset, 0.1);
-        assertStrictEquals(memory.getF64(byteOffset), 0.1);
+        memory.setFloat64(byteOffset, 0.1);
+        assertStrictEquals(memory.getFloat64(byteOffset), 0.1);
       }
       const source = Uint8Array.from({ length: 20 }, (_, index) => index);
       memory.copyFrom(source.subarray(0, 15), byteOffset - 8);
@@ -692,8 +717,8 @@ describe("NativeMemory of its own", () => {
       assertEquals([...memory.bytes(byteOffset - 8, 15)], [...target]);
     }
     const last = memory.subarray(byteLength - 1);
-    assertEquals([last.byteLength, last.getU8(0), last.bytes()[0]], [1, 42, 42]);
-    assertThrows(() => memory.getU8(byteLength), RangeError);
+    assertEquals([last.byteLength, last.getUint8(0), last.bytes()[0]], [1, 42, 42]);
+    assertThrows(() => memory.getUint8(byteLength), RangeError);
     memory.free();
     assertThrows(() => memory.text(), MemoryFreedError);
   });
@@ -732,70 +757,74 @@ describe("NativeMemory", () => {
 
   it("NativeMemory reads what C wrote, and what it writes later", () => {
     const memory = NativeMemory.borrow(present(symbols.static_pointer), 4);
-    assertStrictEquals(memory.getI32(0), 7);
+    assertStrictEquals(memory.getInt32(0), 7);
     symbols.static_value_set(-123456789);
-    assertStrictEquals(memory.getI32(0), -123456789);
+    assertStrictEquals(memory.getInt32(0), -123456789);
     symbols.static_value_set(7);
-    assertStrictEquals(memory.getI32(0), 7);
+    assertStrictEquals(memory.getInt32(0), 7);
   });
 
-  it("NativeMemory.getI32 reads both ends of the range, aligned or not", () => {
+  it("NativeMemory.getInt32 reads both ends of the range, aligned or not", () => {
     const bytes = zeroes(13);
     const view = new DataView(bytes.buffer);
     const memory = known(bytes);
     for (const byteOffset of [0, 1, 3, 8, 9]) {
       for (const value of [-(2 ** 31), 2 ** 31 - 1, -1, 0, 0x01020304]) {
         view.setInt32(byteOffset, value, true);
-        assertStrictEquals(memory.getI32(byteOffset), value);
+        assertStrictEquals(memory.getInt32(byteOffset), value);
       }
     }
   });
 
-  it("NativeMemory.getU64 reads both ends of the range, aligned or not", () => {
+  it("NativeMemory.getBigUint64 reads both ends of the range, aligned or not", () => {
     const bytes = zeroes(17);
     const view = new DataView(bytes.buffer);
     const memory = known(bytes);
     for (const byteOffset of [0, 1, 8, 9]) {
       for (const value of [0n, 1n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
         view.setBigUint64(byteOffset, value, true);
-        assertStrictEquals(memory.getU64(byteOffset), value);
+        assertStrictEquals(memory.getBigUint64(byteOffset), value);
       }
     }
   });
 
-  it("NativeMemory.setU64 writes eight bytes and no others", () => {
+  it("NativeMemory.setBigUint64 writes eight bytes and no others", () => {
     const bytes = zeroes(24).fill(0xaa);
     const memory = known(bytes);
-    memory.setU64(7, 0x0102030405060708n);
+    memory.setBigUint64(7, 0x0102030405060708n);
     const expected = zeroes(24).fill(0xaa);
     expected.set([8, 7, 6, 5, 4, 3, 2, 1], 7);
     assertEquals(bytes, expected);
     for (const value of [0n, 2n ** 63n, 2n ** 64n - 1n]) {
-      memory.setU64(16, value);
+      memory.setBigUint64(16, value);
       assertStrictEquals(new DataView(bytes.buffer).getBigUint64(16, true), value);
-      assertStrictEquals(memory.getU64(16), value);
+      assertStrictEquals(memory.getBigUint64(16), value);
     }
   });
 
-  it("NativeMemory.setU64 refuses what does not fit, and changes nothing", () => {
+  it("NativeMemory.setBigUint64 refuses what does not fit, and changes nothing", () => {
     const bytes = zeroes(8).fill(0xaa);
     const memory = known(bytes);
     for (const value of [-1n, 2n ** 64n, -(2n ** 64n)]) {
-      assertThrows(() => memory.setU64(0, value), RangeError, "the value (u64) must be a bigint");
+      assertThrows(() => memory.setBigUint64(0, value), RangeError, "the value (u64) must be a bigint");
     }
     for (const value of ["1", 1.5, null, undefined]) {
-      assertThrows(() => memory.setU64(0, value as unknown as bigint), TypeError, "the value (u64) must be a bigint");
+      assertThrows(
+        () => memory.setBigUint64(0, value as unknown as bigint),
+        TypeError,
+        "the value (u64) must be a bigint",
+      );
     }
     assertEquals(bytes, zeroes(8).fill(0xaa));
   });
 
-  it("NativeMemory.getF64 reads every kind of double", () => {
+  it("NativeMemory.getFloat64 reads every kind of double", () => {
     const bytes = zeroes(9);
     const memory = known(bytes);
     for (const byteOffset of [0, 1]) {
       for (const value of [0, -0, 0.1, -1.5, Number.MIN_VALUE, Number.MAX_VALUE, Infinity, -Infinity, NaN]) {
         new DataView(bytes.buffer).setFloat64(byteOffset, value, true);
-        assertStrictEquals(memory.getF64(byteOffset), value);
+        assertStrictEquals(memory.getFloat64(byteOffset), value);
       }
     }
   });
@@ -804,7 +833,7 @@ describe("NativeMemory", () => {
     const bytes = zeroes(16);
     const memory = known(bytes);
     const pointer = present(symbols.greeting());
-    memory.setU64(8, pointerValue(pointer));
+    memory.setBigUint64(8, pointerValue(pointer));
     assertStrictEquals(memory.getPointer(8), pointer);
     assertStrictEquals(memory.getPointer(0), null);
   });
@@ -814,10 +843,10 @@ describe("NativeMemory", () => {
     // The memory goes on behind the bounds, so that a read that got through would be seen.
     const memory = NativeMemory.borrow(known(bytes).pointer, 16);
     const accessors: [number, (byteOffset: number) => unknown][] = [
-      [4, (byteOffset) => memory.getI32(byteOffset)],
-      [8, (byteOffset) => memory.getU64(byteOffset)],
-      [8, (byteOffset) => memory.setU64(byteOffset, 0n)],
-      [8, (byteOffset) => memory.getF64(byteOffset)],
+      [4, (byteOffset) => memory.getInt32(byteOffset)],
+      [8, (byteOffset) => memory.getBigUint64(byteOffset)],
+      [8, (byteOffset) => memory.setBigUint64(byteOffset, 0n)],
+      [8, (byteOffset) => memory.getFloat64(byteOffset)],
       [8, (byteOffset) => memory.getPointer(byteOffset)],
       [3, (byteOffset) => memory.copyTo(new Uint8Array(3), byteOffset)],
       [3, (byteOffset) => memory.copyFrom(new Uint8Array(3).fill(0xaa), byteOffset)],
@@ -852,7 +881,7 @@ describe("NativeMemory", () => {
     memory.copyTo(target, 0);
     assertThrows(() => memory.copyTo(target, 1), RangeError, "Cannot reach 0 bytes at offset 1");
     assertThrows(() => memory.copyTo(new Uint8Array(1)), RangeError, "Cannot reach 1 bytes at offset 0");
-    assertThrows(() => memory.getI32(0), RangeError, "the memory has 0 bytes");
+    assertThrows(() => memory.getInt32(0), RangeError, "the memory has 0 bytes");
   });
 
   it("NativeMemory.copyTo fills the target, from the beginning or an offset", () => {

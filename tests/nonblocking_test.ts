@@ -113,7 +113,7 @@ describe("nonblocking calls: values", () => {
       no_text: { parameters: [], result: "cstring", nonblocking: true },
       sum_bytes: { parameters: ["buffer", "usize"], result: "u64", nonblocking: true },
       pass: { parameters: ["handle"], result: "handle", nonblocking: true },
-      pass_cell: { name: "pass", parameters: ["handle*"], result: "handle*", nonblocking: true },
+      pass_cell: { name: "pass", parameters: ["handleAddress"], result: "handleAddress", nonblocking: true },
       pass_buffer: { name: "pass", parameters: ["buffer"], result: "pointer", nonblocking: true },
       pass_function: { name: "pass", parameters: ["function"], result: "function", nonblocking: true },
       enter_any: { parameters: [], result: "void", nonblocking: true },
@@ -156,7 +156,7 @@ describe("nonblocking calls: values", () => {
     assertThrows(() => callMany(() => 1, "x"), TypeError, "argument 2 (i32)");
     assertEquals(alive(), live);
     assertEquals(symbols.entered, before);
-    assertEquals(stats().nonblockingCalls, 0);
+    assertEquals(stats().live.nonblockingCalls, 0);
   });
 
   it("definitions are held against what there is", () => {
@@ -183,15 +183,15 @@ describe("nonblocking calls: many", () => {
     });
     const { symbols } = library;
     const sums = Array.from({ length: 1000 }, (_, i) => symbols.add_i32(i, 1));
-    assertEquals(stats().nonblockingCalls, 1000);
+    assertEquals(stats().live.nonblockingCalls, 1000);
     assertEquals(await Promise.all(sums), Array.from({ length: 1000 }, (_, i) => i + 1));
     symbols.set_gate(false);
     const waiting = Array.from({ length: 1000 }, (_, i) => symbols.wait_at_gate(i));
     await until(() => symbols.at_gate() === 64);
-    assertEquals(stats().poolThreads, 64);
+    assertEquals(stats().process.callThreads, 64);
     symbols.set_gate(true);
     assertEquals(await Promise.all(waiting), Array.from({ length: 1000 }, (_, i) => i));
-    assertEquals(stats().nonblockingCalls, 0);
+    assertEquals(stats().live.nonblockingCalls, 0);
   });
 
   it("ten calls that wait for one another all return", async () => {
@@ -222,12 +222,12 @@ describe("nonblocking calls: many", () => {
   it("configure({ threads }) says how many there may be", async () => {
     using library = dlopen(testLibrary, { ...gate, most_at_gate: { parameters: [], result: "i32" } });
     const { symbols } = library;
-    configure({ threads: 2 });
+    configure({ callThreads: 2 });
     try {
       symbols.set_gate(false);
       // Those that were more go.
       symbols.set_gate(true);
-      await until(() => stats().poolThreads <= 2);
+      await until(() => stats().process.callThreads <= 2);
       symbols.set_gate(false);
       const waiting = Array.from({ length: 6 }, (_, i) => symbols.wait_at_gate(i));
       await until(() => symbols.at_gate() === 2);
@@ -235,32 +235,34 @@ describe("nonblocking calls: many", () => {
       symbols.set_gate(true);
       assertEquals(await Promise.all(waiting), [0, 1, 2, 3, 4, 5]);
       assert(symbols.most_at_gate() <= 2);
-      assert(stats().poolThreads <= 2);
+      assert(stats().process.callThreads <= 2);
     } finally {
-      configure({ threads: 64 });
+      configure({ callThreads: 64 });
     }
-    for (const threads of [0, 1025, 1.5, -1]) assertThrows(() => configure({ threads }), RangeError, "threads");
-    assertThrows(() => configure({ threads: "2" as never }), TypeError, "threads");
+    for (const threads of [0, 1025, 1.5, -1]) {
+      assertThrows(() => configure({ callThreads: threads }), RangeError, "callThreads");
+    }
+    assertThrows(() => configure({ callThreads: "2" as never }), TypeError, "callThreads");
   });
 
   it("threads that idle end", async () => {
     using library = dlopen(testLibrary, { meet: { parameters: ["i32"], result: "i32", nonblocking: true } });
     await library.symbols.meet(0);
-    assert(stats().poolThreads > 0);
-    await until(() => stats().poolThreads === 0);
+    assert(stats().process.callThreads > 0);
+    await until(() => stats().process.callThreads === 0);
     await library.symbols.meet(0);
   });
 
   it("the order of the calls of a turn is that of their starts, where one thread makes them", async () => {
     using library = dlopen(testLibrary, { add_i32: { parameters: ["i32", "i32"], result: "i32", nonblocking: true } });
-    configure({ threads: 1 });
+    configure({ callThreads: 1 });
     try {
       const order: number[] = [];
       const calls = Array.from({ length: 500 }, (_, i) => library.symbols.add_i32(i, 0).then((got) => order.push(got)));
       await Promise.all(calls);
       assertEquals(order, Array.from({ length: 500 }, (_, i) => i));
     } finally {
-      configure({ threads: 64 });
+      configure({ callThreads: 64 });
     }
   });
 });
@@ -292,7 +294,7 @@ describe("nonblocking calls: memory", () => {
   });
 
   it("a library that is dropped while a call of its runs stays until that has ended, and then goes", async () => {
-    const before = stats().libraries;
+    const before = stats().live.libraries;
     const start = (): Promise<number> => {
       const { symbols } = dlopen(testLibrary, gate, { unload: true });
       symbols.set_gate(false);
@@ -300,13 +302,13 @@ describe("nonblocking calls: memory", () => {
     };
     const promise = start();
     await collectFully();
-    assertEquals(stats().libraries, before + 1);
+    assertEquals(stats().live.libraries, before + 1);
     {
       using library = dlopen(testLibrary, gate);
       library.symbols.set_gate(true);
       assertEquals(await promise, 7);
     }
-    assert(await collectUntil(() => stats().libraries === before));
+    assert(await collectUntil(() => stats().live.libraries === before));
   });
 });
 
@@ -325,7 +327,7 @@ describe("nonblocking calls: callbacks", () => {
     const before = alive();
     await libc.symbols.qsort(numbers, numbers.length, 4, (a, b) => {
       if (a === null || b === null) return 0;
-      return NativeMemory.borrow(a, 4).getI32(0) - NativeMemory.borrow(b, 4).getI32(0);
+      return NativeMemory.borrow(a, 4).getInt32(0) - NativeMemory.borrow(b, 4).getInt32(0);
     });
     assertEquals(numbers, wanted);
     assertEquals(alive(), before);
@@ -341,7 +343,7 @@ describe("nonblocking calls: callbacks", () => {
     // Undefined can be thrown as well.
     assertStrictEquals(await rejection(library.symbols.sum_of_calls(() => raise(undefined), 1)), undefined);
     assertEquals(await library.symbols.sum_of_calls((value) => value, 100), 4950);
-    assertEquals(stats().pendingErrors, 0);
+    assertEquals(stats().live.waitingErrors, 0);
   });
 
   it("what a lent function throws on a thread of C's own rejects the promise, too, and none runs after it", async () => {
@@ -357,7 +359,7 @@ describe("nonblocking calls: callbacks", () => {
       return value === 2 ? raise(error) : value;
     }, 100);
     assertStrictEquals(await rejection(promise), error);
-    assertEquals([calls, stats().pendingErrors], [3, 0]);
+    assertEquals([calls, stats().live.waitingErrors], [3, 0]);
     assertEquals(await call_on_thread((value) => value, 100), 4950);
   });
 
@@ -395,7 +397,7 @@ describe("nonblocking calls: callbacks", () => {
     using library = dlopen(testLibrary, { sum_of_calls: onMany });
     using same = callback(i32Function, () => 1, { fallback: -2, name: "same" });
     const reports = await reportsDuring(async () => assertEquals(await library.symbols.sum_of_calls(same, 5), -10));
-    assertEquals(reports.map(({ kind }) => kind), ["foreign-call"]);
+    assertEquals(reports.map(({ kind }) => kind), ["misplaced-call"]);
   });
 
   it("posted calls run before the promise settles or after, but all of them", async () => {
@@ -431,15 +433,15 @@ describe("nonblocking calls: ends", () => {
       const library = dlopen(testLibrary, gate, { unload });
       const { wait_at_gate: wait, set_gate: setGate } = library.symbols;
       setGate(false);
-      const { libraries } = stats();
+      const { libraries } = stats().live;
       const waiting = [wait(1), wait(2)];
       library.close();
-      assertEquals(stats().libraries, unload ? libraries : libraries - 1);
+      assertEquals(stats().live.libraries, unload ? libraries : libraries - 1);
       assertThrows(() => wait(3), LibraryClosedError, 'Cannot call "wait_at_gate"');
       assertThrows(() => (wait as (x: unknown) => void)("x"), LibraryClosedError);
       outside.symbols.set_gate(true);
       assertEquals(await Promise.all(waiting), [1, 2]);
-      assertEquals(stats().libraries, libraries - 1);
+      assertEquals(stats().live.libraries, libraries - 1);
     });
   }
 

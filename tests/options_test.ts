@@ -106,15 +106,19 @@ describe("what is inherited from Object.prototype", () => {
       pointerChecks: false,
     };
     // The runtimes' own functions look at inherited options, when something is needed for the first time.
-    callback({ parameters: [], result: "void" }, () => {}, { thread: "post" }).dispose();
+    callback({ parameters: [], result: "void" }, () => {}, { thread: "post" }).close();
     new Channel().close();
     withInherited(inherited, () => {
-      callback(i32ToI32, (value) => value, {}).dispose();
-      callback({ parameters: [], result: "void" }, () => {}, { thread: "post", queue: { capacity: 4 } }).dispose();
+      callback(i32ToI32, (value) => value, {}).close();
+      callback({ parameters: [], result: "void" }, () => {}, { thread: "post", queue: { capacity: 4 } }).close();
       new Channel({}).close();
       using memory = NativeMemory.alloc(8, {});
       assertEquals(struct({ a: "u8", b: "i32" }, {}).byteLength, 8);
-      assertEquals([memory.cstring(0, {}), memory.text({}), cstringAt(memory.pointer, {})], ["", "\0".repeat(8), ""]);
+      assertEquals([memory.getCString(0, {}), memory.text({}), cstringAt(memory.pointer, {})], [
+        "",
+        "\0".repeat(8),
+        "",
+      ]);
       dlopen(libc, {}, {}).close();
       configure({});
     });
@@ -161,7 +165,11 @@ describe("options and definitions", () => {
     ["Channel", (value) => new Channel(value), "an option; these are: capacity, signal, name"],
     ["struct", (value) => struct({ a: "u8" }, value), "an option; these are: packed"],
     ["cstringAt", (value) => cstringAt(pointerFrom(1), value), "an option; these are: fatal"],
-    ["configure", (value) => configure(value), "a setting; these are: trackLeaks, onReport, threads, pointerChecks"],
+    [
+      "configure",
+      (value) => configure(value),
+      "a setting; these are: trackLeaks, onReport, callThreads, pointerChecks",
+    ],
     ["a library's name", (value) => dlopen(value, {}), "a property of a library's name; these are: name, versions"],
   ];
   for (const [name, take, said] of places) {
@@ -195,6 +203,6 @@ describe("options and definitions", () => {
 
   it("leave nothing alive", () => {
     assertEquals(alive(), before);
-    assertStrictEquals(stats().pendingErrors, 0);
+    assertStrictEquals(stats().live.waitingErrors, 0);
   });
 });

@@ -26,7 +26,7 @@ using libc = dlopen(${JSON.stringify(libcPath)}, {
     result: "void",
   },
 });
-const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getI32(0);
+const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getInt32(0);
 const numbers = new Int32Array([5, 3, 1, 4, 2]);
 libc.symbols.qsort(numbers, numbers.length, 4, (a, b) => at(a) - at(b));
 const distance: number = libc.symbols.abs(-42);

@@ -54,7 +54,7 @@ const c = () =>
     ofPointer: { ...same, parameters: ["pointer"] },
     ofText: { ...same, parameters: ["cstring"] },
     ofBuffer: { ...same, parameters: ["buffer"] },
-    ofCell: { ...same, parameters: ["handle*"] },
+    ofCell: { ...same, parameters: ["handleAddress"] },
     ofBufferLater: { ...same, parameters: ["buffer"], nonblocking: true },
     ofTextLater: { ...same, parameters: ["cstring"], nonblocking: true },
     ofPointerLater: { ...same, parameters: ["pointer"], nonblocking: true },
@@ -130,11 +130,12 @@ async function during(call: Promise<unknown>, program: () => unknown): Promise<v
   }
 }
 
-const result = /a callback returns a pointer/;
-const buffer = /a buffer is pinned before C's memory points to it/;
-const temporary = /a pointer into an argument is not used after the call/;
-const outstanding = /memory is not freed while a nonblocking call uses it/;
-const transferred = /what NativeMemory.bytes\(\) gives is not transferred/;
+const result = /^broken: result: Cannot return a buffer: a callback returns a pointer/;
+const buffer = /^broken: buffer: Cannot store a buffer: a buffer is pinned before C's memory points to it/;
+const temporary = /^broken: temporary: Cannot use the pointer: a pointer into an argument is not used after the call/;
+const outstanding =
+  /^broken: outstanding: Cannot free the memory: memory is not freed while a nonblocking call uses it/;
+const transferred = /^broken: transferred: Cannot use the memory: what NativeMemory.bytes\(\) gives is not transferred/;
 
 /** All of them. */
 export const pointerRuleCases: readonly PointerRuleCase[] = [
@@ -175,10 +176,23 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
   { name: "an array is stored", run: () => store(new Uint8Array(8)), refused: buffer },
   { name: "an ArrayBuffer is stored", run: () => store(new ArrayBuffer(8)), refused: buffer },
   { name: "a SharedArrayBuffer is stored", run: () => store(new SharedArrayBuffer(8)), refused: buffer },
-  { name: "a Pin is stored", run: () => store(hold(pin(new Uint8Array(8)))), refused: /property \.pointer/ },
-  { name: "a NativeMemory is stored", run: () => store(NativeMemory.alloc(8)), refused: /property \.pointer/ },
-  { name: "a string is stored", run: () => store("12"), refused: /C's memory points to C's strings/ },
-  { name: "a function is stored", run: () => store(() => {}), refused: /a function is stored as a callback\(\)/ },
+  {
+    name: "an object with a pointer is stored",
+    run: () => store({ pointer: hold(NativeMemory.alloc(8)).pointer }),
+    refused: /^broken: owner: Cannot store an object: what is stored is a pointer/,
+  },
+  { name: "a Pin is stored", run: () => store(hold(pin(new Uint8Array(8)))) },
+  { name: "a NativeMemory is stored", run: () => store(hold(NativeMemory.alloc(8))) },
+  {
+    name: "a string is stored",
+    run: () => store("12"),
+    refused: /^broken: text: Cannot store a string: C's memory points to C's strings/,
+  },
+  {
+    name: "a function is stored",
+    run: () => store(() => {}),
+    refused: /^broken: function: Cannot store a function: a function is stored as a callback\(\)/,
+  },
   { name: "the pointer of a pin is stored", run: () => store(hold(pin(new Uint8Array(8))).pointer) },
   { name: "a string of an arena is stored", run: () => store(hold(new Arena()).cstring("text").pointer) },
   {
@@ -243,7 +257,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
       const array = hold(new Uint8Array(8));
       const pinned = pin(array);
       const pointer = intoArray(array);
-      assertEquals(NativeMemory.borrow(pointer, 1).getU8(0), 0);
+      assertEquals(NativeMemory.borrow(pointer, 1).getUint8(0), 0);
       pinned.unpin();
       NativeMemory.borrow(pointer, 1);
     },
@@ -298,7 +312,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
     run() {
       const { bsearch, qsort } = libc();
       const numbers = new Int32Array([1, 2, 3]);
-      const at = (pointer: unknown): number => NativeMemory.borrow(pointer as Pointer, 4).getI32(0);
+      const at = (pointer: unknown): number => NativeMemory.borrow(pointer as Pointer, 4).getInt32(0);
       const compare = (a: unknown, b: unknown): number => at(a) - at(b);
       for (const number of numbers) assert(bsearch(new Int32Array([number]), numbers, 3, 4, compare) !== null);
       qsort(numbers, 3, 4, (a, b) => compare(b, a));
@@ -312,7 +326,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
       intoArray(array);
       let seen = -1;
       await c()["relayLater"]((value: unknown) => {
-        seen = NativeMemory.borrow(value as Pointer, 1).getU8(0);
+        seen = NativeMemory.borrow(value as Pointer, 1).getUint8(0);
         return value;
       }, array);
       assertEquals(seen, 0);
@@ -408,13 +422,13 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
       const [other, memory] = [arena.alloc(16), arena.alloc(16)];
       await during(c()["wait"](1, memory.pointer) as Promise<unknown>, () => {
         assertThrows(() => arena.dispose(), PointerRuleError);
-        assert(other.freed && !memory.freed);
-        memory.setF64(8, 2.5);
-        assertEquals(memory.getF64(8), 2.5);
+        assert(other.disposed && !memory.disposed);
+        memory.setFloat64(8, 2.5);
+        assertEquals(memory.getFloat64(8), 2.5);
       });
       memory.free();
-      assert(memory.freed);
-      assertEquals(stats().memories, 0);
+      assert(memory.disposed);
+      assertEquals(stats().live.memory, 0);
     },
   },
   {
@@ -443,10 +457,10 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
       const call = (() => c()["sumAtGate"](NativeMemory.alloc(64).pointer, 64) as Promise<unknown>)();
       await during(call, async () => {
         await collectFully();
-        assertEquals(stats().memories, 1);
+        assertEquals(stats().live.memory, 1);
       });
       assertEquals(await call, 0n);
-      assert(await collectUntil(() => stats().memories === 0), "was not released");
+      assert(await collectUntil(() => stats().live.memory === 0), "was not released");
     },
   },
 
@@ -459,7 +473,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
       hold(array.buffer.transfer());
       return pinned.pointer;
     },
-    refused: /a buffer is not transferred while it is pinned/,
+    refused: /^broken: pinned: Cannot use the pin: a buffer is not transferred while it is pinned/,
     always: true,
   },
   ...[
@@ -482,7 +496,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
       run() {
         const memory = NativeMemory.alloc(64);
         hold(transfer(memory.bytes().buffer));
-        for (let i = 0; i < 100; i++) assertEquals(memory.getU8(i % 64), 0);
+        for (let i = 0; i < 100; i++) assertEquals(memory.getUint8(i % 64), 0);
       },
       refused: transferred,
       always: true,
@@ -509,7 +523,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
         return moved;
       })());
       await collectFully();
-      assertEquals(stats().memories, 1);
+      assertEquals(stats().live.memory, 1);
       assert(new Uint8Array(moved).every((byte) => byte === 7));
     },
   },
@@ -518,7 +532,7 @@ export const pointerRuleCases: readonly PointerRuleCase[] = [
     run() {
       using memory = NativeMemory.alloc(64);
       assertEquals(memory.bytes().slice().buffer.transfer().byteLength, 64);
-      assertEquals(memory.getU8(0), 0);
+      assertEquals(memory.getUint8(0), 0);
     },
   },
 ];

@@ -7,7 +7,7 @@ import { ownRuntime, runChild, runFiles } from "./child.ts";
 import { leftOut } from "./left_out.ts";
 
 const programs: readonly (readonly [name: string, printed: string])[] = [
-  ["disposed of", ""],
+  ["closed", ""],
   ["made", "alive\n"],
   ["a call starts", "settled\n"],
   ["a call settles", "settled\n"],

@@ -7,7 +7,7 @@
 import { type NamedType, pointerFrom } from "@belay/ffi";
 
 /** The types that the test library has an `identity_`, a `relay_` and a `variable_` for. */
-export type ScalarType = Exclude<NamedType, "buffer" | "cstring" | "handle" | "handle*" | "function">;
+export type ScalarType = Exclude<NamedType, "buffer" | "cstring" | "handle" | "handleAddress" | "function">;
 
 const f32Max = (2 - 2 ** -23) * 2 ** 127;
 

@@ -258,7 +258,7 @@ function terminations(thread: "post" | "wait", times: number): SoakCase {
 }
 
 function closings(times: number): SoakCase {
-  const name = `${times} times, callbacks are disposed of and their library is closed while its threads call them`;
+  const name = `${times} times, callbacks are closed and their library is closed while its threads call them`;
   return threads("thread_close.ts", name, [String(times)], times);
 }
 
@@ -281,10 +281,10 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   // An emulated process takes seconds to start, an emulated worker one: all the tests should take less than an hour there.
   const [closed, workers, rounds] = emulator !== undefined ? [50, 20, 1] : long ? [200, 200, 25] : [100, 60, 10];
   return [
-    memory("made and disposed of", "dispose", { cycles: full }),
-    memory("made and disposed of", "dispose", { cycles: full, live: 5000 }),
-    memory("made and disposed of", "dispose", { cycles: some, perTurn: 0 }),
-    ...(long ? [memory("made, called and disposed of", "call", { cycles: some })] : []),
+    memory("made and closed", "dispose", { cycles: full }),
+    memory("made and closed", "dispose", { cycles: full, live: 5000 }),
+    memory("made and closed", "dispose", { cycles: some, perTurn: 0 }),
+    ...(long ? [memory("made, called and closed", "call", { cycles: some })] : []),
     memory("lent to a native call", "lend", { cycles: some }),
     memory("called once", "once", { cycles: some }),
     memory("which threw", "throw", { cycles: long ? 300_000 : 20_000, perTurn: 1000, heapOnly: true }),

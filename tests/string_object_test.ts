@@ -42,7 +42,7 @@ const { string_object_make, string_object_print, string_object_free, string_obje
 
 /** The objects that this file has made and not freed. */
 function live(): number {
-  return stats().handles - before.handles;
+  return stats().live.handles - before.handles;
 }
 
 describe("a string object that C holds", () => {
@@ -102,7 +102,7 @@ describe("a string object that C holds", () => {
   });
 
   it("leaves the registry empty", () => {
-    for (const each of [make, print, free]) each.dispose();
+    for (const each of [make, print, free]) each.close();
     library.close();
     assertEquals([live(), alive()], [0, before]);
   });

@@ -132,7 +132,7 @@ describe("a structure of", () => {
       }
     });
 
-    it(`${name}: is zero when C calls what was disposed of, or from another thread`, async () => {
+    it(`${name}: is zero when C calls what was closed, or from another thread`, async () => {
       configure({ onReport: () => {} });
       try {
         for (const number of own) {

@@ -4,7 +4,7 @@ import { describe, it } from "@std/testing/bdd";
 import {
   array,
   callback,
-  cstringArray,
+  charArray,
   dlopen,
   Handle,
   handle,
@@ -26,7 +26,7 @@ const before = alive();
 const i32ToI32 = { parameters: ["i32"], result: "i32" } as const;
 const Point = struct({ x: "i32", y: "f64" });
 const Node = struct({
-  name: cstringArray(8),
+  name: charArray(8),
   at: Point,
   weights: array("f32", 3),
   path: array(Point, 2),
@@ -161,7 +161,7 @@ describe("a view", () => {
     }
     const error = assertThrows(() => Node.alloc({ ...first, path: [{ x: 1, y: 1 }, { x: 0.5, y: 1 }] }));
     assert(error instanceof Error && error.message.includes('"path[1].x"'), String(error));
-    const path = Point.array(memory, Node.offsets.path, 2);
+    const path = Point.viewMany(memory, Node.offsets.path, 2);
     assertThrows(() => path.set(1, { x: "1", y: 1 } as never), TypeError, 'memory: "[1].x" must be an integer');
     assertThrows(() => node.weights.set(2, "9" as never), TypeError, 'memory: "[2]" must be a number');
   });
@@ -188,7 +188,7 @@ describe("a view", () => {
 
   it("that is a value is copied as it is: unions, strings and handles, too", () => {
     const Mixed = struct({
-      either: union({ bits: "u32", flag: "bool", text: cstringArray(4), number: "f32" }),
+      either: union({ bits: "u32", flag: "bool", text: charArray(4), number: "f32" }),
       rest: "u8",
     });
     using memory = Mixed.alloc({ either: { bits: 0x7fa00041 }, rest: 7 });
@@ -360,7 +360,7 @@ describe("a view", () => {
     for (const value of [null, symbols.greeting(), "text"]) {
       assertThrows(() => set(view, "name", value), TypeError, '"name" (cstring) is read only in a view: write');
     }
-    assertThrows(() => set(Bearer.array(memory).at(0), "name", null), TypeError, '"name" (cstring) is read only');
+    assertThrows(() => set(Bearer.viewMany(memory).at(0), "name", null), TypeError, '"name" (cstring) is read only');
     assertEquals(Bearer.read(memory), { handle: null, name: view.name, call: null, value: 1 });
     // As elements they are written by a method, which takes a pointer or a handle.
     using names = array("cstring", 2).alloc();
@@ -387,16 +387,16 @@ describe("a view", () => {
 
   it("has to be inside the memory", () => {
     using memory = NativeMemory.alloc(3 * Point.byteLength);
-    assertEquals(Point.array(memory).length, 3);
-    assertEquals(Point.array(memory, Point.byteLength).length, 2);
-    assertEquals(Point.array(memory, 1, 2).length, 2);
+    assertEquals(Point.viewMany(memory).length, 3);
+    assertEquals(Point.viewMany(memory, Point.byteLength).length, 2);
+    assertEquals(Point.viewMany(memory, 1, 2).length, 2);
     for (const byteOffset of [-1, 0.5, NaN, 33, 2 ** 53]) {
       assertThrows(() => Point.view(memory, byteOffset), RangeError);
       assertThrows(() => Point.read(memory, byteOffset), RangeError);
       assertThrows(() => Point.write(memory, { x: 1, y: 1 }, byteOffset), RangeError);
     }
-    for (const length of [-1, 4, 0.5, NaN, Infinity]) assertThrows(() => Point.array(memory, 0, length), RangeError);
-    const points = Point.array(memory);
+    for (const length of [-1, 4, 0.5, NaN, Infinity]) assertThrows(() => Point.viewMany(memory, 0, length), RangeError);
+    const points = Point.viewMany(memory);
     for (const [index, point] of [...points].entries()) point.x = index;
     assertEquals(points.toArray().map(({ x }) => x), [0, 1, 2]);
   });
@@ -447,7 +447,7 @@ describe("what is read", () => {
     Point.write(memory, value);
     assertEquals([Point.read(memory), Point.read(other)], [{ x: 1, y: 2 }, { x: 3, y: 4 }]);
     assertThrows(() => Point.write(memory, { x: 5, y: "6" as never }), TypeError);
-    Point.array(memory).set(0, { x: 7, y: 8 });
+    Point.viewMany(memory).set(0, { x: 7, y: 8 });
     assertEquals(Point.read(memory), { x: 7, y: 8 });
     // Padding is zero, whatever was written before.
     const Padded = struct({ a: "u8", b: "u32" });
@@ -465,8 +465,8 @@ describe("what is read", () => {
   });
 });
 
-describe("cstringArray", () => {
-  const Text = cstringArray(8);
+describe("charArray", () => {
+  const Text = charArray(8);
 
   it("holds up to one byte less than its length, as UTF-8", () => {
     using memory = NativeMemory.alloc(Text.byteLength + 1);
@@ -474,8 +474,8 @@ describe("cstringArray", () => {
       memory.fill(0x41);
       Text.write(memory, text);
       assertStrictEquals(Text.read(memory), text);
-      assertStrictEquals(memory.getU8(7), 0);
-      assertStrictEquals(memory.getU8(8), 0x41);
+      assertStrictEquals(memory.getUint8(7), 0);
+      assertStrictEquals(memory.getUint8(8), 0x41);
     }
     for (const text of ["12345678", "€€€", "a\0", "\0"]) {
       assertThrows(() => Text.write(memory, text), TypeError, "of at most 7 bytes as UTF-8");
@@ -486,15 +486,15 @@ describe("cstringArray", () => {
     using memory = NativeMemory.alloc(Text.byteLength + 1);
     memory.fill(0x41);
     assertStrictEquals(Text.read(memory), "AAAAAAAA");
-    memory.setU8(2, 0xff);
-    memory.setU8(4, 0);
+    memory.setUint8(2, 0xff);
+    memory.setUint8(4, 0);
     assertStrictEquals(Text.read(memory), "AA\ufffdA");
     // A character that the array's end has cut.
     memory.fill(0xe2);
     assert(Text.read(memory).includes("\ufffd"));
     Text.write(memory, "\ufeffa");
     assertStrictEquals(Text.read(memory), "\ufeffa");
-    using least = cstringArray(1).alloc("");
+    using least = charArray(1).alloc("");
     assertStrictEquals(least.byteLength, 1);
   });
 });
@@ -533,7 +533,7 @@ describe("a union", () => {
   });
 
   it("that was read is written back as it was, whatever its members make of it", () => {
-    const Either = union({ bits: "u32", number: "f32", flag: "bool", text: cstringArray(4) });
+    const Either = union({ bits: "u32", number: "f32", flag: "bool", text: charArray(4) });
     const Tagged = struct({ kind: "u8", either: Either });
     using memory = Tagged.alloc({ kind: 1, either: { bits: 0xffc00001 } });
     const value = Tagged.read(memory);
@@ -593,7 +593,7 @@ describe("a union", () => {
     ) {
       assertThrows(() => union({ a: "u64", b: type as "u64" }), TypeError, "take a pointer");
     }
-    assertStrictEquals(union({ a: "u64", b: "pointer", c: struct({ text: cstringArray(4) }) }).byteLength, 8);
+    assertStrictEquals(union({ a: "u64", b: "pointer", c: struct({ text: charArray(4) }) }).byteLength, 8);
   });
 
   it("has members that other objects have: only those of the value count", () => {
@@ -639,7 +639,7 @@ describe("a structure with names that are peculiar", () => {
       assertStrictEquals(Peculiar.offsets[name], index);
       assertStrictEquals(view[name], index + 1);
       view[name] = 100 + index;
-      assertStrictEquals(memory.getU8(index), 100 + index);
+      assertStrictEquals(memory.getUint8(index), 100 + index);
       assertThrows(() => set(view, name, "x"), TypeError, "must be an integer");
     }
     assertStrictEquals(Object.getPrototypeOf(read), Object.prototype);
@@ -654,9 +654,9 @@ describe("a structure's handle", () => {
     using memory = Bearer.alloc({ ...none, handle: held });
     assertStrictEquals(Bearer.read(memory).handle, "held");
     assertStrictEquals(Bearer.view(memory).handle, "held");
-    memory.setU64(Bearer.offsets.handle, 0n);
+    memory.setBigUint64(Bearer.offsets.handle, 0n);
     assertStrictEquals(Bearer.view(memory).handle, null);
-    memory.setU64(Bearer.offsets.handle, held.id);
+    memory.setBigUint64(Bearer.offsets.handle, held.id);
     assertStrictEquals(Bearer.view(memory).handle, "held");
     assertEquals(symbols.makeBearer(held, 5), { handle: "held", name: "a bearer", call: null, value: 5 });
     const seen: unknown[] = [];
@@ -668,7 +668,7 @@ describe("a structure's handle", () => {
     const held = Handle.create("held");
     const { id } = held;
     using memory = Bearer.alloc({ ...none, handle: held });
-    const address = memory.getU64(0);
+    const address = memory.getBigUint64(0);
     held.delete();
     assertThrows(() => Bearer.read(memory), InvalidHandleError);
     assertThrows(() => Bearer.view(memory).handle, InvalidHandleError);
@@ -706,7 +706,7 @@ describe("a structure's function", () => {
     set(view, "call", made);
     assertStrictEquals(view.call, made.pointer);
     const disposed = callback(i32ToI32, (value) => value);
-    disposed.dispose();
+    disposed.close();
     for (const value of [disposed, 1.5]) assertThrows(() => set(view, "call", value), TypeError, '"call"');
     for (const value of [() => 1, "text"]) {
       assertThrows(() => set(view, "call", value), PointerRuleError, '"call"');
@@ -739,7 +739,7 @@ describe("a definition", () => {
       [() => make(null), "Cannot define a struct: expected its fields"],
       [() => make({ x: "int" }), 'Cannot define the field "x": it has the type int'],
       [() => make({ x: "buffer" }), `a buffer's address is a "pointer"`],
-      [() => make({ x: "handle*" }), 'Cannot define the field "x"'],
+      [() => make({ x: "handleAddress" }), 'Cannot define the field "x"'],
       [() => make({ x: "void" }), 'Cannot define the field "x"'],
       [() => make({ x: out("i32") }), 'Cannot define the field "x"'],
       [() => make({ x: { struct: ["i32"] } }), 'Cannot define the field "x"'],
@@ -751,7 +751,7 @@ describe("a definition", () => {
       [() => array("i32", 0), "Cannot define an array: its length must be a whole number from 1 to 2^30"],
       [() => array("i32", 1.5), "Cannot define an array"],
       [() => array("buffer" as "i32", 1), "Cannot define an array"],
-      [() => cstringArray(0), "Cannot define a string"],
+      [() => charArray(0), "Cannot define a string"],
       [() => out("buffer" as "i32"), "Cannot define an out-parameter"],
       [() => callbackUnchecked({ parameters: [array("i32", 2)], result: "void" }, () => {}), "parameter 1 is an array"],
       [() => callbackUnchecked({ parameters: [Point], result: "void" }, () => {}, { thread: "wait" }), "thread only"],

@@ -55,7 +55,7 @@ describe("strings in UTF-8", () => {
       using arena = new Arena();
       const memory = arena.alloc(bytes.length + 3);
       memory.copyFrom(Uint8Array.from(bytes), 2);
-      assertStrictEquals(memory.cstring(2), text);
+      assertStrictEquals(memory.getCString(2), text);
       assertStrictEquals(memory.subarray(2, 2 + bytes.length).text(), text);
       assertStrictEquals(cstringAt(memory.subarray(2).pointer), text);
       assertStrictEquals(library.symbols.echo(Uint8Array.of(...bytes, 0)), text);
@@ -69,7 +69,7 @@ describe("strings in UTF-8", () => {
       const part = memory.subarray(2, 2 + bytes.length);
       const address = `0x${pointerValue(part.pointer).toString(16)}`;
       const readers: readonly [string, () => string | null][] = [
-        ["a string at offset 2", () => memory.cstring(2, { fatal: true })],
+        ["a string at offset 2", () => memory.getCString(2, { fatal: true })],
         ["memory as text", () => part.text({ fatal: true })],
         [`a string at ${address}`, () => cstringAt(part.pointer, { fatal: true })],
       ];
@@ -100,7 +100,7 @@ describe("text with a length", () => {
         const bytes = Uint8Array.from({ length }, letter);
         using memory = NativeMemory.alloc(length + 1);
         memory.copyFrom(bytes);
-        memory.setU8(length, 0x61);
+        memory.setUint8(length, 0x61);
         const wanted = decode.call(decoder, bytes);
         assertStrictEquals(NativeMemory.borrow(memory.pointer, length).text(), wanted);
         assertStrictEquals(memory.subarray(0, length).text({ fatal: false }), wanted);
@@ -110,8 +110,8 @@ describe("text with a length", () => {
 
   it("comes out right when a program's own decoder reads other text meanwhile", () => {
     using memory = NativeMemory.alloc(8);
-    memory.setCstring(0, "outside");
-    memory.setU8(7, 0xff);
+    memory.setCString(0, "outside");
+    memory.setUint8(7, 0xff);
     let depth = 0;
     TextDecoder.prototype.decode = function (...args): string {
       using other = NativeMemory.alloc(8);
@@ -134,12 +134,12 @@ describe("strings in UTF-16", () => {
     for (const [units, text, wrong] of utf16Cases) {
       for (const byteOffset of [0, 2, 3]) {
         using memory = NativeMemory.alloc(byteOffset + 2 * units.length + 2);
-        for (const [index, unit] of units.entries()) memory.setU16(byteOffset + 2 * index, unit);
+        for (const [index, unit] of units.entries()) memory.setUint16(byteOffset + 2 * index, unit);
         const { pointer } = memory.subarray(byteOffset);
-        assertStrictEquals(memory.utf16(byteOffset), text);
+        assertStrictEquals(memory.getUtf16(byteOffset), text);
         assertStrictEquals(utf16At(pointer), text);
         const readers: readonly [string, () => string | null][] = [
-          [`offset ${byteOffset}`, () => memory.utf16(byteOffset, { fatal: true })],
+          [`offset ${byteOffset}`, () => memory.getUtf16(byteOffset, { fatal: true })],
           [`0x${pointerValue(pointer).toString(16)}`, () => utf16At(pointer, { fatal: true })],
         ];
         for (const [where, read] of readers) {
@@ -155,14 +155,14 @@ describe("strings in UTF-16", () => {
     using memory = NativeMemory.alloc(6);
     memory.fill(1);
     const refused = "Cannot read a string at offset 0: no zero ends it before the memory ends";
-    assertThrows(() => memory.utf16(), RangeError, refused);
+    assertThrows(() => memory.getUtf16(), RangeError, refused);
     memory.copyFrom(Uint8Array.of(1, 0, 0, 1, 1, 0));
     // Two zeroes, of two characters, and one at the end.
-    assertThrows(() => memory.utf16(), RangeError, refused);
-    assertThrows(() => memory.subarray(0, 3).utf16(), RangeError, refused);
-    assertStrictEquals(memory.utf16(1), "");
-    assertThrows(() => memory.utf16(6), RangeError, "no zero ends it");
-    assertThrows(() => memory.utf16(7), RangeError, "Cannot reach");
+    assertThrows(() => memory.getUtf16(), RangeError, refused);
+    assertThrows(() => memory.subarray(0, 3).getUtf16(), RangeError, refused);
+    assertStrictEquals(memory.getUtf16(1), "");
+    assertThrows(() => memory.getUtf16(6), RangeError, "no zero ends it");
+    assertThrows(() => memory.getUtf16(7), RangeError, "Cannot reach");
   });
 
   it("come from an arena as they are", () => {
@@ -171,10 +171,10 @@ describe("strings in UTF-16", () => {
       const memory = arena.utf16(text);
       assertStrictEquals(memory.byteLength, 2 * text.length + 2);
       assertStrictEquals(pointerValue(memory.pointer) % 2n, 0n);
-      assertEquals([memory.utf16(), utf16At(memory.pointer)], [text, text]);
+      assertEquals([memory.getUtf16(), utf16At(memory.pointer)], [text, text]);
     }
     const alone = arena.utf16("a\ud83d");
-    assertEquals([alone.getU16(2), alone.getU16(4)], [0xd83d, 0]);
+    assertEquals([alone.getUint16(2), alone.getUint16(4)], [0xd83d, 0]);
     assertThrows(() => arena.utf16("a\0b"), TypeError, 'Cannot pass "a\\u0000b" to C: it contains a NUL character');
   });
 });

@@ -92,7 +92,7 @@ describe("a worker", () => {
   }
 
   async function ask(question: Omit<ThreadQuestion, "testLibrary" | "calls">): Promise<Asked> {
-    const { isolates } = stats();
+    const { isolates } = stats().process;
     const calls = new Int32Array(new SharedArrayBuffer(4));
     const worker = new Worker(new URL("./fixtures/thread_worker.ts", import.meta.url).href, { type: "module" });
     const answer = await new Promise<ThreadAnswer>((resolve, reject) => {
@@ -106,7 +106,7 @@ describe("a worker", () => {
       terminate: () => worker.terminate(),
       async [Symbol.asyncDispose]() {
         worker.terminate();
-        await until(() => stats().isolates <= isolates, "the worker's end");
+        await until(() => stats().process.isolates <= isolates, "the worker's end");
       },
     };
   }
@@ -139,10 +139,10 @@ describe("a worker", () => {
 
     test(`is called no more when it was terminated, and threads go on (${thread})`, async () => {
       using library = openThreads(testLibrary);
-      const { isolates } = stats();
+      const { isolates } = stats().process;
       const worker = await ask({ thread, what: "crew" });
       worker.terminate();
-      await until(() => stats().isolates <= isolates, "the worker's end");
+      await until(() => stats().process.isolates <= isolates, "the worker's end");
       const calls = Atomics.load(worker.calls, 0);
       library.symbols.crew_stop(pointerFrom(worker.answer.crew) as Crew);
       assert(calls > 0);

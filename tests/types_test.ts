@@ -10,25 +10,29 @@ import { describe, it } from "@std/testing/bdd";
 import {
   array,
   type ArrayView,
-  type BufferSource,
   type Callback,
   callback,
   type CallbackFunction,
   type CallbackOptions,
-  cstringArray,
+  charArray,
   dlopen,
   Handle,
   handle,
   handleAddress,
   type Library,
   type NativeFunction,
+  type NativeMemory,
   out,
+  type Pin,
   type Pointer,
   pointer,
   pointerFrom,
+  type PointerOwner,
   struct,
+  type StructView,
   union,
 } from "@belay/ffi";
+import type { BufferSource } from "../ffi/types.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { alive } from "./gc.ts";
 
@@ -43,7 +47,7 @@ function holds<T extends true>(...answer: T extends true ? [] : [T]): void {
 }
 
 /** For what is only compiled. Answers the functions, so that nobody takes them for unused. */
-function compiles(...cases: readonly (() => unknown)[]): void {
+function compiles(...cases: readonly ((...given: never[]) => unknown)[]): void {
   for (const each of cases) assertStrictEquals(typeof each, "function");
 }
 
@@ -72,7 +76,7 @@ describe("dlopen's symbols", () => {
     pointer: { parameters: ["pointer"], result: "pointer", name: "identity_pointer" },
     buffer: { parameters: ["buffer"], result: "buffer", name: "pass" },
     text: { parameters: ["cstring"], result: "cstring", name: "pass" },
-    handle: { parameters: ["handle", "handle*"], result: "handle", name: "pass" },
+    handle: { parameters: ["handle", "handleAddress"], result: "handle", name: "pass" },
     fn: { parameters: ["function"], result: "function", name: "pass" },
     relay: { parameters: [i32ToI32, "i32"], result: "i32", name: "relay_i32" },
     nothing: { parameters: [], result: "void", name: "enter_any" },
@@ -99,7 +103,7 @@ describe("dlopen's symbols", () => {
     type Big = number | bigint;
     holds<Equals<Symbols["big"], (...args: [Big, Big, Big, Big]) => bigint>>();
     holds<Equals<Symbols["bool"], (...args: [boolean]) => boolean>>();
-    holds<Equals<Symbols["pointer"], (...args: [Pointer | null]) => Pointer | null>>();
+    holds<Equals<Symbols["pointer"], (...args: [Pointer | PointerOwner | null]) => Pointer | null>>();
     holds<Equals<Symbols["buffer"], (...args: [BufferSource | null]) => Pointer | null>>();
     holds<Equals<Symbols["text"], (...args: [string | null]) => string | null>>();
     holds<Equals<Symbols["handle"], (...args: [HandleArgument, HandleArgument]) => unknown>>();
@@ -229,9 +233,25 @@ describe("a tagged pointer", () => {
     const { symbols } = library;
     const opened = symbols.open();
     holds<Equals<typeof opened, Pointer<"sqlite3"> | null>>();
-    holds<Equals<typeof symbols.close, (...args: [Pointer<"sqlite3"> | null]) => Pointer<"sqlite3"> | null>>();
+    holds<
+      Equals<typeof symbols.close, (...args: [Pointer<"sqlite3"> | PointerOwner | null]) => Pointer<"sqlite3"> | null>
+    >();
     holds<Equals<typeof symbols.variable, Pointer<"sqlite3"> | null>>();
     assert(opened !== null);
+    compiles(
+      // @ts-expect-error: a plain object has no pointer
+      () => symbols.close({ pointer: opened }),
+      // @ts-expect-error: nor has a buffer, which is to be pinned
+      () => symbols.close(new Uint8Array(1)),
+      // @ts-expect-error: a tag says what a pointer points to
+      () => symbols.close(1 as never as Pointer<"other">),
+      // Memory, pins and views stand for their pointers, whatever these point to.
+      (
+        memory: NativeMemory,
+        pinned: Pin,
+        view: StructView<{ x: "f64" }>,
+      ) => [symbols.close(memory), symbols.close(pinned), symbols.close(view)],
+    );
     assertStrictEquals(symbols.close(opened), opened);
     assertStrictEquals(symbols.close(null), null);
     symbols.plain(opened);
@@ -256,7 +276,7 @@ describe("a tagged pointer", () => {
       >
     >();
     const right = (_: Pointer<"sqlite3"> | null): Pointer<"sqlite3_stmt"> | null => null;
-    callback(definition, right).dispose();
+    callback(definition, right).close();
     compiles(
       // @ts-expect-error: a database is no statement
       () => callback(definition, (given) => given),
@@ -296,7 +316,7 @@ describe("handle<T>() and handleAddress<T>()", () => {
 
   it("give unknown without them", () => {
     holds<
-      Equals<Parameters<CallbackFunction<{ parameters: ["handle", "handle*"]; result: "void" }>>, [
+      Equals<Parameters<CallbackFunction<{ parameters: ["handle", "handleAddress"]; result: "void" }>>, [
         unknown,
         unknown,
       ]>
@@ -396,27 +416,32 @@ describe("callback", () => {
       () => callback({ parameters: [], result: "handle" }, () => Promise.resolve(null)),
     );
     // What is none is accepted for void, whatever it is.
-    callback(nothing, () => 1).dispose();
-    callback(nothing, () => "text").dispose();
-    callback(nothing, () => undefined).dispose();
-    callback(nothing, () => {}).dispose();
-    callback(nothing, () => [1].push(2)).dispose();
+    callback(nothing, () => 1).close();
+    callback(nothing, () => "text").close();
+    callback(nothing, () => undefined).close();
+    callback(nothing, () => {}).close();
+    callback(nothing, () => [1].push(2)).close();
   });
 
   it("takes a function that returns any object but a promise for void, as TypeScript does", () => {
     const nothing = { parameters: [], result: "void" } as const;
     const seen = new Map<string, number>();
-    callback(nothing, () => seen.set("called", 1)).dispose();
-    callback(nothing, () => ({ text: "no promise" })).dispose();
-    callback(nothing, () => [1, 2]).dispose();
-    callback(nothing, () => () => {}).dispose();
+    callback(nothing, () => seen.set("called", 1)).close();
+    callback(nothing, () => ({ text: "no promise" })).close();
+    callback(nothing, () => [1, 2]).close();
+    callback(nothing, () => () => {}).close();
     assertEquals(seen.size, 0);
   });
 
   it("checks the fallback against the result", () => {
     holds<Equals<CallbackOptions<typeof i32ToI32>["fallback"], number | undefined>>();
     holds<Equals<CallbackOptions<{ parameters: []; result: "void" }>["fallback"], undefined>>();
-    holds<Equals<CallbackOptions<{ parameters: []; result: "pointer" }>["fallback"], Pointer | null | undefined>>();
+    holds<
+      Equals<
+        CallbackOptions<{ parameters: []; result: "pointer" }>["fallback"],
+        Pointer | PointerOwner | null | undefined
+      >
+    >();
     using made = callback(i32ToI32, (value) => value, { fallback: -1 });
     assertStrictEquals(made.disposed, false);
     compiles(
@@ -481,10 +506,10 @@ describe("a function as an argument", () => {
   });
 });
 
-describe("struct(), union(), array() and cstringArray()", () => {
+describe("struct(), union(), array() and charArray()", () => {
   const Point = struct({ x: "f64", y: "f64" });
   const Node = struct({
-    name: cstringArray(8),
+    name: charArray(8),
     at: Point,
     weights: array("f32", 2),
     path: array(Point, 2),
@@ -519,16 +544,16 @@ describe("struct(), union(), array() and cstringArray()", () => {
   it("type views, which are read and written", () => {
     using memory = Point.alloc({ x: 1, y: 2 });
     const view = Point.view(memory);
-    holds<Equals<typeof view, PointValue>>();
+    holds<Equals<typeof view, PointerOwner & PointValue>>();
     view.x += 1;
     assertStrictEquals(view.x, 2);
-    const points = Point.array(memory);
-    holds<Equals<ReturnType<typeof points.at>, PointValue>>();
+    const points = Point.viewMany(memory);
+    holds<Equals<ReturnType<typeof points.at>, PointerOwner & PointValue>>();
     compiles(
       () => {
         const node = Node.view(memory);
         holds<Equals<typeof node.weights, ArrayView<"f32">>>();
-        holds<Equals<ReturnType<typeof node.path.at>, PointValue>>();
+        holds<Equals<ReturnType<typeof node.path.at>, PointerOwner & PointValue>>();
         holds<Equals<ReturnType<typeof node.weights.toArray>, number[]>>();
         node.path.set(0, { x: 1, y: 2 });
         // @ts-expect-error: an f32 is no string
@@ -562,7 +587,7 @@ describe("struct(), union(), array() and cstringArray()", () => {
       // @ts-expect-error: there is no such member
       () => Bits.alloc({ other: 1 }),
       () => array(Point, 2).alloc([{ x: 1, y: 1 }, { x: 2, y: 2 }]),
-      () => array(Point, 2).alloc(Point.array(bits)),
+      () => array(Point, 2).alloc(Point.viewMany(bits)),
       () => array("u8", 2).alloc(new Uint8Array(2)),
       // @ts-expect-error: an element is no point
       () => array(Point, 2).alloc([{ x: 1 }]),
@@ -614,7 +639,7 @@ describe("out(), captureErrno and variadic", () => {
   it("type arguments and results: nothing is passed for what is given back", () => {
     const Point = struct({ x: "f64", y: "f64" });
     const many = {
-      parameters: ["i32", out(Point), "f64", out(cstringArray(16)), "cstring", out("i32"), "i32"],
+      parameters: ["i32", out(Point), "f64", out(charArray(16)), "cstring", out("i32"), "i32"],
       result: "i32",
       name: "give_many",
     } as const;

@@ -81,7 +81,7 @@ it("a bool in a structure, in memory and in a variable is true for any byte but 
   const type = struct({ truth: "bool" });
   using memory = type.alloc();
   for (const byte of truths) {
-    memory.setU8(0, byte);
+    memory.setUint8(0, byte);
     c["set_u8"](byte);
     const got = [type.read(memory).truth, type.view(memory).truth, memory.getBool(0), c["truth"]];
     assertEquals(got, Array(4).fill(byte !== 0), `byte ${byte}`);

@@ -222,5 +222,5 @@ it("a pointer into a pinned buffer is used after a call with more than 32 buffer
   const array = new Uint8Array(8);
   using _pinned = pin(array);
   const [pointer] = c["first_of_33"](array, ...Array(31).fill(null), "text") as [Pointer, number];
-  assertEquals(NativeMemory.borrow(pointer, 8).getU8(0), 0);
+  assertEquals(NativeMemory.borrow(pointer, 8).getUint8(0), 0);
 });

@@ -40,7 +40,7 @@ describe("isolates", () => {
   it("a worker has a registry tag of its own, and refuses another isolate's handle as such", async () => {
     using handle = Handle.create("main");
     const answer = await ask({ testLibrary, foreignId: handle.id });
-    assertEquals([answer.foreignReasonAtFirst, answer.foreignReason], ["foreign", "foreign"]);
+    assertEquals([answer.foreignReasonAtFirst, answer.foreignReason], ["other-isolate", "other-isolate"]);
     assertNotEquals(Math.floor(answer.id / 2 ** 23) % 256, Math.floor(handle.id / 2 ** 23) % 256);
     assertEquals(answer.sum, 12);
     assertEquals(handle.value, "main");
@@ -125,17 +125,17 @@ describe("isolates", () => {
     return {
       answer: () => made.every((each, index) => symbols.relay_i32(each, 21) === 42 + index),
       [Symbol.dispose]() {
-        for (const each of made) each.dispose();
+        for (const each of made) each.close();
       },
     };
   }
 
   /** Waits until the isolates of workers that were terminated are gone. */
   async function settle(isolates: number): Promise<number> {
-    for (let tries = 0; tries < 500 && stats().isolates > isolates; tries++) {
+    for (let tries = 0; tries < 500 && stats().process.isolates > isolates; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    return stats().isolates;
+    return stats().process.isolates;
   }
 
   it("300 workers in turn make, call and leave callbacks: those of this thread, and the number of thunks, stay", async () => {
@@ -149,24 +149,26 @@ describe("isolates", () => {
     const beforeAll = stats();
     for (let i = 1; i <= 300; i++) {
       const answer = await askClosures({ testLibrary, addend: i, rounds: 2, keeps: true });
-      const { isolate, callbacks, thunksInUse, staleCalls, foreignCalls, handles, trampolines } = answer.stats;
+      const { live: { callbacks, thunks, handles }, counts: { staleCalls, misplacedCalls } } = answer.stats;
       assertEquals([answer.right, answer.wrong], [2 * 12 + 1, 0], `worker ${i}`);
       // What it counts is its own.
       assertEquals(
-        { callbacks, thunksInUse, staleCalls, foreignCalls, handles, trampolines },
-        { callbacks: 1, thunksInUse: 1, staleCalls: 1, foreignCalls: 0, handles: 0, trampolines: 1 },
+        { callbacks, thunks, staleCalls, misplacedCalls, handles },
+        { callbacks: 1, thunks: 1, staleCalls: 1, misplacedCalls: 0, handles: 0 },
         `worker ${i}`,
       );
-      assertNotEquals(isolate, beforeAll.isolate);
       assert(here.answer(), `after worker ${i}`);
     }
-    assertEquals(await settle(beforeAll.isolates), beforeAll.isolates);
+    assertEquals(await settle(beforeAll.process.isolates), beforeAll.process.isolates);
     // What the last worker left with C answers with its fallback, each time.
     assertEquals([library.symbols.call_kept(1), library.symbols.call_kept(2)], [-300, -300]);
     assert(here.answer());
     // The thunks of workers that are gone are used again; and nothing of theirs is counted here.
     // (The pool's threads end when they have had nothing to do for a while, whatever other tests had them do.)
-    assertEquals(stats(), { ...beforeAll, poolThreads: stats().poolThreads });
+    assertEquals(stats(), {
+      ...beforeAll,
+      process: { ...beforeAll.process, callThreads: stats().process.callThreads },
+    });
   });
 
   it("eight workers at once and this thread make and call callbacks of one shape: each gets its own answers", async () => {
@@ -184,7 +186,7 @@ describe("isolates", () => {
     );
     // They open the library first, each in its own time.
     await new Promise((resolve) => setTimeout(resolve, 300));
-    const { staleCalls, foreignCalls } = stats();
+    const { staleCalls, misplacedCalls: foreignCalls } = stats().counts;
     let done = false;
     const all = Promise.all(answers).finally(() => done = true);
     Atomics.store(gate, 0, 1);
@@ -201,11 +203,11 @@ describe("isolates", () => {
     }
     for (const { right, wrong, stats: theirs, pointers } of await all) {
       assertEquals([right, wrong], [rounds * 12 + 1, 0]);
-      assertEquals([theirs.callbacks, theirs.staleCalls, theirs.foreignCalls], [0, 1, 0]);
+      assertEquals([theirs.live.callbacks, theirs.counts.staleCalls, theirs.counts.misplacedCalls], [0, 1, 0]);
       // They rest and come again, each isolate's own: of each twelve frees, ten are of this shape, and ten are in use.
       assert(pointers > 213 && pointers <= 240, `${pointers} pointers`);
     }
-    assertEquals([stats().staleCalls, stats().foreignCalls], [staleCalls, foreignCalls]);
+    assertEquals([stats().counts.staleCalls, stats().counts.misplacedCalls], [staleCalls, foreignCalls]);
     assert(turns > 3, `${turns} turns`);
   });
 

@@ -33,7 +33,7 @@ export const apis: Readonly<Record<"belay" | "bare", Api>> = {
       const definition = { parameters, result } as CallbackDefinition;
       const options = result === "void" ? {} : { fallback };
       const made = callback(definition, fn as never, options as never);
-      return { pointer: made.pointer, close: () => made.dispose() };
+      return { pointer: made.pointer, close: () => made.close() };
     },
   },
   bare: { name: "bare", open: rawLibrary, callback: rawCallback },

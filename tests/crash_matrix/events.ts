@@ -38,7 +38,7 @@ export interface Event {
   readonly expected: Expected | Readonly<Record<"deno" | "bun", Expected | null>>;
 }
 
-const stale = "after it was disposed of, and got its fallback";
+const stale = "after it was closed, and got its fallback";
 const collected = "after it was garbage-collected, and got its fallback";
 const foreign =
   "from another thread, from a coroutine's or a signal's stack, or with no stack left for it, and got its fallback";
@@ -193,7 +193,7 @@ export function callWhatWasKept(api: Api): void {
 /** The rows, in the order in which the table has them. */
 export const events: readonly Event[] = [
   {
-    name: "C calls a callback that was disposed of",
+    name: "C calls a callback that was closed",
     run(api) {
       const { relay_i32 } = open(api, "relay_i32");
       const made = api.callback(i32ToI32, ranAsUsual);
