@@ -17,49 +17,48 @@
  * @module
  */
 
-import { addEntrances } from "./ffi/blame.ts";
-import { Callback } from "./ffi/callback.ts";
-import { Pin } from "./ffi/pin.ts";
-import { ArrayType, CharArrayType, StructType, UnionType } from "./ffi/struct.ts";
+import { addEntrances } from "./ffi/ground/blame.ts";
+import { Callback } from "./ffi/callbacks/callback.ts";
+import { Pin } from "./ffi/memory/pin.ts";
+import { ArrayType, CharArrayType, StructType, UnionType } from "./ffi/memory/struct.ts";
 import * as exported from "./mod.ts";
 
 // Libraries, and what their definitions say.
-export { dlopen, type Library, type LibraryOptions } from "./ffi/library.ts";
-export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
+export { dlopen, type Library, type LibraryOptions } from "./ffi/calls/library.ts";
+export type { LibraryName, LibraryPath } from "./ffi/calls/library_path.ts";
 export type {
   CallbackDefinition,
   Definitions,
+  FieldType,
   FunctionDefinition,
-  LibraryFunction,
-  LibrarySymbols,
   NamedType,
-  NativeFunction,
   ParameterType,
   ResultType,
   VariableDefinition,
-} from "./ffi/types.ts";
-export { handle, handleAddress, pointer } from "./ffi/types.ts";
+} from "./ffi/types/definitions.ts";
+export type { LibraryFunction, LibrarySymbols, NativeFunction } from "./ffi/types/inference.ts";
+export { out } from "./ffi/crossing/definition.ts";
+export { handle, handleAddress, pointer } from "./ffi/types/definitions.ts";
 export { native, type NativeFunctions } from "./ffi/native.ts";
 
 // Callbacks, and the values that C hands back.
+export { type Callback, callback } from "./ffi/callbacks/callback.ts";
 export {
-  type Callback,
-  callback,
   type CallbackOptions,
   type PostFunction,
   type PostOptions,
   type QueueOptions,
-} from "./ffi/callback.ts";
-export type { CallbackFunction } from "./ffi/types.ts";
-export { Handle } from "./ffi/handle.ts";
+} from "./ffi/callbacks/options.ts";
+export type { CallbackFunction } from "./ffi/types/inference.ts";
+export { Handle } from "./ffi/lifetime/handle.ts";
 
 // Pointers and memory.
-export type { Pointer } from "./ffi/types.ts";
-export { cstringAt, pointerFrom, pointerValue, utf16At } from "./ffi/pointer.ts";
-export type { PointerOwner } from "./ffi/data_type.ts";
-export { type AllocOptions, NativeMemory } from "./ffi/memory.ts";
-export { type Pin, pin } from "./ffi/pin.ts";
-export type { TextOptions } from "./ffi/text.ts";
+export type { Pointer } from "./ffi/types/definitions.ts";
+export { cstringAt, pointerFrom, pointerValue, utf16At } from "./ffi/memory/pointer.ts";
+export type { PointerOwner } from "./ffi/types/data_type.ts";
+export { type AllocOptions, NativeMemory } from "./ffi/memory/native_memory.ts";
+export { type Pin, pin } from "./ffi/memory/pin.ts";
+export type { TextOptions } from "./ffi/types/text.ts";
 
 // Structures, unions, arrays.
 export {
@@ -69,8 +68,6 @@ export {
   charArray,
   type CharArrayType,
   type Fields,
-  type FieldType,
-  out,
   struct,
   type StructInput,
   type StructOptions,
@@ -80,22 +77,24 @@ export {
   union,
   type UnionInput,
   type UnionType,
-} from "./ffi/struct.ts";
-export type { DataType, OutType, RecordType } from "./ffi/data_type.ts";
+} from "./ffi/memory/struct.ts";
+export type { DataType, OutType, RecordType } from "./ffi/types/data_type.ts";
 
 // Lifetimes.
-export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
+export { addCleanup, type Cleanup } from "./ffi/lifetime/cleanup.ts";
 export { Scope } from "./ffi/scope.ts";
 export { Arena } from "./ffi/arena.ts";
 
 // Events of C libraries.
-export { Channel, type ChannelEvent, type ChannelOptions } from "./ffi/channel.ts";
-export type { ChannelData } from "./ffi/channel_data.ts";
+export { Channel, type ChannelOptions } from "./ffi/channels/channel.ts";
+export { type ChannelEvent } from "./ffi/channels/channel_data.ts";
+export type { ChannelData } from "./ffi/channels/channel_data.ts";
 
 // Settings, and what a program is told.
-export { configure, type ConfigureOptions, type Report } from "./ffi/report.ts";
+export { configure, type ConfigureOptions } from "./ffi/lifetime/settings.ts";
+export { type Report } from "./ffi/lifetime/report.ts";
 export { type Stats, stats } from "./ffi/stats.ts";
-export { type Leak, leaks } from "./ffi/tracking.ts";
+export { type Leak, leaks } from "./ffi/lifetime/leaks.ts";
 export {
   CallbackThreadError,
   CallbackTimeoutError,
@@ -108,7 +107,7 @@ export {
   type PointerRule,
   PointerRuleError,
   SymbolNotFoundError,
-} from "./ffi/errors.ts";
+} from "./ffi/ground/errors.ts";
 
 // Errors look there for the function that the program called: also for methods of what only functions make.
 addEntrances({ ...exported, Callback, Pin, ArrayType, CharArrayType, StructType, UnionType });

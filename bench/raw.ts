@@ -1,7 +1,7 @@
 /** The bare runtimes' own APIs, with just the types that the benchmarks use. */
 
-import type { DenoNamespace } from "../ffi/backend_deno.ts";
-import type { BunFfi, BunProcess } from "../ffi/backend_bun.ts";
+import type { DenoNamespace } from "../ffi/runtime/deno.ts";
+import type { BunFfi, BunProcess } from "../ffi/runtime/bun.ts";
 import process from "node:process";
 import { runtime } from "./harness.ts";
 

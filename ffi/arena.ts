@@ -4,11 +4,11 @@
  * @module
  */
 
-import { zeroTerminated, zeroTerminatedUtf16 } from "./core.ts";
-import { type AllocOptions, NativeMemory } from "./memory.ts";
-import { type Pin, pin } from "./pin.ts";
+import { type AllocOptions, NativeMemory } from "./memory/native_memory.ts";
+import { type Pin, pin } from "./memory/pin.ts";
 import { Scope } from "./scope.ts";
-import type { BufferSource } from "./types.ts";
+import { zeroTerminated, zeroTerminatedUtf16 } from "./types/c_string.ts";
+import type { BufferSource } from "./types/inference.ts";
 
 const pointerByteLength = 8;
 

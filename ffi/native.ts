@@ -4,10 +4,10 @@
  * @module
  */
 
-import { channelSendWord, core, handleReleaseWord } from "./core.ts";
-import { pointerFrom } from "./pointer.ts";
-import { present } from "./present.ts";
-import type { Pointer } from "./types.ts";
+import { channelSendWord, core, handleReleaseWord } from "./core/core.ts";
+import { present } from "./ground/present.ts";
+import { pointerFrom } from "./memory/pointer.ts";
+import type { Pointer } from "./types/definitions.ts";
 
 /** C functions of belay's own, to be passed to C. They stay callable until the process ends, whoever is gone by then. */
 export interface NativeFunctions {

@@ -4,16 +4,17 @@
  * @module
  */
 
-import { look, waitingErrors } from "./calls.ts";
-import { channelCounts } from "./channel.ts";
-import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
-import { callCounts, processCounts } from "./core_thunks.ts";
-import { handleTable } from "./handle.ts";
-import { libraryCounts } from "./library.ts";
-import { memoryCounts } from "./memory.ts";
-import { pinCounts } from "./pin.ts";
-import { outstandingCalls, poolThreads } from "./outgoing.ts";
-import { thunksInUse, upcallCounts } from "./upcall.ts";
+import { thunksInUse } from "./callbacks/binding.ts";
+import { upcallCounts } from "./callbacks/misuse.ts";
+import { libraryCounts } from "./calls/library.ts";
+import { outstandingCalls, poolThreads } from "./calls/nonblocking.ts";
+import { channelCounts } from "./channels/ring_reader.ts";
+import { core, coreIsAttached, staleReleasesWord } from "./core/core.ts";
+import { look, waitingErrors } from "./core/pending.ts";
+import { callCounts, processCounts } from "./core/thunks.ts";
+import { handleTable } from "./lifetime/handle.ts";
+import { memoryCounts } from "./memory/mapping.ts";
+import { pinCounts } from "./memory/pin.ts";
 
 /** What is alive, and what went wrong quietly; {@linkcode stats} gives it. */
 export interface Stats {

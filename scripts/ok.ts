@@ -11,13 +11,12 @@ import { build, host, zigTarget } from "./build.ts";
 import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
-import { checkLayers } from "./layers.ts";
+import { checkLayers, modules } from "./layers.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
 
 const sourceFolders = [
-  "ffi",
   "tests",
   "tests/types",
   "tests/crash_matrix",
@@ -32,7 +31,11 @@ function typeScriptFiles(): string[] {
   const files = sourceFolders.flatMap((folder) =>
     readdirSync(join(root, folder)).filter((file) => file.endsWith(".ts")).map((file) => `./${folder}/${file}`)
   );
-  return ["./mod.ts", ...files.filter((file) => !file.endsWith("bun_types.ts"))];
+  return [
+    "./mod.ts",
+    ...modules().map((path) => `./ffi/${path}`),
+    ...files.filter((file) => !file.endsWith("bun_types.ts")),
+  ];
 }
 
 /** Runs a tool of Deno's that runs none of our code. */
@@ -63,11 +66,17 @@ const steps: Readonly<Record<string, () => void>> = {
   layers: checkLayers,
   /** Every example in a doc comment, in README and in the guides, type-checked and run. */
   docs() {
-    const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts")).map((file) =>
-      `./ffi/${file}`
-    );
     const guides = readdirSync(join(root, "docs", "guide")).map((file) => `./docs/guide/${file}`);
-    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...guides, ...modules]);
+    run(deno(), [
+      "test",
+      "--quiet",
+      "--doc",
+      "-A",
+      "./mod.ts",
+      "./README.md",
+      ...guides,
+      ...modules().map((path) => `./ffi/${path}`),
+    ]);
   },
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */

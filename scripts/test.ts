@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import type { Platform } from "../ffi/backend.ts";
+import type { Platform } from "../ffi/types/platform.ts";
 import { build, host } from "./build.ts";
 import { noteResults, readResults, type Results, shownTimes, Times } from "./results.ts";
 import { bun, deno, main, root, run, runtimes, toolsFolder } from "./tools.ts";

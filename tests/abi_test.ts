@@ -8,8 +8,8 @@ import {
   type StructureClass,
   type StructurePlace,
   variadicTwin,
-} from "../ffi/abi.ts";
-import type { Platform } from "../ffi/backend.ts";
+} from "../ffi/types/calling_convention.ts";
+import type { Platform } from "../ffi/types/platform.ts";
 
 const before = stats();
 

@@ -2,8 +2,8 @@ import { assert, assertEquals, assertFalse, assertMatch, assertNotEquals, assert
 import { assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, afterEach, describe, it } from "@std/testing/bdd";
 import { configure, dlopen, Handle, InvalidHandleError, type InvalidHandleReason, leaks, stats } from "@belay/ffi";
-import { shown } from "../ffi/errors.ts";
-import { HandleTable, handleTable, type IdStore } from "../ffi/handle.ts";
+import { shown } from "../ffi/ground/errors.ts";
+import { HandleTable, handleTable, type IdStore } from "../ffi/lifetime/handle.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectFully, collectUntil } from "./gc.ts";

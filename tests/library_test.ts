@@ -26,9 +26,9 @@ import {
   SymbolNotFoundError,
   union,
 } from "@belay/ffi";
-import type { Platform } from "../ffi/backend.ts";
-import { displayName, libraryCandidates } from "../ffi/library_path.ts";
-import { backend } from "../ffi/runtime.ts";
+import type { Platform } from "../ffi/types/platform.ts";
+import { displayName, libraryCandidates } from "../ffi/calls/library_path.ts";
+import { backend } from "../ffi/runtime/choose.ts";
 import { leftOut } from "./left_out.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";

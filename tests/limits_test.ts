@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../scripts/tools.ts";
-import { corePath } from "../ffi/core.ts";
+import { corePath } from "../ffi/core/path.ts";
 import { runChild } from "./child.ts";
 
 function run(name: string, ...args: readonly string[]): string[] {

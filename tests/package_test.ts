@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { host } from "../scripts/build.ts";
+import { modules } from "../scripts/layers.ts";
 import { bun, deno, root, runTypeScript } from "../scripts/tools.ts";
 import { libcPath } from "../examples/libc.ts";
 import { leftOut } from "./left_out.ts";
@@ -83,7 +84,7 @@ describe("the npm package", () => {
         .map((entry) => relative(installed, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
         // Bun's own note; a checkout in which other platforms are tested has their cores, too.
         .filter((file) => file !== ".bun-tag" && (!file.startsWith("native/lib/") || file.includes(platform)));
-      const modules = readdirSync(join(root, "ffi")).map((file) => `ffi/${basename(file, ".ts")}`);
+      const paths = modules().map((path) => `ffi/${path.replace(/\.ts$/, "")}`);
       const core = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[host.os];
       assertEquals(
         files.sort(),
@@ -91,7 +92,7 @@ describe("the npm package", () => {
           "CHANGELOG.md",
           "LICENSE",
           "README.md",
-          ...["mod", ...modules].flatMap((module) => [`${module}.ts`, `dist/${module}.d.ts`, `dist/${module}.js`]),
+          ...["mod", ...paths].flatMap((module) => [`${module}.ts`, `dist/${module}.d.ts`, `dist/${module}.js`]),
           "native/include/belay.h",
           `native/lib/${platform}/${core}`,
           "package.json",

@@ -19,7 +19,7 @@ import {
   stats,
 } from "@belay/ffi";
 import { rawOpen } from "../bench/raw.ts";
-import { HandleTable } from "../ffi/handle.ts";
+import { HandleTable } from "../ffi/lifetime/handle.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { runChild } from "./child.ts";
 import { alive, collectUntil, isLive } from "./gc.ts";

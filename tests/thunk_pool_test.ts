@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type ShapeThunks, shapeThunks, ThunkPool } from "../ffi/thunk_pool.ts";
+import { type ShapeThunks, shapeThunks, ThunkPool } from "../ffi/callbacks/thunk_pool.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { root } from "../scripts/tools.ts";
 import { runChild } from "./child.ts";
@@ -131,7 +131,7 @@ interface JumpingPool extends ThunkPool {
 
 /** A copy of the class with a way to its counter. */
 async function jumpingPool(): Promise<new (claim: (shape: string) => number) => JumpingPool> {
-  const source = readFileSync(join(root, "ffi", "thunk_pool.ts"), "utf8");
+  const source = readFileSync(join(root, "ffi", "callbacks", "thunk_pool.ts"), "utf8");
   const counter = "#frees = 0;";
   const changed = source.replace(counter, `${counter} jump(n) { this.#frees = (this.#frees + n) | 0; }`);
   assert(changed !== source, "expected the counter to start at 0");

@@ -32,7 +32,7 @@ import {
   type StructView,
   union,
 } from "@belay/ffi";
-import type { BufferSource } from "../ffi/types.ts";
+import type { BufferSource } from "../ffi/types/inference.ts";
 import { testLibrary } from "../scripts/build.ts";
 import { alive } from "./gc.ts";
 

@@ -1,6 +1,6 @@
 /** Holds what `ffi/backend_bun.ts` says of Bun against Bun's own types; only TypeScript with `bun-types` checks this. */
 
-import type { BunFfi } from "../../ffi/backend_bun.ts";
+import type { BunFfi } from "../../ffi/runtime/bun.ts";
 
 type Ffi = typeof import("bun:ffi");
 type Loose<T> = T extends (...args: infer _) => infer R ? (...args: never[]) => R : never;

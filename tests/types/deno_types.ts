@@ -1,6 +1,6 @@
 /** Holds what `ffi/backend_deno.ts` says of Deno against Deno's own types; only Deno checks this file. */
 
-import type { DenoNamespace } from "../../ffi/backend_deno.ts";
+import type { DenoNamespace } from "../../ffi/runtime/deno.ts";
 
 type Loose<T> = T extends (...args: infer _) => infer R ? (...args: never[]) => R : T;
 
