@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import type { Figure, Outcome } from "../bench/harness.ts";
+import type { Figure, Outcome } from "../tests/bench/harness.ts";
 import { build } from "./build.ts";
 import { bun, deno, main, output, root, StepError } from "./tools.ts";
 
@@ -99,20 +99,20 @@ function goFigures(small: boolean): Figure[] {
   const binary = join(root, ".tools", "handle_bench");
   mkdirSync(join(root, ".tools"), { recursive: true });
   const env = { GOCACHE: join(root, ".tools", "go-cache"), GOFLAGS: "-mod=mod" };
-  capture("go", ["build", "-o", binary, "bench/handle_bench.go"], env);
+  capture("go", ["build", "-o", binary, "tests/bench/handle_bench.go"], env);
   return JSON.parse(capture(binary, small ? ["--small"] : [])) as Figure[];
 }
 
 await main(() => {
   build();
   const small = process.argv.includes("--small");
-  const files = readdirSync(join(root, "bench")).filter((name) => name.endsWith("_bench.ts")).sort();
+  const files = readdirSync(join(root, "tests", "bench")).filter((name) => name.endsWith("_bench.ts")).sort();
   const go = goFigures(small);
   const figures: Figure[] = [...go];
   const rows: Row[] = [];
   for (const file of files) {
     for (const [command, args] of [[deno(), ["run", "-A", "--no-check"]], [bun(), ["run"]]] as const) {
-      const text = capture(command, [...args, `./bench/${file}`, ...(small ? ["--small"] : [])]);
+      const text = capture(command, [...args, `./tests/bench/${file}`, ...(small ? ["--small"] : [])]);
       for (const { figures: measured, ratios } of JSON.parse(text) as Outcome[]) {
         figures.push(...measured);
         const ours = measured.find(({ subject }) => subject === "belay");

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
-import { main, root, StepError } from "./tools.ts";
+import { main, root, StepError, typeScriptIn } from "./tools.ts";
 
 const ground = ["ground"];
 const lifetime = ["lifetime", ...ground];
@@ -92,8 +92,7 @@ export function violations(sources: Readonly<Record<string, string>>): string[] 
 
 /** The paths of the modules in `ffi/`. */
 export function modules(): string[] {
-  const entries = readdirSync(join(root, "ffi"), { recursive: true, encoding: "utf8" });
-  return entries.map((path) => path.replaceAll("\\", "/")).filter((path) => path.endsWith(".ts")).sort();
+  return typeScriptIn("ffi").map((path) => path.slice("./ffi/".length));
 }
 
 /** Checks every module. @throws {StepError} With everything that is wrong. */

@@ -11,31 +11,14 @@ import { build, host, zigTarget } from "./build.ts";
 import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
-import { checkLayers, modules } from "./layers.ts";
+import { checkLayers } from "./layers.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
-import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
-
-const sourceFolders = [
-  "tests",
-  "tests/types",
-  "tests/crash_matrix",
-  "tests/crash_matrix/files",
-  "examples",
-  "examples/sqlite",
-  "bench",
-  "scripts",
-];
+import { deno, main, output, root, run, runTypeScript, runZig, StepError, typeScriptIn } from "./tools.ts";
 
 function typeScriptFiles(): string[] {
-  const files = sourceFolders.flatMap((folder) =>
-    readdirSync(join(root, folder)).filter((file) => file.endsWith(".ts")).map((file) => `./${folder}/${file}`)
-  );
-  return [
-    "./mod.ts",
-    ...modules().map((path) => `./ffi/${path}`),
-    ...files.filter((file) => !file.endsWith("bun_types.ts")),
-  ];
+  const files = ["ffi", "tests", "examples", "scripts"].flatMap(typeScriptIn);
+  return ["./mod.ts", ...files.filter((file) => !file.endsWith("bun_types.ts") && !file.includes("/stand_ins/"))];
 }
 
 /** Runs a tool of Deno's that runs none of our code. */
@@ -75,7 +58,7 @@ const steps: Readonly<Record<string, () => void>> = {
       "./mod.ts",
       "./README.md",
       ...guides,
-      ...modules().map((path) => `./ffi/${path}`),
+      ...typeScriptIn("ffi"),
     ]);
   },
   native: () => nativeTests(),

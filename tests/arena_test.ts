@@ -2,8 +2,8 @@ import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/ass
 import { describe, it } from "@std/testing/bdd";
 import { Arena, cstringAt, dlopen, MemoryFreedError, NativeMemory, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { alive, isLive } from "./gc.ts";
-import { caught } from "./outcome.ts";
+import { alive, isLive } from "./support/gc.ts";
+import { caught } from "./support/outcome.ts";
 
 const before = alive();
 

@@ -2,9 +2,9 @@ import { assert, assertEquals, assertFalse, assertInstanceOf, assertStrictEquals
 import { describe, it } from "@std/testing/bdd";
 import { dlopen, Handle, InvalidHandleError, Scope, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { alive, collectUntil, turn } from "./gc.ts";
-import { caught, raise, reportsOf } from "./outcome.ts";
-import type { callbackUnchecked } from "./unchecked.ts";
+import { alive, collectUntil, turn } from "./support/gc.ts";
+import { caught, raise, reportsOf } from "./support/outcome.ts";
+import type { callbackUnchecked } from "./support/unchecked.ts";
 
 const before = alive();
 

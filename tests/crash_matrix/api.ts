@@ -5,7 +5,7 @@
  */
 
 import { callback, type CallbackDefinition, type Definitions, dlopen } from "@belay/ffi";
-import { type RawCallback, rawCallback, type RawDefinition, type RawLibrary, rawLibrary } from "../../bench/raw.ts";
+import { type RawCallback, rawCallback, type RawDefinition, type RawLibrary, rawLibrary } from "../bench/raw.ts";
 import { testLibrary } from "../../scripts/build.ts";
 import { fallback as usual } from "./observe.ts";
 

@@ -5,8 +5,8 @@
  */
 
 import process from "node:process";
-import { collectFully } from "../gc.ts";
-import { slowness } from "../machine.ts";
+import { collectFully } from "../support/gc.ts";
+import { slowness } from "../support/machine.ts";
 import { type Api, apis, open, unanswered } from "./api.ts";
 import { attempt, observe, right, tell, type Word } from "./observe.ts";
 

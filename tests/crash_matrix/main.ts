@@ -10,7 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { build } from "../../scripts/build.ts";
 import { deno, main, root, run } from "../../scripts/tools.ts";
-import { pinnedRuntime } from "../child.ts";
+import { pinnedRuntime } from "../support/child.ts";
 import { events } from "./events.ts";
 import { cellOf, expectedOn, runEvent } from "./outcome.ts";
 import { replaceTable } from "./table.ts";

@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ChildResult, runFiles, type Runtime } from "../child.ts";
+import { type ChildResult, runFiles, type Runtime } from "../support/child.ts";
 import type { Api } from "./api.ts";
 import type { Event, Expected } from "./events.ts";
 import { fallback, right, type Word, words } from "./observe.ts";

@@ -7,7 +7,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { apis, open } from "../api.ts";
-import { slowness } from "../../machine.ts";
+import { slowness } from "../../support/machine.ts";
 import { callWhatWasKept, keepForLater } from "../events.ts";
 import { observe } from "../observe.ts";
 import { chosenApi, scratchFolder } from "./chosen.ts";
