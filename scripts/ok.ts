@@ -47,6 +47,8 @@ const steps: Readonly<Record<string, () => void>> = {
   /** Programs with stricter options than these, with the package and with the checkout. */
   consumers: checkConsumers,
   layers: checkLayers,
+  /** What belay generates for small definitions, as docs/architecture/generated shows it. */
+  generated: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/generated.ts", "--check"]),
   /** Every example in a doc comment, in README and in the guides, type-checked and run. */
   docs() {
     const guides = readdirSync(join(root, "docs", "guide")).map((file) => `./docs/guide/${file}`);

@@ -8,7 +8,7 @@ import { attentionWord, core, overflowWord, resultByteOffset, structResultsByteO
 import { copyIn, copyOut } from "../core/memory.ts";
 import { errorWaitsHere, look, raise } from "../core/pending.ts";
 import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
-import { generate } from "../crossing/generate.ts";
+import { generate, sourceUrl } from "../crossing/generate.ts";
 import { Aggregate, isRecord } from "../crossing/layout.ts";
 import { mismatch, readWord, typeName, writeResult } from "../crossing/marshal.ts";
 import { checkReturned, checkUse, dangling } from "../crossing/pointer_rules.ts";
@@ -113,9 +113,13 @@ export function makeCode(
         failed(upcall, error, ${given}, resultAddress);
       }
     }`;
+  // Without functions that the program may have replaced: this runs when C first calls.
+  let types = "";
+  for (const type of parameters) types += `${typeName(type)},`;
+  const url = sourceUrl("callback", `${types}${typeName(result)}`);
   const writer = (bad: string): (value: unknown, upcall: { name: string }, resultAddress?: Address) => void =>
-    generate(scope, `return (result, upcall, resultAddress) => { ${write(bad)} };`) as ReturnType<typeof writer>;
-  const invoker = generate(scope, `return (${invoke});`) as SignatureCode["invoke"];
+    generate(scope, `return (result, upcall, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
+  const invoker = generate(scope, `return (${invoke});`, url) as SignatureCode["invoke"];
   const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;

@@ -29,7 +29,7 @@ import {
 import { core } from "../core/core.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
-import { generate } from "../crossing/generate.ts";
+import { generate, sourceUrl } from "../crossing/generate.ts";
 import { Aggregate, classOf, isRecord, structureClass } from "../crossing/layout.ts";
 import type { LentView } from "../crossing/lent.ts";
 import { isOut, readResult, writeArgument } from "../crossing/marshal.ts";
@@ -305,7 +305,7 @@ export function makeBlockCall(
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
     nonblocking ? later : atOnce,
-    nonblocking ? undefined : nativeCallUrl(key),
+    nonblocking ? sourceUrl("nonblocking", key) : nativeCallUrl(key),
   ) as Downcall;
   scope.entrance.call = made.call;
   return made;

@@ -5,7 +5,7 @@
  */
 
 import { loads, type LoadType } from "../core/memory.ts";
-import { generate } from "../crossing/generate.ts";
+import { generate, sourceUrl } from "../crossing/generate.ts";
 import { stringAt } from "../crossing/helpers.ts";
 import { fromResult, resultNativeType } from "../crossing/marshal.ts";
 import { TypeError } from "../ground/blame.ts";
@@ -24,7 +24,9 @@ export function defineVariable(
 ): void {
   const native = resultNativeType(type);
   const load = loads();
-  const convert = generate({ key }, `return (value) => ${fromResult(type, "value")};`) as (value: unknown) => unknown;
+  const convert = generate({ key }, `return (value) => ${fromResult(type, "value")};`, sourceUrl("variable", key)) as (
+    value: unknown,
+  ) => unknown;
   const read = (): unknown => {
     if (type === "cstring") return stringAt(load.address(address, 0) as Address | null);
     return convert(load[native as LoadType](address, 0));

@@ -12,8 +12,8 @@ import type { Piece } from "../types/calling_convention.ts";
 import type { NamedType } from "../types/definitions.ts";
 import { scalarOf } from "../types/scalars.ts";
 import { utf8, zeroIndex } from "../types/text.ts";
-import { generate } from "./generate.ts";
-import { type FieldScalar, type Layout, type RecordLayout, shapeOf } from "./layout.ts";
+import { generate, sourceUrl } from "./generate.ts";
+import { type FieldScalar, type Layout, nameOf, type RecordLayout, shapeOf } from "./layout.ts";
 import { checkArgument, isNamedType, mismatch } from "./marshal.ts";
 import { callbackStateOf } from "./owners.ts";
 import { checkStored, checkUse, dangling, Returned } from "./pointer_rules.ts";
@@ -172,6 +172,7 @@ function makeReader(layout: Layout): Reader {
   return generate(
     { readText, readUnion, layouts: functions.layouts },
     `${functions.sources.join("\n")} return (view, at) => (${value});`,
+    sourceUrl("read", nameOf(layout)),
   ) as Reader;
 }
 
@@ -233,6 +234,7 @@ function makeWriter(layout: Layout, isExact: boolean): Writer {
       writeText,
     },
     source,
+    sourceUrl("write", nameOf(layout)),
   ) as Writer;
 }
 

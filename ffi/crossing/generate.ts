@@ -6,10 +6,18 @@
 
 import { helpers } from "./helpers.ts";
 
-// As it was before the program could replace it.
-const { Function } = globalThis;
+// As they were before the program could replace them.
+const { encodeURIComponent, Function } = globalThis;
 
 let generated = 0;
+
+/** What stacks and debuggers call generated code: what it is, and the symbol, types or fields that it is for. */
+export function sourceUrl(
+  kind: "callback" | "nonblocking" | "read" | "variable" | "view" | "write",
+  of: string,
+): string {
+  return `belay-${kind}/${encodeURIComponent(of)}`;
+}
 
 /**
  * Makes a function from source. Every function that comes out is the engine's own, with type feedback of its own: a
@@ -18,13 +26,13 @@ let generated = 0;
  * function would stay in it for as long as the isolate lives. Source that has a tagged template doesn't go into it.
  *
  * @param source The body of a function whose parameters are the names; it returns what is wanted.
- * @param sourceUrl What stacks call it.
+ * @param url What stacks call it: see {@linkcode sourceUrl}.
  */
-export function generate(names: Readonly<Record<string, unknown>>, source: string, sourceUrl = "belay"): unknown {
+export function generate(names: Readonly<Record<string, unknown>>, source: string, url: string): unknown {
   const scope = { ...helpers, ...names };
   generated += 1;
   try {
-    const body = `"use strict"; false && none\`\`; // ${generated}\n${source}\n//# sourceURL=${sourceUrl}`;
+    const body = `"use strict"; false && none\`\`; // ${generated}\n${source}\n//# sourceURL=${url}`;
     return new Function(...Object.keys(scope), body)(...Object.values(scope));
   } catch (error) {
     if (!(error instanceof EvalError)) throw error;

@@ -144,6 +144,24 @@ export function followsAddresses(layout: Layout): boolean {
   return layout.kind !== "text" && layout.fields.some((field) => followsAddresses(field.layout));
 }
 
+const mostNamed = 8;
+
+/** What generated code for a layout is called: by the names of its fields, since C's structures have none here. */
+export function nameOf(layout: Layout): string {
+  switch (layout.kind) {
+    case "scalar":
+      return typeof layout.type === "string" ? layout.type : "function";
+    case "text":
+      return `char[${layout.byteLength}]`;
+    case "array":
+      return `${nameOf(layout.element)}[${layout.length}]`;
+    default: {
+      const names = layout.fields.slice(0, mostNamed).map(({ name }) => name);
+      return `${layout.kind} ${names.join(" ")}${layout.fields.length > mostNamed ? " …" : ""}`;
+    }
+  }
+}
+
 /** As far as it matters how a structure is passed. */
 const mostClassified = 64;
 

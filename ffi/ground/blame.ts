@@ -68,7 +68,7 @@ function findPlaces(): readonly string[] {
 }
 
 /** The line of generated code. */
-const generated = /[( @]belay(-native-call-\w+\/[^:,)\s]*)?(:\d|, )/;
+const generated = /[( @]belay-[\w-]+\/[^:,)\s]*(:\d|, )/;
 /** The line of a function of the engine's, such as `map`: its caller may be belay or the program. */
 const engines = /\((<anonymous>|native(:\d+)*)\)$/;
 

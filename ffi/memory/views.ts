@@ -19,8 +19,9 @@ import {
   writeScope,
   writtenType,
 } from "../crossing/fields.ts";
-import { generate } from "../crossing/generate.ts";
+import { generate, sourceUrl } from "../crossing/generate.ts";
 import type { Layout, RecordLayout } from "../crossing/layout.ts";
+import { nameOf } from "../crossing/layout.ts";
 import { onPointerOf } from "../crossing/owners.ts";
 import { RangeError, TypeError } from "../ground/blame.ts";
 import { shownStranger } from "../ground/errors.ts";
@@ -287,6 +288,7 @@ function makeViewClass(layout: RecordLayout, isWhole: boolean): ViewClass {
       getOwnPropertyDescriptor,
     },
     source,
+    sourceUrl("view", nameOf(layout)),
   ) as ViewClass & { readonly prototype: { readonly [copyTo]: CopyMethod } };
   copierOf(layout).method = Object.freeze(View.prototype[copyTo]);
   return View;
@@ -345,6 +347,7 @@ function makeArrayClass(element: Layout): ArrayClass {
       addressIn,
     },
     source,
+    sourceUrl("view", `${nameOf(element)}[]`),
   ) as ArrayClass;
 }
 

@@ -745,7 +745,7 @@ describe("a call from elsewhere", () => {
       using made = callback(i32ToI32, (value) => value, { fallback: -1, name: `number ${i}` });
       const reports = reportsOf(() => assertStrictEquals(callOnThread(made, 1), -1));
       kinds = reports.map(({ kind, message }) => `${kind} ${message.includes(`"number ${i}"`)}`);
-      assertEquals(kinds, ["foreign-call true"]);
+      assertEquals(kinds, ["misplaced-call true"]);
     }
   });
 
@@ -813,13 +813,13 @@ describe("a call from another thread that nothing follows", () => {
   };
 
   (possible ? it : it.skip)("is reported when the program ends (in a child process)", () => {
-    assertEquals(child("end"), ["-1", "the end of the turns", "foreign-call true"]);
+    assertEquals(child("end"), ["-1", "the end of the turns", "misplaced-call true"]);
   });
 
   (possible ? it : it.skip)(
     "is reported while a callback is ref'd, which the program waits for (in a child process)",
     () => {
-      assertEquals(child("ref"), ["-1", "the end of the turns", "foreign-call true"]);
+      assertEquals(child("ref"), ["-1", "the end of the turns", "misplaced-call true"]);
     },
   );
 });

@@ -960,7 +960,7 @@ describe("a callback's definition", () => {
     ["a struct as the result", { parameters: [], result: { struct: ["i32"] } }, "unknown result type"],
     ["a cstring result", { parameters: [], result: "cstring" }, "its result can't be a cstring"],
     ["a buffer result", { parameters: [], result: "buffer" }, "its result can't be a buffer"],
-    ["a handle* result", { parameters: [], result: "handleAddress" }, "its result can't be a handle*"],
+    ["a handleAddress result", { parameters: [], result: "handleAddress" }, "its result can't be a handleAddress"],
     ["an unknown key", { ...i32ToI32, nonblocking: true }, '"nonblocking" is not a property'],
     ["a misspelled key", { paramaters: [], parameters: [], result: "void" }, '"paramaters" is not a property'],
     [

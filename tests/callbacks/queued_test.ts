@@ -1107,7 +1107,7 @@ describe("a pool of C's threads", () => {
 
 describe("options", () => {
   test("that make no sense are refused, with a word on what would", () => {
-    const refused: [definition: unknown, options: unknown, words: string][] = [
+    const refused: [definition: unknown, options: unknown, words: string, kind?: typeof RangeError][] = [
       [wait, { thread: "post" }, "takes no result"],
       [{ parameters: ["handleAddress"], result: "void" }, { thread: "post" }, "handleAddress"],
       [post, { thread: "later" }, '"same", "post" or "wait"'],
@@ -1115,22 +1115,22 @@ describe("options", () => {
       [post, { timeoutMs: 5 }, "needs thread"],
       [post, { thread: "same", timeoutMs: 5 }, "needs thread"],
       [post, { queue: { capacity: 1 } }, "needs thread"],
-      [post, { thread: "post", timeoutMs: -1 }, "timeoutMs must be"],
-      [post, { thread: "post", timeoutMs: 0.5 }, "timeoutMs must be"],
-      [post, { thread: "post", timeoutMs: Infinity }, "timeoutMs must be"],
-      [post, { thread: "post", timeoutMs: 2 ** 31 }, "timeoutMs must be"],
+      [post, { thread: "post", timeoutMs: -1 }, "timeoutMs must be", RangeError],
+      [post, { thread: "post", timeoutMs: 0.5 }, "timeoutMs must be", RangeError],
+      [post, { thread: "post", timeoutMs: Infinity }, "timeoutMs must be", RangeError],
+      [post, { thread: "post", timeoutMs: 2 ** 31 }, "timeoutMs must be", RangeError],
       [post, { thread: "post", timeoutMs: "5" }, "timeoutMs must be"],
       [post, { thread: "post", queue: {} }, "capacity must be"],
       [post, { thread: "post", queue: null }, "queue must be an object"],
-      [post, { thread: "post", queue: { capacity: 0 } }, "capacity must be"],
-      [post, { thread: "post", queue: { capacity: 2 ** 24 + 1 } }, "capacity must be"],
-      [post, { thread: "post", queue: { capacity: 1.5 } }, "capacity must be"],
+      [post, { thread: "post", queue: { capacity: 0 } }, "capacity must be", RangeError],
+      [post, { thread: "post", queue: { capacity: 2 ** 24 + 1 } }, "capacity must be", RangeError],
+      [post, { thread: "post", queue: { capacity: 1.5 } }, "capacity must be", RangeError],
       [post, { thread: "post", queue: { capacity: 1, onFull: "drop" } }, '"block", "dropNewest" or "dropOldest"'],
       [post, { thread: "post", queue: { capacity: 1, size: 1 } }, '"size" is not an option of a queue'],
     ];
-    for (const [definition, options, words] of refused) {
+    for (const [definition, options, words, kind = TypeError] of refused) {
       const error = assertThrows(() => callbackUnchecked(definition, () => {}, options), Error, words);
-      assertInstanceOf(error, TypeError);
+      assertInstanceOf(error, kind);
     }
   });
 

@@ -62,7 +62,7 @@ const mistakes: Record<string, () => unknown> = {
   "a wrong argument of a nonblocking function": () => symbols.nonblocking(any("x"), 1),
   "a wrong argument where the error number is captured": () => symbols.captureErrno(any("x"), 1),
   "a number for a buffer": () => symbols.takes_buffer(any(5)),
-  "an object for a pointer": () => symbols.takes_pointer(any(memory)),
+  "an object for a pointer": () => symbols.takes_pointer(any({ pointer: memory.pointer })),
   "a stale handle as an argument": () => symbols.takes_handle(stale),
   "a call of a closed library's function": () => closed.symbols.add_i32(1, 2),
   "a variable is assigned": () => void (any(symbols).static_u8 = 5),

@@ -44,7 +44,7 @@ describe("leaks()", () => {
     assert(leak !== undefined);
     assertEquals(Object.keys(leak), ["kind", "name", "stack"]);
     const plain = { kind: "handle", name: String(handle.id), stack: leak.stack } as const;
-    assertStringIncludes(plain.stack, "tracking_test.ts");
+    assertStringIncludes(plain.stack, "leaks_test.ts");
     assertEquals(JSON.parse(JSON.stringify(leak)), plain);
     assertEquals({ ...leak }, plain);
     assertEquals(structuredClone(leak), plain);
@@ -68,7 +68,7 @@ describe("leaks()", () => {
     // A collector that scans stacks may miss some.
     assert(await collectUntil(() => gone() >= 45 && reports.length >= 45), `${gone()} of 50 owners were collected`);
     assertEquals(new Set(reports.map(({ kind }) => kind)), new Set(["leak"]));
-    assertStringIncludes(String(reports[0]?.cause), "tracking_test.ts");
+    assertStringIncludes(String(reports[0]?.cause), "leaks_test.ts");
     await collectUntil(() => gone() === 50 && reports.length === 50);
     for (const id of ids) if (isLive(id)) Handle.delete(id);
   });
