@@ -5,7 +5,7 @@
  */
 
 import { thunksInUse } from "./callbacks/binding.ts";
-import { upcallCounts } from "./callbacks/misuse.ts";
+import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
 import { outstandingCalls, poolThreads } from "./calls/nonblocking.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
@@ -103,7 +103,7 @@ export function stats(): Stats {
   return {
     live: {
       handles,
-      callbacks: upcallCounts.live,
+      callbacks: callbackCounts.live,
       thunks: thunksInUse(),
       memory: memoryCounts.allocations,
       pins: pinCounts.live,
@@ -113,12 +113,12 @@ export function stats(): Stats {
       waitingErrors: waitingErrors(),
     },
     counts: {
-      staleCalls: upcallCounts.staleCalls,
+      staleCalls: callbackCounts.staleCalls,
       misplacedCalls: foreign,
       droppedCalls: dropped,
       droppedEvents,
       timeouts,
-      invalidHandles: upcallCounts.invalidHandles,
+      invalidHandles: callbackCounts.invalidHandles,
       staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
     },
     process: { isolates, thunks, callThreads: poolThreads() },

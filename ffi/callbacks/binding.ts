@@ -5,20 +5,20 @@
  */
 
 import { callbackWord, core } from "../core/core.ts";
-import { callHasFailed, lookAtEnd, onForeignCall, someCallHasFailed } from "../core/pending.ts";
+import { callHasFailed, lookAtEnd, onNotices, someCallHasFailed } from "../core/pending.ts";
 import { claimThunks, describeThunk, setTrampoline } from "../core/thunks.ts";
 import { backend } from "../runtime/choose.ts";
-import { type Signature, Upcall, type UpcallFunction, upcalls } from "./bound_function.ts";
-import { reportNoted, upcallCounts } from "./misuse.ts";
+import { BoundFunction, boundFunctions, type Signature, type TargetFunction } from "./bound_function.ts";
+import { callbackCounts, tellNotices } from "./misuse.ts";
 import { ThunkPool } from "./thunk_pool.ts";
 
 export const zero = 0n;
 
 /** Lends a function to one native call. */
-export function lend(signature: Signature, fn: UpcallFunction, name: string): Upcall {
-  const upcall = bind(signature, name, fn, zero);
-  upcall.lent = true;
-  return upcall;
+export function lend(signature: Signature, fn: TargetFunction, name: string): BoundFunction {
+  const bound = bind(signature, name, fn, zero);
+  bound.lent = true;
+  return bound;
 }
 
 // A program may replace it for a while (fake timers): what is put off here would never come.
@@ -34,19 +34,19 @@ function thunkPool(): ThunkPool {
 function makeThunkPool(): ThunkPool {
   const { i32 } = core().words;
   const invoke = (): void => {
-    const upcall = upcalls[i32[callbackWord]!];
-    if (upcall !== undefined) upcall.invoke(upcall);
+    const bound = boundFunctions[i32[callbackWord]!];
+    if (bound !== undefined) bound.invoke(bound);
   };
   invokeCalled = invoke;
   setTrampoline(backend().createTrampoline(invoke));
-  onForeignCall(reportNoted);
+  onNotices(tellNotices);
   // The last chance to tell of calls from elsewhere.
   backend().onExit(lookAtEnd);
   return new ThunkPool((shape) => {
     const count = claimThunks(shape);
     // Without holes, which engines look up more slowly.
     for (let i = 0; i < count; i++) {
-      upcalls.push(undefined);
+      boundFunctions.push(undefined);
       isFresh.push(false);
     }
     return count;
@@ -59,8 +59,8 @@ let invokeCalled: () => void = () => {};
 /** Makes the queued call that the core has put into the words, unless callbacks of its native call have thrown. */
 export function invokeQueued(): void {
   if (someCallHasFailed()) {
-    const upcall = upcalls[core().words.u32[callbackWord]!];
-    if (upcall !== undefined && !upcall.always && callHasFailed(upcall.lentTo, upcall.contract?.thread === "wait")) {
+    const bound = boundFunctions[core().words.u32[callbackWord]!];
+    if (bound !== undefined && !bound.always && callHasFailed(bound.callToken, bound.contract?.thread === "wait")) {
       return;
     }
   }
@@ -75,31 +75,31 @@ export function thunksInUse(): number {
 /** Puts a function behind a thunk. @throws {RangeError} When no thunk is left. */
 export function bind(
   signature: Signature,
-  name: string | UpcallFunction,
-  fn: UpcallFunction,
+  name: string | TargetFunction,
+  fn: TargetFunction,
   fallback: bigint,
-): Upcall {
+): BoundFunction {
   const thunk = thunkPool().acquire(signature.thunks);
   const { layout, resultByteLength } = signature;
   describeThunk(thunk, layout, resultByteLength === 0 ? fallback : BigInt(resultByteLength));
-  const upcall = new Upcall(signature, thunk, name, fn);
-  upcalls[thunk] = upcall;
-  upcallCounts.live += 1;
-  return upcall;
+  const bound = new BoundFunction(signature, thunk, name, fn);
+  boundFunctions[thunk] = bound;
+  callbackCounts.live += 1;
+  return bound;
 }
 
 /**
  * Takes the function away: what C may still hold of it answers with the fallback, and is counted. Does nothing the second
  * time.
  */
-export function unbind(upcall: Upcall): void {
-  if (upcall.fn === null) return;
-  const { contract, thunk } = upcall;
+export function unbind(bound: BoundFunction): void {
+  if (bound.fn === null) return;
+  const { contract, thunk } = bound;
   contract?.end();
   // Where the stack ends, JavaScriptCore may leave out a `catch`. So what says that it is done comes after what may fail.
-  thunkPool().release(thunk, upcall.signature.thunks);
-  upcall.fn = null;
-  upcallCounts.live -= 1;
+  thunkPool().release(thunk, bound.signature.thunks);
+  bound.fn = null;
+  callbackCounts.live -= 1;
   contract?.tell();
   if (isFresh[thunk]) return;
   if (freshTombstones.length === 0) queueMicrotask(finishTombstones);
@@ -117,10 +117,10 @@ const isFresh: boolean[] = [];
 /** Leaves of a tombstone what reports need. Where the thunk is in use again by now, nobody will ask. */
 function finishTombstones(): void {
   for (const thunk of freshTombstones) {
-    const upcall = upcalls[thunk];
-    if (upcall?.fn === null) {
-      void upcall.name;
-      upcall.onError = undefined;
+    const bound = boundFunctions[thunk];
+    if (bound?.fn === null) {
+      void bound.name;
+      bound.onError = undefined;
     }
     isFresh[thunk] = false;
   }

@@ -11,7 +11,7 @@ import type { CallbackDefinition, Pointer } from "../types/definitions.ts";
 import type { ShapeThunks } from "./thunk_pool.ts";
 
 /** Any function that can stand behind a callback. */
-export type UpcallFunction = (...parameters: never[]) => unknown;
+export type TargetFunction = (...parameters: never[]) => unknown;
 
 /** A definition, worked out: what every callback of it shares. */
 export interface Signature {
@@ -30,7 +30,7 @@ export interface Signature {
   /** Whether structures are among what it takes and returns. */
   readonly hasStructures: boolean;
   /** What the trampoline calls for its callbacks: {@linkcode invokeFirst} before the code is there. */
-  invoke: (upcall: Upcall) => void;
+  invoke: (bound: BoundFunction) => void;
   /** Generated when it is first asked for. */
   readonly code: SignatureCode;
 }
@@ -38,13 +38,13 @@ export interface Signature {
 /** What is generated for a signature. */
 export interface SignatureCode {
   /** Reads the arguments, calls the function, writes the result. */
-  readonly invoke: (upcall: Upcall) => void;
+  readonly invoke: (bound: BoundFunction) => void;
   /**
    * Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type.
    *
    * @param resultAddress Where C wants a structure, if that is in memory.
    */
-  readonly writeAnswer: (value: unknown, upcall: Upcall, resultAddress: Address | undefined) => void;
+  readonly writeAnswer: (value: unknown, bound: BoundFunction, resultAddress: Address | undefined) => void;
   /** The bits of the result register for a fallback. @throws {TypeError | RangeError} When it is not of the result's type. */
   readonly fallbackBits: (value: unknown, name: string) => bigint;
 }
@@ -63,14 +63,14 @@ export interface Contract {
 }
 
 /** One function behind one thunk. It keeps the function alive, and stays behind as a tombstone when that is gone. */
-export class Upcall {
+export class BoundFunction {
   readonly signature: Signature;
   /** What the trampoline calls. */
-  invoke: (upcall: Upcall) => void;
+  invoke: (bound: BoundFunction) => void;
   /** The index of its thunk. */
   readonly thunk: number;
   /** `null` from when it was unbound. */
-  fn: UpcallFunction | null;
+  fn: TargetFunction | null;
   onError: ErrorFunction | undefined;
   /** Whether it runs although an error waits for the native call. */
   always = false;
@@ -79,24 +79,24 @@ export class Upcall {
   /** Whether it is a function that was passed to one native call. */
   lent = false;
   /** The token of that call, if it is a nonblocking one; else 0. */
-  lentTo = 0;
+  callToken = 0;
   /** Whether the collector took its callback, rather than `close()`. */
   collected = false;
   /** One report of a kind is enough. */
   staleReported = false;
   handleReported = false;
-  foreignReported = false;
+  misplacedReported = false;
   droppedReported = false;
   /** How many calls from other threads were thrown by the native calls in which they were refused. */
   thrownCalls = 0;
-  #name: string | UpcallFunction;
+  #name: string | TargetFunction;
 
   /**
    * Made by {@linkcode bind}.
    *
    * @param name What reports call it, or the function whose name that is.
    */
-  constructor(signature: Signature, thunk: number, name: string | UpcallFunction, fn: UpcallFunction) {
+  constructor(signature: Signature, thunk: number, name: string | TargetFunction, fn: TargetFunction) {
     this.signature = signature;
     this.invoke = signature.invoke;
     this.thunk = thunk;
@@ -119,7 +119,7 @@ export class Upcall {
 }
 
 /** What a function calls itself, whatever a program has put in the place of its `name`. */
-export function functionName(fn: UpcallFunction): string {
+export function functionName(fn: TargetFunction): string {
   try {
     const { name } = fn;
     return typeof name === "string" && name !== "" ? name : "anonymous";
@@ -129,4 +129,4 @@ export function functionName(fn: UpcallFunction): string {
 }
 
 /** By the index of the thunk: who is behind it, or was last. */
-export const upcalls: (Upcall | undefined)[] = [];
+export const boundFunctions: (BoundFunction | undefined)[] = [];

@@ -17,7 +17,7 @@ import { owner, type PointerOwner } from "../types/data_type.ts";
 import type { CallbackDefinition, Pointer } from "../types/definitions.ts";
 import type { CallbackFunction, NativeFunction } from "../types/inference.ts";
 import { bind, unbind, zero } from "./binding.ts";
-import { type ErrorFunction, functionName, type Upcall, type UpcallFunction } from "./bound_function.ts";
+import { type BoundFunction, type ErrorFunction, functionName, type TargetFunction } from "./bound_function.ts";
 import {
   type CallbackOptions,
   checkedOptions,
@@ -37,31 +37,29 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   readonly definition: D;
   /** What C calls. It stays callable after the callback is gone, and answers with the fallback then. */
   readonly pointer: Pointer;
-  readonly #upcall: Upcall;
-  readonly #token: number;
+  readonly #bound: BoundFunction;
+  readonly #birth: number;
   readonly #cleanup: Cleanup;
 
   /** Made by {@linkcode callback}. */
-  constructor(token: typeof inside, definition: D, upcall: Upcall) {
+  constructor(token: typeof inside, definition: D, bound: BoundFunction) {
     if (token !== inside) refuseNew("Callback", "callback()");
     this.definition = definition;
-    this.pointer = upcall.pointer;
-    this.#upcall = upcall;
-    this.#token = tracking() ? track("callback", upcall.name) : 0;
-    this.#cleanup = addCheckedCleanup(this, collected, this.#token === 0 ? upcall : { upcall, token: this.#token });
+    this.pointer = bound.pointer;
+    this.#bound = bound;
+    this.#birth = tracking() ? track("callback", bound.name) : 0;
+    this.#cleanup = addCheckedCleanup(this, collected, this.#birth === 0 ? bound : { bound, birth: this.#birth });
   }
 
   /** Whether it was closed. */
   get disposed(): boolean {
-    return this.#upcall.fn === null;
+    return this.#bound.fn === null;
   }
 
   static {
     // By the private field: an object that merely looks like a callback must not reach C, nor a proxy run code there.
-    onCallbackState((value) => #upcall in value ? value.#upcall : undefined);
-    onPointerOf((value) =>
-      #upcall in value && value.#upcall.fn !== null ? addressOf(value.#upcall.pointer) : undefined
-    );
+    onCallbackState((value) => #bound in value ? value.#bound : undefined);
+    onPointerOf((value) => #bound in value && value.#bound.fn !== null ? addressOf(value.#bound.pointer) : undefined);
   }
 
   /**
@@ -71,9 +69,9 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   close(): void {
     if (this.disposed) return;
     this.#cleanup.stop();
-    if (this.#token !== 0) untrack(this.#token);
-    letGo(this.#upcall);
-    unbind(this.#upcall);
+    if (this.#birth !== 0) untrack(this.#birth);
+    letGo(this.#bound);
+    unbind(this.#bound);
   }
 
   /** As {@linkcode Callback.close}. */
@@ -88,12 +86,12 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
    * nothing.
    */
   ref(): void {
-    if (!this.disposed) keepAlive(this.#upcall, this, lookNowAndThen);
+    if (!this.disposed) keepAlive(this.#bound, this, lookNowAndThen);
   }
 
   /** Ends what {@linkcode Callback.ref} began. */
   unref(): void {
-    letGo(this.#upcall);
+    letGo(this.#bound);
   }
 }
 
@@ -148,7 +146,7 @@ export function callback<const D extends CallbackDefinition>(
 ): Callback<D>;
 export function callback<const D extends CallbackDefinition>(
   definition: D,
-  fn: UpcallFunction,
+  fn: TargetFunction,
   options?: CallbackOptions<D>,
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
@@ -169,29 +167,29 @@ export function callback<const D extends CallbackDefinition>(
     throw new TypeError("Cannot create a callback: one without a result has no fallback");
   }
   const bits = fallback === undefined ? zero : signature.code.fallbackBits(fallback, name ?? functionName(fn));
-  const upcall = bind(signature, name ?? fn, fn, bits);
-  upcall.onError = onError as ErrorFunction | undefined;
-  upcall.always = always;
-  const made = own(definition, upcall);
+  const bound = bind(signature, name ?? fn, fn, bits);
+  bound.onError = onError as ErrorFunction | undefined;
+  bound.always = always;
+  const made = own(definition, bound);
   if (once) {
-    upcall.fn = (...parameters) => {
+    bound.fn = (...parameters) => {
       made.close();
       return fn(...parameters);
     };
   }
-  if (thread !== "same") letOthersCall(made, upcall, thread, timeoutMs, queue);
+  if (thread !== "same") letOthersCall(made, bound, thread, timeoutMs, queue);
   return made;
 }
 
 function letOthersCall(
   made: { ref(): void; close(): void },
-  upcall: Upcall,
+  bound: BoundFunction,
   thread: "post" | "wait",
   timeoutMs: number,
   queue: QueueOptions | undefined,
 ): void {
   try {
-    openContract(upcall, thread, timeoutMs, queue && { capacity: queue.capacity, onFull: queue.onFull ?? "block" });
+    openContract(bound, thread, timeoutMs, queue && { capacity: queue.capacity, onFull: queue.onFull ?? "block" });
     made.ref();
   } catch (error) {
     made.close();
@@ -210,21 +208,21 @@ function checkPost(definition: CallbackDefinition): void {
   }
 }
 
-/** The callback of an upcall, which is unbound when the stack doesn't suffice to make one. */
-export function own<D extends CallbackDefinition>(definition: D, upcall: Upcall): Callback<D> {
+/** The callback of an bound, which is unbound when the stack doesn't suffice to make one. */
+export function own<D extends CallbackDefinition>(definition: D, bound: BoundFunction): Callback<D> {
   try {
-    return new Callback(inside, definition, upcall);
+    return new Callback(inside, definition, bound);
   } catch (error) {
-    unbind(upcall);
+    unbind(bound);
     throw error;
   }
 }
 
-/** A callback that was dropped. What leaks are tracked for comes with the token of its creation. */
-function collected(dropped: Upcall | { readonly upcall: Upcall; readonly token: number }): void {
-  const upcall = "token" in dropped ? dropped.upcall : dropped;
-  upcall.collected = true;
-  unbind(upcall);
-  if (!("token" in dropped)) return;
-  reportLeak(untrack(dropped.token), "closed");
+/** A callback that was dropped. What leaks are tracked for comes with its birth. */
+function collected(dropped: BoundFunction | { readonly bound: BoundFunction; readonly birth: number }): void {
+  const bound = "birth" in dropped ? dropped.bound : dropped;
+  bound.collected = true;
+  unbind(bound);
+  if (!("birth" in dropped)) return;
+  reportLeak(untrack(dropped.birth), "closed");
 }

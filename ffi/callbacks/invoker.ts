@@ -20,7 +20,7 @@ import { backend } from "../runtime/choose.ts";
 import type { ArgumentLayout, ResultPlace, StructurePlace } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
-import { type ErrorFunction, type SignatureCode, Upcall } from "./bound_function.ts";
+import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
 
 export function makeCode(
@@ -47,23 +47,23 @@ export function makeCode(
     reads += `let ${name} = ${readWord(type, present(byteOffsets[index]), addressKind)};\n`;
     if (type !== "handle" && type !== "handleAddress") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
-      if (${name} === none) { invalidHandle(upcall, ${name}id, ${index}); return; }\n`;
+      if (${name} === none) { invalidHandle(bound, ${name}id, ${index}); return; }\n`;
   }
-  const refuse = (upcall: Upcall, value: unknown, subject: string): never => {
-    refusePromise(upcall, value);
+  const refuse = (bound: BoundFunction, value: unknown, subject: string): never => {
+    refusePromise(bound, value);
     if (result === "pointer") checkReturned(value);
     throw mismatch(result, value, `${subject} (${typeName(result)})`);
   };
   const scope = {
     ...words,
-    badResult: (upcall: Upcall, value: unknown): never =>
-      refuse(upcall, value, `Cannot return from callback "${upcall.name}": the result`),
-    badAnswer: (upcall: Upcall, value: unknown): never =>
-      refuse(upcall, value, `Cannot answer C for callback "${upcall.name}": what onError gave`),
-    badFallback(upcall: { name: string }, value: unknown): never {
+    badResult: (bound: BoundFunction, value: unknown): never =>
+      refuse(bound, value, `Cannot return from callback "${bound.name}": the result`),
+    badAnswer: (bound: BoundFunction, value: unknown): never =>
+      refuse(bound, value, `Cannot answer C for callback "${bound.name}": what onError gave`),
+    badFallback(bound: { name: string }, value: unknown): never {
       if (result === "pointer") checkReturned(value);
       throw blameCaller(
-        mismatch(result, value, `Cannot create callback "${upcall.name}": the fallback (${typeName(result)})`),
+        mismatch(result, value, `Cannot create callback "${bound.name}": the fallback (${typeName(result)})`),
       );
     },
     dangling,
@@ -81,13 +81,13 @@ export function makeCode(
   // Where the arguments are given, what a promise is rejected with goes to `onError`.
   const write = (bad: string, given = "undefined"): string =>
     isRecord(result)
-      ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${upcall.name}": the result`)
+      ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${bound.name}": the result`)
       : result === "void"
-      ? `if (result !== undefined) refusePromise(upcall, result, ${given});`
-      : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+      ? `if (result !== undefined) refusePromise(bound, result, ${given});`
+      : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(bound, result)`, addressKind);
   const given = `[${names.join(", ")}]`;
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
-        if (i32[${attentionWord}] === 0 || interrupted(upcall) !== ${skips}) failed(upcall, error, ${given}, resultAddress);
+        if (i32[${attentionWord}] === 0 || interrupted(bound) !== ${skips}) failed(bound, error, ${given}, resultAddress);
         return;
       }`;
   const resultAddress = resultPlace?.memory === true
@@ -96,36 +96,36 @@ export function makeCode(
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
   const invoke = `
-    function invoke(upcall) {
-      const fn = upcall.fn;
-      if (fn === null) { stale(upcall); return; }
+    function invoke(bound) {
+      const fn = bound.fn;
+      if (fn === null) { stale(bound); return; }
       const resultAddress = ${resultAddress};
       ${reads}
       ${structureReads}
       let state = ${runs};
-      if (i32[${attentionWord}] !== 0 && (state = interrupted(upcall)) === ${skips}) return;
+      if (i32[${attentionWord}] !== 0 && (state = interrupted(bound)) === ${skips}) return;
       ${values}
       try {
-        if (state === ${overflows}) throw tooDeep(upcall);
+        if (state === ${overflows}) throw tooDeep(bound);
         let result = fn(${names.join(", ")});
         ${write("badResult", given)}
       } catch (error) {
-        failed(upcall, error, ${given}, resultAddress);
+        failed(bound, error, ${given}, resultAddress);
       }
     }`;
   // Without functions that the program may have replaced: this runs when C first calls.
   let types = "";
   for (const type of parameters) types += `${typeName(type)},`;
   const url = sourceUrl("callback", `${types}${typeName(result)}`);
-  const writer = (bad: string): (value: unknown, upcall: { name: string }, resultAddress?: Address) => void =>
-    generate(scope, `return (result, upcall, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
+  const writer = (bad: string): (value: unknown, bound: { name: string }, resultAddress?: Address) => void =>
+    generate(scope, `return (result, bound, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
   const invoker = generate(scope, `return (${invoke});`, url) as SignatureCode["invoke"];
   const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
     invoke: invoker,
-    writeAnswer: (value, upcall, address) => (writeAnswer ??= writer("badAnswer"))(value, upcall, address),
+    writeAnswer: (value, bound, address) => (writeAnswer ??= writer("badAnswer"))(value, bound, address),
     fallbackBits(value, name) {
       if (isRecord(result)) return refuseFallback(name);
       // A callback may be running: its result word is put back.
@@ -193,7 +193,7 @@ function readStructure(index: number, { whole, pieces, address }: StructurePlace
 function writeStructure(result: ResultPlace, subject: string): string {
   const done = `u32[${resultByteOffset / 4}] = 1;`;
   if (result.memory) {
-    return `refusePromise(upcall, result); returned.writeTo(resultAddress, result, \`${subject}\`); ${done}`;
+    return `refusePromise(bound, result); returned.writeTo(resultAddress, result, \`${subject}\`); ${done}`;
   }
   const { whole, pieces } = result.place;
   const moves = movePieces(
@@ -201,7 +201,7 @@ function writeStructure(result: ResultPlace, subject: string): string {
     (from) => `written[${from / 4}]`,
     (to) => `u32[${(structResultsByteOffset + to) / 4}]`,
   );
-  return `refusePromise(upcall, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
+  return `refusePromise(bound, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
 }
 
 function refuseFallback(name: string): never {
@@ -209,18 +209,18 @@ function refuseFallback(name: string): never {
 }
 
 /** What a signature's first call does: has its code generated. Many callbacks are made and never called. */
-export function invokeFirst(upcall: Upcall): void {
+export function invokeFirst(bound: BoundFunction): void {
   // What the invoker looks at first.
-  if (upcall.fn === null) return stale(upcall);
-  const { signature } = upcall;
+  if (bound.fn === null) return stale(bound);
+  const { signature } = bound;
   try {
-    upcall.invoke = signature.invoke = signature.code.invoke;
+    bound.invoke = signature.invoke = signature.code.invoke;
   } catch (error) {
     // A program that forbids to generate code from now on, say. It is tried again with the next call.
-    if (core().words.u32[attentionWord] === 0 || interrupted(upcall) !== skips) raise(error, upcall, upcall.lentTo);
+    if (core().words.u32[attentionWord] === 0 || interrupted(bound) !== skips) raise(error, bound, bound.callToken);
     return;
   }
-  upcall.invoke(upcall);
+  bound.invoke(bound);
 }
 
 /**
@@ -228,14 +228,14 @@ export function invokeFirst(upcall: Upcall): void {
  *
  * @param given The arguments that C gave: `onError` gets them with the rejection. Without them it is raised.
  */
-function refusePromise(upcall: Upcall | { readonly name: string }, value: unknown, given?: unknown[]): void {
+function refusePromise(bound: BoundFunction | { readonly name: string }, value: unknown, given?: unknown[]): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
   // C has gone on with the fallback long since.
-  const answersNobody = upcall instanceof Upcall && upcall.contract?.thread === "post";
+  const answersNobody = bound instanceof BoundFunction && bound.contract?.thread === "post";
   // By then the callback may be gone, and its options with it.
-  const onError = answersNobody && given !== undefined ? upcall.onError : undefined;
+  const onError = answersNobody && given !== undefined ? bound.onError : undefined;
   // Its rejection has been answered for otherwise: the error below says all there is to say.
   const rejected = answersNobody ? (error: unknown) => rejectedLater(onError, error, given) : () => {};
   try {
@@ -245,7 +245,7 @@ function refusePromise(upcall: Upcall | { readonly name: string }, value: unknow
     if (answersNobody) throw error;
   }
   if (answersNobody) return;
-  throw new TypeError(`Cannot return from callback "${upcall.name}": the result is a promise, and C can't wait for it`);
+  throw new TypeError(`Cannot return from callback "${bound.name}": the result is a promise, and C can't wait for it`);
 }
 
 /** What an `async` function that C doesn't wait for was rejected with. */
@@ -267,17 +267,17 @@ const skips = 1;
 const overflows = 2;
 
 /** Looks what waits, and answers whether the call runs, gets its fallback, or has too little stack left. */
-function interrupted(upcall: Upcall): typeof runs | typeof skips | typeof overflows {
+function interrupted(bound: BoundFunction): typeof runs | typeof skips | typeof overflows {
   // A listener's calls write it, too.
   const overflow = core().words.u32[overflowWord] !== 0;
   look();
-  if (errorWaitsHere() && !upcall.always) return skips;
+  if (errorWaitsHere() && !bound.always) return skips;
   return overflow ? overflows : runs;
 }
 
-function tooDeep(upcall: Upcall): RangeError {
+function tooDeep(bound: BoundFunction): RangeError {
   return new RangeError(
-    `Cannot call callback "${upcall.name}": the stack is nearly used up (C and TypeScript have called each other too ` +
+    `Cannot call callback "${bound.name}": the stack is nearly used up (C and TypeScript have called each other too ` +
       "deep, or C uses much of it)",
   );
 }
@@ -288,18 +288,18 @@ function tooDeep(upcall: Upcall): RangeError {
  *
  * @param given The arguments that C gave.
  */
-function failed(upcall: Upcall, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
-  const { onError } = upcall;
+function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
+  const { onError } = bound;
   if (onError !== undefined) {
     try {
       const answer = onError(error, ...given as never[]);
-      if (answer !== undefined) upcall.signature.code.writeAnswer(answer, upcall, resultAddress);
+      if (answer !== undefined) bound.signature.code.writeAnswer(answer, bound, resultAddress);
       return;
     } catch (thrown) {
-      raise(thrown, upcall, upcall.lentTo);
+      raise(thrown, bound, bound.callToken);
       // The first one isn't lost: it is the next of the call's errors.
       if (thrown === error) return;
     }
   }
-  raise(error, upcall, upcall.lentTo);
+  raise(error, bound, bound.callToken);
 }

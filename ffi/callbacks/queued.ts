@@ -15,7 +15,7 @@ import { report } from "../lifetime/report.ts";
 import { isNull } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import { invokeQueued } from "./binding.ts";
-import type { Contract, Upcall } from "./bound_function.ts";
+import type { BoundFunction, Contract } from "./bound_function.ts";
 import type { OnFull } from "./options.ts";
 
 // As it was before the program could replace it.
@@ -76,20 +76,20 @@ function createQueue(callCount: number, layout: number, extraWords: number, onFu
 
 /** Lets other threads call a callback. Calls of those without a queue of their own share one. */
 export function openContract(
-  upcall: Upcall,
+  bound: BoundFunction,
   thread: "post" | "wait",
   timeoutMs: number,
   queue: { readonly capacity: number; readonly onFull: OnFull } | undefined,
 ): void {
-  const { layout, strings, lateString, hasStructures } = upcall.signature;
+  const { layout, strings, lateString, hasStructures } = bound.signature;
   if (hasStructures) {
     throw new TypeError(
-      `Cannot create callback "${upcall.name}": structures are passed on JavaScript's thread only, so it can't be "${thread}"`,
+      `Cannot create callback "${bound.name}": structures are passed on JavaScript's thread only, so it can't be "${thread}"`,
     );
   }
   if (lateString !== undefined) {
     throw new TypeError(
-      `Cannot create callback "${upcall.name}": a "${thread}" callback takes strings in the first 64 words of its arguments, ` +
+      `Cannot create callback "${bound.name}": a "${thread}" callback takes strings in the first 64 words of its arguments, ` +
         `got one behind them as parameter ${lateString}`,
     );
   }
@@ -106,31 +106,31 @@ export function openContract(
   }
   const extraWords = (thread === "wait" ? 1 : 0) + (strings === 0n ? 0 : 1);
   const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, extraWords, queue.onFull);
-  upcall.contract = {
+  bound.contract = {
     thread,
     timeoutMs,
-    ...contractEnd(upcall, address, queue !== undefined),
+    ...contractEnd(bound, address, queue !== undefined),
   };
-  setContract(upcall.thunk, { kind: contractNumbers[thread], strings, queue: address, timeoutMs });
+  setContract(bound.thunk, { kind: contractNumbers[thread], strings, queue: address, timeoutMs });
 }
 
 /**
  * What ends a callback's contract: calls that are queued don't run, threads that wait get the fallback. Each step is taken
  * once, though the stack may end in the middle and all is done again.
  */
-function contractEnd(upcall: Upcall, queue: Address, ownQueue: boolean): Pick<Contract, "end" | "tell"> {
+function contractEnd(bound: BoundFunction, queue: Address, ownQueue: boolean): Pick<Contract, "end" | "tell"> {
   let state: number | undefined;
   let dropped: number | undefined;
   return {
     end() {
-      state ??= setContract(upcall.thunk, undefined);
-      dropped ??= functions().cancel(core().isolate, upcall.thunk, state, queue, ownQueue) as number;
+      state ??= setContract(bound.thunk, undefined);
+      dropped ??= functions().cancel(core().isolate, bound.thunk, state, queue, ownQueue) as number;
     },
     tell() {
       if (dropped === undefined || dropped === 0) return;
       Atomics.add(core().words.u32, droppedWord, dropped);
       const calls = dropped === 1 ? "a call" : `${dropped} calls`;
-      report("dropped-calls", `callback "${upcall.name}" was closed while ${calls} of it waited; they don't run`);
+      report("dropped-calls", `callback "${bound.name}" was closed while ${calls} of it waited; they don't run`);
     },
   };
 }

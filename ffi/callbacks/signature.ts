@@ -12,7 +12,7 @@ import { backend } from "../runtime/choose.ts";
 import { argumentLayout, isStructureClass, wordIndex } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
-import { functionName, type Signature, type SignatureCode, type UpcallFunction } from "./bound_function.ts";
+import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";
 import { invokeFirst, makeCode } from "./invoker.ts";
 import { type ShapeThunks, shapeThunks } from "./thunk_pool.ts";
 
@@ -31,7 +31,7 @@ const thunksByShape = new Map<string, ShapeThunks>();
  * @throws {TypeError} When the definition is none, or uses a type that can't cross this way.
  * @throws {RangeError} When arguments and result take too many words.
  */
-export function signatureOf(definition: CallbackDefinition, name?: string | UpcallFunction): Signature {
+export function signatureOf(definition: CallbackDefinition, name?: string | TargetFunction): Signature {
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
@@ -60,7 +60,7 @@ function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string 
   return records;
 }
 
-function makeSignature(definition: CallbackDefinition, name?: string | UpcallFunction): Signature {
+function makeSignature(definition: CallbackDefinition, name?: string | TargetFunction): Signature {
   const { parameters, result } = definition;
   const classes = parameters.map(classOf);
   const shape = shapeOf(definition);

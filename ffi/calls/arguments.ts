@@ -5,7 +5,7 @@
  */
 
 import { lend, unbind } from "../callbacks/binding.ts";
-import type { Signature, Upcall, UpcallFunction } from "../callbacks/bound_function.ts";
+import type { BoundFunction, Signature, TargetFunction } from "../callbacks/bound_function.ts";
 import { signatureOf } from "../callbacks/signature.ts";
 import { attentionWord, nativeCallWord } from "../core/core.ts";
 import { depthMask, outermostEnded } from "../core/pending.ts";
@@ -34,7 +34,7 @@ export interface LibraryOwner {
 }
 
 /** A function of a library, and the way to end it. */
-export interface Downcall {
+export interface LibraryCall {
   readonly call: NativeFunctionObject;
   readonly close: () => void;
 }
@@ -60,7 +60,7 @@ interface ArgumentChecks {
    */
   readonly value: (result: string, more?: { readonly error?: string | undefined; readonly views?: string }) => string;
   readonly scope: Readonly<Record<string, unknown>> & {
-    readonly lendFunction: (index: number, fn: UpcallFunction) => Upcall;
+    readonly lendFunction: (index: number, fn: TargetFunction) => BoundFunction;
     readonly closed: () => never;
     /** The generated function, once it is there: what the program calls. */
     readonly entrance: { call: unknown };
@@ -107,9 +107,9 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     unbind,
     outCell,
     outReaders: outs.map((layout) => layout === undefined ? undefined : outReaderOf(layout, key)),
-    lendFunction: (index: number, fn: UpcallFunction): Upcall =>
+    lendFunction: (index: number, fn: TargetFunction): BoundFunction =>
       lend(signatures[index] as Signature, fn, lentName(index)),
-    lentAddress: (upcall: Upcall) => addressOf(upcall.pointer),
+    lentAddress: (bound: BoundFunction) => addressOf(bound.pointer),
     shapes: signatures.map((signature) => signature?.shape),
     dangling,
     noteResult,

@@ -8,7 +8,7 @@
  */
 
 import { unbind } from "../callbacks/binding.ts";
-import type { Upcall, UpcallFunction } from "../callbacks/bound_function.ts";
+import type { BoundFunction, TargetFunction } from "../callbacks/bound_function.ts";
 import { defaultTimeoutMs } from "../callbacks/options.ts";
 import { openContract } from "../callbacks/queued.ts";
 import {
@@ -47,8 +47,8 @@ import {
 } from "../types/calling_convention.ts";
 import type { FunctionDefinition, ParameterType, ResultType } from "../types/definitions.ts";
 import { numberNames } from "../types/scalars.ts";
-import { argumentChecks, callEnds, type Downcall, duringCall, type LibraryOwner, list, named } from "./arguments.ts";
-import { type Outgoing, startCall } from "./nonblocking.ts";
+import { argumentChecks, callEnds, duringCall, type LibraryCall, type LibraryOwner, list, named } from "./arguments.ts";
+import { type NonblockingCall, startCall } from "./nonblocking.ts";
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
@@ -139,7 +139,7 @@ export function makeBlockCall(
   definition: FunctionDefinition,
   address: Address,
   owner: LibraryOwner,
-): Downcall {
+): LibraryCall {
   const { parameters, result, nonblocking = false, captureErrno = false, variadic } = definition;
   const { addressKind, platform, viewAddress } = backend();
   const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
@@ -255,9 +255,9 @@ export function makeBlockCall(
   const start = (
     index: number,
     kept: readonly LentView[] | undefined,
-    functions: Outgoing["lent"],
-    pointers: Outgoing["pointers"],
-    read: Outgoing["read"],
+    functions: NonblockingCall["lent"],
+    pointers: NonblockingCall["pointers"],
+    read: NonblockingCall["read"],
   ): Promise<unknown> => {
     resolveNext = rejectNext = ignore;
     const promise = new Promise(executor);
@@ -280,15 +280,15 @@ export function makeBlockCall(
     });
     return promise;
   };
-  const lendFunction = (index: number, fn: UpcallFunction): Upcall => {
-    const upcall = scope.lendFunction(index, fn);
+  const lendFunction = (index: number, fn: TargetFunction): BoundFunction => {
+    const bound = scope.lendFunction(index, fn);
     try {
-      openContract(upcall, "wait", defaultTimeoutMs, undefined);
+      openContract(bound, "wait", defaultTimeoutMs, undefined);
     } catch (error) {
-      unbind(upcall);
+      unbind(bound);
       throw error;
     }
-    return upcall;
+    return bound;
   };
   const { isolate, words } = core();
   const made = generate(
@@ -306,7 +306,7 @@ export function makeBlockCall(
     },
     nonblocking ? later : atOnce,
     nonblocking ? sourceUrl("nonblocking", key) : nativeCallUrl(key),
-  ) as Downcall;
+  ) as LibraryCall;
   scope.entrance.call = made.call;
   return made;
 }

@@ -16,8 +16,8 @@ import type { FunctionDefinition } from "../types/definitions.ts";
 import {
   argumentChecks,
   callEnds,
-  type Downcall,
   duringCall,
+  type LibraryCall,
   type LibraryOwner,
   list,
   named,
@@ -34,12 +34,12 @@ export function nativeSignature(symbol: string, { parameters, result }: Function
  *
  * @param owner What the function keeps alive: its library's record.
  */
-export function makeDowncall(
+export function makeDirectCall(
   key: string,
   definition: FunctionDefinition,
   native: NativeFunctionObject,
   owner: LibraryOwner,
-): Downcall {
+): LibraryCall {
   const { parameters, result } = definition;
   const { i32 } = core().words;
   const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
@@ -78,7 +78,7 @@ export function makeDowncall(
     { ...scope, stringOf: backend().stringOf, open: native, i32, errorIsDue, takeError, callEnds },
     source,
     nativeCallUrl(key),
-  ) as Downcall;
+  ) as LibraryCall;
   scope.entrance.call = made.call;
   return made;
 }

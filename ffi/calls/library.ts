@@ -20,7 +20,7 @@ import type { Definitions, FunctionDefinition, VariableDefinition } from "../typ
 import type { LibrarySymbols } from "../types/inference.ts";
 import type { LibraryOwner } from "./arguments.ts";
 import { makeBlockCall } from "./block_call.ts";
-import { makeDowncall, nativeSignature, needsBlock } from "./direct_call.ts";
+import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
 import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
 import { defineVariable } from "./variable.ts";
 
@@ -40,7 +40,7 @@ interface Held {
   native: NativeLibrary | undefined;
   library: Address | undefined;
   open: boolean;
-  readonly token: number;
+  readonly birth: number;
 }
 
 /** A definition that was checked, by its name. */
@@ -94,7 +94,7 @@ export class Library<S extends Definitions = Definitions> {
     if (!held.open) return;
     this.#cleanup.stop();
     for (const close of this.#closers) close();
-    untrack(held.token);
+    untrack(held.birth);
     if (owner.running === 0) release(held);
     else owner.whenIdle = () => release(held);
   }
@@ -117,7 +117,7 @@ function release(held: Held): void {
 
 function dropped(held: Held): void {
   release(held);
-  reportLeak(untrack(held.token), "closed");
+  reportLeak(untrack(held.birth), "closed");
 }
 
 /**
@@ -223,7 +223,7 @@ function bindLibrary<S extends Definitions>(
   let native: NativeLibrary | undefined;
   try {
     const direct = functions.filter(([, definition]) => !needsBlock(definition));
-    const bound = native = backend().open(
+    const opened = native = backend().open(
       path,
       direct.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
     );
@@ -231,7 +231,7 @@ function bindLibrary<S extends Definitions>(
     for (const [key, definition] of functions) {
       const { call, close } = needsBlock(definition)
         ? makeBlockCall(key, definition, addresses.get(key) as Address, owner)
-        : makeDowncall(key, definition, present(bound.functions[index++]), owner);
+        : makeDirectCall(key, definition, present(opened.functions[index++]), owner);
       define(key, call);
       closers.push(close);
     }
@@ -252,7 +252,7 @@ function bindLibrary<S extends Definitions>(
   const held: Held = {
     ...(unload ? { native, library } : { native: undefined, library: undefined }),
     open: true,
-    token: track("library", name),
+    birth: track("library", name),
   };
   return new Library(inside, Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
 }

@@ -6,7 +6,7 @@
  */
 
 import { unbind } from "../callbacks/binding.ts";
-import type { Upcall } from "../callbacks/bound_function.ts";
+import type { BoundFunction } from "../callbacks/bound_function.ts";
 import { blocks, callByteLength, completedNextWord, freeBlock, live } from "../core/call_blocks.ts";
 import {
   attentionWord,
@@ -37,11 +37,11 @@ const functions = coreFunctions({
 const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [], "u32") });
 
 /** What a call needs until it has ended, and what becomes of it then. */
-export interface Outgoing extends Loan {
+export interface NonblockingCall extends Loan {
   /** The result of the call at an index; it may throw. */
   readonly read: (index: number, kept: readonly LentView[] | undefined) => unknown;
   /** Functions that are lent to it. */
-  readonly lent: readonly (Upcall | null)[] | undefined;
+  readonly lent: readonly (BoundFunction | null)[] | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   /** The call is over, settled or not. */
@@ -50,7 +50,7 @@ export interface Outgoing extends Loan {
   readonly name: string;
 }
 
-const outgoing: (Outgoing | undefined)[] = [];
+const outstanding: (NonblockingCall | undefined)[] = [];
 
 type Submit = (isolate: Address, index: number) => boolean;
 let submit: Submit | undefined;
@@ -96,17 +96,17 @@ function openPool(): Submit {
  *
  * @throws {Error} When nobody can make the call, or the stack is used up: it was not submitted then.
  */
-export function startCall(index: number, call: Outgoing): void {
+export function startCall(index: number, call: NonblockingCall): void {
   let submitted = false;
   try {
     const submitCall: Submit = submit ??= openPool();
-    if (calls.outstanding === 0 && !lingers) keepAlive(holder, outgoing, lookNowAndThen);
+    if (calls.outstanding === 0 && !lingers) keepAlive(holder, outstanding, lookNowAndThen);
     // Without holes, which engines look up more slowly.
-    while (outgoing.length <= index) outgoing.push(undefined);
-    outgoing[index] = call;
+    while (outstanding.length <= index) outstanding.push(undefined);
+    outstanding[index] = call;
     if (call.kept !== undefined || call.pointers !== undefined) lent.lend(index, call);
     callNames[index + 1] = call.name;
-    if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) upcall.lentTo = index + 1; }
+    if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) bound.callToken = index + 1; }
     if (!polling && pollsLeft > 0) {
       if (toSkip > 0) toSkip -= 1;
       else beginPolling();
@@ -118,7 +118,7 @@ export function startCall(index: number, call: Outgoing): void {
     calls.tokenSum += index + 1;
   } finally {
     if (!submitted) {
-      outgoing[index] = undefined;
+      outstanding[index] = undefined;
       freeBlock(index);
       lent.giveBack(index);
       call.ended?.();
@@ -179,16 +179,16 @@ async function letGoSoon(): Promise<void> {
   if (calls.outstanding === 0) letGo(holder);
 }
 
-function endLoan(upcall: Upcall): void {
-  unbind(upcall);
+function endLoan(bound: BoundFunction): void {
+  unbind(bound);
   // The block is another call's before long.
-  upcall.lentTo = 0;
+  bound.callToken = 0;
 }
 
 function settle(index: number): void {
-  const call = outgoing[index] as Outgoing;
-  outgoing[index] = undefined;
-  if (call.lent !== undefined) { for (const upcall of call.lent) if (upcall !== null) endLoan(upcall); }
+  const call = outstanding[index] as NonblockingCall;
+  outstanding[index] = undefined;
+  if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) endLoan(bound); }
   const token = index + 1;
   calls.outstanding -= 1;
   calls.tokenSum -= token;

@@ -112,7 +112,7 @@ export class Consumer {
   #ended = false;
   #settled = false;
   #staleReported = false;
-  readonly #token: number;
+  readonly #birth: number;
 
   /** @throws {RangeError} When the core can make none. */
   constructor(owner: object, capacity: number, name: string) {
@@ -128,7 +128,7 @@ export class Consumer {
     this.#view = new DataView(ring);
     this.#data = new ChannelData(inside, this.#view, this.#lease, 0, 0);
     open.set(this, new WeakRef(owner));
-    this.#token = track("channel", name);
+    this.#birth = track("channel", name);
   }
 
   get capacity(): number {
@@ -271,7 +271,7 @@ export class Consumer {
     if (this.#ended) return undefined;
     // Each step can be done again, should the stack end in the middle.
     this.closed = true;
-    const leak = untrack(this.#token);
+    const leak = untrack(this.#birth);
     functions().close(this.channel, false);
     this.fn = undefined;
     consumed.delete(this);

@@ -132,8 +132,8 @@ function token(): number {
  * The nonblocking call that an error of a queued callback belongs to, or 0: the one whose thread called, or that the
  * function is lent to; for a thread of C's own the only one that is outstanding.
  */
-function callOf(lentTo: number): number {
-  return token() || lentTo || (calls.outstanding === 1 ? calls.tokenSum : 0);
+function callOf(callToken: number): number {
+  return token() || callToken || (calls.outstanding === 1 ? calls.tokenSum : 0);
 }
 
 /** Whether callbacks of any nonblocking call that is outstanding have thrown. */
@@ -145,11 +145,11 @@ export function someCallHasFailed(): boolean {
  * Whether callbacks of the nonblocking call that a queued callback belongs to have thrown: others of that call answer with
  * their fallback.
  *
- * @param lentTo The token of the call that the function is lent to.
+ * @param callToken The token of the call that the function is lent to.
  * @param waits Whether C waits for the answer. Where it doesn't, only what is known to be that call's is meant.
  */
-export function callHasFailed(lentTo: number, waits: boolean): boolean {
-  return failedCalls.has(waits ? callOf(lentTo) : token() || lentTo);
+export function callHasFailed(callToken: number, waits: boolean): boolean {
+  return failedCalls.has(waits ? callOf(callToken) : token() || callToken);
 }
 
 /** Takes what callbacks of a nonblocking call threw: {@linkcode none} if none did. */
@@ -167,7 +167,7 @@ let observer: (where: string | undefined) => void = () => {};
  *
  * @param given Gets the name of the native call that has just returned, if that is when it was found.
  */
-export function onForeignCall(given: (where: string | undefined) => void): void {
+export function onNotices(given: (where: string | undefined) => void): void {
   observer = given;
 }
 
@@ -409,12 +409,12 @@ function textOfStack(): string {
  * nonblocking call that the callback belongs to is rejected with it. Where there is neither, because another binding or the
  * event loop called C, it goes to the runtime's uncaught-error path.
  *
- * @param lentTo The token of the nonblocking call that the callback is lent to, or 0.
+ * @param callToken The token of the nonblocking call that the callback is lent to, or 0.
  */
-export function raise(error: unknown, thrower: Named, lentTo: number): void {
+export function raise(error: unknown, thrower: Named, callToken: number): void {
   const running = depth();
   if (running > 0) return wait(error, thrower, running);
-  const failing = callOf(lentTo);
+  const failing = callOf(callToken);
   if (failing === 0) return reportUncaught(error);
   const errors = failedCalls.get(failing);
   if (errors === undefined) failedCalls.set(failing, new CallErrors(error, thrower));

@@ -1,6 +1,6 @@
 /**
  * How each type crosses: what checks it, what the runtime is told, where it stands in a callback's words. The answers are
- * source text, from which `downcall.ts` and `upcall.ts` generate one function for each signature: engines can only inline
+ * source text, from which `downcall.ts` and `bound.ts` generate one function for each signature: engines can only inline
  * a native call in a function of its own, and a checked argument costs then less than a nanosecond.
  *
  * @module
@@ -266,7 +266,7 @@ export function writeResult(
       ? `u64[${byteOffset / 8}] = ${address};`
       : `if (typeof ${address} === "bigint") u64[${byteOffset / 8}] = ${address};
       else { u32[${byteOffset / 4}] = ${address}; u32[${byteOffset / 4 + 1}] = ${address} / 4294967296; }`;
-  if (type === "void") return `if (${variable} !== undefined) refusePromise(upcall, ${variable});`;
+  if (type === "void") return `if (${variable} !== undefined) refusePromise(bound, ${variable});`;
   const check = checkArgument(type, variable, bad, addressKind);
   const integer = integerOf(type);
   if (integer?.bits === 64) {

@@ -31,7 +31,7 @@ export function pointerOf(value: unknown): Address | undefined {
   return undefined;
 }
 
-/** What a native call has to know of a `Callback`: that of its `Upcall`. */
+/** What a native call has to know of a `Callback`: that of its `BoundFunction`. */
 export interface NativeFunctionState {
   readonly pointer: Pointer;
   readonly signature: { readonly shape: string };

@@ -123,7 +123,7 @@ function textOf(error: Error): string | undefined {
 }
 
 const entries = new Map<number, Entry>();
-let lastToken = 0;
+let lastBirth = 0;
 let purgeAt = 1024;
 
 /**
@@ -154,28 +154,28 @@ function formatSome(): void {
 }
 
 /**
- * Remembers a creation and answers a token for {@linkcode untrack}; 0 while tracking is off.
+ * Remembers a creation and answers its birth, a number for {@linkcode untrack}; 0 while tracking is off.
  *
  * @param isAlive Tells whether the thing is still alive, for a thing whose end is too frequent to be told.
  */
 export function track(kind: Leak["kind"], name: string, isAlive: () => boolean = () => true): number {
   if (!enabled) return 0;
   if (entries.size >= purgeAt) purge();
-  lastToken += 1;
-  entries.set(lastToken, new Entry(kind, name, isAlive));
+  lastBirth += 1;
+  entries.set(lastBirth, new Entry(kind, name, isAlive));
   awaitCollection();
-  return lastToken;
+  return lastBirth;
 }
 
 /** Forgets a creation, and answers what was known of it. */
-export function untrack(token: number): Leak | undefined {
-  const entry = entries.get(token);
-  entries.delete(token);
+export function untrack(birth: number): Leak | undefined {
+  const entry = entries.get(birth);
+  entries.delete(birth);
   return entry?.leak;
 }
 
 function purge(): void {
-  for (const [token, entry] of entries) if (!entry.isAlive()) entries.delete(token);
+  for (const [birth, entry] of entries) if (!entry.isAlive()) entries.delete(birth);
   purgeAt = Math.max(1024, entries.size * 2);
 }
 

@@ -30,18 +30,18 @@ const mostParts = 16;
 /** How much memory of its own this isolate holds. */
 export const memoryCounts = { allocations: 0 };
 
-/** What is given back when the memory is freed, or when nobody can reach it any more. It must not reach the block. */
+/** What is given back when the memory is freed, or when nobody can reach it any more. It must not reach the mapping. */
 export interface Held {
   readonly pointer: Pointer;
   readonly byteLength: number;
   /** What frees it, if it isn't belay's own. */
   readonly free: ((pointer: Pointer) => unknown) | undefined;
-  /** The token of its creation, where leaks are tracked. */
-  readonly token: number;
+  /** The birth, where leaks are tracked. */
+  readonly birth: number;
 }
 
 /** What a piece of memory and its parts share: made when it is mapped, divided or to be freed. */
-export class Block {
+export class Mapping {
   freed = false;
   /** Where it was freed, if leaks are tracked; its cause says where it was made. */
   #freedAt: Error | undefined;
@@ -148,7 +148,7 @@ export class Block {
     this.#detachAll();
     this.cleanup?.stop();
     if (held !== undefined) {
-      const leak = untrack(held.token);
+      const leak = untrack(held.birth);
       if (leak !== undefined) this.#freedAt = new Error(`${this.#byteLength} bytes were freed`, { cause: leak });
       // Nobody could say whether a function that finds no stack has freed it.
       if (held.free !== undefined) checkStack("free memory");
@@ -202,7 +202,7 @@ export class Block {
 /** What an access to a buffer is that was mapped onto memory which has been freed. */
 export function freedBehind(buffer: ArrayBuffer): MemoryFreedError {
   const memory = MappedBuffer.memoryOf(buffer);
-  return memory instanceof Block ? memory.freedError() : new MemoryFreedError();
+  return memory instanceof Mapping ? memory.freedError() : new MemoryFreedError();
 }
 
 /** Whether a nonblocking call that is outstanding has a pointer into it. */
@@ -213,8 +213,8 @@ function isUsed({ pointer, byteLength }: Held): boolean {
 /** Nobody has freed it, and nobody can any more. */
 export function dropped(held: Held): void {
   if (isUsed(held)) return lent.afterCall(() => dropped(held));
-  const { pointer, byteLength, free, token } = held;
-  const leak = untrack(token);
+  const { pointer, byteLength, free, birth } = held;
+  const leak = untrack(birth);
   memoryCounts.allocations -= 1;
   try {
     if (free === undefined) release(addressOf(pointer));

@@ -22,7 +22,7 @@ import { owner, type PointerOwner } from "../types/data_type.ts";
 import type { NamedType, Pointer } from "../types/definitions.ts";
 import { checked, fits } from "../types/scalars.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "../types/text.ts";
-import { Block, dropped, type Held, memoryCounts, plus, windowByteLength } from "./mapping.ts";
+import { dropped, type Held, Mapping, memoryCounts, plus, windowByteLength } from "./mapping.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
 
 /** Mapping takes as long as some dozen accesses by the core: what is larger and JavaScript's own is mapped at once. */
@@ -82,8 +82,8 @@ export class NativeMemory implements PointerOwner {
   /** The same, for bounds that a program can't assign to. */
   readonly #byteLength: number;
   readonly #pointer: Pointer<never>;
-  #block: Block | undefined;
-  /** Where in the block it begins. */
+  #mapping: Mapping | undefined;
+  /** Where in the mapping it begins. */
   readonly #start: number;
   readonly #isPart: boolean;
   /** The same memory, once it is mapped. */
@@ -95,7 +95,7 @@ export class NativeMemory implements PointerOwner {
     token: typeof inside,
     pointer: Pointer,
     byteLength: number,
-    block: Block | undefined,
+    mapping: Mapping | undefined,
     start: number,
     isPart: boolean,
   ) {
@@ -103,7 +103,7 @@ export class NativeMemory implements PointerOwner {
     this.#pointer = pointer as Pointer<never>;
     this.byteLength = byteLength;
     this.#byteLength = byteLength;
-    this.#block = block;
+    this.#mapping = mapping;
     this.#start = start;
     this.#isPart = isPart;
   }
@@ -111,7 +111,7 @@ export class NativeMemory implements PointerOwner {
   static {
     onPointerOf((value) => {
       if (!(#pointer in value)) return undefined;
-      if (value.#block?.freed === true) throw value.#block.freedError();
+      if (value.#mapping?.freed === true) throw value.#mapping.freedError();
       return addressOf(value.#pointer);
     });
   }
@@ -194,14 +194,14 @@ export class NativeMemory implements PointerOwner {
   }
 
   static #own(pointer: Pointer, byteLength: number, free: Held["free"]): NativeMemory {
-    const block = new Block(pointer, byteLength, true);
-    const memory = NativeMemory.#create(pointer, byteLength, block, 0, false);
-    const held: Held = { pointer, byteLength, free, token: track("memory", `${byteLength} bytes`) };
-    block.held = held;
+    const mapping = new Mapping(pointer, byteLength, true);
+    const memory = NativeMemory.#create(pointer, byteLength, mapping, 0, false);
+    const held: Held = { pointer, byteLength, free, birth: track("memory", `${byteLength} bytes`) };
+    mapping.held = held;
     try {
-      block.cleanup = addCheckedCleanup(block, dropped, held);
+      mapping.cleanup = addCheckedCleanup(mapping, dropped, held);
     } catch (error) {
-      untrack(held.token);
+      untrack(held.birth);
       throw error;
     }
     memoryCounts.allocations += 1;
@@ -211,25 +211,25 @@ export class NativeMemory implements PointerOwner {
   static #create(
     pointer: Pointer,
     byteLength: number,
-    block: Block | undefined,
+    mapping: Mapping | undefined,
     start: number,
     isPart: boolean,
   ): NativeMemory {
-    if (block?.isMappedAtOnce !== true || byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
-      return new NativeMemory(inside, pointer, byteLength, block, start, isPart);
+    if (mapping?.isMappedAtOnce !== true || byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
+      return new NativeMemory(inside, pointer, byteLength, mapping, start, isPart);
     }
-    return new MappedMemory(inside, pointer, byteLength, block, start, isPart);
+    return new MappedMemory(inside, pointer, byteLength, mapping, start, isPart);
   }
 
   /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
   get pointer(): Pointer<never> {
-    if (this.#block?.freed === true) throw this.#block.freedError();
+    if (this.#mapping?.freed === true) throw this.#mapping.freedError();
     return this.#pointer;
   }
 
   /** Whether it has been freed. */
   get disposed(): boolean {
-    return this.#block?.freed ?? false;
+    return this.#mapping?.freed ?? false;
   }
 
   /**
@@ -363,11 +363,11 @@ export class NativeMemory implements PointerOwner {
   #bytesBeforeZero(encoding: Encoding, byteOffset: number): Uint8Array<ArrayBuffer> | undefined {
     const byteLength = this.#byteLength - byteOffset;
     this.#access(byteOffset, byteLength);
-    const block = this.#block;
-    if (block?.isMapped !== true || !isInWindow(this.#start, this.#byteLength)) {
+    const mapping = this.#mapping;
+    if (mapping?.isMapped !== true || !isInWindow(this.#start, this.#byteLength)) {
       return bytesBeforeZero(encoding, addressOf(this.#pointer), byteOffset, byteLength);
     }
-    const bytes = block.bytes(this.#start + byteOffset, byteLength);
+    const bytes = mapping.bytes(this.#start + byteOffset, byteLength);
     const end = zeroIndex(encoding, bytes);
     return end < 0 ? undefined : bytes.subarray(0, end);
   }
@@ -580,8 +580,8 @@ export class NativeMemory implements PointerOwner {
     this.setBigUint64(byteOffset, pointerValue(pointer as Pointer | null));
   }
 
-  #shared(): Block {
-    return this.#block ??= new Block(this.#pointer, this.#byteLength, false);
+  #shared(): Mapping {
+    return this.#mapping ??= new Mapping(this.#pointer, this.#byteLength, false);
   }
 
   /** @throws {MemoryFreedError | RangeError} Unless so many bytes are there. */
@@ -590,9 +590,9 @@ export class NativeMemory implements PointerOwner {
     const isInside = Number.isInteger(byteOffset) && Number.isInteger(byteLength) && byteLength >= 0 &&
       byteOffset >= 0 &&
       byteOffset <= this.#byteLength - byteLength;
-    if (this.#block !== undefined) {
-      if (this.#block.freed) throw this.#block.freedError();
-      this.#block.checkTransfer();
+    if (this.#mapping !== undefined) {
+      if (this.#mapping.freed) throw this.#mapping.freedError();
+      this.#mapping.checkTransfer();
     }
     if (!isInside) this.#refuse(byteOffset, byteLength);
   }
@@ -619,7 +619,7 @@ export class NativeMemory implements PointerOwner {
     this.#check(byteOffset, byteLength);
     if (this.#mapped !== undefined) return;
     this.#accesses += 1;
-    const mappedByteLength = this.#block?.windowLength(0) ?? this.#byteLength;
+    const mappedByteLength = this.#mapping?.windowLength(0) ?? this.#byteLength;
     const needed = accessesBeforeMapping + mappedByteLength / bytesForAnAccess;
     if (this.#accesses < needed || !isInWindow(this.#start, this.#byteLength)) return;
     this.#mapped = new MappedMemory(inside, this.#pointer, this.#byteLength, this.#shared(), this.#start, true);
@@ -653,12 +653,12 @@ class MappedMemory extends NativeMemory {
     token: typeof inside,
     pointer: Pointer,
     byteLength: number,
-    block: Block,
+    mapping: Mapping,
     start: number,
     isPart: boolean,
   ) {
-    super(token, pointer, byteLength, block, start, isPart);
-    this.#view = new DataView(block.map(start), start, byteLength);
+    super(token, pointer, byteLength, mapping, start, isPart);
+    this.#view = new DataView(mapping.map(start), start, byteLength);
   }
 
   override getInt8(byteOffset: number): number {

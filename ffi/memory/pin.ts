@@ -32,7 +32,7 @@ interface Held {
   readonly view: ArrayBufferView;
   readonly byteLength: number;
   readonly buffer: ArrayBufferLike;
-  readonly token: number;
+  readonly birth: number;
 }
 
 /**
@@ -54,7 +54,7 @@ export class Pin implements PointerOwner {
     const address = backend().viewAddress(view);
     this.#pointer = nullable(address) as Pointer;
     const buffer = bufferOf(view);
-    this.#held = { address, view, byteLength, buffer, token: track("pin", `${byteLength} bytes`) };
+    this.#held = { address, view, byteLength, buffer, birth: track("pin", `${byteLength} bytes`) };
     this.#cleanup = addCheckedCleanup(this, dropped, this.#held);
     pinCounts.live += 1;
     countPin(buffer);
@@ -88,7 +88,7 @@ export class Pin implements PointerOwner {
   unpin(): void {
     if (this.#held === undefined) return;
     this.#cleanup.stop();
-    untrack(this.#held.token);
+    untrack(this.#held.birth);
     letGo(this.#held);
     this.#held = undefined;
   }
@@ -102,7 +102,7 @@ export class Pin implements PointerOwner {
 /** A pin that nobody holds, and that was not unpinned. */
 function dropped(held: Held): void {
   letGo(held);
-  reportLeak(untrack(held.token), "unpinned");
+  reportLeak(untrack(held.birth), "unpinned");
 }
 
 /** Lets a buffer go once no nonblocking call has a pointer into it. */

@@ -3,10 +3,10 @@
 
 (() => {
   return (
-    function invoke(upcall) {
-      const fn = upcall.fn;
+    function invoke(bound) {
+      const fn = bound.fn;
       if (fn === null) {
-        stale(upcall);
+        stale(bound);
         return;
       }
       const resultAddress = undefined;
@@ -14,16 +14,16 @@
       let a1 = (u32[2] | u32[3]) === 0 ? null : u64[1];
 
       let state = 0;
-      if (i32[309] !== 0 && (state = interrupted(upcall)) === 1) return;
+      if (i32[309] !== 0 && (state = interrupted(bound)) === 1) return;
 
       try {
-        if (state === 2) throw tooDeep(upcall);
+        if (state === 2) throw tooDeep(bound);
         let result = fn(a0, a1);
-        if (typeof result !== "number" || (result | 0) !== result) badResult(upcall, result);
+        if (typeof result !== "number" || (result | 0) !== result) badResult(bound, result);
         result = result | 0;
         i32[288] = result;
       } catch (error) {
-        failed(upcall, error, [a0, a1], resultAddress);
+        failed(bound, error, [a0, a1], resultAddress);
       }
     }
   );
