@@ -69,6 +69,8 @@ const steps: Readonly<Record<string, () => void>> = {
     const guides = readdirSync(join(root, "docs", "guide")).map((file) => `./docs/guide/${file}`);
     run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...guides, ...modules]);
   },
+  /** The pages and pictures that scripts write. */
+  pages: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pages.ts"]),
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */
   races() {
