@@ -33,7 +33,7 @@ const rows: readonly Row[] = [
     about: "one at a time",
     without: "its own FFI has no nonblocking calls",
   },
-  { case: "thread/post", title: "Call from another thread", about: "a burst, nobody waits" },
+  { case: "thread/post", title: "Call from another thread", about: "a burst; C goes on at once" },
   {
     case: "sqlite/udf-1M-rows",
     title: "TypeScript in SQLite",
@@ -89,7 +89,7 @@ ${text(Math.max(one, end) + 6, y + 12.5, label, "label")}`;
 export function speedPicture({ comparisons, date, machine, versions }: Results): string {
   const height = chart.top + rows.length * rowHeight + 56;
   const bottom = chart.top + rows.length * rowHeight;
-  const grid = [[10, "10× the time"], [1, "the same"], [1 / 10, "10×"], [1 / 100, "100×"], [1 / 1000, "1,000× as fast"]]
+  const grid = [[10, "10× the time"], [1, "the same"], [1 / 10, "10× as fast"], [1 / 100, "100×"], [1 / 1000, "1,000×"]]
     .map(([ratio, name]) => {
       const x = Math.round(position(Number(ratio)) * 10) / 10;
       return `<line x1="${x}" y1="${chart.top - 8}" x2="${x}" y2="${bottom}" class="${ratio === 1 ? "one" : "grid"}"/>
@@ -112,7 +112,7 @@ export function speedPicture({ comparisons, date, machine, versions }: Results):
 ${text(690 + index * 100 + 20, 34, `${name} ${versions[runtime]}`, "label")}`
   );
   const place = `${machineText(machine)}, ${date}`;
-  return `<!-- deno task bench --draw draws this picture from docs/benchmarks.json. Edit scripts/speed_picture.ts instead. -->
+  return `<!-- scripts/speed_picture.ts draws this picture from docs/benchmarks.json. -->
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="name">
 <title id="name">How fast belay is, beside the FFI of Deno and of Bun</title>
 <style>
@@ -122,6 +122,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-s
 .title { font-weight: 600; }
 .about, .axis, .without, .foot { fill: #59636e; font-size: 12px; }
 .axis { text-anchor: middle; }
+.label, .without { paint-order: stroke; stroke: #ffffff; stroke-width: 4px; stroke-linejoin: round; }
 .grid { stroke: #d8dee4; }
 .one { stroke: #59636e; }
 .deno { fill: #2f6fc0; }
@@ -130,6 +131,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-s
   .back { fill: #0d1117; stroke: #3d444d; }
   text { fill: #e6edf3; }
   .about, .axis, .without, .foot { fill: #9da7b3; }
+  .label, .without { stroke: #0d1117; }
   .grid { stroke: #2a313a; }
   .one { stroke: #9da7b3; }
   .deno { fill: #5b9bee; }
