@@ -63,6 +63,8 @@ const steps: Readonly<Record<string, () => void>> = {
       ...typeScriptIn("ffi"),
     ]);
   },
+  /** The pages and pictures that scripts write. */
+  pages: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pages.ts"]),
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */
   races() {

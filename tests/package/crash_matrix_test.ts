@@ -1,16 +1,16 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+/** What becomes of callbacks that go wrong, with belay; and that the record of the runtimes without it is whole. */
+
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { dlopen } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
-import { root } from "../../scripts/tools.ts";
 import { ownRuntime } from "../support/child.ts";
-import { type Event, events, type Expected } from "../crash_matrix/events.ts";
-import { cellOf, expectedCell, expectedOn, isPossible, runEvent, wordsOf } from "../crash_matrix/outcome.ts";
-import { readTable } from "../crash_matrix/table.ts";
+import { type Event, events, type Expected, expectedOn } from "../crash_matrix/events.ts";
+import { words } from "../crash_matrix/observe.ts";
+import { runEvent, wordsOf } from "../crash_matrix/outcome.ts";
+import { bothCell, expectedCell } from "../crash_matrix/page.ts";
+import { alike, bare, notPromised } from "../crash_matrix/seen.ts";
 import { leftOut } from "../support/left_out.ts";
-import { emulator } from "../support/machine.ts";
 
 /** Events that can be shown on this machine. */
 const possible = events.filter(({ name, needs }) => {
@@ -22,7 +22,7 @@ const possible = events.filter(({ name, needs }) => {
 });
 
 function check(event: Event, { words, code = 0, reports = [] }: Expected): void {
-  const result = runEvent(event, "belay", ownRuntime);
+  const result = runEvent(event);
   const note = `it printed:\n${result.stdout}\n${result.stderr}`;
   const { signal, timedOut } = result;
   assertEquals({ words: wordsOf(result), code: result.code, signal, timedOut }, {
@@ -40,40 +40,38 @@ function check(event: Event, { words, code = 0, reports = [] }: Expected): void 
 }
 
 describe("with belay, in a process of its own", () => {
-  for (const event of possible) {
-    const expected = expectedOn(event, ownRuntime.name);
-    if (expected !== null) it(event.name, () => check(event, expected));
-  }
+  for (const event of possible) it(event.name, () => check(event, expectedOn(event, ownRuntime.name)));
 });
 
-// An emulator has crashes of its own.
-const describeBare = emulator === undefined ? describe : describe.skip;
-if (emulator !== undefined) leftOut("what bare runtimes do when callbacks go wrong, under an emulator");
+describe("the record of the runtimes without belay", () => {
+  const names = events.map(({ name }) => name);
 
-describeBare("with the runtime's own API, the process says and does something that the table can have", () => {
-  for (const event of possible) {
-    it(event.name, () => {
-      const cell = cellOf(runEvent(event, "bare", ownRuntime));
-      assert(isPossible(cell), cell);
-    });
-  }
-});
+  it("has each event, and no other", () => assertEquals(Object.keys(bare).toSorted(), names.toSorted()));
 
-describe("README's table", () => {
-  const rows = readTable(readFileSync(join(root, "README.md"), "utf8"));
-
-  it("has a row for each event", () => {
-    assertEquals(rows.map(([name]) => name), events.map(({ name }) => name));
+  it("says of which events another version did the same", () => {
+    for (const name of alike.events) assert(names.includes(name), name);
   });
 
-  it("says what is expected of belay, and what the runtimes can have done", () => {
-    events.forEach((event, index) => {
-      const [name, denoBare, deno, bunBare, bun] = rows[index];
-      for (const [cell, runtime] of [[deno, "deno"], [bun, "bun"]] as const) {
-        const expected = expectedOn(event, runtime);
-        if (expected !== null) assertEquals(cell, expectedCell(expected), name);
+  it("is in the words of the programs, and in those for how a process ends", () => {
+    const ends = ["segmentation fault", "illegal instruction", "abort", "panic", "hangs"].map((end) => `**${end}**`);
+    const known = new Set<string>([...words, ...ends, "exit code 7"]);
+    for (const { deno, bun } of [...Object.values(bare), ...notPromised.flatMap(({ bare, belay }) => [bare, belay])]) {
+      for (const seen of [deno, bun]) {
+        for (const part of seen?.split(/, | or /) ?? []) assert(known.has(part), `${part} in "${seen}"`);
       }
-      for (const cell of [denoBare, deno, bunBare, bun]) assert(isPossible(cell), `${name}: ${cell}`);
-    });
+    }
+  });
+});
+
+describe("the page's cells", () => {
+  it("say what a process says, and its exit code unless that is 0", () => {
+    assertEquals(expectedCell({ words: ["fallback", "no error"] }), "fallback, no error");
+    assertEquals(expectedCell({ words: ["fallback"], code: 7 }), "fallback, exit code 7");
+    assertEquals(expectedCell({ words: [] }), "normal end");
+  });
+
+  it("name the runtimes where they differ", () => {
+    assertEquals(bothCell("fallback", "fallback"), "fallback");
+    assertEquals(bothCell("fallback", "no error"), "Deno: fallback; Bun: no error");
   });
 });

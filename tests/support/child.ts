@@ -80,7 +80,7 @@ export function runFiles(files: readonly string[], options: ChildOptions = {}): 
     spawnSync(program, rest, {
       cwd: root,
       encoding: "utf8",
-      // A crash that is expected is nothing that Bun's makers want to be told of.
+      // A test's crash is nothing that Bun's makers want to be told of.
       env: { ...process.env, NO_COLOR: "1", BUN_ENABLE_CRASH_REPORTING: "0", ...env },
       timeout: timeoutMs * slowness,
       // One that hangs may not listen to a milder signal.

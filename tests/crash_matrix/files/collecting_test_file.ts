@@ -4,10 +4,9 @@ import { it } from "@std/testing/bdd";
 import { collectFully } from "../../support/gc.ts";
 import { callWhatWasKept } from "../events.ts";
 import { observe } from "../observe.ts";
-import { chosenApi } from "./chosen.ts";
 
 it("calls the first file's callback", async () => {
   observe("the second file");
   await collectFully();
-  callWhatWasKept(chosenApi);
+  callWhatWasKept();
 });

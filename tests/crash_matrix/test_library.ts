@@ -1,43 +1,13 @@
 /**
- * The two ways to C that the crash matrix compares. Each program runs with either, unchanged.
+ * The test library and callbacks for it, with types that the crash matrix's programs needn't spell out.
  *
  * @module
  */
 
 import { callback, type CallbackDefinition, type Definitions, dlopen } from "@belay/ffi";
-import { type RawCallback, rawCallback, type RawDefinition, type RawLibrary, rawLibrary } from "../bench/raw.ts";
+import { type RawCallback, type RawDefinition, type RawLibrary, rawLibrary } from "../bench/raw.ts";
 import { testLibrary } from "../../scripts/build.ts";
 import { fallback as usual } from "./observe.ts";
-
-/** What a program needs of belay, or of the bare runtime. */
-export interface Api {
-  readonly name: "belay" | "bare";
-  readonly open: (path: string, definitions: Record<string, RawDefinition>) => RawLibrary;
-  /** Makes a function callable from C. Only belay has a use for a fallback. */
-  readonly callback: (
-    definition: RawDefinition,
-    fn: (...args: never[]) => unknown,
-    fallback?: number,
-  ) => RawCallback;
-}
-
-/** By name. Neither opens anything before it is used. */
-export const apis: Readonly<Record<"belay" | "bare", Api>> = {
-  belay: {
-    name: "belay",
-    open(path, definitions) {
-      const library = dlopen(path, definitions as Definitions);
-      return { symbols: library.symbols as RawLibrary["symbols"], close: () => library.close() };
-    },
-    callback({ parameters, result }, fn, fallback = usual) {
-      const definition = { parameters, result } as CallbackDefinition;
-      const options = result === "void" ? {} : { fallback };
-      const made = callback(definition, fn as never, options as never);
-      return { pointer: made.pointer, close: () => made.close() };
-    },
-  },
-  bare: { name: "bare", open: rawLibrary, callback: rawCallback },
-};
 
 /** The functions of the test library that programs use. */
 const definitions = {
@@ -57,10 +27,8 @@ const definitions = {
   loop_is_over: { parameters: [], result: "bool" },
   prepare_thread_end: { parameters: [], result: "void" },
   call_at_thread_end: { parameters: ["function"], result: "void" },
-  call_at_cxx_thread_end: { parameters: ["function"], result: "void" },
   thread_end_answer: { parameters: [], result: "i32" },
   call_in_signal: { parameters: ["function", "bool"], result: "i32" },
-  call_in_timer_signals: { parameters: ["function", "i32"], result: "void" },
   call_on_coroutine: { parameters: ["function"], result: "i32" },
 } as const satisfies Record<string, RawDefinition>;
 
@@ -71,8 +39,30 @@ type Name = keyof typeof definitions;
 /** Some functions of the test library, and the library's own end. */
 export type Functions<N extends Name> = Readonly<Record<N, (...args: unknown[]) => unknown>> & { close(): void };
 
+function definitionsOf(names: readonly Name[]): Record<string, RawDefinition> {
+  return Object.fromEntries(names.map((name) => [name, definitions[name]]));
+}
+
 /** Opens the test library for some of its functions. */
-export function open<N extends Name>(api: Api, ...names: N[]): Functions<N> {
-  const library = api.open(testLibrary, Object.fromEntries(names.map((name) => [name, definitions[name]])));
+export function open<N extends Name>(...names: N[]): Functions<N> {
+  const library = dlopen(testLibrary, definitionsOf(names) as Definitions);
+  return { ...library.symbols, close: () => library.close() } as unknown as Functions<N>;
+}
+
+/** Opens it as another binding in the process would, of which belay knows nothing. */
+export function openWithoutBelay<N extends Name>(...names: N[]): Functions<N> {
+  const library: RawLibrary = rawLibrary(testLibrary, definitionsOf(names));
   return { ...library.symbols, close: () => library.close() } as Functions<N>;
+}
+
+/** Makes a function callable from C. */
+export function makeCallback(
+  { parameters, result }: RawDefinition,
+  fn: (...args: never[]) => unknown,
+  fallback: number = usual,
+): RawCallback {
+  const definition = { parameters, result } as CallbackDefinition;
+  const options = result === "void" ? {} : { fallback };
+  const made = callback(definition, fn as never, options as never);
+  return { pointer: made.pointer, close: () => made.close() };
 }
