@@ -51,7 +51,8 @@ const steps: Readonly<Record<string, () => void>> = {
   generated: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/generated.ts", "--check"]),
   /** Every example in a doc comment, in README and in the guides, type-checked and run. */
   docs() {
-    const guides = readdirSync(join(root, "docs", "guide")).map((file) => `./docs/guide/${file}`);
+    const guides = ["docs/errors.md", ...readdirSync(join(root, "docs", "guide")).map((file) => `docs/guide/${file}`)]
+      .map((file) => `./${file}`);
     run(deno(), [
       "test",
       "--quiet",

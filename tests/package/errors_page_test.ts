@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { it } from "@std/testing/bdd";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "../scripts/tools.ts";
+import { root } from "../../scripts/tools.ts";
 
 const page = readFileSync(join(root, "docs", "errors.md"), "utf8");
 const source = readdirSync(join(root, "ffi"), { recursive: true, encoding: "utf8" })
