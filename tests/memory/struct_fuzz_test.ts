@@ -12,7 +12,7 @@ import type { StructWalkFigures } from "../programs/struct_walk.ts";
 import { slowness } from "../support/machine.ts";
 
 const seed = process.env["BELAY_FUZZ_SEED"] ?? "1";
-const count = Number(process.env["BELAY_FUZZ_COUNT"] ?? (slowness > 1 ? 500 : 2_000));
+const count = Number(process.env["BELAY_FUZZ_COUNT"] ?? (slowness > 1 ? 500 : 1_000));
 
 it(`${count} random structures are laid out and passed as C does it (seed ${seed}, in a child process)`, () => {
   const { code, stdout, stderr } = runChild("struct_walk.ts", [seed, String(count)], { timeoutMs: 300_000 });

@@ -91,7 +91,7 @@ function memory(
 }
 
 /** Cycles of one of the `ways` of the fixture. */
-function nativeMemory(name: string, way: string, cycles = 1_000_000): SoakCase {
+function nativeMemory(name: string, way: string, cycles: number): SoakCase {
   return {
     name: `${grouped(cycles)} ${name}: memory grows by less than 2 MB`,
     fixture: "native_memory.ts",
@@ -277,26 +277,28 @@ function exits(times: number): SoakCase {
 /** Everything that is to be run. */
 export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
   const full = 10_000_000;
-  const some = long ? full : full / 5;
+  const many = long ? full : full / 5;
+  const some = long ? full : full / 10;
+  const pieces = long ? 1_000_000 : 300_000;
   // An emulated process takes seconds to start, an emulated worker one: all the tests should take less than an hour there.
-  const [closed, workers, rounds] = emulator !== undefined ? [50, 20, 1] : long ? [200, 200, 25] : [100, 60, 10];
+  const [closed, workers, rounds] = emulator !== undefined ? [50, 20, 1] : long ? [200, 200, 25] : [50, 30, 5];
   return [
-    memory("made and closed", "dispose", { cycles: full }),
-    memory("made and closed", "dispose", { cycles: full, live: 5000 }),
+    memory("made and closed", "dispose", { cycles: many }),
+    memory("made and closed", "dispose", { cycles: many, live: 5000 }),
     memory("made and closed", "dispose", { cycles: some, perTurn: 0 }),
     ...(long ? [memory("made, called and closed", "call", { cycles: some })] : []),
     memory("lent to a native call", "lend", { cycles: some }),
     memory("called once", "once", { cycles: some }),
     memory("which threw", "throw", { cycles: long ? 300_000 : 20_000, perTurn: 1000, heapOnly: true }),
     memory("dropped and collected", "drop", { cycles: long ? 1_000_000 : 100_000, perTurn: 2000 }),
-    nativeMemory("pieces of memory, allocated and freed", "alloc"),
-    nativeMemory("buffers, pinned and unpinned", "pin"),
-    nativeMemory("strings to C and back", "strings"),
-    nativeMemory("structures by value, in memory and by out-parameter", "structs"),
+    nativeMemory("pieces of memory, allocated and freed", "alloc", pieces),
+    nativeMemory("buffers, pinned and unpinned", "pin", pieces),
+    nativeMemory("strings to C and back", "strings", pieces),
+    nativeMemory("structures by value, in memory and by out-parameter", "structs", pieces),
     generatedCode("libraries, opened and closed", "libraries", long ? 20_000 : 500),
     generatedCode("libraries, opened, dropped and collected", "dropped libraries", long ? 20_000 : 1000),
     generatedCode("types of structures, defined, used and dropped", "types", long ? 20_000 : 3000),
-    ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
+    ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 100_000)),
     ...(long ? seeds.map((seed) => structures(seed, 10_000)) : []),
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
