@@ -23,10 +23,10 @@
 
 const std = @import("std");
 const isolates = @import("isolate.zig");
-const pages = @import("pages.zig");
+const pages = @import("os/pages.zig");
 const waker = @import("waker.zig");
 const Isolate = isolates.Isolate;
-const Lock = @import("lock.zig").Lock;
+const Lock = @import("os/lock.zig").Lock;
 
 pub const max_channels = 16384;
 /// Of a record: its header and the handle.

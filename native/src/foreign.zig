@@ -4,7 +4,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const futex = @import("futex.zig");
+const futex = @import("os/futex.zig");
 const isolates = @import("isolate.zig");
 const queues = @import("queue.zig");
 const thunks = @import("thunk.zig");

@@ -3,13 +3,13 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const Lock = @import("lock.zig").Lock;
+const Lock = @import("os/lock.zig").Lock;
 const Registry = @import("registry.zig").Registry;
-const Stack = @import("stack.zig").Stack;
+const Stack = @import("os/stack.zig").Stack;
 const Waker = @import("waker.zig").Waker;
 const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
-const fork = @import("fork.zig");
+const fork = @import("os/fork.zig");
 const pool = @import("pool.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.

@@ -9,11 +9,11 @@ const std = @import("std");
 const builtin = @import("builtin");
 const caller = @import("caller.zig");
 const foreign = @import("foreign.zig");
-const fork = @import("fork.zig");
-const futex = @import("futex.zig");
+const fork = @import("os/fork.zig");
+const futex = @import("os/futex.zig");
 const isolates = @import("isolate.zig");
-const pages = @import("pages.zig");
-const threads = @import("threads.zig");
+const pages = @import("os/pages.zig");
+const threads = @import("os/threads.zig");
 const waker = @import("waker.zig");
 const Isolate = isolates.Isolate;
 

@@ -10,8 +10,8 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const fork = @import("fork.zig");
-const futex = @import("futex.zig");
+const fork = @import("os/fork.zig");
+const futex = @import("os/futex.zig");
 
 extern "c" fn calloc(count: usize, byte_length: usize) callconv(.c) ?[*]u64;
 

@@ -2,7 +2,7 @@
 //! lists the handles that it has released. The memory never moves, since any thread may be releasing one.
 
 const std = @import("std");
-const pages = @import("pages.zig");
+const pages = @import("os/pages.zig");
 
 /// Ids have 22 bits for the slot (`ffi/handle.ts`).
 pub const max_slots = 1 << 22;

@@ -3,7 +3,7 @@
 //! timed out, makes it go on while it is still listed (Zig 0.16, under Wine). Here threads never meet at that mutex.
 
 const std = @import("std");
-const Lock = @import("lock.zig").Lock;
+const Lock = @import("os/lock.zig").Lock;
 
 pub const allocator: std.mem.Allocator = .{
     .ptr = undefined,

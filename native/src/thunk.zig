@@ -7,11 +7,11 @@ const builtin = @import("builtin");
 const isolates = @import("isolate.zig");
 const foreign_calls = @import("foreign.zig");
 const caller = @import("caller.zig");
-const futex = @import("futex.zig");
-const pages = @import("pages.zig");
+const futex = @import("os/futex.zig");
+const pages = @import("os/pages.zig");
 const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
-const Lock = @import("lock.zig").Lock;
+const Lock = @import("os/lock.zig").Lock;
 
 const arch = switch (builtin.cpu.arch) {
     .x86_64 => if (builtin.os.tag == .windows)
