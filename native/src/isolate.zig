@@ -10,7 +10,7 @@ const Waker = @import("waker.zig").Waker;
 const channels = @import("channel.zig");
 const foreign = @import("foreign.zig");
 const fork = @import("os/fork.zig");
-const pool = @import("pool.zig");
+const call_threads = @import("calls/call_threads.zig");
 
 /// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
 pub const Words = extern struct {
@@ -122,7 +122,7 @@ pub const Isolate = struct {
     previous: ?*Isolate = null,
     waker: Waker = .{},
     calls: foreign.Calls = .{},
-    outgoing: pool.Calls = .{},
+    outgoing: call_threads.Calls = .{},
 
     pub fn of(words: *Words) *Isolate {
         return @alignCast(@fieldParentPtr("words", words));
@@ -259,7 +259,7 @@ fn leaveLocked(isolate: *Isolate) void {
     @atomicStore(?*Isolate, &tag.holder, null, .release);
     tag.slots = @min(isolate.words.slots, tag.registry.length);
     tag.used = false;
-    pool.leave(isolate);
+    call_threads.leave(isolate);
 }
 
 /// How many isolates are live.

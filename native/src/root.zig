@@ -7,7 +7,7 @@ const futex = @import("os/futex.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
-const pool = @import("pool.zig");
+const call_threads = @import("calls/call_threads.zig");
 const thunks = @import("thunk.zig");
 const waker = @import("waker.zig");
 const Queue = @import("queue.zig").Queue;
@@ -88,28 +88,28 @@ pub export fn belay_isolate_wake(isolate: *Words) void {
     waker.wake(.of(isolate));
 }
 
-pub export fn belay_pool_calls(isolate: *Words) ?[*]pool.Call {
-    return pool.blocksOf(.of(isolate));
+pub export fn belay_pool_calls(isolate: *Words) ?[*]call_threads.Call {
+    return call_threads.blocksOf(.of(isolate));
 }
 
 pub export fn belay_pool_submit(isolate: *Words, index: u32) bool {
-    return pool.submit(.of(isolate), index);
+    return call_threads.submit(.of(isolate), index);
 }
 
 pub export fn belay_call_make(isolate: *Words, index: u32) void {
-    pool.make(.of(isolate), index);
+    call_threads.make(.of(isolate), index);
 }
 
 pub export fn belay_pool_poll(isolate: *Words) bool {
-    return pool.poll(.of(isolate));
+    return call_threads.poll(.of(isolate));
 }
 
 pub export fn belay_pool_limit(thread_count: u32) void {
-    pool.setLimit(thread_count);
+    call_threads.setLimit(thread_count);
 }
 
 pub export fn belay_pool_thread_count() u32 {
-    return pool.threadCount();
+    return call_threads.threadCount();
 }
 
 pub export fn belay_channel_send(channel: ?*anyopaque, handle: ?*anyopaque, data: ?[*]const u8, byte_length: u32) bool {

@@ -6,8 +6,8 @@ const registries = @import("registry.zig");
 const thunks = @import("thunk.zig");
 const foreign = @import("foreign.zig");
 const queues = @import("queue.zig");
-const caller = @import("caller.zig");
-const pool = @import("pool.zig");
+const caller = @import("calls/caller.zig");
+const call_threads = @import("calls/call_threads.zig");
 const channels = @import("channel.zig");
 const root = @import("root.zig");
 const header = @import("header");
@@ -32,7 +32,7 @@ test {
     _ = @import("interposition.zig");
     _ = @import("memory.zig");
     _ = caller;
-    _ = pool;
+    _ = call_threads;
 }
 
 fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
@@ -49,10 +49,10 @@ test "belay.h and Zig agree on every structure and constant" {
     try expectSameLayout(isolates.Words, header.belay_isolate);
     try expectSameLayout(thunks.Slot, header.belay_thunk);
     try expectSameLayout(caller.Frame, header.belay_frame);
-    try expectSameLayout(pool.Call, header.belay_call);
-    try std.testing.expectEqual(header.BELAY_MAX_CALLS, pool.max_calls);
-    try std.testing.expectEqual(header.BELAY_MAX_THREADS, pool.max_threads);
-    try std.testing.expectEqual(header.BELAY_DEFAULT_THREADS, pool.default_threads);
+    try expectSameLayout(call_threads.Call, header.belay_call);
+    try std.testing.expectEqual(header.BELAY_MAX_CALLS, call_threads.max_calls);
+    try std.testing.expectEqual(header.BELAY_MAX_THREADS, call_threads.max_threads);
+    try std.testing.expectEqual(header.BELAY_DEFAULT_THREADS, call_threads.default_threads);
     try expectSameLayout(channels.Words, header.belay_channel_words);
     try std.testing.expectEqual(header.BELAY_ABI_VERSION, root.abi_version);
     try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);

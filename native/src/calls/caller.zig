@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const isolates = @import("isolate.zig");
+const isolates = @import("../isolate.zig");
 
 /// A call, and C's `belay_frame`. Who writes it knows the calling convention: arguments that are narrower than a word are
 /// extended there, a float is the low half of its word, and where a call is variadic, what goes with that is done.
