@@ -24,7 +24,7 @@
 const std = @import("std");
 const isolates = @import("isolate.zig");
 const pages = @import("os/pages.zig");
-const waker = @import("waker.zig");
+const waker = @import("waking/waker.zig");
 const Isolate = isolates.Isolate;
 const Lock = @import("os/lock.zig").Lock;
 
@@ -87,7 +87,7 @@ const Channel = struct {
     }
 
     fn headerAt(channel: *Channel, place: u64) u64 {
-        // So that who was woken finds what it was woken for; see `waker.zig`.
+        // So that who was woken finds what it was woken for; see `waking/waker.zig`.
         return @atomicLoad(u64, &channel.words.ring.?[@intCast(place & (channel.words.length - 1))], .seq_cst);
     }
 };

@@ -6,9 +6,9 @@ const builtin = @import("builtin");
 const Lock = @import("os/lock.zig").Lock;
 const Registry = @import("registry.zig").Registry;
 const Stack = @import("os/stack.zig").Stack;
-const Waker = @import("waker.zig").Waker;
+const Waker = @import("waking/waker.zig").Waker;
 const channels = @import("channel.zig");
-const foreign = @import("foreign.zig");
+const foreign = @import("queued/queued.zig");
 const fork = @import("os/fork.zig");
 const call_threads = @import("calls/call_threads.zig");
 

@@ -2,14 +2,14 @@
 
 const std = @import("std");
 const channels = @import("channel.zig");
-const foreign = @import("foreign.zig");
+const foreign = @import("queued/queued.zig");
 const futex = @import("os/futex.zig");
 const isolates = @import("isolate.zig");
 const libraries = @import("library.zig");
 const memory = @import("memory.zig");
 const call_threads = @import("calls/call_threads.zig");
 const thunks = @import("thunk.zig");
-const waker = @import("waker.zig");
+const waker = @import("waking/waker.zig");
 const Queue = @import("queue.zig").Queue;
 const Isolate = isolates.Isolate;
 const Words = isolates.Words;

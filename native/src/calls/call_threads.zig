@@ -8,13 +8,13 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const caller = @import("caller.zig");
-const foreign = @import("../foreign.zig");
+const foreign = @import("../queued/queued.zig");
 const fork = @import("../os/fork.zig");
 const futex = @import("../os/futex.zig");
 const isolates = @import("../isolate.zig");
 const pages = @import("../os/pages.zig");
 const threads = @import("../os/threads.zig");
-const waker = @import("../waker.zig");
+const waker = @import("../waking/waker.zig");
 const Isolate = isolates.Isolate;
 
 /// One call, and C's `belay_call`. JavaScript writes the frame before it submits the call, and reads the results and

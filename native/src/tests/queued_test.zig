@@ -2,16 +2,16 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const foreign = @import("foreign.zig");
-const futex = @import("os/futex.zig");
-const isolates = @import("isolate.zig");
-const queues = @import("queue.zig");
-const thunks = @import("thunk.zig");
-const waker = @import("waker.zig");
+const foreign = @import("../queued/queued.zig");
+const futex = @import("../os/futex.zig");
+const isolates = @import("../isolate.zig");
+const queues = @import("../queue.zig");
+const thunks = @import("../thunk.zig");
+const waker = @import("../waking/waker.zig");
 const Isolate = isolates.Isolate;
 const Queue = queues.Queue;
 const Slot = thunks.Slot;
-const gpa = @import("test_allocator.zig").allocator;
+const gpa = @import("../test_allocator.zig").allocator;
 
 const Value = ?*anyopaque;
 const Callback = *const fn (Value, Value) callconv(.c) Value;

@@ -7,11 +7,11 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const fork = @import("os/fork.zig");
-const futex = @import("os/futex.zig");
-const isolates = @import("isolate.zig");
-const libraries = @import("library.zig");
-const threads = @import("os/threads.zig");
+const fork = @import("../os/fork.zig");
+const futex = @import("../os/futex.zig");
+const isolates = @import("../isolate.zig");
+const libraries = @import("../library.zig");
+const threads = @import("../os/threads.zig");
 const Isolate = isolates.Isolate;
 
 const Env = ?*anyopaque;

@@ -4,17 +4,17 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const futex = @import("os/futex.zig");
-const isolates = @import("isolate.zig");
-const queues = @import("queue.zig");
-const thunks = @import("thunk.zig");
-const waker = @import("waker.zig");
+const futex = @import("../os/futex.zig");
+const isolates = @import("../isolate.zig");
+const queues = @import("../queue.zig");
+const thunks = @import("../thunk.zig");
+const waker = @import("../waking/waker.zig");
 const Isolate = isolates.Isolate;
 const Queue = queues.Queue;
 const Slot = thunks.Slot;
 const Frame = thunks.Frame;
 
-const allocator = if (builtin.is_test) @import("test_allocator.zig").allocator else std.heap.c_allocator;
+const allocator = if (builtin.is_test) @import("../test_allocator.zig").allocator else std.heap.c_allocator;
 
 /// The header of a record says whose call it is. What follows: who waits for it, if somebody does; which of the arguments
 /// are strings, if some are; the arguments.
