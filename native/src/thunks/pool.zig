@@ -4,21 +4,21 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const isolates = @import("isolate.zig");
-const foreign_calls = @import("queued/queued.zig");
-const caller = @import("calls/caller.zig");
-const futex = @import("os/futex.zig");
-const pages = @import("os/pages.zig");
-const Queue = @import("queue.zig").Queue;
+const isolates = @import("../isolate.zig");
+const foreign_calls = @import("../queued/queued.zig");
+const caller = @import("../calls/caller.zig");
+const futex = @import("../os/futex.zig");
+const pages = @import("../os/pages.zig");
+const Queue = @import("../queue.zig").Queue;
 const Isolate = isolates.Isolate;
-const Lock = @import("os/lock.zig").Lock;
+const Lock = @import("../os/lock.zig").Lock;
 
 const arch = switch (builtin.cpu.arch) {
     .x86_64 => if (builtin.os.tag == .windows)
-        @import("arch_x86_64_windows.zig")
+        @import("x86_64_windows.zig")
     else
-        @import("arch_x86_64_sysv.zig"),
-    .aarch64 => @import("arch_aarch64.zig"),
+        @import("x86_64_sysv.zig"),
+    .aarch64 => @import("aarch64.zig"),
     else => @compileError("belay has no thunks for this processor"),
 };
 

@@ -1,4 +1,4 @@
-//! How the architectures' assembly declares the symbols that `thunk.zig` looks up.
+//! How the architectures' assembly declares the symbols that `pool.zig` looks up.
 
 const builtin = @import("builtin");
 const darwin = builtin.os.tag.isDarwin();

@@ -1,11 +1,11 @@
 //! Thunks for AArch64: AAPCS64 (Linux), Apple's variant and Windows.
 //!
 //! A thunk loads its own number into w16, the first intra-procedure-call register, and jumps to the common entry. That
-//! spills the argument registers into `Frame` order, calls the dispatcher in `thunk.zig`, and loads the result registers. In
+//! spills the argument registers into `Frame` order, calls the dispatcher in `dispatch.zig`, and loads the result registers. In
 //! a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const builtin = @import("builtin");
-const thunk = @import("thunk.zig");
+const thunk = @import("pool.zig");
 const windows = builtin.os.tag == .windows;
 const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;

@@ -1,11 +1,11 @@
 //! Thunks for x86-64 System V (Linux, macOS, the BSDs).
 //!
 //! A thunk loads its own number into eax, which carries no argument of a function with a prototype, and jumps to the
-//! common entry. That spills the argument registers into `Frame` order, calls the dispatcher in `thunk.zig`, and loads the
+//! common entry. That spills the argument registers into `Frame` order, calls the dispatcher in `dispatch.zig`, and loads the
 //! result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and
 //! jumps to the entry.
 
-const thunk = @import("thunk.zig");
+const thunk = @import("pool.zig");
 const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;
 

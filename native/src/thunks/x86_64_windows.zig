@@ -1,11 +1,11 @@
 //! Thunks for x86-64 Windows: four positional registers, no red zone, 32 bytes of home space above the return address.
 //!
 //! A thunk loads its own number into eax and jumps to the common entry, which spills the argument registers into `Frame`
-//! order, calls the dispatcher in `thunk.zig`, and loads the result registers. In a copy of the thunks a tail stands where
+//! order, calls the dispatcher in `dispatch.zig`, and loads the result registers. In a copy of the thunks a tail stands where
 //! the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const symbols = @import("symbols.zig");
-const thunk = @import("thunk.zig");
+const thunk = @import("pool.zig");
 
 pub const thunk_byte_length = 10;
 
