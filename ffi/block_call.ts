@@ -15,26 +15,21 @@ import { addCleanup, type Cleanup } from "./cleanup.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "./calls.ts";
 import { defaultTimeoutMs, openContract } from "./contracts.ts";
 import { core } from "./core.ts";
+import {
+  callByteLength,
+  callCaptureErrorByteOffset,
+  callErrorByteOffset,
+  callFloatResultsByteOffset,
+  callFunctionByteOffset,
+  callIndirectResultByteOffset,
+  callIntegerResultsByteOffset,
+  callStackWordsByteOffset,
+  callStringResultByteOffset,
+} from "./core/record.ts";
 import { argumentChecks, callEnds, type Downcall, duringCall, type LibraryOwner, list, named } from "./downcall.ts";
 import { generate } from "./helpers.ts";
 import { isOut, readResult, writeArgument } from "./marshal.ts";
-import {
-  blocks,
-  callByteLength,
-  callMaker,
-  captureErrorByteOffset,
-  errorByteOffset,
-  floatResultByteOffset,
-  freeBlock,
-  functionByteOffset,
-  indirectResultByteOffset,
-  integerResultByteOffset,
-  type Outgoing,
-  stackWordsByteOffset,
-  startCall,
-  stringResultByteOffset,
-  takeBlock,
-} from "./outgoing.ts";
+import { blocks, callMaker, freeBlock, type Outgoing, startCall, takeBlock } from "./outgoing.ts";
 import type { LentView } from "./pointer_rules.ts";
 import { present } from "./present.ts";
 import { backend } from "./runtime.ts";
@@ -99,21 +94,21 @@ interface ResultSource {
 
 function resultSource(type: ResultType, { result: place }: ArgumentLayout): ResultSource {
   if (place === undefined) {
-    const byteOffset = type === "f32" || type === "f64" ? floatResultByteOffset : integerResultByteOffset;
+    const byteOffset = type === "f32" || type === "f64" ? callFloatResultsByteOffset : callIntegerResultsByteOffset;
     return { before: "", after: "", value: readResult(type, byteOffset, backend().addressKind) };
   }
   const read = (byteOffset: number): string => `readStructure(view, b1 + ${byteOffset})`;
   if (place.memory) {
-    const { address = indirectResultByteOffset, copy } = place;
+    const { address = callIndirectResultByteOffset, copy } = place;
     const before = `{ const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
     return { before, after: "", value: read(copy) };
   }
   const { whole, pieces } = place.place;
-  if (whole !== undefined) return { before: "", after: "", value: read(integerResultByteOffset + whole) };
+  if (whole !== undefined) return { before: "", after: "", value: read(callIntegerResultsByteOffset + whole) };
   // Where the arguments were, which have been used.
   return {
     before: "",
-    after: movePieces(pieces, (to) => word(integerResultByteOffset + to), word, true),
+    after: movePieces(pieces, (to) => word(callIntegerResultsByteOffset + to), word, true),
     value: read(0),
   };
 }
@@ -155,15 +150,15 @@ export function makeBlockCall(
   });
   const { before, after, value: resultValue } = resultSource(result, layout);
   const fn = BigInt(address);
-  const error = captureErrno ? word(errorByteOffset) : undefined;
+  const error = captureErrno ? word(callErrorByteOffset) : undefined;
   // The same for all calls.
   const prepare = `
       ${before}
-      ${word(functionByteOffset)} = ${BigInt.asUintN(32, fn)};
-      ${word(functionByteOffset + 4)} = ${fn >> 32n};
-      ${word(stackWordsByteOffset)} = ${layout.stackWords};
-      ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
-      ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
+      ${word(callFunctionByteOffset)} = ${BigInt.asUintN(32, fn)};
+      ${word(callFunctionByteOffset + 4)} = ${fn >> 32n};
+      ${word(callStackWordsByteOffset)} = ${layout.stackWords};
+      ${word(callStringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
+      ${word(callCaptureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
   const outs = passed.filter((_, index) => isOut(present(parameters[index])));
   const pointers = passed.filter((_, index) => parameters[index] === "pointer");
   const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");

@@ -5,18 +5,17 @@
  * @module
  */
 
+import { core, coreIsAttached } from "./core.ts";
 import {
   attentionError,
-  attentionForeign,
   attentionInVain,
+  attentionNotice,
   attentionRelease,
   attentionWord,
-  core,
-  coreIsAttached,
+  callTokenWord,
   inVainCallWord,
   nativeCallWord,
-  tokenWord,
-} from "./core.ts";
+} from "./core/record.ts";
 import { handleTable } from "./handle.ts";
 import { report, reportUncaught } from "./report.ts";
 
@@ -133,7 +132,7 @@ export const callNames: string[] = [""];
 /** The nonblocking call that the queued callback which is running belongs to, or 0. */
 function token(): number {
   // It is an index and 1: the upper half is empty.
-  return core().words.u32[tokenWord * 2]!;
+  return core().words.u32[callTokenWord * 2]!;
 }
 
 /**
@@ -256,7 +255,7 @@ function lookAround(where: string | undefined): void {
   const kept = somethingWaits() ? attentionError : 0;
   const flags = Atomics.exchange(core().words.u32, attentionWord, kept);
   if ((flags & attentionRelease) !== 0) handleTable().deleteReleased();
-  if ((flags & attentionForeign) !== 0) observer(where);
+  if ((flags & attentionNotice) !== 0) observer(where);
   if (inVain.length === 0) return;
   keepAttention();
   if (where !== undefined) return;

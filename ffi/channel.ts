@@ -12,7 +12,17 @@ import { RangeError, TypeError } from "./blame.ts";
 import { look, lookNowAndThen } from "./calls.ts";
 import { ChannelData, type Lease } from "./channel_data.ts";
 import { addCheckedCleanup, type Cleanup } from "./cleanup.ts";
-import { attentionWord, core, coreFunctions, isNull, signature } from "./core.ts";
+import { core, coreFunctions, isNull, signature } from "./core.ts";
+import {
+  attentionWord,
+  channelBatchWord,
+  channelByteLength,
+  channelDroppedWord,
+  channelIdWord,
+  channelLengthWord,
+  channelRingWord,
+  eventHeaderWords,
+} from "./core/record.ts";
 import { InvalidHandleError } from "./errors.ts";
 import { handleTable } from "./handle.ts";
 import { addressOf } from "./helpers.ts";
@@ -53,16 +63,6 @@ const functions = coreFunctions({
   take: signature("belay_channel_take", ["address", "u32"], "u32"),
   close: signature("belay_channel_close", ["address", "bool"], "u32"),
 });
-
-// The fields of a `belay_channel_words`: places in 64-bit and in 32-bit words.
-const channelPlace = 0;
-const ringPlace = 1;
-const lengthPlace = 4;
-const batchPlace = 5;
-const droppedPlace = 6;
-const wordsByteLength = 32;
-/** `BELAY_CHANNEL_HEADER_WORDS` */
-const headerWords = 2;
 
 /** Events that are taken at once: for a function, which is also how many there are between two looks at the clock; for a batch. */
 const mostAtOnce = 256;
@@ -147,10 +147,10 @@ class Consumer {
     const words = createWords(capacity);
     const { map } = backend();
     this.name = name;
-    this.#words = new Uint32Array(map(words, wordsByteLength));
+    this.#words = new Uint32Array(map(words, channelByteLength));
     const wide = new BigUint64Array(this.#words.buffer);
-    this.channel = addressOf(pointerFrom(present(wide[channelPlace])) as Pointer);
-    const ring = map(present(wide[ringPlace]), present(this.#words[lengthPlace]) * 8);
+    this.channel = addressOf(pointerFrom(present(wide[channelIdWord])) as Pointer);
+    const ring = map(present(wide[channelRingWord]), present(this.#words[channelLengthWord]) * 8);
     this.#u32 = new Uint32Array(ring);
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);
@@ -170,14 +170,14 @@ class Consumer {
 
   /** How many events found no space. */
   get refused(): number {
-    return present(this.#words[droppedPlace]);
+    return present(this.#words[channelDroppedWord]);
   }
 
   #take(most: number): boolean {
     // Handles that C has released are gone.
     if (core().words.u32[attentionWord] !== 0) look();
     this.#left = functions().take(this.channel, most) as number;
-    this.#place = present(this.#words[batchPlace]);
+    this.#place = present(this.#words[channelBatchWord]);
     return this.#left > 0;
   }
 
@@ -222,14 +222,14 @@ class Consumer {
         // They are there, and a function that says so would be one more to inline in this loop.
         const length = u32[place << 1]!;
         const id = f64[place + 1]!;
-        this.#place = place + headerWords + ((length + 7) >>> 3);
+        this.#place = place + eventHeaderWords + ((length + 7) >>> 3);
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
         if (value === stale) {
           this.#dropStale(id);
           continue;
         }
-        ChannelData.move(inside, data, (place + headerWords) << 3, length);
+        ChannelData.move(inside, data, (place + eventHeaderWords) << 3, length);
         fn(value, data);
       }
     } catch (error) {
@@ -250,13 +250,13 @@ class Consumer {
         const place = this.#place;
         const length = present(this.#u32[place << 1]);
         const id = present(this.#f64[place + 1]);
-        this.#place = place + headerWords + ((length + 7) >>> 3);
+        this.#place = place + eventHeaderWords + ((length + 7) >>> 3);
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
         if (value === stale) this.#dropStale(id);
         else {batch.push({
             value,
-            data: new ChannelData(inside, this.#view, lease, (place + headerWords) << 3, length),
+            data: new ChannelData(inside, this.#view, lease, (place + eventHeaderWords) << 3, length),
           });}
       }
       if (batch.length === 0) continue;

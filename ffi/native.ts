@@ -4,7 +4,8 @@
  * @module
  */
 
-import { channelSendWord, core, handleReleaseWord } from "./core.ts";
+import { core } from "./core.ts";
+import { channelSendWord, handleReleaseWord } from "./core/record.ts";
 import { pointerFrom } from "./pointer.ts";
 import { present } from "./present.ts";
 import type { Pointer } from "./types.ts";

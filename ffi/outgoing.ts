@@ -5,23 +5,19 @@
  * @module
  */
 
-import { argumentWords } from "./abi.ts";
 import type { Address } from "./backend.ts";
 import { RangeError } from "./blame.ts";
 import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "./calls.ts";
+import { core, coreFunctions, coreIsAttached, isNull, signature, type WordViews, wordViews } from "./core.ts";
 import {
   attentionWord,
+  callByteLength,
+  callCompletedNextByteOffset,
   completedWord,
-  core,
-  coreFunctions,
-  coreIsAttached,
-  isNull,
   liveWord,
+  maxCalls,
   pollsWord,
-  signature,
-  type WordViews,
-  wordViews,
-} from "./core.ts";
+} from "./core/record.ts";
 import { keepAlive, letGo } from "./keep_alive.ts";
 import { isWithin, type LentView, nonblocking, usesMemory } from "./pointer_rules.ts";
 import { present } from "./present.ts";
@@ -33,32 +29,19 @@ import { connect, onCompletion, serveCompletions } from "./wake.ts";
 // A program may replace them for a while (fake timers): what is put off here would never come.
 const { Atomics, queueMicrotask } = globalThis;
 
-/** A `belay_call`, in bytes, and the places of its fields. */
-export const callByteLength = 1280;
-export const functionByteOffset: number = argumentWords * 8;
-export const stackWordsByteOffset: number = functionByteOffset + 8;
-export const indirectResultByteOffset: number = stackWordsByteOffset + 8;
-export const integerResultByteOffset: number = indirectResultByteOffset + 8;
-export const floatResultByteOffset: number = integerResultByteOffset + 16;
-const completedNextByteOffset = floatResultByteOffset + 4 * 8 + 8 + 8 + 4;
-const completedNextWord = completedNextByteOffset / 4;
-export const stringResultByteOffset: number = completedNextByteOffset + 4;
-export const captureErrorByteOffset: number = stringResultByteOffset + 16;
-export const errorByteOffset: number = captureErrorByteOffset + 4;
-/** `BELAY_MAX_CALLS`. */
-const maxCalls = 65536;
+const completedNextWord = callCompletedNextByteOffset / 4;
 const firstCalls = 64;
 
 const makers = coreFunctions({
-  calls: signature("belay_pool_calls", ["address"], "address"),
+  calls: signature("belay_call_blocks", ["address"], "address"),
   make: signature("belay_call_make", ["address", "u32"], "void"),
 });
 const functions = coreFunctions({
-  submit: signature("belay_pool_submit", ["address", "u32"], "bool"),
-  poll: signature("belay_pool_poll", ["address"], "bool"),
-  limit: signature("belay_pool_limit", ["u32"], "void"),
+  submit: signature("belay_call_submit", ["address", "u32"], "bool"),
+  poll: signature("belay_call_poll", ["address"], "bool"),
+  limit: signature("belay_call_thread_limit", ["u32"], "void"),
 });
-const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [], "u32") });
+const counts = coreFunctions({ threads: signature("belay_call_thread_count", [], "u32") });
 
 /** What a call needs until it has ended, and what becomes of it then. */
 export interface Outgoing {

@@ -6,7 +6,8 @@
 
 import { look, waitingErrors } from "./calls.ts";
 import { channelCounts } from "./channel.ts";
-import { core, coreIsAttached, staleReleasesWord } from "./core.ts";
+import { core, coreIsAttached } from "./core.ts";
+import { staleReleasesWord } from "./core/record.ts";
 import { callCounts, processCounts } from "./core_thunks.ts";
 import { handleTable } from "./handle.ts";
 import { libraryCounts } from "./library.ts";

@@ -41,15 +41,8 @@ import {
   takeCallInVain,
   throwInVain,
 } from "./calls.ts";
-import {
-  attentionWord,
-  callbackWord,
-  core,
-  liveWord,
-  overflowWord,
-  resultByteOffset,
-  structResultsByteOffset,
-} from "./core.ts";
+import { core } from "./core.ts";
+import { attentionWord, callbackWord, liveWord, overflowWord, resultsByteOffset, resultWord } from "./core/record.ts";
 import { copyIn, copyOut } from "./core_memory.ts";
 import type { RecordType } from "./data_type.ts";
 import { claimThunks, describeThunk, setTrampoline, takeNoted, thunkNotes, thunkPointers } from "./core_thunks.ts";
@@ -438,14 +431,14 @@ function makeCode(
       ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${upcall.name}": the result`)
       : result === "void"
       ? `if (result !== undefined) refusePromise(upcall, result, ${given});`
-      : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(upcall, result)`, addressKind);
+      : checkResult + writeResult(result, "result", resultWord * 8, `${bad}(upcall, result)`, addressKind);
   const given = `[${names.join(", ")}]`;
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
         if (i32[${attentionWord}] === 0 || interrupted(upcall) !== ${skips}) failed(upcall, error, ${given}, resultAddress);
         return;
       }`;
   const resultAddress = resultPlace?.memory === true
-    ? readWord("pointer", structResultsByteOffset, addressKind)
+    ? readWord("pointer", resultsByteOffset, addressKind)
     : "undefined";
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
@@ -470,7 +463,6 @@ function makeCode(
   const writer = (bad: string): (value: unknown, upcall: { name: string }, resultAddress?: Address) => void =>
     generate(scope, `return (result, upcall, resultAddress) => { ${write(bad)} };`) as ReturnType<typeof writer>;
   const invoker = generate(scope, `return (${invoke});`) as SignatureCode["invoke"];
-  const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
@@ -541,7 +533,7 @@ function readStructure(index: number, { whole, pieces, address }: StructurePlace
 
 /** Statements that put `result`, a structure, to where it is returned, and say so. */
 function writeStructure(result: ResultPlace, subject: string): string {
-  const done = `u32[${resultByteOffset / 4}] = 1;`;
+  const done = `u32[${resultWord * 2}] = 1;`;
   if (result.memory) {
     return `refusePromise(upcall, result); returned.writeTo(resultAddress, result, \`${subject}\`); ${done}`;
   }
@@ -549,7 +541,7 @@ function writeStructure(result: ResultPlace, subject: string): string {
   const moves = movePieces(
     whole === undefined ? pieces : [{ from: 0, to: whole, byteLength: Math.ceil(result.byteLength / 8) * 8 }],
     (from) => `written[${from / 4}]`,
-    (to) => `u32[${(structResultsByteOffset + to) / 4}]`,
+    (to) => `u32[${(resultsByteOffset + to) / 4}]`,
   );
   return `refusePromise(upcall, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
 }

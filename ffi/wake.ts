@@ -5,13 +5,14 @@
  */
 
 import { fromEventLoop, look as lookAround } from "./calls.ts";
-import { attentionWord, core, coreFunctions, corePath, signature } from "./core.ts";
+import { core, coreFunctions, corePath, signature } from "./core.ts";
+import { attentionWord } from "./core/record.ts";
 import { reportUncaught } from "./report.ts";
 import { backend } from "./runtime.ts";
 
 const functions = coreFunctions({
-  look: signature("belay_calls_look", ["address", "bool"], "f64"),
-  end: signature("belay_calls_end", ["address"], "void"),
+  look: signature("belay_isolate_look", ["address", "bool"], "f64"),
+  end: signature("belay_isolate_end", ["address"], "void"),
   rest: signature("belay_isolate_rest", ["address", "u32"], "void"),
   now: signature("belay_now_ms", [], "f64"),
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { host } from "../scripts/build.ts";
 import { bun, deno, root, runTypeScript } from "../scripts/tools.ts";
@@ -83,7 +83,9 @@ describe("the npm package", () => {
         .map((entry) => relative(installed, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
         // Bun's own note; a checkout in which other platforms are tested has their cores, too.
         .filter((file) => file !== ".bun-tag" && (!file.startsWith("native/lib/") || file.includes(platform)));
-      const modules = readdirSync(join(root, "ffi")).map((file) => `ffi/${basename(file, ".ts")}`);
+      const modules = readdirSync(join(root, "ffi"), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts"))
+        .map((file) => `ffi/${file.slice(0, -".ts".length).replaceAll("\\", "/")}`);
       const core = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[host.os];
       assertEquals(
         files.sort(),

@@ -1,5 +1,5 @@
-//! A lock for the few moments when isolates attach, leave or take thunks. Nothing that waits for anything is called while
-//! it is held.
+//! A lock for the few moments when isolates attach, leave or take thunks. Nothing that waits for anything is called
+//! while it is held.
 
 const std = @import("std");
 const fork = @import("fork.zig");
