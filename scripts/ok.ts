@@ -12,12 +12,15 @@ import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
+import { checkNativeLayers } from "./native_layers.ts";
+import { checkRecord } from "./record.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
 
 const sourceFolders = [
   "ffi",
+  "ffi/core",
   "tests",
   "tests/types",
   "tests/crash_matrix",
@@ -51,7 +54,7 @@ function nativeTests(args: readonly string[] = [], env: Readonly<Record<string, 
 const steps: Readonly<Record<string, () => void>> = {
   format() {
     tool(["fmt", "--check", "--quiet"]);
-    runZig(["fmt", "--check", "native/build.zig", "native/src"]);
+    runZig(["fmt", "--check", "native/build.zig", "native/record.zig", "native/src"]);
   },
   lint: () => tool(["lint", "--quiet"]),
   types() {
@@ -60,7 +63,12 @@ const steps: Readonly<Record<string, () => void>> = {
   },
   /** Programs with stricter options than these, with the package and with the checkout. */
   consumers: checkConsumers,
-  layers: checkLayers,
+  layers() {
+    checkLayers();
+    checkNativeLayers();
+  },
+  /** What TypeScript knows of the core's structures is what they are. */
+  record: checkRecord,
   /** Every example in a doc comment, in README and in the guides, type-checked and run. */
   docs() {
     const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts")).map((file) =>
