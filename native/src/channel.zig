@@ -65,6 +65,10 @@ pub const Channel = struct {
         return channel.head.load(.acquire) >> 1;
     }
 
+    fn assertOwnThread(channel: *Channel) void {
+        if (std.debug.runtime_safety) channel.isolate.load(.monotonic).?.assertOwnThread();
+    }
+
     /// Gives the batch that was taken last back.
     fn release(channel: *Channel) void {
         const tail = channel.tail.load(.monotonic);
@@ -152,6 +156,7 @@ pub fn of(id: u64) ?*Channel {
 /// were taken last. On the isolate's thread, as all that follows.
 pub fn take(id: u64, most: u32) u32 {
     const channel = of(id) orelse return 0;
+    channel.assertOwnThread();
     channel.release();
     const length = channel.words.length;
     var start: u32 = @intCast(channel.taken & (length - 1));
@@ -179,6 +184,7 @@ pub fn take(id: u64, most: u32) u32 {
 
 /// A channel with a ring of so many bytes, rounded up to a power of two. Null: no memory, or too many channels.
 pub fn create(isolate: *Isolate, byte_length: u32) ?*abi.ChannelWords {
+    isolate.assertOwnThread();
     const words = byte_length / 8 + @intFromBool(byte_length % 8 != 0);
     const length = std.math.ceilPowerOfTwo(u32, @max(least_words, words)) catch return null;
     lock.acquire();
@@ -212,6 +218,7 @@ pub fn create(isolate: *Isolate, byte_length: u32) ?*abi.ChannelWords {
 
 /// A free place: best one with a ring of the same length that an isolate has left behind.
 fn findPlace(length: u32) ?*Channel {
+    lock.assertHeld();
     var best: ?*Channel = null;
     for (table[0..used]) |*channel| {
         if (channel.state != .free and hasLeft(channel.isolate.load(.monotonic).?)) {
@@ -243,6 +250,7 @@ fn beginClosing(channel: *Channel) void {
 /// events it has not taken.
 pub fn close(id: u64, settled: bool) u32 {
     const channel = of(id) orelse return 0;
+    channel.assertOwnThread();
     lock.acquire();
     defer lock.release();
     if (channel.state == .open) beginClosing(channel);
@@ -255,6 +263,7 @@ pub fn close(id: u64, settled: bool) u32 {
 /// stays where it is if `keep`: the JavaScript of an isolate that has left is hardly there, but not always known not to
 /// be.
 fn settle(channel: *Channel, keep: bool) u32 {
+    lock.assertHeld();
     const end = channel.position();
     var position = channel.taken;
     var count: u32 = 0;

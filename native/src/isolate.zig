@@ -31,6 +31,11 @@ pub const Isolate = struct {
     pub fn of(words: *abi.Words) *Isolate {
         return @alignCast(@fieldParentPtr("words", words));
     }
+
+    /// What JavaScript calls it calls on its own thread. Checked where safety is on: the shipped core doesn't look.
+    pub fn assertOwnThread(isolate: *const Isolate) void {
+        if (std.debug.runtime_safety) std.debug.assert(isolate.thread == current_thread);
+    }
 };
 
 /// The number of this thread, from 1; 0 on every thread that has attached nothing, whatever its thread pointer.

@@ -98,6 +98,7 @@ pub fn leave(isolate: *Isolate) void {
 }
 
 fn leaveLocked(isolate: *Isolate) void {
+    lock.assertHeld();
     if (isolate.departure != 0) return;
     @atomicStore(u32, &isolate.departure, isolates.departures.fetchAdd(1, .monotonic) + 1, .release);
     @atomicStore(u32, &isolate.words.live, 0, .release);

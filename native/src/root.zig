@@ -80,6 +80,7 @@ pub export fn belay_queued_mark(isolate: *Words) bool {
 }
 
 pub export fn belay_queued_marked(isolate: *Words) bool {
+    Isolate.of(isolate).assertOwnThread();
     return Isolate.of(isolate).queued.marked;
 }
 

@@ -1,6 +1,7 @@
 //! The blocks of words that the core makes calls from: an isolate has up to 65,536 of them, mapped when it makes its
 //! first such call. JavaScript writes a call into a block, and the block is made a call here or by a call thread.
 
+const std = @import("std");
 const abi = @import("../abi.zig");
 const caller = @import("caller.zig");
 const isolates = @import("../isolate.zig");
@@ -13,6 +14,7 @@ const byte_length = abi.max_calls * @sizeOf(Call);
 
 /// The blocks of an isolate. On its thread. Null when there is no memory.
 pub fn of(isolate: *Isolate) ?[*]Call {
+    isolate.assertOwnThread();
     const calls = &isolate.calls;
     if (calls.blocks.load(.monotonic)) |blocks| return blocks;
     const memory = pages.mapWritable(byte_length) orelse return null;
@@ -39,11 +41,14 @@ pub fn letGo(isolate: *Isolate) void {
 
 /// Makes the call of a block on this thread, the isolate's.
 pub fn make(isolate: *Isolate, index: u32) void {
+    isolate.assertOwnThread();
+    std.debug.assert(index < abi.max_calls);
     perform(&isolate.calls.blocks.load(.monotonic).?[index]);
 }
 
 /// Makes the call of a block, and captures its error where that is asked for.
 pub fn perform(call: *Call) void {
+    std.debug.assert(call.frame.stack_words <= abi.stack_words);
     if (call.capture_error != 0) call.@"error" = caller.makeCapturing(&call.frame) else caller.make(&call.frame);
 }
 

@@ -67,6 +67,8 @@ pub fn isIdle() bool {
 
 /// Has a thread make a call whose frame is written. On the isolate's thread. False when the system starts no thread.
 pub fn submit(isolate: *Isolate, index: u32) bool {
+    isolate.assertOwnThread();
+    std.debug.assert(index < abi.max_calls);
     const call = &(isolate.calls.blocks.load(.monotonic) orelse return false)[index];
     blocks.freeString(call);
     call.isolate = &isolate.words;
@@ -93,6 +95,7 @@ pub fn submit(isolate: *Isolate, index: u32) bool {
 /// Waits a moment for a call to complete; answers whether one has. Others run meanwhile: the thread that makes the call
 /// may be on the same processor.
 pub fn poll(isolate: *Isolate) bool {
+    isolate.assertOwnThread();
     const words = &isolate.words;
     const start = futex.now();
     var now = start;
@@ -121,6 +124,7 @@ pub fn threadCount() u32 {
 
 /// Puts what was submitted into the queue.
 fn collect() void {
+    mutex.assertHeld();
     var next = incoming.swap(null, .seq_cst) orelse return;
     const newest = next;
     var reversed: ?*Call = null;
@@ -164,6 +168,7 @@ fn unqueue(call: *Call) bool {
 /// this answers. A thread is started under the mutex, too: as long as it isn't known whether it could be, no other
 /// isolate takes it for one that searches, and leaves its call to it.
 fn appoint() ?*const futex.Word {
+    mutex.assertHeld();
     // Those that are busy come back.
     if (searching.load(.monotonic) != 0 or busy >= limit.load(.monotonic)) return null;
     const count = thread_count.load(.monotonic);

@@ -52,6 +52,7 @@ pub fn usedCount() u32 {
 
 /// Memory for the ids of at least `count` slots of the isolate's registry. On the isolate's thread.
 pub fn registryIds(isolate: *Isolate, count: u32) ?[*]f64 {
+    isolate.assertOwnThread();
     return table[isolate.words.tag].registry.grow(count);
 }
 

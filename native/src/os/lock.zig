@@ -27,6 +27,11 @@ pub const Lock = struct {
     pub fn release(lock: *Lock) void {
         lock.held.store(false, .release);
     }
+
+    /// For what is only called while it is held. Checked where safety is on.
+    pub fn assertHeld(lock: *const Lock) void {
+        if (std.debug.runtime_safety) std.debug.assert(lock.held.load(.monotonic));
+    }
 };
 
 test "a lock that is held can't be acquired, one that was released can" {

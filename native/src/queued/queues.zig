@@ -17,6 +17,7 @@ const Waiter = @import("../waiter.zig").Waiter;
 
 /// A queue for so many calls of a layout, with so many more words, or one that no callback has any more.
 pub fn create(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_words: u32, on_full: abi.OnFull) ?*Queue {
+    isolate.assertOwnThread();
     const slot: Slot = .{ .layout = layout_bits };
     const limit = @as(u64, call_count) * (1 + @as(u64, extra_words) + Layout.of(&slot).words());
     const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
@@ -77,6 +78,7 @@ fn drain(queue: *Queue) void {
 
 /// An isolate that has ended leaves its queues. On its thread.
 pub fn abandon(isolate: *Isolate) void {
+    isolate.assertOwnThread();
     const queued = &isolate.queued;
     serve.finish(isolate);
     queued.current = null;
@@ -95,6 +97,7 @@ pub fn abandon(isolate: *Isolate) void {
 ///
 /// @param state What the thunk's slot had, until JavaScript changed it before this.
 pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: bool) u32 {
+    isolate.assertOwnThread();
     const queued = &isolate.queued;
     {
         queued.mutex.acquire();
@@ -128,6 +131,7 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
 
 /// Nobody calls this isolate's JavaScript any more: every thread that waits for it goes on. It counts as gone.
 pub fn end(isolate: *Isolate) void {
+    isolate.assertOwnThread();
     @atomicStore(u32, &isolate.words.live, 0, .release);
     waker.silence(isolate);
     const queued = &isolate.queued;

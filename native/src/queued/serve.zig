@@ -23,6 +23,7 @@ const linger_ns = 10 * std.time.ns_per_us;
 /// the dispatcher would have put them. What the last one answered goes to who waits for it. On the isolate's thread,
 /// and not while JavaScript runs a call that it took.
 pub fn next(isolate: *Isolate, patience: abi.Next) bool {
+    isolate.assertOwnThread();
     finish(isolate);
     if (patience == .finish) {
         // The next turn begins with another queue: this one may never be empty.
@@ -43,6 +44,7 @@ pub fn next(isolate: *Isolate, patience: abi.Next) bool {
 /// Marks the calls that are queued, or about to be, and the one that JavaScript is making; answers whether there are
 /// any. On the isolate's thread.
 pub fn mark(isolate: *Isolate) bool {
+    isolate.assertOwnThread();
     const queued = &isolate.queued;
     var next_queue = queued.queues;
     while (next_queue) |queue| : (next_queue = queue.next) queue.mark();

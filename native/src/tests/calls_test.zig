@@ -259,7 +259,9 @@ test "where no thread can be started, a call is refused, also one that comes whi
         var submitted: futex.Word = .init(waiting);
         const waiting = 2;
 
+        /// On a thread that stands in for the other isolate's own.
         fn submitSecond() void {
+            isolates.current_thread = second.thread;
             submitted.store(@intFromBool(call_threads.submit(second, 0)), .release);
         }
 

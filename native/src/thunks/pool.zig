@@ -64,6 +64,7 @@ pub fn shapeNumber(name: []const u8) ?u32 {
 /// Takes a chunk of thunks for functions of one shape: fresh ones of the library, then those of the isolate that left
 /// first and used them for the same shape, then those of a new copy. Null when nothing can be mapped.
 pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
+    isolate.assertOwnThread();
     lock.acquire();
     defer lock.release();
     const shape_number = shapeNumber(shape) orelse return null;
@@ -74,6 +75,7 @@ pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
     const chunk = number orelse return null;
     chunks.items[chunk] = .{ .owner = isolate, .shape = shape_number };
     const first = chunk * chunk_length;
+    std.debug.assert(first < block_count * block_length);
     const slots = slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length];
     for (slots) |*slot| reuse(slot, isolate);
     isolate.words.chunk_slots = slots;
@@ -97,6 +99,7 @@ pub fn reuse(slot: *Slot, isolate: *Isolate) void {
 
 /// A chunk that nobody has had.
 fn fresh(isolate: *Isolate, shape_number: u32) ?usize {
+    lock.assertHeld();
     const chunk = chunks.items.len;
     if (chunk == block_count * chunks_of_block and !addBlock()) return null;
     chunks.append(allocator, .{ .owner = isolate, .shape = shape_number }) catch return null;
@@ -105,6 +108,7 @@ fn fresh(isolate: *Isolate, shape_number: u32) ?usize {
 
 /// The chunk of a shape whose isolate left first.
 fn left(shape_number: u32) ?usize {
+    lock.assertHeld();
     if (isolates.departures.load(.monotonic) == 0) return null;
     var found: ?usize = null;
     for (chunks.items, 0..) |chunk, number| {
@@ -182,4 +186,6 @@ pub fn forget() void {
 
 comptime {
     _ = arch;
+    // JavaScript finds a slot's words by shifts.
+    std.debug.assert(std.math.isPowerOfTwo(chunk_length) and std.math.isPowerOfTwo(@sizeOf(Slot)));
 }

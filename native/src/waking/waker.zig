@@ -68,7 +68,9 @@ fn took(way: *Way, now: u64, duration_ns: u64) void {
 }
 
 /// JavaScript begins to look; answers when. Null, and nothing is done, while it rests; with `at_once` the rest is over.
+/// On the isolate's thread.
 pub fn looking(isolate: *Isolate, at_once: bool) ?u64 {
+    isolate.assertOwnThread();
     const waker = &isolate.waker;
     const now = futex.now();
     const rest_end_ns = waker.rest_end_ns.load(.monotonic);
@@ -84,6 +86,7 @@ pub fn looking(isolate: *Isolate, at_once: bool) ?u64 {
 /// Has JavaScript look after so long, and not before, whatever is queued: the loop is idle meanwhile, or has other
 /// things to do. On the isolate's thread.
 pub fn rest(isolate: *Isolate, duration_ns: u64) void {
+    isolate.assertOwnThread();
     const waker = &isolate.waker;
     if (!waker.listed) return wake(isolate);
     waker.rest_end_ns.store(futex.now() + duration_ns, .monotonic);
@@ -112,6 +115,7 @@ pub fn connect(
     callback: ?*const isolates.Look,
     watched: bool,
 ) void {
+    isolate.assertOwnThread();
     const waker = &isolate.waker;
     // Before it can be woken.
     waker.look = look;
