@@ -4,7 +4,8 @@
  * @module
  */
 
-import { channelSendWord, core, handleReleaseWord } from "./core/core.ts";
+import { channelSendWord, handleReleaseWord } from "./core/record.ts";
+import { core } from "./core/core.ts";
 import { present } from "./ground/present.ts";
 import { pointerFrom } from "./memory/pointer.ts";
 import type { Pointer } from "./types/definitions.ts";

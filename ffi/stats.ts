@@ -4,12 +4,13 @@
  * @module
  */
 
+import { staleReleasesWord } from "./core/record.ts";
 import { thunksInUse } from "./callbacks/binding.ts";
 import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
 import { outstandingCalls, poolThreads } from "./calls/nonblocking.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
-import { core, coreIsAttached, staleReleasesWord } from "./core/core.ts";
+import { core, coreIsAttached } from "./core/core.ts";
 import { look, waitingErrors } from "./core/pending.ts";
 import { callCounts, processCounts } from "./core/thunks.ts";
 import { handleTable } from "./lifetime/handle.ts";

@@ -10,6 +10,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { callFunctionByteOffset } from "../ffi/core/record.ts";
 import { build } from "./build.ts";
 import { deno, main, root, StepError } from "./tools.ts";
 
@@ -22,11 +23,10 @@ interface Listing {
 
 /** The sources of all functions that belay generates, from when it is imported. */
 const sources: string[] = [];
-let functionByteOffset = 0;
 
 /** A function's source without what differs from run to run. */
 function settled(source: string): string {
-  const [low, high] = [functionByteOffset / 4, functionByteOffset / 4 + 1];
+  const [low, high] = [callFunctionByteOffset / 4, callFunctionByteOffset / 4 + 1];
   return source.replace(/^"use strict".*\n/, "").replace(/(sourceURL=belay-native-call)-\w+/, "$1")
     .replace(new RegExp(`(u32\\[b4 \\+ ${low}\\] = )\\d+`), "$1lowOfFunction")
     .replace(new RegExp(`(u32\\[b4 \\+ ${high}\\] = )\\d+`), "$1highOfFunction");
@@ -42,7 +42,6 @@ async function importNoted(): Promise<typeof import("../mod.ts")> {
     },
   });
   const imported = await import("../mod.ts");
-  ({ functionByteOffset } = await import("../ffi/core/call_blocks.ts"));
   globalThis.Function = Function;
   return imported;
 }

@@ -12,6 +12,8 @@ import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
+import { checkNativeLayers } from "./native_layers.ts";
+import { checkRecord } from "./record.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError, typeScriptIn } from "./tools.ts";
@@ -37,7 +39,7 @@ function nativeTests(args: readonly string[] = [], env: Readonly<Record<string, 
 const steps: Readonly<Record<string, () => void>> = {
   format() {
     tool(["fmt", "--check", "--quiet"]);
-    runZig(["fmt", "--check", "native/build.zig", "native/src"]);
+    runZig(["fmt", "--check", "native/build.zig", "native/record.zig", "native/src"]);
   },
   lint: () => tool(["lint", "--quiet"]),
   types() {
@@ -46,7 +48,12 @@ const steps: Readonly<Record<string, () => void>> = {
   },
   /** Programs with stricter options than these, with the package and with the checkout. */
   consumers: checkConsumers,
-  layers: checkLayers,
+  layers() {
+    checkLayers();
+    checkNativeLayers();
+  },
+  /** What TypeScript knows of the core's structures is what they are. */
+  record: checkRecord,
   /** What belay generates for small definitions, as docs/architecture/generated shows it. */
   generated: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/generated.ts", "--check"]),
   /** Every example in a doc comment, in README and in the guides, type-checked and run. */

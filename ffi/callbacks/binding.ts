@@ -4,7 +4,8 @@
  * @module
  */
 
-import { callbackWord, core } from "../core/core.ts";
+import { callbackWord } from "../core/record.ts";
+import { core } from "../core/core.ts";
 import { callHasFailed, lookAtEnd, onNotices, someCallHasFailed } from "../core/pending.ts";
 import { claimThunks, describeThunk, setTrampoline } from "../core/thunks.ts";
 import { backend } from "../runtime/choose.ts";

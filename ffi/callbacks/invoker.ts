@@ -4,7 +4,8 @@
  * @module
  */
 
-import { attentionWord, core, overflowWord, resultByteOffset, structResultsByteOffset } from "../core/core.ts";
+import { attentionWord, overflowWord, resultsByteOffset, resultWord } from "../core/record.ts";
+import { core } from "../core/core.ts";
 import { copyIn, copyOut } from "../core/memory.ts";
 import { errorWaitsHere, look, raise } from "../core/pending.ts";
 import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
@@ -111,14 +112,14 @@ export function makeCode(
       ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${bound.name}": the result`)
       : result === "void"
       ? `if (result !== undefined) refusePromise(bound, result, ${given});`
-      : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(bound, result)`, addressKind);
+      : checkResult + writeResult(result, "result", resultWord * 8, `${bad}(bound, result)`, addressKind);
   const given = `[${names.join(", ")}]`;
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
         if (i32[${attentionWord}] === 0 || interrupted(bound) !== ${skips}) failed(bound, error, ${given}, resultAddress);
         return;
       }`;
   const resultAddress = resultPlace?.memory === true
-    ? readWord("pointer", structResultsByteOffset, addressKind)
+    ? readWord("pointer", resultsByteOffset, addressKind)
     : "undefined";
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
@@ -147,7 +148,6 @@ export function makeCode(
   const writer = (bad: string): (value: unknown, bound: { name: string }, resultAddress?: Address) => void =>
     generate(scope, `return (result, bound, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
   const invoker = generate(scope, `return (${invoke});`, url) as SignatureCode["invoke"];
-  const resultWord = resultByteOffset / 8;
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   return {
@@ -218,7 +218,7 @@ function readStructure(index: number, { whole, pieces, address }: StructurePlace
 
 /** Statements that put `result`, a structure, to where it is returned, and say so. */
 function writeStructure(result: ResultPlace, subject: string): string {
-  const done = `u32[${resultByteOffset / 4}] = 1;`;
+  const done = `u32[${resultWord * 2}] = 1;`;
   if (result.memory) {
     return `refusePromise(bound, result); returned.writeTo(resultAddress, result, \`${subject}\`); ${done}`;
   }
@@ -226,7 +226,7 @@ function writeStructure(result: ResultPlace, subject: string): string {
   const moves = movePieces(
     whole === undefined ? pieces : [{ from: 0, to: whole, byteLength: Math.ceil(result.byteLength / 8) * 8 }],
     (from) => `written[${from / 4}]`,
-    (to) => `u32[${(structResultsByteOffset + to) / 4}]`,
+    (to) => `u32[${(resultsByteOffset + to) / 4}]`,
   );
   return `refusePromise(bound, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { core, liveWord } from "../core/core.ts";
+import { liveWord } from "../core/record.ts";
+import { core } from "../core/core.ts";
 import { aside, type InVain, takeCallInVain, throwInVain } from "../core/pending.ts";
 import { takeNoted, thunkNotes } from "../core/thunks.ts";
 import { blameCaller } from "../ground/blame.ts";

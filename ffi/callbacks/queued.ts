@@ -6,7 +6,18 @@
  * @module
  */
 
-import { core, coreFunctions, droppedWord, signature } from "../core/core.ts";
+import {
+  contractPost,
+  contractWait,
+  droppedWord,
+  nextFinish,
+  nextLinger,
+  nextTake,
+  onFullBlock,
+  onFullDropNewest,
+  onFullDropOldest,
+} from "../core/record.ts";
+import { core, coreFunctions, signature } from "../core/core.ts";
 import { setContract } from "../core/thunks.ts";
 import { connect, fitting, now, onWake } from "../core/wake.ts";
 import { RangeError, TypeError } from "../ground/blame.ts";
@@ -23,20 +34,19 @@ const { Atomics } = globalThis;
 
 const functions = coreFunctions({
   createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
-  next: signature("belay_calls_next", ["address", "u32"], "u32"),
-  mark: signature("belay_calls_mark", ["address"], "bool"),
-  marked: signature("belay_calls_marked", ["address"], "bool"),
-  cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
+  next: signature("belay_queued_next", ["address", "u32"], "u32"),
+  mark: signature("belay_queued_mark", ["address"], "bool"),
+  marked: signature("belay_queued_marked", ["address"], "bool"),
+  cancel: signature("belay_queued_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
 });
 
-/** `BELAY_FULL_…` */
-const onFullNumbers: Readonly<Record<OnFull, number>> = { block: 0, dropNewest: 1, dropOldest: 2 };
-/** `BELAY_CONTRACT_…` */
-const contractNumbers = { post: 1, wait: 2 } as const;
-/** `BELAY_NEXT_…` */
-const nextFinish = 0;
-const nextTake = 1;
-const nextLinger = 2;
+/** What the core calls these. */
+const onFullNumbers: Readonly<Record<OnFull, number>> = {
+  block: onFullBlock,
+  dropNewest: onFullDropNewest,
+  dropOldest: onFullDropOldest,
+};
+const contractNumbers = { post: contractPost, wait: contractWait } as const;
 /** After so many calls in one turn more are likely to come at once. */
 const burstLength = 16;
 /** Calls between two looks at the clock. */

@@ -4,10 +4,10 @@
  * @module
  */
 
+import { attentionWord, nativeCallWord } from "../core/record.ts";
 import { lend, unbind } from "../callbacks/binding.ts";
 import type { BoundFunction, Signature, TargetFunction } from "../callbacks/bound_function.ts";
 import { signatureOf } from "../callbacks/signature.ts";
-import { attentionWord, nativeCallWord } from "../core/core.ts";
 import { depthMask, outermostEnded } from "../core/pending.ts";
 import { readerOf } from "../crossing/fields.ts";
 import { handleIn } from "../crossing/helpers.ts";

@@ -7,25 +7,22 @@
  * @module
  */
 
+import {
+  callByteLength,
+  callCaptureErrorByteOffset,
+  callErrorByteOffset,
+  callFloatResultsByteOffset,
+  callFunctionByteOffset,
+  callIndirectResultByteOffset,
+  callIntegerResultsByteOffset,
+  callStackWordsByteOffset,
+  callStringResultByteOffset,
+} from "../core/record.ts";
 import { unbind } from "../callbacks/binding.ts";
 import type { BoundFunction, TargetFunction } from "../callbacks/bound_function.ts";
 import { defaultTimeoutMs } from "../callbacks/options.ts";
 import { openContract } from "../callbacks/queued.ts";
-import {
-  blocks,
-  callByteLength,
-  callMaker,
-  captureErrorByteOffset,
-  errorByteOffset,
-  floatResultByteOffset,
-  freeBlock,
-  functionByteOffset,
-  indirectResultByteOffset,
-  integerResultByteOffset,
-  stackWordsByteOffset,
-  stringResultByteOffset,
-  takeBlock,
-} from "../core/call_blocks.ts";
+import { blocks, callMaker, freeBlock, takeBlock } from "../core/call_blocks.ts";
 import { core } from "../core/core.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
@@ -117,21 +114,21 @@ interface ResultSource {
 
 function resultSource(type: ResultType, { result: place }: ArgumentLayout): ResultSource {
   if (place === undefined) {
-    const byteOffset = type === "f32" || type === "f64" ? floatResultByteOffset : integerResultByteOffset;
+    const byteOffset = type === "f32" || type === "f64" ? callFloatResultsByteOffset : callIntegerResultsByteOffset;
     return { before: "", after: "", value: readResult(type, byteOffset, backend().addressKind) };
   }
   const read = (byteOffset: number): string => `readStructure(view, b1 + ${byteOffset})`;
   if (place.memory) {
-    const { address = indirectResultByteOffset, copy } = place;
+    const { address = callIndirectResultByteOffset, copy } = place;
     const before = `{ const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
     return { before, after: "", value: read(copy) };
   }
   const { whole, pieces } = place.place;
-  if (whole !== undefined) return { before: "", after: "", value: read(integerResultByteOffset + whole) };
+  if (whole !== undefined) return { before: "", after: "", value: read(callIntegerResultsByteOffset + whole) };
   // Where the arguments were, which have been used.
   return {
     before: "",
-    after: movePieces(pieces, (to) => word(integerResultByteOffset + to), word, true),
+    after: movePieces(pieces, (to) => word(callIntegerResultsByteOffset + to), word, true),
     value: read(0),
   };
 }
@@ -183,7 +180,7 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
   });
   const { before, after, value: resultValue } = resultSource(result, layout);
   const fn = BigInt(address);
-  const error = captureErrno ? word(errorByteOffset) : undefined;
+  const error = captureErrno ? word(callErrorByteOffset) : undefined;
   return {
     key,
     names,
@@ -199,11 +196,11 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
         if (owner.closed) closed();`,
     prepare: `
       ${before}
-      ${word(functionByteOffset)} = ${BigInt.asUintN(32, fn)};
-      ${word(functionByteOffset + 4)} = ${fn >> 32n};
-      ${word(stackWordsByteOffset)} = ${layout.stackWords};
-      ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
-      ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`,
+      ${word(callFunctionByteOffset)} = ${BigInt.asUintN(32, fn)};
+      ${word(callFunctionByteOffset + 4)} = ${fn >> 32n};
+      ${word(callStackWordsByteOffset)} = ${layout.stackWords};
+      ${word(callStringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
+      ${word(callCaptureErrorByteOffset)} = ${captureErrno ? 1 : 0};`,
     after,
     result: (views) => value(resultValue, views === undefined ? { error } : { error, views }),
     kept,

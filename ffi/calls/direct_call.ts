@@ -5,7 +5,8 @@
  * @module
  */
 
-import { core, nativeCallWord } from "../core/core.ts";
+import { nativeCallWord } from "../core/record.ts";
+import { core } from "../core/core.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { generate } from "../crossing/generate.ts";
 import { isRecord } from "../crossing/layout.ts";

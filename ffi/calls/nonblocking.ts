@@ -5,19 +5,11 @@
  * @module
  */
 
+import { attentionWord, callByteLength, completedWord, liveWord, pollsWord } from "../core/record.ts";
 import { unbind } from "../callbacks/binding.ts";
 import type { BoundFunction } from "../callbacks/bound_function.ts";
-import { blocks, callByteLength, completedNextWord, freeBlock, live } from "../core/call_blocks.ts";
-import {
-  attentionWord,
-  completedWord,
-  core,
-  coreFunctions,
-  coreIsAttached,
-  liveWord,
-  pollsWord,
-  signature,
-} from "../core/core.ts";
+import { blocks, completedNextWord, freeBlock, live } from "../core/call_blocks.ts";
+import { core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
 import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "../core/pending.ts";
 import { connect, onCompletion, serveCompletions } from "../core/wake.ts";
 import { lent, type LentView, type Loan } from "../crossing/lent.ts";
@@ -30,11 +22,11 @@ import type { Address } from "../runtime/backend.ts";
 const { Atomics, queueMicrotask } = globalThis;
 
 const functions = coreFunctions({
-  submit: signature("belay_pool_submit", ["address", "u32"], "bool"),
-  poll: signature("belay_pool_poll", ["address"], "bool"),
-  limit: signature("belay_pool_limit", ["u32"], "void"),
+  submit: signature("belay_call_submit", ["address", "u32"], "bool"),
+  poll: signature("belay_call_poll", ["address"], "bool"),
+  limit: signature("belay_call_thread_limit", ["u32"], "void"),
 });
-const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [], "u32") });
+const counts = coreFunctions({ threads: signature("belay_call_thread_count", [], "u32") });
 
 /** What a call needs until it has ended, and what becomes of it then. */
 export interface NonblockingCall extends Loan {

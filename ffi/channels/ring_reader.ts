@@ -4,7 +4,17 @@
  * @module
  */
 
-import { attentionWord, core, coreFunctions, signature } from "../core/core.ts";
+import {
+  attentionWord,
+  channelBatchWord,
+  channelByteLength,
+  channelDroppedWord,
+  channelIdWord,
+  channelLengthWord,
+  channelRingWord,
+  eventHeaderWords,
+} from "../core/record.ts";
+import { core, coreFunctions, signature } from "../core/core.ts";
 import { look } from "../core/pending.ts";
 import { fitting, now, sliceIsOver, wake } from "../core/wake.ts";
 import { RangeError } from "../ground/blame.ts";
@@ -29,14 +39,6 @@ const functions = coreFunctions({
 });
 
 // The fields of a `belay_channel_words`: places in 64-bit and in 32-bit words.
-const channelPlace = 0;
-const ringPlace = 1;
-const lengthPlace = 4;
-const batchPlace = 5;
-const droppedPlace = 6;
-const wordsByteLength = 32;
-/** `BELAY_CHANNEL_HEADER_WORDS` */
-const headerWords = 2;
 
 /** Events that are taken at once: for a function, which is also how many there are between two looks at the clock; for a batch. */
 const mostAtOnce = 256;
@@ -119,10 +121,10 @@ export class Consumer {
     const words = createWords(capacity);
     const { map } = backend();
     this.name = name;
-    this.#words = new Uint32Array(map(words, wordsByteLength));
+    this.#words = new Uint32Array(map(words, channelByteLength));
     const wide = new BigUint64Array(this.#words.buffer);
-    this.channel = addressOf(pointerFrom(present(wide[channelPlace])) as Pointer);
-    const ring = map(present(wide[ringPlace]), present(this.#words[lengthPlace]) * 8);
+    this.channel = addressOf(pointerFrom(present(wide[channelIdWord])) as Pointer);
+    const ring = map(present(wide[channelRingWord]), present(this.#words[channelLengthWord]) * 8);
     this.#u32 = new Uint32Array(ring);
     this.#f64 = new Float64Array(ring);
     this.#view = new DataView(ring);
@@ -142,14 +144,14 @@ export class Consumer {
 
   /** How many events found no space. */
   get refused(): number {
-    return present(this.#words[droppedPlace]);
+    return present(this.#words[channelDroppedWord]);
   }
 
   #take(most: number): boolean {
     // Handles that C has released are gone.
     if (core().words.u32[attentionWord] !== 0) look();
     this.#left = functions().take(this.channel, most) as number;
-    this.#place = present(this.#words[batchPlace]);
+    this.#place = present(this.#words[channelBatchWord]);
     return this.#left > 0;
   }
 
@@ -194,14 +196,14 @@ export class Consumer {
         // They are there, and a function that says so would be one more to inline in this loop.
         const length = u32[place << 1]!;
         const id = f64[place + 1]!;
-        this.#place = place + headerWords + ((length + 7) >>> 3);
+        this.#place = place + eventHeaderWords + ((length + 7) >>> 3);
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
         if (value === stale) {
           this.#dropStale(id);
           continue;
         }
-        ChannelData.move(inside, data, (place + headerWords) << 3, length);
+        ChannelData.move(inside, data, (place + eventHeaderWords) << 3, length);
         fn(value, data);
       }
     } catch (error) {
@@ -222,13 +224,13 @@ export class Consumer {
         const place = this.#place;
         const length = present(this.#u32[place << 1]);
         const id = present(this.#f64[place + 1]);
-        this.#place = place + headerWords + ((length + 7) >>> 3);
+        this.#place = place + eventHeaderWords + ((length + 7) >>> 3);
         this.#left -= 1;
         const value = id === 0 ? undefined : handles.valueOr(id, stale);
         if (value === stale) this.#dropStale(id);
         else {batch.push({
             value,
-            data: new ChannelData(inside, this.#view, lease, (place + headerWords) << 3, length),
+            data: new ChannelData(inside, this.#view, lease, (place + eventHeaderWords) << 3, length),
           });}
       }
       if (batch.length === 0) continue;

@@ -4,31 +4,18 @@
  * @module
  */
 
+import { callByteLength, callCompletedNextByteOffset, liveWord, maxCalls } from "./record.ts";
 import { RangeError } from "../ground/blame.ts";
 import { isNull } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
-import { argumentWords } from "../types/calling_convention.ts";
-import { core, coreFunctions, liveWord, signature, type WordViews, wordViews } from "./core.ts";
+import { core, coreFunctions, signature, type WordViews, wordViews } from "./core.ts";
 
-/** A `belay_call`, in bytes, and the places of its fields. */
-export const callByteLength = 1280;
-export const functionByteOffset: number = argumentWords * 8;
-export const stackWordsByteOffset: number = functionByteOffset + 8;
-export const indirectResultByteOffset: number = stackWordsByteOffset + 8;
-export const integerResultByteOffset: number = indirectResultByteOffset + 8;
-export const floatResultByteOffset: number = integerResultByteOffset + 16;
-const completedNextByteOffset = floatResultByteOffset + 4 * 8 + 8 + 8 + 4;
-export const completedNextWord = completedNextByteOffset / 4;
-export const stringResultByteOffset: number = completedNextByteOffset + 4;
-export const captureErrorByteOffset: number = stringResultByteOffset + 16;
-export const errorByteOffset: number = captureErrorByteOffset + 4;
-/** `BELAY_MAX_CALLS`. */
-const maxCalls = 65536;
+export const completedNextWord = callCompletedNextByteOffset / 4;
 const firstCalls = 64;
 
 const makers = coreFunctions({
-  calls: signature("belay_pool_calls", ["address"], "address"),
+  calls: signature("belay_call_blocks", ["address"], "address"),
   make: signature("belay_call_make", ["address", "u32"], "void"),
 });
 

@@ -1,10 +1,22 @@
 /**
- * The native core, opened when it is first needed, and this isolate's place in it. `native/include/belay.h` is the
+ * The native core, opened when it is first needed, and this isolate's place in it. `native/src/core.h` is the
  * contract.
  *
  * @module
  */
 
+import {
+  abiVersion,
+  chunkCodeWord,
+  chunkSlotsWord,
+  handleLinksByteOffset,
+  handleSlotsWord,
+  isolateByteLength,
+  liveWord,
+  maxIsolates,
+  releasedWord,
+  tagWord,
+} from "./record.ts";
 import { RangeError } from "../ground/blame.ts";
 import { LibraryLoadError } from "../ground/errors.ts";
 import { present } from "../ground/present.ts";
@@ -12,41 +24,7 @@ import { type IdStore, onFirstHandle } from "../lifetime/handle.ts";
 import { isNull } from "../runtime/address.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
-import { argumentWords } from "../types/calling_convention.ts";
 import { corePath } from "./path.ts";
-
-const abiVersion = 9;
-// Offsets of the fields of a `belay_isolate`, in bytes.
-/** Where a callback's result goes. */
-export const resultByteOffset: number = argumentWords * 8;
-const trampolineByteOffset = resultByteOffset + 8;
-const chunkSlotsByteOffset = trampolineByteOffset + 8;
-const chunkCodeByteOffset = chunkSlotsByteOffset + 8;
-const tokenByteOffset = chunkCodeByteOffset + 8;
-const thunkByteLengthByteOffset = tokenByteOffset + 8;
-const callbackByteOffset = thunkByteLengthByteOffset + 4;
-const tagByteOffset = callbackByteOffset + 4;
-const slotsByteOffset = tagByteOffset + 4;
-const overflowByteOffset = slotsByteOffset + 4;
-const nativeCallByteOffset = overflowByteOffset + 4;
-const handleReleaseByteOffset = nativeCallByteOffset + 4;
-const channelSendByteOffset = handleReleaseByteOffset + 8;
-const foreignCallsByteOffset = channelSendByteOffset + 8;
-const attentionByteOffset = foreignCallsByteOffset + 4;
-const notedByteOffset = attentionByteOffset + 4;
-const droppedByteOffset = notedByteOffset + 4;
-const timeoutsByteOffset = droppedByteOffset + 4;
-const liveByteOffset = timeoutsByteOffset + 4;
-const releasedByteOffset = liveByteOffset + 4;
-const staleReleasesByteOffset = releasedByteOffset + 4;
-const completedByteOffset = staleReleasesByteOffset + 4;
-const pollsByteOffset = completedByteOffset + 4;
-const inVainCallByteOffset = pollsByteOffset + 4;
-/** Where a callback that answers a structure puts the result registers, and finds where C wants one in memory. */
-export const structResultsByteOffset: number = inVainCallByteOffset + 8;
-const isolateByteLength = structResultsByteOffset + 6 * 8;
-/** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
-const linksByteOffset = 2 ** 22 * 8;
 
 /** Words that the core shares, as typed arrays of every width, and as what reads them at any offset. */
 export interface WordViews {
@@ -83,34 +61,8 @@ export interface Chunk {
 
 /** What the last claim gave. */
 export function claimedChunk({ u64 }: WordViews): Chunk {
-  return { slots: present(u64[chunkSlotsByteOffset / 8]), code: present(u64[chunkCodeByteOffset / 8]) };
+  return { slots: present(u64[chunkSlotsWord]), code: present(u64[chunkCodeWord]) };
 }
-
-/** Which of `words.u64` are: the trampoline; what a queued call belongs to; what C releases handles with; what C sends events with. */
-export const trampolineWord: number = trampolineByteOffset / 8;
-export const tokenWord: number = tokenByteOffset / 8;
-export const handleReleaseWord: number = handleReleaseByteOffset / 8;
-export const channelSendWord: number = channelSendByteOffset / 8;
-/** Which of `words.u32` are: see `belay.h`. */
-export const thunkByteLengthWord: number = thunkByteLengthByteOffset / 4;
-export const callbackWord: number = callbackByteOffset / 4;
-export const foreignCallsWord: number = foreignCallsByteOffset / 4;
-export const attentionWord: number = attentionByteOffset / 4;
-export const overflowWord: number = overflowByteOffset / 4;
-export const nativeCallWord: number = nativeCallByteOffset / 4;
-export const notedWord: number = notedByteOffset / 4;
-export const droppedWord: number = droppedByteOffset / 4;
-export const timeoutsWord: number = timeoutsByteOffset / 4;
-export const staleReleasesWord: number = staleReleasesByteOffset / 4;
-export const liveWord: number = liveByteOffset / 4;
-export const completedWord: number = completedByteOffset / 4;
-export const pollsWord: number = pollsByteOffset / 4;
-export const inVainCallWord: number = inVainCallByteOffset / 4;
-/** Flags of `words.u32[attentionWord]`. */
-export const attentionError = 1;
-export const attentionForeign = 2;
-export const attentionRelease = 8;
-export const attentionInVain = 16;
 
 /** A C function as the core declares it. */
 export function signature(name: string, parameters: readonly NativeType[], result: NativeType): NativeSignature {
@@ -154,8 +106,6 @@ function copiesOfPackage(): { beside: boolean; attachedAs: (live: Uint32Array<Ar
   return { beside, attachedAs: (live) => void modules.set(import.meta.url, [...loads, live]) };
 }
 
-/** Each has a registry tag of 8 bits, of which 0 is none. */
-const mostIsolates = 255;
 let attached: Core | undefined;
 
 /**
@@ -183,15 +133,15 @@ onFirstHandle(() => {
   const { isolate, tag, words } = core();
   let links = 0n;
   const store: IdStore = {
-    used: new Uint32Array(words.u32.buffer, slotsByteOffset, 1),
+    used: new Uint32Array(words.u32.buffer, handleSlotsWord * 4, 1),
     grow(length) {
       const ids = registry().ids(isolate, length) as Address | null;
       if (isNull(ids)) throw new RangeError(`Cannot create a handle: no memory for ${length} ids`);
-      links = BigInt(ids) + BigInt(linksByteOffset);
+      links = BigInt(ids) + BigInt(handleLinksByteOffset);
       return new Float64Array(backend().map(ids, length * 8));
     },
     releases: {
-      head: new Int32Array(words.u32.buffer, releasedByteOffset, 1),
+      head: new Int32Array(words.u32.buffer, releasedWord * 4, 1),
       links: (length) => new Int32Array(backend().map(links, length * 8)),
     },
   };
@@ -221,13 +171,13 @@ function attach(shape: string): Core {
   // The core keeps itself mapped from here on.
   opened.release();
   const words = wordViews(runtime.map(isolate, isolateByteLength));
-  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
+  attachedAs(words.u32.subarray(liveWord, liveWord + 1));
   // C may call back even while the process exits, when nothing can run here any more.
-  runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
+  runtime.onExit(() => void (words.u32[liveWord] = 0));
   return {
     isolate,
     words,
-    tag: present(words.u32[tagByteOffset / 4]),
+    tag: present(words.u32[tagWord]),
     firstChunk: { ...claimedChunk(words), shape },
   };
 }
@@ -236,7 +186,7 @@ function whyNotAttached(): string {
   const { functions, opened } = openCore({ count: signature("belay_isolate_count", [], "u32") });
   const count = functions.count() as number;
   opened.close();
-  if (count < mostIsolates) return `no memory is left, or "${corePath()}" is of another version than ${abiVersion}`;
+  if (count < maxIsolates) return `no memory is left, or "${corePath()}" is of another version than ${abiVersion}`;
   return `${count} isolates of this process use belay, the most there can be; a worker is one until it ends, so end those ` +
     "that have nothing to do";
 }

@@ -5,20 +5,20 @@
  * @module
  */
 
-import { handleTable } from "../lifetime/handle.ts";
-import { report, reportUncaught } from "../lifetime/report.ts";
+import { core } from "./core.ts";
+import { coreIsAttached } from "./core.ts";
 import {
   attentionError,
-  attentionForeign,
   attentionInVain,
+  attentionNotice,
   attentionRelease,
   attentionWord,
-  core,
-  coreIsAttached,
+  callTokenWord,
   inVainCallWord,
   nativeCallWord,
-  tokenWord,
-} from "./core.ts";
+} from "./record.ts";
+import { handleTable } from "../lifetime/handle.ts";
+import { report, reportUncaught } from "../lifetime/report.ts";
 
 /** Stands for "there is no value": any value can be a handle's. */
 export const none: unique symbol = Symbol("none");
@@ -125,7 +125,7 @@ export const callNames: string[] = [""];
 /** The nonblocking call that the queued callback which is running belongs to, or 0. */
 function token(): number {
   // It is an index and 1: the upper half is empty.
-  return core().words.u32[tokenWord * 2]!;
+  return core().words.u32[callTokenWord * 2]!;
 }
 
 /**
@@ -248,7 +248,7 @@ function lookAround(where: string | undefined): void {
   const kept = somethingWaits() ? attentionError : 0;
   const flags = Atomics.exchange(core().words.u32, attentionWord, kept);
   if ((flags & attentionRelease) !== 0) handleTable().deleteReleased();
-  if ((flags & attentionForeign) !== 0) observer(where);
+  if ((flags & attentionNotice) !== 0) observer(where);
   if (inVain.length === 0) return;
   keepAttention();
   if (where !== undefined) return;

@@ -4,46 +4,48 @@
  * @module
  */
 
+import { claimedChunk } from "./core.ts";
+import { core } from "./core.ts";
+import { coreFunctions } from "./core.ts";
+import { signature } from "./core.ts";
+import {
+  contractMask,
+  type contractPost,
+  type contractWait,
+  droppedWord,
+  misplacedCallsWord,
+  noticesWord,
+  thunkByteLength,
+  thunkChunkLength,
+  thunkDroppedWord,
+  thunkFallbackWord,
+  thunkIndexWord,
+  thunkLayoutWord,
+  thunkMisplacedCallsWord,
+  thunkNextNoticeWord,
+  thunkQueueWord,
+  thunkStateWord,
+  thunkStrideWord,
+  thunkStringsWord,
+  thunkTimeoutMsWord,
+  thunkTimeoutsByteOffset,
+  timeoutsWord,
+  trampolineWord,
+} from "./record.ts";
 import { present } from "../ground/present.ts";
 import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import { zeroTerminated } from "../types/c_string.ts";
 import type { Pointer } from "../types/definitions.ts";
-import {
-  claimedChunk,
-  core,
-  coreFunctions,
-  droppedWord,
-  foreignCallsWord,
-  notedWord,
-  signature,
-  thunkByteLengthWord,
-  timeoutsWord,
-  trampolineWord,
-} from "./core.ts";
 
 // As it was before the program could replace it.
 const { Atomics } = globalThis;
 
-/** `BELAY_CHUNK_LENGTH`, as powers of two; a `belay_thunk` in 32-bit words, and the places of its fields. */
-const chunkBits = 4;
-const chunkLength = 1 << chunkBits;
-const slotBits = 4;
-const slotByteLength = 4 << slotBits;
-const layoutPlace = 4;
-const foreignCallsPlace = 5;
-const indexPlace = 6;
-const statePlace = 7;
-const timeoutPlace = 12;
-const droppedPlace = 13;
-const timeoutsPlace = 14;
-const notedPlace = 15;
-/** The same in 64-bit words. */
-const fallbackPlace = 1;
-const stringsPlace = 4;
-const queuePlace = 5;
-/** `BELAY_CONTRACT_MASK`. */
-const contractMask = 3;
+/** How many thunks a chunk has, and how many 32-bit words a thunk's slot has: both are powers of two. */
+const chunkBits = Math.log2(thunkChunkLength);
+const slotBits = Math.log2(thunkByteLength / 4);
+/** Where two counts of 16 bits are that are taken at once. */
+const timeoutsPlace = thunkTimeoutsByteOffset / 4;
 
 const claims = coreFunctions({ claim: signature("belay_thunks_claim", ["address", "view"], "u32") });
 const counts = coreFunctions({
@@ -68,15 +70,15 @@ export function claimThunks(shape: string): number {
   const { addressKind, map } = backend();
   const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
   const { slots: slotsAddress, code } = isFirst ? firstChunk : claimedChunk(words);
-  const slots = new Uint32Array(map(slotsAddress, chunkLength * slotByteLength));
-  for (let i = 0; i < chunkLength; i++) {
-    slots[(i << slotBits) + indexPlace] = thunkPointers.length;
-    const thunk = code + BigInt(i * present(words.u32[thunkByteLengthWord]));
+  const slots = new Uint32Array(map(slotsAddress, thunkChunkLength * thunkByteLength));
+  for (let i = 0; i < thunkChunkLength; i++) {
+    slots[(i << slotBits) + thunkIndexWord] = thunkPointers.length;
+    const thunk = code + BigInt(i * present(words.u32[thunkStrideWord]));
     thunkPointers.push(address(thunk) as unknown as Pointer);
   }
   chunks.push(slots);
   wideChunks.push(new BigUint64Array(slots.buffer));
-  return chunkLength;
+  return thunkChunkLength;
 }
 
 /** The chunk that a thunk's slot is in. */
@@ -91,19 +93,18 @@ function wideChunkOf(index: number): BigUint64Array<ArrayBuffer> {
 /** Puts a signature behind a thunk: where its arguments are, and the result bits for when nobody can be asked. */
 export function describeThunk(index: number, layout: number, fallback: bigint): void {
   const slots = chunkOf(index);
-  const slot = (index & (chunkLength - 1)) << slotBits;
+  const slot = (index & (thunkChunkLength - 1)) << slotBits;
   // At once: another thread may be reading it.
-  wideChunkOf(index)[(slot >> 1) + fallbackPlace] = fallback;
-  slots[slot + layoutPlace] = layout;
-  slots[slot + foreignCallsPlace] = 0;
-  slots[slot + droppedPlace] = 0;
+  wideChunkOf(index)[(slot >> 1) + thunkFallbackWord] = fallback;
+  slots[slot + thunkLayoutWord] = layout;
+  slots[slot + thunkMisplacedCallsWord] = 0;
+  slots[slot + thunkDroppedWord] = 0;
   slots[slot + timeoutsPlace] = 0;
 }
 
 /** What becomes of calls of a thunk from other threads. */
 export interface ThunkContract {
-  /** `BELAY_CONTRACT_POST` or `BELAY_CONTRACT_WAIT`. */
-  readonly kind: 1 | 2;
+  readonly kind: typeof contractPost | typeof contractWait;
   /** Which of the argument words are strings. */
   readonly strings: bigint;
   readonly queue: Address;
@@ -113,28 +114,28 @@ export interface ThunkContract {
 /** Gives a thunk another contract, or `same` again, and answers the state that it had. */
 export function setContract(index: number, contract: ThunkContract | undefined): number {
   const slots = chunkOf(index);
-  const slot = (index & (chunkLength - 1)) << slotBits;
-  const old = present(slots[slot + statePlace]);
+  const slot = (index & (thunkChunkLength - 1)) << slotBits;
+  const old = present(slots[slot + thunkStateWord]);
   const state = ((old & ~contractMask) + contractMask + 1) >>> 0;
   // Other threads find one contract or the other: the state is stored before and after the rest.
-  Atomics.store(slots, slot + statePlace, state);
+  Atomics.store(slots, slot + thunkStateWord, state);
   if (contract === undefined) return old;
   const wide = wideChunkOf(index);
-  Atomics.store(wide, (slot >> 1) + stringsPlace, contract.strings);
-  Atomics.store(wide, (slot >> 1) + queuePlace, BigInt(contract.queue));
-  Atomics.store(slots, slot + timeoutPlace, contract.timeoutMs);
-  Atomics.store(slots, slot + statePlace, state | contract.kind);
+  Atomics.store(wide, (slot >> 1) + thunkStringsWord, contract.strings);
+  Atomics.store(wide, (slot >> 1) + thunkQueueWord, BigInt(contract.queue));
+  Atomics.store(slots, slot + thunkTimeoutMsWord, contract.timeoutMs);
+  Atomics.store(slots, slot + thunkStateWord, state | contract.kind);
   return old;
 }
 
 /** Has a function called with each thunk that has something to tell. */
 export function takeNoted(each: (index: number) => void): void {
-  let next = Atomics.exchange(core().words.u32, notedWord, 0);
+  let next = Atomics.exchange(core().words.u32, noticesWord, 0);
   while (next > 0) {
     const index = next - 1;
     const slots = chunkOf(index);
     // What happens from now on notes it again.
-    next = Atomics.exchange(slots, ((index & (chunkLength - 1)) << slotBits) + notedPlace, 0) - 1;
+    next = Atomics.exchange(slots, ((index & (thunkChunkLength - 1)) << slotBits) + thunkNextNoticeWord, 0) - 1;
     each(index);
   }
 }
@@ -154,11 +155,11 @@ export interface ThunkNotes {
 /** Takes what a thunk has to tell. */
 export function thunkNotes(index: number): ThunkNotes {
   const slots = chunkOf(index);
-  const slot = (index & (chunkLength - 1)) << slotBits;
+  const slot = (index & (thunkChunkLength - 1)) << slotBits;
   const inTime = Atomics.exchange(slots, slot + timeoutsPlace, 0);
   return {
-    foreignCalls: present(slots[slot + foreignCallsPlace]),
-    dropped: present(slots[slot + droppedPlace]),
+    foreignCalls: present(slots[slot + thunkMisplacedCallsWord]),
+    dropped: present(slots[slot + thunkDroppedWord]),
     timeouts: inTime & 0xffff,
     inVain: inTime >>> 16,
   };
@@ -173,7 +174,7 @@ export function setTrampoline(trampoline: Address): void {
 export function callCounts(): { foreign: number; dropped: number; timeouts: number } {
   const { u32 } = core().words;
   return {
-    foreign: present(u32[foreignCallsWord]),
+    foreign: present(u32[misplacedCallsWord]),
     dropped: present(u32[droppedWord]),
     timeouts: present(u32[timeoutsWord]),
   };

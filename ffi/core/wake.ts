@@ -4,15 +4,16 @@
  * @module
  */
 
+import { attentionWord } from "./record.ts";
 import { reportUncaught } from "../lifetime/report.ts";
 import { backend } from "../runtime/choose.ts";
-import { attentionWord, core, coreFunctions, signature } from "./core.ts";
+import { core, coreFunctions, signature } from "./core.ts";
 import { corePath } from "./path.ts";
 import { fromEventLoop, look as lookAround } from "./pending.ts";
 
 const functions = coreFunctions({
-  look: signature("belay_calls_look", ["address", "bool"], "f64"),
-  end: signature("belay_calls_end", ["address"], "void"),
+  look: signature("belay_isolate_look", ["address", "bool"], "f64"),
+  end: signature("belay_isolate_end", ["address"], "void"),
   rest: signature("belay_isolate_rest", ["address", "u32"], "void"),
   now: signature("belay_now_ms", [], "f64"),
 });

@@ -45,7 +45,7 @@ export interface IdStore {
   };
 }
 
-/** Calls that wait to be made, whose arguments may be handles that C has released since; see `belay_calls_mark`. */
+/** Calls that wait to be made, whose arguments may be handles that C has released since; see `belay_queued_mark`. */
 export interface WaitingCalls {
   /** Marks what waits now, and answers whether anything does. */
   readonly mark: () => boolean;

@@ -90,8 +90,6 @@ const wordByteLength = 8;
 const floatRegisters = 8 * wordByteLength;
 const stack = 16 * wordByteLength;
 const maxStackWords = 128;
-/** `BELAY_ARGUMENT_WORDS`. */
-export const argumentWords: number = stack / wordByteLength + maxStackWords;
 
 /** Registers by kind: System V has 6 and 8; AArch64 8 and 8; Windows 4, which floats and integers share by position. */
 function registerCounts({ os, arch }: Platform): { integers: number; floats: number; positional: boolean } {

@@ -1,7 +1,7 @@
-//! Where a library's own code finds one of its variables. On ELF systems that isn't always where the library defines it:
-//! names are looked up in the program first, and a program that was linked with the library may have a copy of the variable
-//! (`environ`, `stdin`). The loader has written what it found into the library's table of addresses; it is read from there.
-//! On macOS and Windows a library's own definition is the one that it uses.
+//! Where a library's own code finds one of its variables. On ELF systems that isn't always where the library defines
+//! it: names are looked up in the program first, and a program that was linked with the library may have a copy of the
+//! variable (`environ`, `stdin`). The loader has written what it found into the library's table of addresses; it is
+//! read from there. On macOS and Windows a library's own definition is the one that it uses.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -2,9 +2,8 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const allocator = @import("allocator.zig").allocator;
 const interposition = @import("interposition.zig");
-
-const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
 const posix = struct {
     const now = 2;

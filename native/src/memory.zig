@@ -1,5 +1,5 @@
-//! Reads and writes of memory that C owns, for JavaScript. A byte offset is a double: it is exact below 2^53 on both sides, and the
-//! one 64-bit number that every runtime passes without making an object of it.
+//! Reads and writes of memory that C owns, for JavaScript. A byte offset is a double: it is exact below 2^53 on both
+//! sides, and the one 64-bit number that every runtime passes without making an object of it.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -24,7 +24,13 @@ pub fn store(comptime T: type) fn (base: [*]u8, byte_offset: f64, value: T) call
     }.write;
 }
 
-pub fn copy(target: [*]u8, target_byte_offset: f64, source: [*]const u8, source_byte_offset: f64, byte_length: f64) callconv(.c) void {
+pub fn copy(
+    target: [*]u8,
+    target_byte_offset: f64,
+    source: [*]const u8,
+    source_byte_offset: f64,
+    byte_length: f64,
+) callconv(.c) void {
     const to = target + @as(usize, @intFromFloat(target_byte_offset));
     const from = source + @as(usize, @intFromFloat(source_byte_offset));
     const length: usize = @intFromFloat(byte_length);
@@ -44,6 +50,7 @@ const standard = struct {
 };
 
 pub fn findZero(base: [*]const u8, byte_offset: f64, unit_byte_length: u32, byte_length: f64) callconv(.c) f64 {
+    std.debug.assert(unit_byte_length == 1 or unit_byte_length == 2);
     const text = base + @as(usize, @intFromFloat(byte_offset));
     const length: usize = @intFromFloat(byte_length);
     if (unit_byte_length == 1) {
@@ -70,6 +77,7 @@ const posix = struct {
 const usual_alignment = 16;
 
 pub fn allocate(byte_length: f64, alignment: u32, zero: bool) callconv(.c) ?[*]u8 {
+    std.debug.assert(std.math.isPowerOfTwo(alignment));
     const length: usize = @max(1, @as(usize, @intFromFloat(byte_length)));
     // Pages from the system are zeroes, and take no memory until they are written.
     if (builtin.os.tag != .windows and alignment <= usual_alignment) {
@@ -89,54 +97,4 @@ pub fn allocate(byte_length: f64, alignment: u32, zero: bool) callconv(.c) ?[*]u
 
 pub fn release(memory: ?*anyopaque) callconv(.c) void {
     if (builtin.os.tag == .windows) windows._aligned_free(memory) else std.c.free(memory);
-}
-
-test "store writes at any byte offset, just its own width" {
-    var bytes: [10]u8 = @splat(0xff);
-    store(u64)(&bytes, 1, 0x0807060504030201);
-    try std.testing.expectEqualSlices(u8, &.{ 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 0xff }, &bytes);
-}
-
-test "load reads at any byte offset, at its own width" {
-    const bytes = [_]u8{ 0xff, 1, 2, 3, 4, 5, 6, 7, 8 };
-    try std.testing.expectEqual(@as(i8, -1), load(i8)(&bytes, 0));
-    try std.testing.expectEqual(@as(u16, 0x0201), load(u16)(&bytes, 1));
-    try std.testing.expectEqual(@as(u64, 0x0807060504030201), load(u64)(&bytes, 1));
-}
-
-test "copy and fill write just what they were asked to" {
-    var bytes = [_]u8{ 1, 2, 3, 4, 5, 6 };
-    copy(&bytes, 1, &bytes, 0, 3);
-    try std.testing.expectEqualSlices(u8, &.{ 1, 1, 2, 3, 5, 6 }, &bytes);
-    fill(&bytes, 4, 9, 1);
-    try std.testing.expectEqualSlices(u8, &.{ 1, 1, 2, 3, 9, 6 }, &bytes);
-    copy(&bytes, 6, &bytes, 0, 0);
-}
-
-test "a zero is found where a unit begins, within the length" {
-    const bytes = [_]u8{ 1, 0x61, 0, 0, 0x62, 0, 0 };
-    try std.testing.expectEqual(@as(f64, 1), findZero(&bytes, 1, 1, 6));
-    try std.testing.expectEqual(@as(f64, -1), findZero(&bytes, 0, 1, 2));
-    try std.testing.expectEqual(@as(f64, 4), findZero(&bytes, 1, 2, 6));
-    try std.testing.expectEqual(@as(f64, 2), findZero(&bytes, 0, 2, 7));
-    try std.testing.expectEqual(@as(f64, -1), findZero(&bytes, 1, 2, 5));
-    try std.testing.expectEqual(@as(f64, -1), findZero(&bytes, 0, 1, 0));
-    // As much as there may be.
-    try std.testing.expectEqual(@as(f64, 2), findZero(&bytes, 0, 1, 9007199254740991));
-    try std.testing.expectEqual(@as(f64, 2), findZero(&bytes, 0, 2, 9007199254740991));
-}
-
-test "memory is aligned, zeroed if asked for, and given back" {
-    for ([_]u32{ 1, 8, 16, 64, 4096, 1 << 20 }) |alignment| {
-        for ([_]f64{ 0, 1, 100, 5000 }) |byte_length| {
-            const made = allocate(byte_length, alignment, true).?;
-            defer release(made);
-            try std.testing.expectEqual(@as(usize, 0), @intFromPtr(made) % alignment);
-            const bytes = made[0..@intFromFloat(byte_length)];
-            for (bytes) |byte| try std.testing.expectEqual(@as(u8, 0), byte);
-            @memset(bytes, 0xff);
-        }
-    }
-    // The sanitizer's own allocator ends the process.
-    if (!builtin.sanitize_thread) try std.testing.expectEqual(@as(?[*]u8, null), allocate(1 << 62, 16, false));
 }

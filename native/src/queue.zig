@@ -1,21 +1,21 @@
 //! A queue of records from many threads to one. No lock and no allocation; a producer never waits for another one.
 //!
-//! The queue is a ring of words. A producer gets the words for its record by moving the head, fills them, and stores the
-//! record's header, its first word, last: a header of zero is of a record that is not complete yet. Whoever takes zeroes
-//! what was read before it moves the tail, so that whatever comes into those words next is found incomplete until it is.
-//! Only one thread takes, except where the oldest record may be dropped for a newer one: there who takes holds a flag.
+//! The queue is a ring of words. A producer gets the words for its record by moving the head, fills them, and stores
+//! the record's header, its first word, last: a header of zero is of a record that is not complete yet. Whoever takes
+//! zeroes what was read before it moves the tail, so that whatever comes into those words next is found incomplete
+//! until it is. Only one thread takes, except where the oldest record may be dropped for a newer one: there who takes
+//! holds a flag.
 //!
-//! The head moves after the words are known to be free, as LMAX's Disruptor claims sequences; that a record is complete is
-//! said by itself, as in Dmitry Vyukov's queues. https://lmax-exchange.github.io/disruptor/disruptor.html
+//! The head moves after the words are known to be free, as LMAX's Disruptor claims sequences; that a record is complete
+//! is said by itself, as in Dmitry Vyukov's queues. https://lmax-exchange.github.io/disruptor/disruptor.html
 
 const std = @import("std");
 const builtin = @import("builtin");
-const fork = @import("fork.zig");
-const futex = @import("futex.zig");
+const abi = @import("abi.zig");
+const fork = @import("os/fork.zig");
+const futex = @import("os/futex.zig");
 
 extern "c" fn calloc(count: usize, byte_length: usize) callconv(.c) ?[*]u64;
-
-pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 
 /// Where the words of a record are, for those who reserved or took it.
 pub const Record = struct {
@@ -32,7 +32,7 @@ pub const Queue = struct {
     consumer: Consumer align(128) = .{},
     sleep: Sleep align(128) = .{},
     words: []u64 align(128),
-    on_full: OnFull,
+    on_full: abi.OnFull,
     /// How many words may be in use.
     limit: std.atomic.Value(u64),
     /// The next queue of the isolate. Only its own thread reads and writes these three.
@@ -62,7 +62,7 @@ pub const Queue = struct {
     };
 
     /// Its memory is never given back: a thread may hold on to it for any time.
-    pub fn create(allocator: std.mem.Allocator, limit: u64, on_full: OnFull) ?*Queue {
+    pub fn create(allocator: std.mem.Allocator, limit: u64, on_full: abi.OnFull) ?*Queue {
         const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
         const queue = allocator.create(Queue) catch return null;
         const words = zeroed(allocator, @intCast(length)) orelse {
@@ -90,8 +90,13 @@ pub const Queue = struct {
         allocator.destroy(queue);
     }
 
+    /// The queue that JavaScript has an address of.
+    pub fn of(queue: *abi.Queue) *Queue {
+        return @ptrCast(@alignCast(queue));
+    }
+
     /// Whether it is of a kind.
-    pub fn is(queue: *const Queue, length: u64, on_full: OnFull) bool {
+    pub fn is(queue: *const Queue, length: u64, on_full: abi.OnFull) bool {
         return queue.words.len == length and queue.on_full == on_full;
     }
 
@@ -123,8 +128,9 @@ pub const Queue = struct {
             }
             position = queue.producers.head.cmpxchgWeak(position, position + length, .monotonic, .monotonic) orelse
                 return .{ .position = position, .length = length };
-            // Another thread is at it. Both going on would take the line to and fro for each record; the one that yields lets
-            // the other do several, or the thread that takes them run where there are more threads than processors.
+            // Another thread is at it. Both going on would take the line to and fro for each record; the one that
+            // yields lets the other do several, or the thread that takes them run where there are more threads than
+            // processors.
             for (0..8) |_| std.atomic.spinLoopHint();
             std.Thread.yield() catch {};
             position = queue.producers.head.load(.monotonic);
@@ -141,8 +147,8 @@ pub const Queue = struct {
         return queue.consumer.tail.load(.monotonic) >= queue.marked;
     }
 
-    /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a sleep
-    /// that began before this.
+    /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a
+    /// sleep that began before this.
     pub fn commit(queue: *Queue, record: Record, header: u64) void {
         @atomicStore(u64, queue.at(record.position), header, .seq_cst);
     }
@@ -209,7 +215,13 @@ pub const Queue = struct {
     }
 
     /// As `reserve`; waits for space until a time, or until `cancelled` says not to.
-    pub fn reserveUntil(queue: *Queue, length: u32, deadline: u64, context: anytype, comptime cancelled: fn (@TypeOf(context)) bool) ?Record {
+    pub fn reserveUntil(
+        queue: *Queue,
+        length: u32,
+        deadline: u64,
+        context: anytype,
+        comptime cancelled: fn (@TypeOf(context)) bool,
+    ) ?Record {
         if (length > queue.limit.load(.monotonic)) return null;
         for (0..100) |_| {
             if (queue.reserve(length)) |record| return record;
@@ -226,144 +238,3 @@ pub const Queue = struct {
         }
     }
 };
-
-const testing = std.testing;
-
-/// In the tests the header says it.
-fn saidLength(header: u64) u32 {
-    return @intCast(header >> 56);
-}
-
-fn fill(queue: *Queue, record: Record, value: u64) void {
-    for (1..record.length) |i| queue.word(record, i).* = value;
-    queue.commit(record, @as(u64, record.length) << 56 | value);
-}
-
-fn push(queue: *Queue, length: u32, value: u64) bool {
-    fill(queue, queue.reserve(length) orelse return false, value);
-    return true;
-}
-
-fn pop(queue: *Queue) ?u64 {
-    if (!queue.beginTaking()) return null;
-    defer queue.endTaking();
-    const record = queue.take(saidLength) orelse return null;
-    const value = queue.word(record, 0).* << 8 >> 8;
-    for (1..record.length) |i| {
-        if (queue.word(record, i).* != value) return std.math.maxInt(u64);
-    }
-    queue.release(record);
-    return value;
-}
-
-test "records come out as they went in, whatever their lengths, and no more go in than the limit says" {
-    const queue = Queue.create(testing.allocator, 5, .block).?;
-    defer queue.destroy(testing.allocator);
-    try testing.expectEqual(@as(usize, 8), queue.words.len);
-    try testing.expectEqual(@as(?u64, null), pop(queue));
-    for (0..100) |round| {
-        try testing.expect(push(queue, 2, round));
-        try testing.expect(push(queue, 3, round + 1));
-        try testing.expect(!push(queue, 1, round));
-        try testing.expectEqual(@as(?u64, round), pop(queue));
-        try testing.expect(!push(queue, 3, round));
-        try testing.expect(push(queue, 1, round + 2));
-        try testing.expectEqual(@as(?u64, round + 1), pop(queue));
-        try testing.expectEqual(@as(?u64, round + 2), pop(queue));
-        try testing.expectEqual(@as(?u64, null), pop(queue));
-    }
-}
-
-test "a queue that is as full as can be gives each record once" {
-    const queue = Queue.create(testing.allocator, 8, .block).?;
-    defer queue.destroy(testing.allocator);
-    for (0..20) |round| {
-        for (0..4) |i| try testing.expect(push(queue, 2, 4 * round + i));
-        try testing.expect(!push(queue, 2, 0));
-        var record = queue.oldest(saidLength);
-        var count: usize = 0;
-        while (record) |one| : (record = queue.following(one, saidLength)) count += 1;
-        try testing.expectEqual(@as(usize, 4), count);
-        for (0..4) |i| try testing.expectEqual(@as(?u64, 4 * round + i), pop(queue));
-        try testing.expectEqual(@as(?u64, null), pop(queue));
-    }
-}
-
-test "a reserved record that is not committed holds back those after it" {
-    const queue = Queue.create(testing.allocator, 4, .block).?;
-    defer queue.destroy(testing.allocator);
-    const first = queue.reserve(1).?;
-    try testing.expect(push(queue, 1, 2));
-    try testing.expectEqual(@as(?u64, null), pop(queue));
-    fill(queue, first, 1);
-    try testing.expectEqual(@as(?u64, 1), pop(queue));
-    try testing.expectEqual(@as(?u64, 2), pop(queue));
-}
-
-test "four threads push, one takes: none is lost, and each thread's come in order" {
-    const Producer = struct {
-        const count = 50_000;
-        fn notCancelled(_: void) bool {
-            return false;
-        }
-        fn run(queue: *Queue, id: u64) void {
-            for (0..count) |i| {
-                const record = queue.reserveUntil(@intCast(1 + (i + id) % 3), std.math.maxInt(u64), {}, notCancelled).?;
-                fill(queue, record, id << 32 | i);
-            }
-        }
-    };
-    const queue = Queue.create(testing.allocator, 48, .block).?;
-    defer queue.destroy(testing.allocator);
-    var threads: [4]std.Thread = undefined;
-    for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Producer.run, .{ queue, id });
-    var next: [4]u64 = @splat(0);
-    var taken: usize = 0;
-    while (taken < 4 * Producer.count) {
-        const value = pop(queue) orelse {
-            queue.emptied();
-            continue;
-        };
-        const id: usize = @intCast(value >> 32);
-        try testing.expectEqual(next[id], value & 0xffffffff);
-        next[id] += 1;
-        taken += 1;
-    }
-    for (threads) |thread| thread.join();
-}
-
-test "three threads push and drop the oldest: what comes out is in order, and all is accounted for" {
-    const Producer = struct {
-        const count = 30_000;
-        var dropped: std.atomic.Value(u64) = .init(0);
-        fn run(queue: *Queue, id: u64) void {
-            for (0..count) |i| {
-                while (!push(queue, 1, id << 32 | i)) {
-                    if (pop(queue) != null) _ = dropped.fetchAdd(1, .monotonic);
-                }
-            }
-        }
-    };
-    const queue = Queue.create(testing.allocator, 16, .drop_oldest).?;
-    defer queue.destroy(testing.allocator);
-    var threads: [3]std.Thread = undefined;
-    for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Producer.run, .{ queue, id });
-    var next: [3]u64 = @splat(0);
-    var taken: u64 = 0;
-    var joined = false;
-    while (true) {
-        const value = pop(queue) orelse {
-            if (joined) break;
-            if (taken + Producer.dropped.load(.monotonic) + 16 >= 3 * Producer.count) {
-                for (threads) |thread| thread.join();
-                joined = true;
-            }
-            continue;
-        };
-        const id: usize = @intCast(value >> 32);
-        try testing.expect((value & 0xffffffff) >= next[id]);
-        next[id] = (value & 0xffffffff) + 1;
-        taken += 1;
-    }
-    try testing.expectEqual(@as(u64, 3 * Producer.count), taken + Producer.dropped.load(.monotonic));
-}

@@ -1,54 +1,61 @@
-//! The core's C ABI, all of it: `include/belay.h` says what each function promises.
+//! The core's C ABI, all of it: `core.h` says what each function promises.
 
 const std = @import("std");
+const abi = @import("abi.zig");
+const call_blocks = @import("calls/blocks.zig");
+const call_threads = @import("calls/call_threads.zig");
 const channels = @import("channel.zig");
-const foreign = @import("foreign.zig");
-const futex = @import("futex.zig");
-const isolates = @import("isolate.zig");
+const futex = @import("os/futex.zig");
 const libraries = @import("library.zig");
+const lifecycle = @import("lifecycle.zig");
 const memory = @import("memory.zig");
-const pool = @import("pool.zig");
-const thunks = @import("thunk.zig");
-const waker = @import("waker.zig");
-const Queue = @import("queue.zig").Queue;
-const Isolate = isolates.Isolate;
-const Words = isolates.Words;
-
-pub const abi_version = 9;
+const queues = @import("queued/queues.zig");
+const serve = @import("queued/serve.zig");
+const tags = @import("handles/tags.zig");
+const thunks = @import("thunks/pool.zig");
+const waker = @import("waking/waker.zig");
+const Isolate = @import("isolate.zig").Isolate;
+const Words = abi.Words;
 
 pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
-    if (version != abi_version or !libraries.pin(&belay_isolate_attach)) return null;
-    const isolate = isolates.attach(std.heap.c_allocator, beside, stack_byte_length) orelse return null;
+    if (version != abi.abi_version or !libraries.pin(&belay_isolate_attach)) return null;
+    const isolate = lifecycle.attach(std.heap.c_allocator, beside, stack_byte_length) orelse return null;
     const name = std.mem.toBytes(std.mem.nativeToLittle(u64, shape));
     if (shape != 0) _ = thunks.claim(isolate, std.mem.sliceTo(&name, 0));
     return &isolate.words;
 }
 
 pub export fn belay_isolate_count() u32 {
-    return isolates.liveCount();
+    return lifecycle.liveCount();
 }
 
 pub export fn belay_registry_ids(isolate: *Words, count: u32) ?[*]f64 {
-    return isolates.registryIds(.of(isolate), count);
+    return tags.registryIds(.of(isolate), count);
 }
 
 pub export fn belay_handle_release(id: ?*anyopaque) void {
-    isolates.releaseHandle(id);
+    tags.release(id);
 }
 
 pub export fn belay_thunks_claim(isolate: *Words, shape: [*:0]const u8) u32 {
-    return if (thunks.claim(.of(isolate), std.mem.span(shape)) == null) 0 else thunks.chunk_length;
+    return if (thunks.claim(.of(isolate), std.mem.span(shape)) == null) 0 else abi.thunk_chunk_length;
 }
 
 pub export fn belay_thunk_count() u32 {
     return thunks.count();
 }
 
-pub export fn belay_queue_create(isolate: *Words, call_count: u32, layout: u32, extra_words: u32, on_full: u32) ?*Queue {
-    return foreign.createQueue(.of(isolate), call_count, layout, extra_words, @enumFromInt(on_full));
+pub export fn belay_queue_create(
+    isolate: *Words,
+    call_count: u32,
+    layout: u32,
+    extra_words: u32,
+    on_full: u32,
+) ?*abi.Queue {
+    return @ptrCast(queues.create(.of(isolate), call_count, layout, extra_words, @enumFromInt(on_full)));
 }
 
-pub export fn belay_calls_look(isolate: *Words, at_once: bool) f64 {
+pub export fn belay_isolate_look(isolate: *Words, at_once: bool) f64 {
     return milliseconds(waker.looking(.of(isolate), at_once) orelse 0);
 }
 
@@ -64,59 +71,60 @@ fn milliseconds(ns: u64) f64 {
     return @as(f64, @floatFromInt(ns)) / std.time.ns_per_ms;
 }
 
-pub export fn belay_calls_next(isolate: *Words, patience: u32) u32 {
-    return @intFromBool(foreign.next(.of(isolate), @enumFromInt(patience)));
+pub export fn belay_queued_next(isolate: *Words, patience: u32) u32 {
+    return @intFromBool(serve.next(.of(isolate), @enumFromInt(patience)));
 }
 
-pub export fn belay_calls_mark(isolate: *Words) bool {
-    return foreign.mark(.of(isolate));
+pub export fn belay_queued_mark(isolate: *Words) bool {
+    return serve.mark(.of(isolate));
 }
 
-pub export fn belay_calls_marked(isolate: *Words) bool {
-    return Isolate.of(isolate).calls.marked;
+pub export fn belay_queued_marked(isolate: *Words) bool {
+    Isolate.of(isolate).assertOwnThread();
+    return Isolate.of(isolate).queued.marked;
 }
 
-pub export fn belay_calls_cancel(isolate: *Words, index: u32, state: u32, queue: *Queue, retire: bool) u32 {
-    return foreign.cancel(.of(isolate), index, state, queue, retire);
+pub export fn belay_queued_cancel(isolate: *Words, index: u32, state: u32, queue: *abi.Queue, retire: bool) u32 {
+    return queues.cancel(.of(isolate), index, state, .of(queue), retire);
 }
 
-pub export fn belay_calls_end(isolate: *Words) void {
-    foreign.end(.of(isolate));
+pub export fn belay_isolate_end(isolate: *Words) void {
+    queues.end(.of(isolate));
 }
 
 pub export fn belay_isolate_wake(isolate: *Words) void {
     waker.wake(.of(isolate));
 }
 
-pub export fn belay_pool_calls(isolate: *Words) ?[*]pool.Call {
-    return pool.blocksOf(.of(isolate));
+pub export fn belay_call_blocks(isolate: *Words) ?[*]abi.Call {
+    return call_blocks.of(.of(isolate));
 }
 
-pub export fn belay_pool_submit(isolate: *Words, index: u32) bool {
-    return pool.submit(.of(isolate), index);
+pub export fn belay_call_submit(isolate: *Words, index: u32) bool {
+    return call_threads.submit(.of(isolate), index);
 }
 
 pub export fn belay_call_make(isolate: *Words, index: u32) void {
-    pool.make(.of(isolate), index);
+    call_blocks.make(.of(isolate), index);
 }
 
-pub export fn belay_pool_poll(isolate: *Words) bool {
-    return pool.poll(.of(isolate));
+pub export fn belay_call_poll(isolate: *Words) bool {
+    return call_threads.poll(.of(isolate));
 }
 
-pub export fn belay_pool_limit(thread_count: u32) void {
-    pool.setLimit(thread_count);
+pub export fn belay_call_thread_limit(thread_count: u32) void {
+    call_threads.setLimit(thread_count);
 }
 
-pub export fn belay_pool_thread_count() u32 {
-    return pool.threadCount();
+pub export fn belay_call_thread_count() u32 {
+    return call_threads.threadCount();
 }
 
 pub export fn belay_channel_send(channel: ?*anyopaque, handle: ?*anyopaque, data: ?[*]const u8, byte_length: u32) bool {
     return channels.send(channel, handle, data, byte_length);
 }
 
-pub export fn belay_channel_create(isolate: *Words, byte_capacity: u32) ?*channels.Words {
+pub export fn belay_channel_create(isolate: *Words, byte_capacity: u32) ?*abi.ChannelWords {
     return channels.create(.of(isolate), byte_capacity);
 }
 
@@ -128,7 +136,12 @@ pub export fn belay_channel_close(channel: ?*anyopaque, settled: bool) u32 {
     return channels.close(@intFromPtr(channel), settled);
 }
 
-pub export fn belay_library_open(path: [*:0]const u8, pinned: bool, reason: [*]u8, reason_byte_length: u32) ?*anyopaque {
+pub export fn belay_library_open(
+    path: [*:0]const u8,
+    pinned: bool,
+    reason: [*]u8,
+    reason_byte_length: u32,
+) ?*anyopaque {
     return libraries.open(path, pinned, reason[0..reason_byte_length]);
 }
 
@@ -171,6 +184,8 @@ pub const belay_memory_allocate = memory.allocate;
 pub const belay_memory_release = memory.release;
 
 comptime {
+    _ = @import("dispatch.zig");
+    _ = @import("node_module.zig");
     @setEvalBranchQuota(100_000);
     for (@typeInfo(@This()).@"struct".decls) |declaration| {
         const generated = std.mem.startsWith(u8, declaration.name, "belay_load_") or

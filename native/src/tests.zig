@@ -1,117 +1,29 @@
-//! Every native test: `zig build test`. What `belay.h` says is held against the Zig here.
-
-const std = @import("std");
-const isolates = @import("isolate.zig");
-const registries = @import("registry.zig");
-const thunks = @import("thunk.zig");
-const foreign = @import("foreign.zig");
-const queues = @import("queue.zig");
-const caller = @import("caller.zig");
-const pool = @import("pool.zig");
-const channels = @import("channel.zig");
-const root = @import("root.zig");
-const header = @import("header");
+//! Every native test: `zig build test`. It is here and not in `tests/`, since what it imports must be below its folder.
 
 test {
-    _ = isolates;
-    _ = thunks;
-    _ = root;
-    _ = registries;
-    _ = @import("lock.zig");
-    _ = @import("pages.zig");
-    _ = @import("stack.zig");
-    _ = @import("futex.zig");
-    _ = @import("queue.zig");
-    _ = @import("queue_model.zig");
-    _ = channels;
-    _ = foreign;
-    _ = @import("foreign_tests.zig");
-    _ = @import("waker.zig");
-    _ = @import("threads.zig");
-    _ = @import("library.zig");
+    _ = @import("channel.zig");
     _ = @import("interposition.zig");
-    _ = @import("memory.zig");
-    _ = caller;
-    _ = pool;
-}
+    _ = @import("library.zig");
+    _ = @import("os/futex.zig");
+    _ = @import("os/lock.zig");
+    _ = @import("os/pages.zig");
+    _ = @import("os/stack.zig");
+    _ = @import("os/threads.zig");
+    _ = @import("queued/enqueue.zig");
+    _ = @import("root.zig");
+    _ = @import("waking/waker.zig");
 
-fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
-    try std.testing.expectEqual(@sizeOf(Theirs), @sizeOf(Ours));
-    const fields = @typeInfo(Ours).@"struct".fields;
-    try std.testing.expectEqual(@typeInfo(Theirs).@"struct".fields.len, fields.len);
-    inline for (fields) |field| {
-        try std.testing.expectEqual(@offsetOf(Theirs, field.name), @offsetOf(Ours, field.name));
-        try std.testing.expectEqual(@sizeOf(@FieldType(Theirs, field.name)), @sizeOf(field.type));
-    }
-}
-
-test "belay.h and Zig agree on every structure and constant" {
-    try expectSameLayout(isolates.Words, header.belay_isolate);
-    try expectSameLayout(thunks.Slot, header.belay_thunk);
-    try expectSameLayout(caller.Frame, header.belay_frame);
-    try expectSameLayout(pool.Call, header.belay_call);
-    try std.testing.expectEqual(header.BELAY_MAX_CALLS, pool.max_calls);
-    try std.testing.expectEqual(header.BELAY_MAX_THREADS, pool.max_threads);
-    try std.testing.expectEqual(header.BELAY_DEFAULT_THREADS, pool.default_threads);
-    try expectSameLayout(channels.Words, header.belay_channel_words);
-    try std.testing.expectEqual(header.BELAY_ABI_VERSION, root.abi_version);
-    try std.testing.expectEqual(header.BELAY_REGISTER_WORDS, isolates.register_words);
-    try std.testing.expectEqual(header.BELAY_STACK_WORDS, isolates.stack_words);
-    try std.testing.expectEqual(header.BELAY_ARGUMENT_WORDS, isolates.argument_words);
-    try std.testing.expectEqual(header.BELAY_RESULT_WORDS, isolates.result_words);
-    try std.testing.expectEqual(header.BELAY_RESULT_SCALAR, @intFromEnum(thunks.Result.scalar));
-    try std.testing.expectEqual(header.BELAY_RESULT_REGISTERS, @intFromEnum(thunks.Result.registers));
-    try std.testing.expectEqual(header.BELAY_RESULT_MEMORY, @intFromEnum(thunks.Result.memory));
-    try std.testing.expectEqual(header.BELAY_ATTENTION_ERROR, isolates.attention_error);
-    try std.testing.expectEqual(header.BELAY_ATTENTION_FOREIGN, isolates.attention_foreign);
-    try std.testing.expectEqual(header.BELAY_ATTENTION_OVERFLOW, isolates.attention_overflow);
-    try std.testing.expectEqual(header.BELAY_CONTRACT_MASK, thunks.contract_mask);
-    try std.testing.expectEqual(header.BELAY_CONTRACT_SAME, thunks.contract_same);
-    try std.testing.expectEqual(header.BELAY_CONTRACT_POST, thunks.contract_post);
-    try std.testing.expectEqual(header.BELAY_CONTRACT_WAIT, thunks.contract_wait);
-    try std.testing.expectEqual(header.BELAY_NEXT_FINISH, @intFromEnum(foreign.Patience.finish));
-    try std.testing.expectEqual(header.BELAY_NEXT_TAKE, @intFromEnum(foreign.Patience.take));
-    try std.testing.expectEqual(header.BELAY_NEXT_LINGER, @intFromEnum(foreign.Patience.linger));
-    try std.testing.expectEqual(header.BELAY_FULL_BLOCK, @intFromEnum(queues.OnFull.block));
-    try std.testing.expectEqual(header.BELAY_FULL_DROP_NEWEST, @intFromEnum(queues.OnFull.drop_newest));
-    try std.testing.expectEqual(header.BELAY_FULL_DROP_OLDEST, @intFromEnum(queues.OnFull.drop_oldest));
-    try std.testing.expectEqual(header.BELAY_ATTENTION_RELEASE, isolates.attention_release);
-    try std.testing.expectEqual(header.BELAY_MAX_CHANNELS, channels.max_channels);
-    try std.testing.expectEqual(header.BELAY_CHANNEL_HEADER_WORDS, channels.header_words);
-    try std.testing.expectEqual(header.BELAY_MAX_SLOTS, registries.max_slots);
-    try std.testing.expectEqual(header.BELAY_BLOCK_LENGTH, thunks.block_length);
-    try std.testing.expectEqual(header.BELAY_MAX_BLOCKS, thunks.max_blocks);
-    try std.testing.expectEqual(header.BELAY_CHUNK_LENGTH, thunks.chunk_length);
-}
-
-/// A parameter or result as the ABI sees it: kind and width.
-fn abiClass(comptime T: type) []const u8 {
-    return switch (@typeInfo(T)) {
-        .pointer, .optional => "pointer",
-        .int => |int| std.fmt.comptimePrint("{s}{d}", .{ if (int.signedness == .signed) "i" else "u", int.bits }),
-        .float => |float| std.fmt.comptimePrint("f{d}", .{float.bits}),
-        .bool => "bool",
-        .void => "void",
-        else => @compileError("belay.h has no such type: " ++ @typeName(T)),
-    };
-}
-
-test "belay.h and Zig agree on every function's parameters and result" {
-    @setEvalBranchQuota(1_000_000);
-    comptime var count = 0;
-    inline for (@typeInfo(header).@"struct".decls) |declaration| {
-        const is_function = comptime std.mem.startsWith(u8, declaration.name, "belay_") and
-            @typeInfo(@TypeOf(@field(header, declaration.name))) == .@"fn";
-        if (is_function) {
-            count += 1;
-            const theirs = @typeInfo(@TypeOf(@field(header, declaration.name))).@"fn";
-            const ours = @typeInfo(@TypeOf(@field(root, declaration.name))).@"fn";
-            try std.testing.expectEqualStrings(abiClass(theirs.return_type.?), abiClass(ours.return_type.?));
-            try std.testing.expectEqual(theirs.params.len, ours.params.len);
-            inline for (theirs.params, ours.params) |their, our| {
-                try std.testing.expectEqualStrings(abiClass(their.type.?), abiClass(our.type.?));
-            }
-        }
-    }
-    try std.testing.expectEqual(55, count);
+    _ = @import("tests/caller_test.zig");
+    _ = @import("tests/calls_test.zig");
+    _ = @import("tests/channel_test.zig");
+    _ = @import("tests/dispatch_test.zig");
+    _ = @import("tests/header_test.zig");
+    _ = @import("tests/lifecycle_test.zig");
+    _ = @import("tests/memory_test.zig");
+    _ = @import("tests/queue_model.zig");
+    _ = @import("tests/queue_test.zig");
+    _ = @import("tests/queued_test.zig");
+    _ = @import("tests/registry_test.zig");
+    _ = @import("tests/release_test.zig");
+    _ = @import("tests/thunks_test.zig");
 }

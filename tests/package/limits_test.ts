@@ -2,10 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { root } from "../../scripts/tools.ts";
 import { corePath } from "../../ffi/core/path.ts";
+import { abiVersion } from "../../ffi/core/record.ts";
 import { runChild } from "../support/child.ts";
 
 function run(name: string, ...args: readonly string[]): string[] {
@@ -24,9 +22,7 @@ describe("when there are no more, in a child process", () => {
   });
 
   it("isolates: says so", () => {
-    const header = readFileSync(join(root, "native", "include", "belay.h"), "utf8");
-    const version = /BELAY_ABI_VERSION (\d+)/.exec(header)?.[1] ?? "";
-    assertEquals(run("isolates", version, corePath()), [
+    assertEquals(run("isolates", String(abiVersion), corePath()), [
       "255",
       "RangeError: Cannot attach to belay's native core: 255 isolates of this process use belay, the most there can be; " +
       "a worker is one until it ends, so end those that have nothing to do",

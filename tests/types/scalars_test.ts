@@ -12,10 +12,9 @@ describe("scalars", () => {
     for (const name of numberNames) {
       const { bits, kind, accessor } = scalars[name];
       const view = new DataView(new ArrayBuffer(8));
-      const { [`get${accessor}`]: get, [`set${accessor}`]: set } = DataView.prototype as unknown as {
-        [name: `get${string}`]: Getter;
-        [name: `set${string}`]: Setter;
-      };
+      const accessors = DataView.prototype as unknown as Record<string, unknown>;
+      const get = accessors[`get${accessor}`] as Getter;
+      const set = accessors[`set${accessor}`] as Setter;
       const isWide = kind !== "float" && bits === 64;
       set.call(view, 0, isWide ? -1n : -1, true);
       const written = new Uint8Array(view.buffer).findLastIndex((byte) => byte !== 0) + 1;

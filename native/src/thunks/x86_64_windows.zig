@@ -1,11 +1,10 @@
 //! Thunks for x86-64 Windows: four positional registers, no red zone, 32 bytes of home space above the return address.
 //!
-//! A thunk loads its own number into eax and jumps to the common entry, which spills the argument registers into `Frame`
-//! order, calls the dispatcher in `thunk.zig`, and loads the result registers. In a copy of the thunks a tail stands where
-//! the entry is here: it adds the copy's first number, and jumps to the entry.
+//! A thunk loads its own number into eax and jumps to the common entry, which spills the argument registers into
+//! `Registers` order, calls the dispatcher in `dispatch.zig`, and loads the result registers. In a copy of the thunks a
+//! tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const symbols = @import("symbols.zig");
-const thunk = @import("thunk.zig");
 
 pub const thunk_byte_length = 10;
 
@@ -15,7 +14,7 @@ comptime {
             ".p2align 6\n" ++
             "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
-            ".rept " ++ thunk.block_length_text ++ "\n" ++
+            ".rept " ++ symbols.block_length_text ++ "\n" ++
             "movl $belay_index, %eax\n" ++
             "jmp belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
@@ -62,7 +61,7 @@ comptime {
     );
 }
 
-// The generic caller: `fn (frame: *caller.Frame) void`. Copies the stack words above the home space, loads the registers,
+// The generic caller: `fn (frame: *abi.Frame) void`. Copies the stack words above the home space, loads the registers,
 // calls, and stores the result registers.
 comptime {
     asm (".text\n" ++ symbols.declare("belay_make_call", &.{}) ++ ".p2align 4\n" ++

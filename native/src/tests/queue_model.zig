@@ -1,22 +1,23 @@
-//! The protocol of queue.zig and of the wake in waker.zig as a model, of which a test visits every state: some producers
-//! with a few records each, one thread that takes, a ring of two to four words. A thread's step is one access to what
-//! threads share (`Step` says which, of which function); every order of the steps is tried. Tests only.
+//! The protocol of queue.zig and of the wake in waker.zig as a model, of which a test visits every state: some
+//! producers with a few records each, one thread that takes, a ring of two to four words. A thread's step is one access
+//! to what threads share (`Step` says which, of which function); every order of the steps is tried. Tests only.
 //!
 //! What is looked for: a record that is lost, comes twice, out of order or torn; a word that is claimed and isn't free;
-//! more words in use than the limit; and states in which nobody can go on, though a record waits (a lost wake) or a producer
-//! sleeps (a lost wake for space). Nothing here has a time limit: neither the sleeper's 100 ms nor the watchdog helps.
+//! more words in use than the limit; and states in which nobody can go on, though a record waits (a lost wake) or a
+//! producer sleeps (a lost wake for space). Nothing here has a time limit: neither the sleeper's 100 ms nor the
+//! watchdog helps.
 //!
-//! Three memories. `sequential`: steps happen at once. `tso`, x86: stores wait in the thread's buffer and arrive in their
-//! order; sequentially consistent stores and read-modify-writes empty it first. `weak`, near to AArch64: stores arrive in
-//! any order, except that those to one word keep theirs and a release or a sequentially consistent one comes after all
-//! before it; a sequentially consistent load waits for such stores only, a read-modify-write that releases for all. Loads
-//! are not reordered: each of the protocol's that matters acquires. For the rest of the memory model there is
-//! ThreadSanitizer, which runs the code itself.
+//! Three memories. `sequential`: steps happen at once. `tso`, x86: stores wait in the thread's buffer and arrive in
+//! their order; sequentially consistent stores and read-modify-writes empty it first. `weak`, near to AArch64: stores
+//! arrive in any order, except that those to one word keep theirs and a release or a sequentially consistent one comes
+//! after all before it; a sequentially consistent load waits for such stores only, a read-modify-write that releases
+//! for all. Loads are not reordered: each of the protocol's that matters acquires. For the rest of the memory model
+//! there is ThreadSanitizer, which runs the code itself.
 //!
 //! The mutations show that the test can fail: each takes one thing away that the protocol needs, and must be found out.
 //!
-//! Left out: spurious failures of the claim's exchange, and the tries before a producer sleeps (they change nothing that
-//! isn't seen anyway); queues that are retired; several queues.
+//! Left out: spurious failures of the claim's exchange, and the tries before a producer sleeps (they change nothing
+//! that isn't seen anyway); queues that are retired; several queues.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -76,8 +77,8 @@ const Step = enum(u8) {
     wake_load,
     wake_swap,
     wake_call,
-    /// `Queue.reserveUntil`: `sleepers` goes up, `space` is loaded, `reserve` finds none, the system compares and puts the
-    /// thread to sleep; `sleepers` goes down.
+    /// `Queue.reserveUntil`: `sleepers` goes up, `space` is loaded, `reserve` finds none, the system compares and puts
+    /// the thread to sleep; `sleepers` goes down.
     sleep_register,
     sleep_see,
     sleep_wait,
@@ -86,8 +87,8 @@ const Step = enum(u8) {
     /// The event loop, when the thread-safe function was called; `waker.looking`.
     idle,
     looking,
-    /// `Queue.beginTaking`, `take`, the read of the second word, `release` and `endTaking`: JavaScript's (`foreign.takeFrom`)
-    /// and, in a queue that drops the oldest, a producer's (`foreign.dropOldest`).
+    /// `Queue.beginTaking`, `take`, the read of the second word, `release` and `endTaking`: JavaScript's
+    /// (`serve.takeFrom`) and, in a queue that drops the oldest, a producer's (`enqueue.dropOldest`).
     take_begin,
     take,
     take_read,
@@ -475,8 +476,8 @@ const choices_of_thread = 2 + buffer_length;
 
 const Frame = struct { state: State, choice: u8 = 0, moved: bool = false };
 
-/// Visits every state that can be reached, depth first. Answers how many there are. States are known by 64 bits of hash,
-/// of which two among a million are the same once in tens of millions of runs.
+/// Visits every state that can be reached, depth first. Answers how many there are. States are known by 64 bits of
+/// hash, of which two among a million are the same once in tens of millions of runs.
 fn explore(options: Options) Violation!usize {
     const gpa = std.testing.allocator;
     var visited: std.AutoHashMapUnmanaged(u64, void) = .empty;

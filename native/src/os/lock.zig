@@ -1,5 +1,5 @@
-//! A lock for the few moments when isolates attach, leave or take thunks. Nothing that waits for anything is called while
-//! it is held.
+//! A lock for the few moments when isolates attach, leave or take thunks. Nothing that waits for anything is called
+//! while it is held.
 
 const std = @import("std");
 const fork = @import("fork.zig");
@@ -26,6 +26,11 @@ pub const Lock = struct {
 
     pub fn release(lock: *Lock) void {
         lock.held.store(false, .release);
+    }
+
+    /// For what is only called while it is held. Checked where safety is on.
+    pub fn assertHeld(lock: *const Lock) void {
+        if (std.debug.runtime_safety) std.debug.assert(lock.held.load(.monotonic));
     }
 };
 

@@ -1,11 +1,10 @@
 //! Thunks for x86-64 System V (Linux, macOS, the BSDs).
 //!
 //! A thunk loads its own number into eax, which carries no argument of a function with a prototype, and jumps to the
-//! common entry. That spills the argument registers into `Frame` order, calls the dispatcher in `thunk.zig`, and loads the
-//! result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and
-//! jumps to the entry.
+//! common entry. That spills the argument registers into `Registers` order, calls the dispatcher in `dispatch.zig`, and
+//! loads the result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first
+//! number, and jumps to the entry.
 
-const thunk = @import("thunk.zig");
 const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;
 
@@ -17,7 +16,7 @@ comptime {
             ".p2align 6\n" ++
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
-            ".rept " ++ thunk.block_length_text ++ "\n" ++
+            ".rept " ++ symbols.block_length_text ++ "\n" ++
             "movl $belay_index, %eax\n" ++
             "jmp " ++ prefix ++ "belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
@@ -70,7 +69,7 @@ comptime {
         ++ prefix ++ "belay_tail_end:\n");
 }
 
-// The generic caller: `fn (frame: *caller.Frame) void`. Pushes the stack words, loads the registers, calls, and stores
+// The generic caller: `fn (frame: *abi.Frame) void`. Pushes the stack words, loads the registers, calls, and stores
 // the result registers. Variadic functions want to know in al how many float registers are in use; at most 8 are.
 comptime {
     asm (".text\n" ++ symbols.declare("belay_make_call", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_make_call:\n" ++

@@ -1,9 +1,8 @@
-//! C may fork. The child has the one thread that forked: none of the engine's others, so JavaScript can't run there, and none
-//! of those that held a lock just then. In the child every isolate counts as gone, and locks let everybody in.
+//! C may fork. The child has the one thread that forked: none of the engine's others, so JavaScript can't run there,
+//! and none of those that held a lock just then. In the child every isolate counts as gone, and locks let everybody in.
 
 const std = @import("std");
 const builtin = @import("builtin");
-const Lock = @import("lock.zig").Lock;
 
 var child: std.atomic.Value(bool) = .init(false);
 
@@ -21,11 +20,10 @@ const glibc = struct {
 };
 
 const exists = builtin.os.tag != .windows;
-var lock: Lock = .{};
 var watched = false;
 
-/// Has `inChild` called in every child that is forked from now on. The first caller's stays. `vfork` and `posix_spawn` call
-/// nothing: until it executes another program, their child shares the parent's memory.
+/// Has `inChild` called in every child that is forked from now on. The first caller's stays; one thread at a time asks.
+/// `vfork` and `posix_spawn` call nothing: until it executes another program, their child shares the parent's memory.
 pub fn watch(comptime inChild: fn () void) void {
     if (!exists) return;
     const begin = struct {
@@ -34,8 +32,6 @@ pub fn watch(comptime inChild: fn () void) void {
             inChild();
         }
     }.begin;
-    lock.acquire();
-    defer lock.release();
     if (watched) return;
     watched = 0 == if (glibc.present) glibc.__register_atfork(null, null, begin, null) else std.c.pthread_atfork(null, null, begin);
 }

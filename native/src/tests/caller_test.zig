@@ -1,58 +1,11 @@
-//! The generic caller, the dispatcher's mirror image: makes any C call from a block of words. The assembly is in the
-//! architectures' files.
+//! Any call of C, from a frame as `ffi/abi.ts` lays it out.
 
 const std = @import("std");
 const builtin = @import("builtin");
-const isolates = @import("isolate.zig");
-
-/// A call, and C's `belay_frame`. Who writes it knows the calling convention: arguments that are narrower than a word are
-/// extended there, a float is the low half of its word, and where a call is variadic, what goes with that is done.
-pub const Frame = extern struct {
-    /// 8 integer registers, 8 float registers, then the stack, as a thunk's dispatcher has them.
-    arguments: [isolates.argument_words]u64,
-    function: ?*const anyopaque,
-    /// How many words of arguments are on the stack: at most `stack_words`.
-    stack_words: u64,
-    /// Where a result goes that AArch64 returns in memory (x8).
-    indirect_result: u64,
-    /// What the result registers have afterwards, as far as the convention has them.
-    integer_results: [2]u64,
-    float_results: [4]u64,
-};
-
-/// Makes the call. What it throws through C or unwinds is undefined.
-pub fn make(frame: *Frame) void {
-    const call = @extern(*const fn (*Frame) callconv(.c) void, .{ .name = "belay_make_call", .visibility = .hidden });
-    call(frame);
-}
-
-const windows = struct {
-    extern "kernel32" fn SetLastError(code: u32) callconv(.c) void;
-    extern "kernel32" fn GetLastError() callconv(.c) u32;
-};
-
-/// This thread's errno; on Windows, its last error.
-pub fn lastError() u32 {
-    return if (builtin.os.tag == .windows) windows.GetLastError() else @bitCast(std.c._errno().*);
-}
-
-pub fn setLastError(code: u32) void {
-    if (builtin.os.tag == .windows) windows.SetLastError(code) else std.c._errno().* = @bitCast(code);
-}
-
-/// Makes the call with no error set, and answers the one that it sets.
-pub fn makeCapturing(frame: *Frame) u32 {
-    setLastError(0);
-    make(frame);
-    return lastError();
-}
-
-comptime {
-    // The assembly has these as numbers.
-    std.debug.assert(@offsetOf(Frame, "function") == 1152 and @offsetOf(Frame, "stack_words") == 1160);
-    std.debug.assert(@offsetOf(Frame, "indirect_result") == 1168 and @offsetOf(Frame, "integer_results") == 1176);
-    std.debug.assert(@offsetOf(Frame, "float_results") == 1192);
-}
+const abi = @import("../abi.zig");
+const caller = @import("../calls/caller.zig");
+const Frame = abi.Frame;
+const make = caller.make;
 
 const test_layout = struct {
     const Kind = enum { sysv, windows, aapcs, apple };
@@ -166,7 +119,7 @@ test "twenty integers and floats in turn" {
 
 /// What a block of any number of stack words looks like from inside.
 const Words = struct {
-    var seen: [isolates.stack_words]u64 = undefined;
+    var seen: [abi.stack_words]u64 = undefined;
 
     fn take(comptime count: usize) *const anyopaque {
         const Taker = switch (count) {

@@ -1,23 +1,30 @@
-//! Calls from other threads, end to end: real thunks and threads, with a Node-API and a JavaScript that are the tests' own.
+//! Calls from other threads, end to end: real thunks and threads, with a Node-API and a JavaScript that are the tests'
+//! own.
 
 const std = @import("std");
 const builtin = @import("builtin");
-const foreign = @import("foreign.zig");
-const futex = @import("futex.zig");
-const isolates = @import("isolate.zig");
-const queues = @import("queue.zig");
-const thunks = @import("thunk.zig");
-const waker = @import("waker.zig");
+const abi = @import("../abi.zig");
+const futex = @import("../os/futex.zig");
+const isolates = @import("../isolate.zig");
+const lifecycle = @import("../lifecycle.zig");
+const node_api = @import("../waking/node_api.zig");
+const node_module = @import("../node_module.zig");
+const queues = @import("../queued/queues.zig");
+const serve = @import("../queued/serve.zig");
+const strings = @import("../allocator.zig");
+const support = @import("support.zig");
+const thunks = @import("../thunks/pool.zig");
+const waker = @import("../waking/waker.zig");
 const Isolate = isolates.Isolate;
-const Queue = queues.Queue;
-const Slot = thunks.Slot;
-const gpa = @import("test_allocator.zig").allocator;
+const Queue = @import("../queue.zig").Queue;
+const Slot = abi.Slot;
+const gpa = strings.allocator;
 
 const Value = ?*anyopaque;
 const Callback = *const fn (Value, Value) callconv(.c) Value;
 
-/// A runtime with one JavaScript thread: that of the test. What Node-API calls an environment, a thread-safe function or a
-/// value, is a pointer to this.
+/// A runtime with one JavaScript thread: that of the test. What Node-API calls an environment, a thread-safe function
+/// or a value, is a pointer to this.
 const Runtime = struct {
     isolate: *Isolate = undefined,
     connect: ?Callback = null,
@@ -32,7 +39,7 @@ const Runtime = struct {
     released: std.atomic.Value(bool) = .init(false),
     called_after_release: std.atomic.Value(bool) = .init(false),
     /// What JavaScript does with a call; its arguments and result are in the isolate's words.
-    handle: *const fn (runtime: *Runtime, words: *isolates.Words) void,
+    handle: *const fn (runtime: *Runtime, words: *abi.Words) void,
     context: ?*anyopaque = null,
     handled: u64 = 0,
     /// The address of what wakes in place of the thread-safe function, or 0.
@@ -42,7 +49,7 @@ const Runtime = struct {
         return @ptrCast(@alignCast(pointer.?));
     }
 
-    const api: waker.Api = .{
+    const api: node_api.Api = .{
         .create_function = createFunction,
         .set_named_property = setNamedProperty,
         .create_string_utf8 = createString,
@@ -87,7 +94,7 @@ const Runtime = struct {
         watched.* = true;
         return 0;
     }
-    fn createThreadsafeFunction(env: Value, _: Value, _: Value, _: Value, _: usize, _: usize, _: ?*anyopaque, _: ?*const anyopaque, _: ?*anyopaque, _: ?*const waker.CallJs, function: *?*anyopaque) callconv(.c) c_int {
+    fn createThreadsafeFunction(env: Value, _: Value, _: Value, _: Value, _: usize, _: usize, _: ?*anyopaque, _: ?*const anyopaque, _: ?*anyopaque, _: ?*const node_api.CallJs, function: *?*anyopaque) callconv(.c) c_int {
         function.* = env;
         return 0;
     }
@@ -120,9 +127,9 @@ const Runtime = struct {
 
     /// Attaches this thread and connects it.
     fn start(runtime: *Runtime) !void {
-        waker.useApi(api);
-        runtime.isolate = isolates.attach(gpa, false, isolates.test_stack).?;
-        _ = waker.napi_register_module_v1(runtime, runtime);
+        node_api.use(api);
+        runtime.isolate = lifecycle.attach(gpa, false, support.stack_byte_length).?;
+        _ = node_module.napi_register_module_v1(runtime, runtime);
         _ = runtime.connect.?(runtime, runtime);
         try std.testing.expect(runtime.connected);
     }
@@ -136,9 +143,9 @@ const Runtime = struct {
     /// Ends what is still there, and looks whether everything was given back that has to be.
     fn stop(runtime: *Runtime) void {
         runtime.end();
-        isolates.leaveThread();
-        foreign.freeOrphans();
-        thunks.dismiss(runtime.isolate);
+        lifecycle.leaveThread();
+        queues.freeOrphans();
+        support.dismiss(runtime.isolate);
         std.testing.expect(runtime.released.load(.acquire)) catch unreachable;
         std.testing.expect(!runtime.called_after_release.load(.acquire)) catch unreachable;
     }
@@ -146,7 +153,7 @@ const Runtime = struct {
     /// What `look` in wake.ts does: all that is queued.
     fn look(runtime: *Runtime) void {
         if (waker.looking(runtime.isolate, false) == null) return;
-        while (foreign.next(runtime.isolate, .take)) {
+        while (serve.next(runtime.isolate, .take)) {
             runtime.handle(runtime, &runtime.isolate.words);
             runtime.handled += 1;
         }
@@ -184,14 +191,14 @@ const Bridge = struct {
     function: *const anyopaque,
 
     const Options = struct {
-        contract: u32 = thunks.contract_post,
+        contract: u32 = abi.contract_post,
         /// How many words of each kind its arguments take.
         integers: u32 = 2,
         floats: u32 = 0,
         stack: u32 = 0,
         strings: u64 = 0,
         capacity: u32 = 64,
-        on_full: queues.OnFull = .block,
+        on_full: abi.OnFull = .block,
         timeout_ms: u32 = 60_000,
         fallback: u64 = fallback,
         /// Another callback's queue.
@@ -206,15 +213,15 @@ const Bridge = struct {
         slot.index = number;
         slot.fallback = options.fallback;
         slot.layout = options.stack | options.integers << 8 | options.floats << 16;
-        const extra = @as(u32, @intFromBool(options.contract == thunks.contract_wait)) + @intFromBool(options.strings != 0);
+        const extra = @as(u32, @intFromBool(options.contract == abi.contract_wait)) + @intFromBool(options.strings != 0);
         const queue = options.queue orelse
-            foreign.createQueue(isolate, options.capacity, slot.layout, extra, options.on_full).?;
+            queues.create(isolate, options.capacity, slot.layout, extra, options.on_full).?;
         const bridge: Bridge = .{ .runtime = runtime, .number = number, .queue = queue, .function = isolate.words.chunk_code.? };
         const state = bridge.close();
         @atomicStore(u64, &slot.strings, options.strings, .seq_cst);
-        @atomicStore(?*Queue, &slot.queue, queue, .seq_cst);
+        @atomicStore(?*abi.Queue, &slot.queue, @ptrCast(queue), .seq_cst);
         @atomicStore(u32, &slot.timeout_ms, options.timeout_ms, .seq_cst);
-        @atomicStore(u32, &slot.state, (state & ~thunks.contract_mask) + 4 + options.contract, .seq_cst);
+        @atomicStore(u32, &slot.state, (state & ~@as(u32, abi.contract_mask)) + 4 + options.contract, .seq_cst);
         return bridge;
     }
 
@@ -222,15 +229,15 @@ const Bridge = struct {
         return thunks.slotOf(bridge.number);
     }
 
-    /// The contract ends, but for what `foreign.cancel` does. Answers the state before.
+    /// The contract ends, but for what `queues.cancel` does. Answers the state before.
     fn close(bridge: Bridge) u32 {
         const state = @atomicLoad(u32, &bridge.slotOf().state, .monotonic);
-        @atomicStore(u32, &bridge.slotOf().state, (state & ~thunks.contract_mask) + 4, .seq_cst);
+        @atomicStore(u32, &bridge.slotOf().state, (state & ~@as(u32, abi.contract_mask)) + 4, .seq_cst);
         return state;
     }
 
     fn cancel(bridge: Bridge) u32 {
-        return foreign.cancel(bridge.runtime.isolate, bridge.number, bridge.close(), bridge.queue, true);
+        return queues.cancel(bridge.runtime.isolate, bridge.number, bridge.close(), bridge.queue, true);
     }
 
     fn call(bridge: Bridge, first: u64, second: u64) u64 {
@@ -261,7 +268,7 @@ const Order = struct {
     gaps: bool = false,
     wrong: u32 = 0,
 
-    fn handle(runtime: *Runtime, words: *isolates.Words) void {
+    fn handle(runtime: *Runtime, words: *abi.Words) void {
         const order: *Order = @ptrCast(@alignCast(runtime.context.?));
         const next = &order.next[@intCast(words.arguments[0])];
         const number = words.arguments[1];
@@ -276,7 +283,7 @@ const Poster = struct {
     }
 };
 
-fn ignore(_: *Runtime, _: *isolates.Words) void {}
+fn ignore(_: *Runtime, _: *abi.Words) void {}
 
 test "post: four threads, a queue that is often full, an event loop that only wakes start: none is lost, all in order" {
     const count = 20_000;
@@ -292,7 +299,7 @@ test "post: four threads, a queue that is often full, an event loop that only wa
     try std.testing.expectEqual(@as(u32, 0), order.wrong);
     try std.testing.expectEqual([4]u64{ count, count, count, count }, order.next);
     try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.dropped);
-    try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.foreign_calls);
+    try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.misplaced_calls);
 }
 
 test "post: a callback of the runtime's wakes in place of the thread-safe function, which is called where it is deaf" {
@@ -361,7 +368,7 @@ test "post: on the isolate's own thread a call is queued, and dropped when the q
     try std.testing.expectEqual(@as(u64, 3), runtime.handled);
     try std.testing.expectEqual(@as(u32, 2), bridge.slotOf().dropped);
     try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.dropped);
-    try std.testing.expectEqual(@as(u32, isolates.attention_foreign), runtime.isolate.words.attention);
+    try std.testing.expectEqual(@as(u32, abi.attention_notice), runtime.isolate.words.attention);
 }
 
 test "post: a thread that finds no space for its time drops its call" {
@@ -386,10 +393,10 @@ test "post: JavaScript that stops after each call and wakes itself for the rest 
     while (runtime.handled < 3000) {
         while (runtime.signal.swap(0, .acquire) == 0) futex.wait(&runtime.signal, 0, std.time.ns_per_s);
         _ = waker.looking(runtime.isolate, false);
-        if (!foreign.next(runtime.isolate, .take)) continue;
+        if (!serve.next(runtime.isolate, .take)) continue;
         runtime.handle(&runtime, &runtime.isolate.words);
         runtime.handled += 1;
-        _ = foreign.next(runtime.isolate, .finish);
+        _ = serve.next(runtime.isolate, .finish);
         waker.wake(runtime.isolate);
     }
     thread.join();
@@ -407,9 +414,9 @@ test "post: a queue that never gets empty doesn't keep others waiting for more t
         for (0..10) |i| _ = bridge.call(id, i);
     }
     for (0..6) |_| {
-        try std.testing.expect(foreign.next(runtime.isolate, .take));
+        try std.testing.expect(serve.next(runtime.isolate, .take));
         runtime.handle(&runtime, &runtime.isolate.words);
-        _ = foreign.next(runtime.isolate, .finish);
+        _ = serve.next(runtime.isolate, .finish);
     }
     try std.testing.expectEqual([4]u64{ 2, 2, 2, 0 }, order.next);
     runtime.turn();
@@ -426,7 +433,7 @@ test "wait: each of four threads gets its own answers" {
                 if (bridge.call(id, i) != (id << 32) + i) _ = wrong.fetchAdd(1, .monotonic);
             }
         }
-        fn handle(_: *Runtime, words: *isolates.Words) void {
+        fn handle(_: *Runtime, words: *abi.Words) void {
             words.result = (words.arguments[0] << 32) + words.arguments[1];
         }
     };
@@ -434,7 +441,7 @@ test "wait: each of four threads gets its own answers" {
     try runtime.start();
     defer runtime.stop();
     // Smaller than the number of threads: they also wait for space.
-    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 3 });
+    const bridge: Bridge = .open(&runtime, .{ .contract = abi.contract_wait, .capacity = 3 });
     var threads: [4]std.Thread = undefined;
     for (&threads, 0..) |*thread, id| thread.* = try std.Thread.spawn(.{}, Asker.run, .{ bridge, id });
     runtime.turnUntil(4 * Asker.count);
@@ -464,7 +471,8 @@ const Ask = struct {
 test "wait: twenty integers and floats in turn arrive from another thread, in registers and on the stack" {
     const World = struct {
         const Function = fn (u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64, u64, f64) callconv(.c) u64;
-        // What each word holds: an integer, or a float, which ends in a half here. 0 is a register that the other kind has.
+        // What each word holds: an integer, or a float, which ends in a half here. 0 is a register that the other kind
+        // has.
         const Expected = struct { integers: []const f64, floats: []const f64, stack: []const f64 };
         const expected: Expected = if (builtin.os.tag == .windows)
             .{ .integers = &.{ 1, 0, 2 }, .floats = &.{ 0, 1.5, 0, 2.5 }, .stack = &.{ 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5 } }
@@ -481,10 +489,10 @@ test "wait: twenty integers and floats in turn arrive from another thread, in re
             }
         }
 
-        fn handle(_: *Runtime, words: *isolates.Words) void {
+        fn handle(_: *Runtime, words: *abi.Words) void {
             check(expected.integers, words.arguments[0..8]);
             check(expected.floats, words.arguments[8..16]);
-            check(expected.stack, words.arguments[isolates.register_words..]);
+            check(expected.stack, words.arguments[abi.register_words..]);
             words.result = 77;
         }
 
@@ -497,7 +505,7 @@ test "wait: twenty integers and floats in turn arrive from another thread, in re
     try runtime.start();
     defer runtime.stop();
     const bridge: Bridge = .open(&runtime, .{
-        .contract = thunks.contract_wait,
+        .contract = abi.contract_wait,
         .integers = World.expected.integers.len,
         .floats = World.expected.floats.len,
         .stack = World.expected.stack.len,
@@ -506,7 +514,7 @@ test "wait: twenty integers and floats in turn arrive from another thread, in re
     const thread = try std.Thread.spawn(.{}, World.run, .{ bridge.function, &answer });
     runtime.turnUntil(1);
     // Taking the next one answers the last one.
-    _ = foreign.next(runtime.isolate, .take);
+    _ = serve.next(runtime.isolate, .take);
     thread.join();
     try std.testing.expectEqual(@as(u64, 77), answer);
     try std.testing.expectEqual(@as(u32, 0), World.wrong);
@@ -516,7 +524,7 @@ test "wait: nobody looks in time" {
     var runtime: Runtime = .{ .handle = ignore };
     try runtime.start();
     defer runtime.stop();
-    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .timeout_ms = 20 });
+    const bridge: Bridge = .open(&runtime, .{ .contract = abi.contract_wait, .timeout_ms = 20 });
     var unseen: Ask = .{ .bridge = bridge };
     try unseen.start();
     try std.testing.expectEqual(Bridge.fallback, unseen.join());
@@ -532,7 +540,7 @@ test "wait: of those that wait while JavaScript is in one native call the first 
     try runtime.start();
     defer runtime.stop();
     const words = &runtime.isolate.words;
-    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .timeout_ms = 60_000 });
+    const bridge: Bridge = .open(&runtime, .{ .contract = abi.contract_wait, .timeout_ms = 60_000 });
     @atomicStore(u32, &words.native_call, 0x30001, .seq_cst);
     var patient: Ask = .{ .bridge = bridge };
     try patient.start();
@@ -549,7 +557,7 @@ test "wait: of those that wait while JavaScript is in one native call the first 
     try std.testing.expectEqual(Bridge.fallback, late.join());
     try std.testing.expectEqual(@as(u16, 3), bridge.slotOf().in_vain);
     try std.testing.expectEqual(@as(u16, 0), bridge.slotOf().timeouts);
-    try std.testing.expectEqual(@as(u32, isolates.attention_foreign | isolates.attention_in_vain), words.attention);
+    try std.testing.expectEqual(@as(u32, abi.attention_notice | abi.attention_in_vain), words.attention);
     try std.testing.expectEqual(@as(u32, 0x30001), words.in_vain_call);
     // JavaScript has looked, and makes one short call after the other: none of them is to blame.
     @atomicStore(u32, &words.attention, 0, .seq_cst);
@@ -584,7 +592,7 @@ test "wait: of those that wait while JavaScript is in one native call the first 
 }
 
 fn someoneWaits(isolate: *Isolate) bool {
-    const calls = &isolate.calls;
+    const calls = &isolate.queued;
     calls.mutex.acquire();
     defer calls.mutex.release();
     return calls.waiters != null;
@@ -602,7 +610,7 @@ test "the isolate ends while threads wait for an answer and for space: all go on
     var runtime: Runtime = .{ .handle = ignore };
     try runtime.start();
     defer runtime.stop();
-    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 1 });
+    const bridge: Bridge = .open(&runtime, .{ .contract = abi.contract_wait, .capacity = 1 });
     var first: Ask = .{ .bridge = bridge };
     var second: Ask = .{ .bridge = bridge };
     try first.start();
@@ -610,19 +618,19 @@ test "the isolate ends while threads wait for an answer and for space: all go on
     try second.start();
     untilSleeping(bridge.queue);
     const start = futex.now();
-    foreign.end(runtime.isolate);
+    queues.end(runtime.isolate);
     try std.testing.expectEqual(Bridge.fallback, first.join());
     try std.testing.expectEqual(Bridge.fallback, second.join());
     try std.testing.expect(futex.now() - start < 10 * std.time.ns_per_s);
     // Who waited for space was not refused by a queue that is too small.
     try std.testing.expectEqual(@as(u32, 0), runtime.isolate.words.dropped);
-    try std.testing.expectEqual(@as(u32, 1), runtime.isolate.words.foreign_calls);
+    try std.testing.expectEqual(@as(u32, 1), runtime.isolate.words.misplaced_calls);
     // From now on its thunks answer for themselves.
     var third: Ask = .{ .bridge = bridge };
     try third.start();
     try std.testing.expectEqual(Bridge.fallback, third.join());
     // The one that waited for space, and the one that came later.
-    try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.foreign_calls);
+    try std.testing.expectEqual(@as(u32, 2), runtime.isolate.words.misplaced_calls);
     _ = bridge.close();
     runtime.look();
     try std.testing.expectEqual(@as(u64, 0), runtime.handled);
@@ -630,15 +638,15 @@ test "the isolate ends while threads wait for an answer and for space: all go on
 
 test "the isolate ends while JavaScript makes a call that a thread waits for" {
     const Ends = struct {
-        fn handle(runtime: *Runtime, words: *isolates.Words) void {
+        fn handle(runtime: *Runtime, words: *abi.Words) void {
             words.result = 5;
-            foreign.end(runtime.isolate);
+            queues.end(runtime.isolate);
         }
     };
     var runtime: Runtime = .{ .handle = Ends.handle };
     try runtime.start();
     defer runtime.stop();
-    const bridge: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait });
+    const bridge: Bridge = .open(&runtime, .{ .contract = abi.contract_wait });
     var ask: Ask = .{ .bridge = bridge };
     try ask.start();
     runtime.turnUntil(1);
@@ -659,9 +667,9 @@ test "environments end while threads push: nobody is left behind, and nothing ca
         var runtime: Runtime = .{ .handle = ignore };
         try runtime.start();
         defer runtime.stop();
-        const on_full: queues.OnFull = if (round % 2 == 0) .block else .drop_oldest;
+        const on_full: abi.OnFull = if (round % 2 == 0) .block else .drop_oldest;
         const post: Bridge = .open(&runtime, .{ .capacity = 8, .strings = 2, .on_full = on_full });
-        const wait: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 2 });
+        const wait: Bridge = .open(&runtime, .{ .contract = abi.contract_wait, .capacity = 2 });
         var stop: Flag = .{};
         var threads: [3]std.Thread = undefined;
         for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, Pusher.run, .{ post, wait, &stop, "a name" });
@@ -682,7 +690,7 @@ test "cancel: who waits gets the fallback, what is queued doesn't run, and the q
     var runtime: Runtime = .{ .handle = Order.handle, .context = &order };
     try runtime.start();
     defer runtime.stop();
-    const asked: Bridge = .open(&runtime, .{ .contract = thunks.contract_wait, .capacity = 1 });
+    const asked: Bridge = .open(&runtime, .{ .contract = abi.contract_wait, .capacity = 1 });
     var first: Ask = .{ .bridge = asked };
     var second: Ask = .{ .bridge = asked };
     try first.start();
@@ -741,7 +749,7 @@ test "strings are copied before the call returns, whatever becomes of it, and fr
     const Strings = struct {
         const count = 2000;
         var wrong: u32 = 0;
-        fn handle(_: *Runtime, words: *isolates.Words) void {
+        fn handle(_: *Runtime, words: *abi.Words) void {
             const string: ?[*:0]const u8 = @ptrFromInt(@as(usize, @intCast(words.arguments[1])));
             var expected: [24]u8 = undefined;
             const number = words.arguments[0];
@@ -760,7 +768,7 @@ test "strings are copied before the call returns, whatever becomes of it, and fr
             }
         }
     };
-    for ([_]queues.OnFull{ .block, .drop_newest, .drop_oldest }) |on_full| {
+    for ([_]abi.OnFull{ .block, .drop_newest, .drop_oldest }) |on_full| {
         var runtime: Runtime = .{ .handle = Strings.handle };
         try runtime.start();
         defer runtime.stop();
@@ -799,7 +807,7 @@ test "nobody repeats wakes for an isolate that has ended" {
     defer runtime.stop();
     const bridge: Bridge = .open(&runtime, .{});
     _ = bridge.call(0, 0);
-    foreign.end(runtime.isolate);
+    queues.end(runtime.isolate);
     // One may be under way.
     var never: futex.Word = .init(0);
     futex.wait(&never, 0, 5 * std.time.ns_per_ms);

@@ -1,11 +1,11 @@
 //! Thunks for AArch64: AAPCS64 (Linux), Apple's variant and Windows.
 //!
 //! A thunk loads its own number into w16, the first intra-procedure-call register, and jumps to the common entry. That
-//! spills the argument registers into `Frame` order, calls the dispatcher in `thunk.zig`, and loads the result registers. In
-//! a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
+//! spills the argument registers into `Registers` order, calls the dispatcher in `dispatch.zig`, and loads the result
+//! registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first number, and jumps
+//! to the entry.
 
 const builtin = @import("builtin");
-const thunk = @import("thunk.zig");
 const windows = builtin.os.tag == .windows;
 const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;
@@ -18,7 +18,7 @@ comptime {
             ".p2align 6\n" ++
             prefix ++ "belay_thunks:\n" ++
             ".set belay_index, 0\n" ++
-            ".rept " ++ thunk.block_length_text ++ "\n" ++
+            ".rept " ++ symbols.block_length_text ++ "\n" ++
             "movz w16, #belay_index\n" ++
             "b " ++ prefix ++ "belay_entry\n" ++
             ".set belay_index, belay_index + 1\n" ++
@@ -71,7 +71,7 @@ comptime {
         ++ prefix ++ "belay_tail_end:\n");
 }
 
-// The generic caller: `fn (frame: *caller.Frame) void`. Copies the stack words, loads the registers, x8 among them for a
+// The generic caller: `fn (frame: *abi.Frame) void`. Copies the stack words, loads the registers, x8 among them for a
 // result in memory, calls, and stores the result registers.
 comptime {
     asm (".text\n" ++ symbols.declare("belay_make_call", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_make_call:\n" ++

@@ -90,6 +90,11 @@ pub const Mutex = struct {
     pub fn release(mutex: *Mutex) void {
         if (mutex.state.swap(free, .release) == contended) wakeAll(&mutex.state);
     }
+
+    /// For what is only called while it is held. Checked where safety is on.
+    pub fn assertHeld(mutex: *const Mutex) void {
+        if (std.debug.runtime_safety) std.debug.assert(mutex.state.load(.monotonic) != free);
+    }
 };
 
 test "a wait ends when the word changes, when it differs already, and when its time is over" {

@@ -54,7 +54,8 @@ pub const Stack = struct {
 
     fn ofLinuxThread() Stack {
         const main_thread = std.os.linux.gettid() == std.os.linux.getpid();
-        // Asking for the main thread's attributes reads all of /proc/self/maps, a quarter of a millisecond in a runtime.
+        // Asking for the main thread's attributes reads all of /proc/self/maps, a quarter of a millisecond in a
+        // runtime.
         if (main_thread) {
             if (glibc.stackEnd()) |end| return mainStack(end);
         }

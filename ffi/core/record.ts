@@ -1,0 +1,114 @@
+/**
+ * What TypeScript shares with the native core: its numbers, and where the fields of its structures are.
+ * `native/src/core.h` says what they mean. Generated from `native/src/abi.zig` by `deno task record`.
+ *
+ * `…Word` is the place of a field that is one word of 32 or 64 bits, among words of that width. `…ByteOffset` is that of
+ * any other field, and of all fields of a call, which is written at byte offsets.
+ *
+ * @module
+ */
+
+export const abiVersion = 10;
+export const registerWords = 16;
+export const stackWords = 128;
+export const argumentWords = 144;
+export const resultWords = 6;
+export const maxIsolates = 255;
+export const thunkBlockLength = 4096;
+export const maxThunkBlocks = 256;
+export const thunkChunkLength = 16;
+export const maxHandleSlots = 4194304;
+export const handleLinksByteOffset = 33554432;
+export const maxCalls = 65536;
+export const maxCallThreads = 1024;
+export const defaultCallThreads = 64;
+export const maxChannels = 16384;
+export const eventHeaderWords = 2;
+export const attentionError = 1;
+export const attentionNotice = 2;
+export const attentionOverflow = 4;
+export const attentionRelease = 8;
+export const attentionInVain = 16;
+export const contractMask = 3;
+export const contractSame = 0;
+export const contractPost = 1;
+export const contractWait = 2;
+export const resultScalar = 0;
+export const resultRegisters = 1;
+export const resultMemory = 2;
+export const onFullBlock = 0;
+export const onFullDropNewest = 1;
+export const onFullDropOldest = 2;
+export const nextFinish = 0;
+export const nextTake = 1;
+export const nextLinger = 2;
+
+// A `belay_isolate`.
+export const isolateByteLength = 1328;
+export const argumentsByteOffset = 0;
+export const resultWord = 144;
+export const trampolineWord = 145;
+export const chunkSlotsWord = 146;
+export const chunkCodeWord = 147;
+export const callTokenWord = 148;
+export const thunkStrideWord = 298;
+export const callbackWord = 299;
+export const tagWord = 300;
+export const handleSlotsWord = 301;
+export const overflowWord = 302;
+export const nativeCallWord = 303;
+export const handleReleaseWord = 152;
+export const channelSendWord = 153;
+export const misplacedCallsWord = 308;
+export const attentionWord = 309;
+export const noticesWord = 310;
+export const droppedWord = 311;
+export const timeoutsWord = 312;
+export const liveWord = 313;
+export const releasedWord = 314;
+export const staleReleasesWord = 315;
+export const completedWord = 316;
+export const pollsWord = 317;
+export const inVainCallWord = 318;
+export const resultsByteOffset = 1280;
+
+// A `belay_thunk`.
+export const thunkByteLength = 64;
+export const thunkIsolateWord = 0;
+export const thunkFallbackWord = 1;
+export const thunkLayoutWord = 4;
+export const thunkMisplacedCallsWord = 5;
+export const thunkIndexWord = 6;
+export const thunkStateWord = 7;
+export const thunkStringsWord = 4;
+export const thunkQueueWord = 5;
+export const thunkTimeoutMsWord = 12;
+export const thunkDroppedWord = 13;
+export const thunkTimeoutsByteOffset = 56;
+export const thunkInVainByteOffset = 58;
+export const thunkNextNoticeWord = 15;
+
+// A `belay_call`.
+export const callByteLength = 1280;
+export const callArgumentsByteOffset = 0;
+export const callFunctionByteOffset = 1152;
+export const callStackWordsByteOffset = 1160;
+export const callIndirectResultByteOffset = 1168;
+export const callIntegerResultsByteOffset = 1176;
+export const callFloatResultsByteOffset = 1192;
+export const callIsolateByteOffset = 1224;
+export const callNextByteOffset = 1232;
+export const callIndexByteOffset = 1240;
+export const callCompletedNextByteOffset = 1244;
+export const callStringResultByteOffset = 1248;
+export const callStringByteOffset = 1256;
+export const callCaptureErrorByteOffset = 1264;
+export const callErrorByteOffset = 1268;
+
+// A `belay_channel_words`.
+export const channelByteLength = 32;
+export const channelIdWord = 0;
+export const channelRingWord = 1;
+export const channelLengthWord = 4;
+export const channelBatchWord = 5;
+export const channelDroppedWord = 6;

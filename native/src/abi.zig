@@ -1,0 +1,233 @@
+//! What TypeScript and the core share: the structures that both read and write, and the numbers that both know.
+//! `core.h` says what each of them means to JavaScript, and `ffi/core/record.ts` is generated from them. Imports
+//! nothing.
+
+/// Changes whenever a function, a structure or a number of the ABI changes.
+pub const abi_version = 10;
+
+pub const register_words = 16;
+pub const stack_words = 128;
+pub const argument_words = register_words + stack_words;
+pub const result_words = 6;
+
+/// Each has a registry tag of 8 bits, of which 0 is none.
+pub const max_isolates = 255;
+
+/// Thunks of one block: the library's own code, or a copy of it.
+pub const thunk_block_length = 4096;
+pub const max_thunk_blocks = 256;
+/// Isolates claim thunks so many at a time, all for one shape.
+pub const thunk_chunk_length = 16;
+
+/// Ids have 22 bits for the slot (`ffi/handle.ts`).
+pub const max_handle_slots = 1 << 22;
+/// From a registry's ids to its links: behind the room for all ids.
+pub const handle_links_byte_offset = max_handle_slots * @sizeOf(f64);
+
+/// How many calls of an isolate can be outstanding.
+pub const max_calls = 1 << 16;
+pub const max_call_threads = 1024;
+pub const default_call_threads = 64;
+
+pub const max_channels = 16384;
+/// Of an event: its header and the handle.
+pub const event_header_words = 2;
+
+pub const attention_error = 1;
+pub const attention_notice = 2;
+pub const attention_overflow = 4;
+pub const attention_release = 8;
+pub const attention_in_vain = 16;
+
+pub const contract_mask = 3;
+pub const contract_same = 0;
+pub const contract_post = 1;
+pub const contract_wait = 2;
+
+/// How a callback's result goes back: as a scalar, as a structure in registers, as one in memory that C gives.
+pub const Result = enum(u8) { scalar = 0, registers = 1, memory = 2, _ };
+
+/// What becomes of a callback when its queue is full.
+pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
+
+/// How `belay_queued_next` goes about it: it takes no callback, and begins with another queue the next time, so that
+/// one which never gets empty doesn't keep the others waiting; it takes one that is there; it takes one that is there
+/// soon.
+pub const Next = enum(u32) { finish = 0, take = 1, linger = 2 };
+
+/// A queue of callbacks. What is in it is the core's alone.
+pub const Queue = opaque {};
+
+/// What authors of C libraries call: `belay.h`.
+pub const HandleRelease = fn (id: ?*anyopaque) callconv(.c) void;
+pub const ChannelSend = fn (
+    channel: ?*anyopaque,
+    handle: ?*anyopaque,
+    data: ?[*]const u8,
+    byte_length: u32,
+) callconv(.c) bool;
+
+/// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
+pub const Words = extern struct {
+    /// What the running callback was called with: 8 integer registers, 8 float registers, then stack words.
+    arguments: [argument_words]u64 = @splat(0),
+    /// What it answers, as the bits of the result register.
+    result: u64 = 0,
+    /// The runtime's one callback of this isolate. Written by JavaScript.
+    trampoline: ?*const fn () callconv(.c) void = null,
+    /// What the last claim gave: the first thunk's slot and code.
+    chunk_slots: ?[*]Slot = null,
+    chunk_code: ?*const anyopaque = null,
+    /// Of a callback that was taken from a queue: the nonblocking call of this isolate's that it was made in, or 0.
+    call_token: u64 = 0,
+    /// From one thunk of a chunk to the next.
+    thunk_stride: u32 = 0,
+    /// The index of the thunk that was called.
+    callback: u32 = 0,
+    /// This isolate's registry tag, 1 to 255.
+    tag: u32 = 0,
+    /// How many slots the registry of this tag has used, ever. Written by JavaScript.
+    handle_slots: u32 = 0,
+    /// 1 while the trampoline runs for a callback that has too little stack left for the function.
+    overflow: u32 = 0,
+    /// Which synchronous native call JavaScript is in: how many are running in the lower half; in the upper one a
+    /// number of the outermost. Written by JavaScript; any thread reads it.
+    native_call: u32 = 0,
+    // Another cache line, since other threads read and write this, too.
+    /// What C releases handles with, and what it sends events with.
+    handle_release: ?*const HandleRelease = null,
+    channel_send: ?*const ChannelSend = null,
+    /// Calls of this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
+    misplaced_calls: u32 = 0,
+    /// Flags: what waits for JavaScript to look at it.
+    attention: u32 = 0,
+    /// The list of thunks that have a notice for JavaScript: the index of the first one and 1, or 0.
+    notices: u32 = 0,
+    /// Callbacks that were not queued, or dropped for newer ones; those that nobody answered in time.
+    dropped: u32 = 0,
+    timeouts: u32 = 0,
+    /// 0 when JavaScript can't run any more. Written by JavaScript, too, before its world ends.
+    live: u32 = 1,
+    /// The first place of the list of handles that C has released, which JavaScript takes as a whole; 0 when it is
+    /// empty.
+    released: u32 = 0,
+    /// Releases of what was no live handle.
+    stale_releases: u32 = 0,
+    /// The list of nonblocking calls that have been made: the index of the last one and 1, or 0.
+    completed: u32 = 0,
+    /// 1 while JavaScript looks at that list by itself, and needn't be woken for it. Written by JavaScript.
+    polls: u32 = 0,
+    /// What `native_call` was when the first thread called in vain since JavaScript took this, or 0.
+    in_vain_call: u32 = 0,
+    unused: u32 = 0,
+    /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants
+    /// it.
+    results: [result_words]u64 = @splat(0),
+
+    const native_call_depth = 0xffff;
+
+    pub fn isLive(words: *const Words) bool {
+        return @atomicLoad(u32, &words.live, .acquire) != 0;
+    }
+
+    /// The synchronous native call that JavaScript is in, 0 when it is in none.
+    pub fn nativeCall(words: *const Words) u32 {
+        const native_call = @atomicLoad(u32, &words.native_call, .monotonic);
+        return if (native_call & native_call_depth != 0) native_call else 0;
+    }
+
+    /// The innermost of the native calls that were running at two times; 0 when the outermost is another one, or there
+    /// was none.
+    pub fn callAround(one: u32, other: u32) u32 {
+        if (one == 0 or other == 0 or one >> 16 != other >> 16) return 0;
+        return @min(one, other);
+    }
+
+    /// Notes that a thread called in vain since JavaScript was in a native call: the outermost one is to blame.
+    pub fn noteInVain(words: *Words, native_call: u32) void {
+        const noted = @atomicLoad(u32, &words.in_vain_call, .monotonic);
+        const first = callAround(noted, native_call);
+        @atomicStore(u32, &words.in_vain_call, if (first != 0) first else native_call, .monotonic);
+    }
+};
+
+/// What the dispatcher knows of a thunk, and C's `belay_thunk`. The isolate that claimed the thunk writes it from
+/// JavaScript, except for what is counted here.
+pub const Slot = extern struct {
+    isolate: ?*Words = null,
+    /// The bits that C gets when the function can't be asked; the length of a structure that goes back in memory.
+    fallback: u64 = 0,
+    /// How many words its signature has on the stack, in integer and in float registers, and how its result goes back:
+    /// a byte each.
+    layout: u32 = 0,
+    /// Calls from elsewhere than the isolate's own stack, since JavaScript last put a function behind the thunk.
+    misplaced_calls: u32 = 0,
+    /// What JavaScript calls the thunk: handed to the trampoline.
+    index: u32 = 0,
+    /// The contract for calls from elsewhere, in the lowest bits, and a count of the functions that had another one
+    /// than `contract_same`. It changes before and after what follows.
+    state: u32 = contract_same,
+    /// Which of the first 64 words of the arguments are strings: integer registers, float registers, the stack, in this
+    /// order.
+    strings: u64 = 0,
+    queue: ?*Queue = null,
+    timeout_ms: u32 = 0,
+    /// Callbacks that were not queued, or dropped for newer ones.
+    dropped: u32 = 0,
+    /// Callbacks that nobody served in time. Those that were refused, or that nobody served in time, since JavaScript
+    /// was in one native call all the time. JavaScript takes both.
+    timeouts: u16 = 0,
+    in_vain: u16 = 0,
+    /// In the list of thunks that have a notice: one more than the list's next word; 0 outside it.
+    next_notice: u32 = 0,
+};
+
+/// Any call of C, and C's `belay_frame`. Who writes it knows the calling convention: arguments that are narrower than a
+/// word are extended there, a float is the low half of its word, and where a call is variadic, what goes with that is
+/// done.
+pub const Frame = extern struct {
+    /// 8 integer registers, 8 float registers, then the stack, as the dispatcher has them.
+    arguments: [argument_words]u64,
+    function: ?*const anyopaque,
+    /// How many words of arguments are on the stack: at most `stack_words`.
+    stack_words: u64,
+    /// Where a result goes that AArch64 returns in memory (x8).
+    indirect_result: u64,
+    /// What the result registers have afterwards, as far as the convention has them.
+    integer_results: [2]u64,
+    float_results: [4]u64,
+};
+
+/// The block of one call, and C's `belay_call`. JavaScript writes the frame before it submits the call, and reads the
+/// results and `completed_next` afterwards; a call thread has it meanwhile.
+pub const Call = extern struct {
+    frame: Frame,
+    isolate: ?*Words = null,
+    next: ?*Call = null,
+    /// Its place among the isolate's blocks.
+    index: u32 = 0,
+    /// In the isolate's list of completed calls: one more than the next one's index, or 0.
+    completed_next: u32 = 0,
+    /// Whether the result is a string, to be copied before the thread does anything else: C may keep it for each
+    /// thread. The copy lives until the block's next call.
+    string_result: u64 = 0,
+    string: u64 = 0,
+    /// Not 0: the call's errno goes into `error`.
+    capture_error: u32 = 0,
+    @"error": u32 = 0,
+    unused: u64 = 0,
+};
+
+/// What JavaScript maps of a channel, and C's `belay_channel_words`.
+pub const ChannelWords = extern struct {
+    /// What C gets.
+    id: u64 = 0,
+    ring: ?[*]u64 = null,
+    /// How many words the ring has.
+    length: u32 = 0,
+    /// Where the batch begins that was taken last.
+    batch: u32 = 0,
+    /// Events that found no space.
+    dropped: u32 = 0,
+    unused: u32 = 0,
+};

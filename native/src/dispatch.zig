@@ -1,0 +1,107 @@
+//! Where every thunk ends: a call is made at once, on its isolate's thread; or queued, for JavaScript to make; or
+//! misplaced, and answered with the fallback.
+
+const builtin = @import("builtin");
+const abi = @import("abi.zig");
+const enqueue = @import("queued/enqueue.zig");
+const isolates = @import("isolate.zig");
+const notices = @import("thunks/notices.zig");
+const thunks = @import("thunks/pool.zig");
+const Isolate = isolates.Isolate;
+const Registers = thunks.Registers;
+const Slot = abi.Slot;
+
+const first_float = 8;
+
+/// Where every thunk's jump ends, with the argument registers spilled to `frame` and the stack arguments at `stack`.
+/// Answers the bits for the first integer result register; those for the others are in the frame.
+///
+/// @param indirect_result What AArch64 has in x8; the other entries don't pass it.
+fn dispatch(number: u32, frame: *Registers, stack: [*]const u64, indirect_result: u64) callconv(.c) u64 {
+    const slot = thunks.slotOf(number);
+    if (thunks.resultOf(slot) != .scalar) {
+        return structure(slot, frame, stack, if (builtin.cpu.arch == .aarch64) indirect_result else frame[0]);
+    }
+    const result = scalar(number, slot, frame, stack);
+    frame[first_float] = result;
+    return result;
+}
+
+inline fn scalar(number: u32, slot: *Slot, frame: *const Registers, stack: [*]const u64) u64 {
+    const isolate: *Isolate = .of(@atomicLoad(?*abi.Words, &slot.isolate, .monotonic) orelse return 0);
+    const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
+    if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) {
+        if (contract == abi.contract_same or !isolate.words.isLive()) return notices.misplaced(slot, isolate);
+        return enqueue.call(number, slot, isolate, frame, stack, false);
+    }
+    if (contract == abi.contract_post) return enqueue.call(number, slot, isolate, frame, stack, true);
+    const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
+    return enter(slot, isolate, frame, stack, fallback, null) orelse fallback;
+}
+
+/// A call whose result is a structure: JavaScript says by the result 1 that it has written one. If it hasn't, C gets
+/// zeroes.
+///
+/// @param target Where the structure goes, if that is in memory.
+fn structure(slot: *Slot, frame: *Registers, stack: [*]const u64, target: u64) u64 {
+    @branchHint(.cold);
+    const isolate: *Isolate = .of(@atomicLoad(?*abi.Words, &slot.isolate, .monotonic).?);
+    var written = false;
+    if (isolates.current_thread != isolate.thread or !isolate.words.isLive()) {
+        _ = notices.misplaced(slot, isolate);
+    } else {
+        written = enter(slot, isolate, frame, stack, 0, target) == 1;
+    }
+    if (thunks.resultOf(slot) == .memory) {
+        const memory: [*]u8 = @ptrFromInt(@as(usize, @intCast(target)));
+        if (!written) @memset(memory[0..@intCast(@atomicLoad(u64, &slot.fallback, .monotonic))], 0);
+        return target;
+    }
+    const results: [abi.result_words]u64 = if (written) isolate.words.results else @splat(0);
+    frame[1] = results[1];
+    frame[first_float..][0..4].* = results[2..6].*;
+    return results[0];
+}
+
+/// Has JavaScript run the function, on the isolate's thread; answers what it wrote as the result, or `fallback`. Null
+/// when it can't be entered.
+inline fn enter(
+    slot: *Slot,
+    isolate: *Isolate,
+    frame: *const Registers,
+    stack: [*]const u64,
+    fallback: u64,
+    target: ?u64,
+) ?u64 {
+    const words = &isolate.words;
+    const position = @intFromPtr(frame);
+    words.overflow = 0;
+    if (position < isolate.stack_floor or position >= isolate.stack.top) {
+        @branchHint(.unlikely);
+        if (position < isolate.stack_limit or position >= isolate.stack.top) {
+            _ = notices.misplaced(slot, isolate);
+            return null;
+        }
+        words.overflow = 1;
+        _ = @atomicRmw(u32, &words.attention, .Or, abi.attention_overflow, .monotonic);
+    }
+    words.arguments[0..abi.register_words].* = frame.*;
+    if (slot.layout & 0xff != 0) {
+        const length: usize = @min(slot.layout & 0xff, abi.stack_words);
+        @memcpy(words.arguments[abi.register_words..][0..length], stack[0..length]);
+    }
+    const trampoline = words.trampoline orelse return null;
+    if (target) |address_in_c| words.results[0] = address_in_c;
+    // A callback inside this one writes its own result over ours: keep what was there.
+    const outer = words.result;
+    words.result = fallback;
+    words.callback = slot.index;
+    trampoline();
+    const result = words.result;
+    words.result = outer;
+    return result;
+}
+
+comptime {
+    @export(&dispatch, .{ .name = "belay_dispatch", .visibility = .hidden });
+}

@@ -1,0 +1,32 @@
+/**
+ * Writes `ffi/core/record.ts`, which is generated from the structures and numbers in `native/src/abi.zig`. The gate's step
+ * `record` fails where it is stale.
+ *
+ * @module
+ */
+
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { main, root, runZig, StepError } from "./tools.ts";
+
+const file = join(root, "ffi", "core", "record.ts");
+
+/** The module as it has to be. */
+function generate(): string {
+  const native = join(root, "native");
+  runZig(["build", "record"], { cwd: native, quiet: true });
+  return readFileSync(join(native, "zig-out", "record.ts"), "utf8");
+}
+
+/** Compares the module that is there. @throws {StepError} When it is another one. */
+export function checkRecord(): void {
+  const lines = new Set(existsSync(file) ? readFileSync(file, "utf8").split("\n") : []);
+  const wanted = generate();
+  if (existsSync(file) && readFileSync(file, "utf8") === wanted) return;
+  const first = wanted.split("\n").find((line) => !lines.has(line)) ?? "fewer lines";
+  throw new StepError(
+    `Cannot pass: "ffi/core/record.ts" is stale: native/src/abi.zig has ${first}. \`deno task record\` writes it`,
+  );
+}
+
+if (import.meta.main) await main(() => writeFileSync(file, generate()));
