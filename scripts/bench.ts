@@ -1,6 +1,6 @@
 /**
- * Runs every benchmark on Deno and Bun, and Go's where `go` is on the PATH, and holds the figures against what README
- * claims. `--json` prints one array of figures instead of the table; `--small` only shows that everything runs.
+ * Runs every benchmark on Deno and Bun, and Go's where `go` is on the PATH, and holds the figures against what
+ * docs/benchmarks.md claims. `--json` prints one array of figures instead of the table; `--small` only shows that everything runs.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Runs every event of the crash matrix with the bare runtimes' own APIs and with belay, on Deno and on Bun, and prints what
- * happened as a table. `--write` puts it into README.
+ * happened as a table. `--write` puts it into docs/crash_matrix.md.
  *
  * @module
  */
@@ -32,7 +32,7 @@ await main(() => {
   }
   console.log(table.join("\n"));
   if (!process.argv.includes("--write")) return;
-  const readme = join(root, "README.md");
-  writeFileSync(readme, replaceTable(readFileSync(readme, "utf8"), table));
-  run(deno(), ["fmt", "--quiet", readme]);
+  const page = join(root, "docs", "crash_matrix.md");
+  writeFileSync(page, replaceTable(readFileSync(page, "utf8"), table));
+  run(deno(), ["fmt", "--quiet", page]);
 });
