@@ -1,5 +1,5 @@
 /**
- * Holds the imports in `ffi/` against the layers that ARCHITECTURE.md draws: arrows point down only, and a runtime is
+ * Holds the imports in `ffi/` against the layers that docs/architecture/README.md draws: arrows point down only, and a runtime is
  * named in its own file and nowhere else.
  *
  * @module

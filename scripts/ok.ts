@@ -12,6 +12,7 @@ import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
+import { checkLinks, markdownFiles } from "./links.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
@@ -61,13 +62,15 @@ const steps: Readonly<Record<string, () => void>> = {
   /** Programs with stricter options than these, with the package and with the checkout. */
   consumers: checkConsumers,
   layers: checkLayers,
-  /** Every example in a doc comment, in README and in the guides, type-checked and run. */
+  /** Every relative link of the documents leads to a file and a heading that are there. */
+  links: checkLinks,
+  /** Every example in a doc comment, in README and in the other documents, type-checked and run. */
   docs() {
     const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts")).map((file) =>
       `./ffi/${file}`
     );
-    const guides = readdirSync(join(root, "docs", "guide")).map((file) => `./docs/guide/${file}`);
-    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", "./README.md", ...guides, ...modules]);
+    const pages = markdownFiles().filter((file) => file === "README.md" || file.startsWith("docs/"));
+    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", ...pages.map((file) => `./${file}`), ...modules]);
   },
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */

@@ -83,7 +83,8 @@ describe("the npm package", () => {
         .map((entry) => relative(installed, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
         // Bun's own note; a checkout in which other platforms are tested has their cores, too.
         .filter((file) => file !== ".bun-tag" && (!file.startsWith("native/lib/") || file.includes(platform)));
-      const modules = readdirSync(join(root, "ffi")).map((file) => `ffi/${basename(file, ".ts")}`);
+      const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts"))
+        .map((file) => `ffi/${basename(file, ".ts")}`);
       const core = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[host.os];
       assertEquals(
         files.sort(),
