@@ -8,7 +8,17 @@
  * @module
  */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, posix } from "node:path";
 import process from "node:process";
 import { markdownFiles } from "./links.ts";
@@ -18,6 +28,8 @@ import { deno, main, root, run, StepError } from "./tools.ts";
 const siteFolder = join(root, "docs", "site");
 const pagesFolder = join(siteFolder, ".pages");
 const outFolder = join(root, "dist-docs");
+
+const packageName = "@belay/ffi";
 
 const languages: Readonly<Record<string, string>> = {
   h: "c",
@@ -58,19 +70,22 @@ function titleOf(page: string): string {
   return headingsOf(read(page))[0]?.text ?? page;
 }
 
+/** The head of pages that no list has. */
+const unlisted = "---\naside: false\nprev: false\nnext: false\n---\n\n";
+
 /** A page that shows a source file. */
 function sourcePage(file: string): string {
   const text = read(file);
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
   const fence = "`".repeat(longest + 1);
   const language = languages[file.split(/[./]/).at(-1) ?? ""] ?? "txt";
-  return `# \`${file}\`\n\n${fence}${language}\n${text.trimEnd()}\n${fence}\n`;
+  return `${unlisted}# \`${file}\`\n\n${fence}${language}\n${text.trimEnd()}\n${fence}\n`;
 }
 
 /** A page that lists the files of a folder. */
 function folderPage(folder: string): string {
   const files = readdirSync(join(root, folder)).filter((name) => !isFolder(`${folder}/${name}`)).sort();
-  return `# \`${folder}\`\n\n${files.map((name) => `- [${name}](${name})`).join("\n")}\n`;
+  return `${unlisted}# \`${folder}\`\n\n${files.map((name) => `- [${name}](${name})`).join("\n")}\n`;
 }
 
 /** Puts a file onto the site, and all that it links to. */
@@ -113,16 +128,18 @@ function sidebarOf(documents: readonly string[]): unknown {
   const guides = linkedDocuments("README.md", read("README.md").split(/^## Guides$/m)[1] ?? "", "docs/guide/");
   const map = "docs/architecture/README.md";
   const architecture = [map, ...linkedDocuments(map, read(map), "docs/architecture/").filter((file) => file !== map)];
-  const others = documents.filter((file) =>
-    file !== "README.md" && !guides.includes(file) && !architecture.includes(file)
+  const listed = new Set(["README.md", ...guides, ...architecture]);
+  // The pages in `docs/` before those at the root.
+  const others = documents.filter((file) => !listed.has(file)).sort((a, b) =>
+    Number(b.includes("/")) - Number(a.includes("/"))
   );
-  const items = (files: readonly string[]): unknown =>
-    files.map((file) => ({ text: titleOf(file), link: `/${placeOf(file).replace(/(index)?\.md$/, "")}` }));
+  const link = (file: string): string => `/${placeOf(file).replace(/(index)?\.md$/, "")}`;
+  const items = (files: readonly string[]): unknown => files.map((file) => ({ text: titleOf(file), link: link(file) }));
   return [
-    { text: "belay", link: "/" },
+    { text: "Overview", link: "/" },
     { text: "Guides", items: items(guides) },
     { text: "More", items: items(others) },
-    { text: "Architecture", items: items(architecture) },
+    { text: titleOf(map), link: link(map), items: items(architecture.slice(1)) },
   ];
 }
 
@@ -153,6 +170,38 @@ function vitePress(args: readonly string[]): void {
   run("node", [join(siteFolder, "node_modules", "vitepress", "bin", "vitepress.js"), ...args], { cwd: siteFolder });
 }
 
+/** An attribute's value without HTML's references to characters. */
+function unescaped(value: string): string {
+  const named: Readonly<Record<string, string>> = { amp: "&", quot: '"', lt: "<", gt: ">", apos: "'" };
+  return value.replaceAll(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex, decimal, name) => {
+    if (name !== undefined) return named[name] ?? all;
+    return String.fromCodePoint(parseInt(hex ?? decimal, hex === undefined ? 10 : 16));
+  });
+}
+
+/**
+ * Mends the pages of the reference. They lead back to the guides, import the package by its name, fit a phone, and don't link to
+ * this machine's files. A parameter of a mapped type isn't a link: `deno doc` makes it one that leads nowhere.
+ */
+function mendReference(): void {
+  const folder = join(outFolder, "reference");
+  appendFileSync(join(folder, "page.css"), readFileSync(join(siteFolder, "reference.css"), "utf8"));
+  const pages = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".html"));
+  for (const page of pages) {
+    const path = join(folder, page);
+    const html = readFileSync(path, "utf8");
+    const mended = html.replaceAll(/<a href="([^"#]*)#(type_param_\w+)"[^>]*>([^<]*)<\/a>/g, (link, to, id, text) => {
+      const target = to === "" ? html : readFileSync(join(dirname(path), to), "utf8");
+      return target.includes(`id="${id}"`) ? link : text;
+    });
+    const up = posix.relative(dirname(page), "..");
+    const back = `<a href="${up}/index.html" class="link" style="margin-right: 1rem">Guides</a>`;
+    const named = mended.replaceAll("from &quot;.&quot;;", `from &quot;${packageName}&quot;;`)
+      .replaceAll(/<a\s+class="sourceButton"[^>]*>[\s\S]*?<\/a>/g, "");
+    writeFileSync(path, named.replace('<ul class="breadcrumbs">', `${back}$&`));
+  }
+}
+
 /** What is wrong with the links of the site. */
 function brokenSiteLinks(base: string): string[] {
   const pages = readdirSync(outFolder, { recursive: true, encoding: "utf8" }).map((path) => path.replaceAll("\\", "/"));
@@ -163,12 +212,13 @@ function brokenSiteLinks(base: string): string[] {
   const anchors = new Map(
     [...texts].map((
       [path, text],
-    ) => [path, new Set([...text.matchAll(/\s(?:id|name)="([^"]+)"/g)].map(([, id]) => id))]),
+    ) => [path, new Set([...text.matchAll(/\s(?:id|name)="([^"]+)"/g)].map(([, id]) => unescaped(id)))]),
   );
   return [...texts].flatMap(([page, text]) => {
     const targets = new Set([...text.matchAll(/<[^>]*?\s(?:href|src)="([^"]*)"/g)].map(([, target]) => target));
     return [...targets].flatMap((written) => {
-      const target = written.replaceAll("&amp;", "&");
+      const target = unescaped(written);
+      if (target.startsWith("file:")) return [`${page}: "${target}" is on this machine`];
       if (isExternal(target) || target === "#" || target === "") return [];
       const [path, anchor] = target.replace(/\?[^#]*/, "").split("#", 2).map(decodeURIComponent);
       const absolute = path.startsWith(base) ? path.slice(base.length) : posix.join(dirname(page), path);
@@ -194,6 +244,7 @@ await main(() => {
   rmSync(outFolder, { recursive: true, force: true });
   vitePress(["build", "--base", base]);
   run(deno(), ["doc", "--quiet", "--html", "--name=belay", `--output=${join(outFolder, "reference")}`, "./mod.ts"]);
+  mendReference();
   const broken = brokenSiteLinks(base);
   if (broken.length > 0) throw new StepError(`Cannot follow ${broken.length} links of the site:\n${broken.join("\n")}`);
   console.log(`The site is in ${outFolder}.`);

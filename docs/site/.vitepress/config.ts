@@ -26,7 +26,7 @@ export default defineConfig({
       { text: "Guides", link: "/guide/libraries" },
       { text: "Architecture", link: "/architecture/" },
       // Not a page of VitePress's: the browser has to go there by itself.
-      { text: "Reference", link: "/reference/index.html", target: "_self" },
+      { text: "Reference", link: "/reference/all_symbols.html", target: "_self" },
     ],
     sidebar,
     outline: [2, 3],
