@@ -17,22 +17,84 @@
  * @module
  */
 
-import { addEntrances } from "./ffi/blame.ts";
+import { addEntrances } from "./ffi/ground/blame.ts";
+import { Callback } from "./ffi/callbacks/callback.ts";
+import { Pin } from "./ffi/memory/pin.ts";
+import { ArrayType, CharArrayType, StructType, UnionType } from "./ffi/memory/struct.ts";
 import * as exported from "./mod.ts";
 
-export { type Allocatable, Arena } from "./ffi/arena.ts";
+// Libraries, and what their definitions say.
+export { dlopen, type Library, type LibraryOptions } from "./ffi/calls/library.ts";
+export type { LibraryName, LibraryPath } from "./ffi/calls/library_path.ts";
+export type {
+  CallbackDefinition,
+  Definitions,
+  FieldType,
+  FunctionDefinition,
+  NamedType,
+  ParameterType,
+  ResultType,
+  VariableDefinition,
+} from "./ffi/types/definitions.ts";
+export type { LibraryFunction, LibrarySymbols, NativeFunction } from "./ffi/types/inference.ts";
+export { out } from "./ffi/crossing/definition.ts";
+export { handle, handleAddress, pointer } from "./ffi/types/definitions.ts";
+export { native, type NativeFunctions } from "./ffi/native.ts";
+
+// Callbacks, and the values that C hands back.
+export { type Callback, callback } from "./ffi/callbacks/callback.ts";
 export {
-  Callback,
-  callback,
   type CallbackOptions,
   type PostFunction,
   type PostOptions,
   type QueueOptions,
-} from "./ffi/callback.ts";
-export { Channel, type ChannelEvent, type ChannelOptions } from "./ffi/channel.ts";
-export type { ChannelData } from "./ffi/channel_data.ts";
-export { addCleanup, type Cleanup } from "./ffi/cleanup.ts";
-export type { OnFull } from "./ffi/contracts.ts";
+} from "./ffi/callbacks/options.ts";
+export type { CallbackFunction } from "./ffi/types/inference.ts";
+export { Handle } from "./ffi/lifetime/handle.ts";
+
+// Pointers and memory.
+export type { Pointer } from "./ffi/types/definitions.ts";
+export { cstringAt, pointerFrom, pointerValue, utf16At } from "./ffi/memory/pointer.ts";
+export type { PointerOwner } from "./ffi/types/data_type.ts";
+export { type AllocOptions, NativeMemory } from "./ffi/memory/native_memory.ts";
+export { type Pin, pin } from "./ffi/memory/pin.ts";
+export type { TextOptions } from "./ffi/types/text.ts";
+
+// Structures, unions, arrays.
+export {
+  array,
+  type ArrayType,
+  type ArrayView,
+  charArray,
+  type CharArrayType,
+  type Fields,
+  struct,
+  type StructInput,
+  type StructOptions,
+  type StructType,
+  type StructValue,
+  type StructView,
+  union,
+  type UnionInput,
+  type UnionType,
+} from "./ffi/memory/struct.ts";
+export type { DataType, OutType, RecordType } from "./ffi/types/data_type.ts";
+
+// Lifetimes.
+export { addCleanup, type Cleanup } from "./ffi/lifetime/cleanup.ts";
+export { Scope } from "./ffi/scope.ts";
+export { Arena } from "./ffi/arena.ts";
+
+// Events of C libraries.
+export { Channel, type ChannelOptions } from "./ffi/channels/channel.ts";
+export { type ChannelEvent } from "./ffi/channels/channel_data.ts";
+export type { ChannelData } from "./ffi/channels/channel_data.ts";
+
+// Settings, and what a program is told.
+export { configure, type ConfigureOptions } from "./ffi/lifetime/settings.ts";
+export { type Report } from "./ffi/lifetime/report.ts";
+export { type Stats, stats } from "./ffi/stats.ts";
+export { type Leak, leaks } from "./ffi/lifetime/leaks.ts";
 export {
   CallbackThreadError,
   CallbackTimeoutError,
@@ -42,49 +104,10 @@ export {
   LibraryClosedError,
   LibraryLoadError,
   MemoryFreedError,
+  type PointerRule,
   PointerRuleError,
   SymbolNotFoundError,
-} from "./ffi/errors.ts";
-export { Handle } from "./ffi/handle.ts";
-export { dlopen, type Library, type LibraryOptions } from "./ffi/library.ts";
-export type { LibraryName, LibraryPath } from "./ffi/library_path.ts";
-export { native, type NativeFunctions } from "./ffi/native.ts";
-export { type AllocOptions, NativeMemory } from "./ffi/memory.ts";
-export { Pin, pin } from "./ffi/pin.ts";
-export { cstringAt, pointerFrom, pointerValue, utf16At } from "./ffi/pointer.ts";
-export { type Configuration, configure, type Report } from "./ffi/report.ts";
-export { Scope } from "./ffi/scope.ts";
-export type { DataType, OutType, RecordType } from "./ffi/data_type.ts";
-export {
-  array,
-  type ArrayInput,
-  ArrayType,
-  type ArrayView,
-  cstringArray,
-  type FieldInput,
-  type Fields,
-  type FieldsType,
-  type FieldType,
-  type FieldValue,
-  type FieldView,
-  type MemoryType,
-  out,
-  type ReadOnlyField,
-  struct,
-  type StructInput,
-  type StructOptions,
-  StructType,
-  type StructValue,
-  type StructView,
-  TextType,
-  union,
-  type UnionInput,
-  UnionType,
-} from "./ffi/struct.ts";
-export { type Stats, stats } from "./ffi/stats.ts";
-export type { TextOptions } from "./ffi/text.ts";
-export { type Leak, leaks } from "./ffi/tracking.ts";
-export * from "./ffi/types.ts";
+} from "./ffi/ground/errors.ts";
 
-// Errors look there for the function that the program called.
-addEntrances(exported);
+// Errors look there for the function that the program called: also for methods of what only functions make.
+addEntrances({ ...exported, Callback, Pin, ArrayType, CharArrayType, StructType, UnionType });

@@ -13,7 +13,7 @@ using libc = dlopen(libcPath, {
 const { qsort } = libc.symbols;
 
 const numbers = new Int32Array([5, 3, 1, 4, 2]);
-const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getI32(0);
+const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getInt32(0);
 
 // The function is C's for the time of the call.
 qsort(numbers, numbers.length, numbers.BYTES_PER_ELEMENT, (a, b) => at(a) - at(b));

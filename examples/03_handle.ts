@@ -11,7 +11,7 @@ interface Query {
 // One C function for every query: which one it is, C tells by handing the handle back.
 using compare = callback({ parameters: [handle<Query>(), "pointer"], result: "i32" }, (query, element) => {
   query.comparisons += 1;
-  return element === null ? 0 : query.wanted - NativeMemory.borrow(element, 4).getI32(0);
+  return element === null ? 0 : query.wanted - NativeMemory.borrow(element, 4).getInt32(0);
 });
 
 using libc = dlopen(libcPath, {
@@ -27,4 +27,4 @@ for (const wanted of [144, 145]) {
   console.log(`${wanted}: ${pointerValue(found) !== 0n ? "found" : "not found"}`); // 144: found, 145: not found
   if (query.comparisons === 0) throw new Error("expected comparisons");
 }
-console.log(`${stats().handles} handles alive`); // 0 handles alive
+console.log(`${stats().live.handles} handles alive`); // 0 handles alive

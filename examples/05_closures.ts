@@ -29,5 +29,5 @@ console.log(find("ffi", ".ts", 3).length); // 3
 
 // C keeps the pointer? That is safe: once the callback is gone, C gets the fallback.
 const stale = callback(onEntry, () => 0, { name: "stale", fallback: 7 });
-stale.dispose();
+stale.close();
 console.log(nftw("examples", stale.pointer, 16, 0)); // belay: C called callback "stale" …, and 7

@@ -17,6 +17,6 @@ console.log(performance.now() - startMs < 400 ? "ten rests at once" : "ten rests
 const numbers = new Int32Array([3, 1, 2]);
 await qsort(numbers, numbers.length, 4, (a, b) => {
   if (a === null || b === null) return 0;
-  return NativeMemory.borrow(a, 4).getI32(0) - NativeMemory.borrow(b, 4).getI32(0);
+  return NativeMemory.borrow(a, 4).getInt32(0) - NativeMemory.borrow(b, 4).getInt32(0);
 });
 console.log(numbers.join()); // 1,2,3

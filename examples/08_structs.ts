@@ -1,6 +1,6 @@
 /** Structures, variadic functions and C's error number: the C library's calendar and its files. */
 
-import { cstringArray, dlopen, NativeMemory, struct } from "@belay/ffi";
+import { charArray, dlopen, NativeMemory, struct } from "@belay/ffi";
 
 // As <time.h> of Linux has it; the last two are the GNU library's.
 const Tm = struct({
@@ -48,9 +48,9 @@ const [descriptor, errno] = open("/there/is/no/such/file", 0);
 console.log(`open gave ${descriptor}, because there is no such file: ${errno === ENOENT}`);
 
 // A record as a file format or a C library has it: text of a fixed length, an array of them.
-const Entry = struct({ name: cstringArray(8), size: "u32" });
+const Entry = struct({ name: charArray(8), size: "u32" });
 using entries = NativeMemory.alloc(2 * Entry.byteLength);
-const list = Entry.array(entries);
+const list = Entry.viewMany(entries);
 list.set(0, { name: "first", size: 1 });
 list.at(1).name = "second";
 console.log([...list].map(({ name, size }) => `${name}: ${size}`).join(", "));

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { zeroTerminated, zeroTerminatedUtf16 } from "./core.ts";
-import { type AllocOptions, NativeMemory } from "./memory.ts";
-import { type Pin, pin } from "./pin.ts";
+import { type AllocOptions, NativeMemory } from "./memory/native_memory.ts";
+import { type Pin, pin } from "./memory/pin.ts";
 import { Scope } from "./scope.ts";
-import type { BufferSource } from "./types.ts";
+import { zeroTerminated, zeroTerminatedUtf16 } from "./types/c_string.ts";
+import type { BufferSource } from "./types/inference.ts";
 
 const pointerByteLength = 8;
 
@@ -49,7 +49,7 @@ export class Arena extends Scope {
    * @throws {TypeError | RangeError} When the value is none of the type's; nothing is made then.
    * @throws {ReferenceError} When the arena was disposed of.
    */
-  struct<I>(type: Allocatable<I>, value?: I): NativeMemory {
+  new<I>(type: Allocatable<I>, value?: I): NativeMemory {
     this.check();
     return this.use(type.alloc(value));
   }

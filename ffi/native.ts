@@ -4,10 +4,10 @@
  * @module
  */
 
-import { channelSendWord, core, handleReleaseWord } from "./core.ts";
-import { pointerFrom } from "./pointer.ts";
-import { present } from "./present.ts";
-import type { Pointer } from "./types.ts";
+import { channelSendWord, core, handleReleaseWord } from "./core/core.ts";
+import { present } from "./ground/present.ts";
+import { pointerFrom } from "./memory/pointer.ts";
+import type { Pointer } from "./types/definitions.ts";
 
 /** C functions of belay's own, to be passed to C. They stay callable until the process ends, whoever is gone by then. */
 export interface NativeFunctions {
@@ -16,12 +16,12 @@ export interface NativeFunctions {
    * `xDestroy` and GLib's `GDestroyNotify`.
    *
    * *Threads:* C may call it from any thread and on any stack, without waiting for anything. The handle is deleted when
-   * its isolate next looks: after a native call, before a callback, in `stats()`, `leaks()` and `Handle.live`, and before
+   * its isolate next looks: after a native call, before a callback, in `stats()`, and `leaks()`, and before
    * the registry grows; and not before the calls of `"post"` and `"wait"` callbacks that are queued by then have run, which
    * may be C's last with it. Until then its value is kept, and its id good. Calling it wakes no event loop.
    *
    * *Errors:* none. NULL does nothing, as with C's `free`. An id of a handle that was deleted or released before, and what
-   * is no id at all, do nothing and are counted in `stats().staleReleases`. When the isolate is gone, nothing happens.
+   * is no id at all, do nothing and are counted in `stats().counts.staleReleases`. When the isolate is gone, nothing happens.
    *
    * @throws {LibraryLoadError} When belay's native core can't be opened.
    */
@@ -39,7 +39,7 @@ export interface NativeFunctions {
    *
    * @throws {LibraryLoadError} When belay's native core can't be opened.
    */
-  readonly channelSend: Pointer;
+  readonly sendToChannel: Pointer;
 }
 
 /**
@@ -55,14 +55,14 @@ export interface NativeFunctions {
  * });
  * const { id } = Handle.create("user data");
  * libc.symbols.bsearch(id, new Uint8Array(1), 1, 1, native.releaseHandle);
- * assert(stats().handles === 0);
+ * assert(stats().live.handles === 0);
  * ```
  */
 export const native: NativeFunctions = {
   get releaseHandle() {
     return pointerFrom(present(core().words.u64[handleReleaseWord])) as Pointer;
   },
-  get channelSend() {
+  get sendToChannel() {
     return pointerFrom(present(core().words.u64[channelSendWord])) as Pointer;
   },
 };

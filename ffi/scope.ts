@@ -4,10 +4,12 @@
  * @module
  */
 
-import { type Callback, callback, type CallbackOptions, type PostFunction, type PostOptions } from "./callback.ts";
-import { Handle } from "./handle.ts";
-import { checkStack } from "./stack.ts";
-import type { CallbackDefinition, CallbackFunction, NotPromise } from "./types.ts";
+import { type Callback, callback } from "./callbacks/callback.ts";
+import type { CallbackOptions, PostFunction, PostOptions } from "./callbacks/options.ts";
+import { checkStack } from "./ground/stack.ts";
+import { Handle } from "./lifetime/handle.ts";
+import type { CallbackDefinition } from "./types/definitions.ts";
+import type { CallbackFunction, NotPromise } from "./types/inference.ts";
 
 /**
  * Releases what it made, last made first, when it is disposed of: at the end of a `using` block, also when that throws

@@ -22,21 +22,21 @@ const folder = join(toolsFolder, "arm64");
  */
 const chosenFiles = [
   // Calling conventions: registers, stack, variadic functions, structures by value.
-  "abi",
-  "library",
-  "block_call",
-  "struct",
-  "struct_fuzz",
+  "types/calling_convention",
+  "calls/library",
+  "calls/block_call",
+  "memory/struct",
+  "memory/struct_fuzz",
   // The dispatcher and the thunks.
-  "callback",
+  "callbacks/callback",
   // Atomics: handles that C releases, rings of events, the pool of calls, the queue of calls from other threads.
-  "handle",
-  "release",
-  "channel",
-  "nonblocking",
-  "thread",
+  "lifetime/handle",
+  "lifetime/release",
+  "channels/channel",
+  "calls/nonblocking",
+  "callbacks/queued",
   // Memory that is mapped onto C's.
-  "memory",
+  "memory/native_memory",
 ].map((name) => `./tests/${name}_test.ts`);
 
 /** A package of the lock file, unpacked: its folder. The lock file pins what is inside. */

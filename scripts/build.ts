@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import type { Platform } from "../ffi/backend.ts";
+import type { Platform } from "../ffi/types/platform.ts";
 import { main, root, runZig } from "./tools.ts";
 
 /** What the scripts and the tests run on. Under an emulator the tests see the emulated machine. */

@@ -34,7 +34,7 @@ using library = dlopen({ name: "c", versions: ["6"] }, {
   },
   div: { parameters: ["i32", "i32"], result: struct({ quot: "i32", rem: "i32" }) },
 });
-const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getI32(0);
+const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getInt32(0);
 library.symbols.qsort(new Int32Array([3, 1, 2]), 3, 4, (a, b) => at(a) - at(b));
 const rest: number = library.symbols.div(7, 2).rem;
 using memory = Point.alloc({ x: 1, y: rest });

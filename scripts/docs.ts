@@ -22,7 +22,7 @@ import {
 import { dirname, join, posix } from "node:path";
 import process from "node:process";
 import { markdownFiles } from "./links.ts";
-import { headingsOf, isExternal, linksOf, replaceLinks } from "./markdown.ts";
+import { headingsOf, isExternal, linksOf, replaceLinks } from "./document.ts";
 import { deno, main, root, run, StepError } from "./tools.ts";
 
 const siteFolder = join(root, "docs", "site");

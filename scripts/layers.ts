@@ -1,95 +1,105 @@
 /**
- * Holds the imports in `ffi/` against the layers that docs/architecture/README.md draws: arrows point down only, and a runtime is
- * named in its own file and nowhere else.
+ * Holds the imports in `ffi/` against the folders, which are the layers: a folder imports those below it, no file a file
+ * that imports it (types count), and a runtime is named in its own file and nowhere else.
  *
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { main, root, StepError } from "./tools.ts";
+import { readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { main, root, StepError, typeScriptIn } from "./tools.ts";
 
-/** From the top. A file may import files of its own layer that come before it in the row, and anything below. */
-const layers: readonly (readonly string[])[] = [
-  ["stats", "scope", "arena"],
-  ["library_path", "downcall", "block_call", "library"],
-  ["pointer", "memory", "pin", "struct", "native", "channel", "contracts", "callback"],
-  ["pointer_rules", "marshal", "aggregate", "thunk_pool", "upcall", "outgoing"],
-  ["calls", "wake", "helpers"],
-  ["core", "core_memory", "core_library", "core_thunks"],
-  ["runtime"],
-  ["backend_deno", "backend_bun"],
-  ["backend", "abi"],
-  ["handle", "cleanup", "keep_alive"],
-  ["report", "types", "text", "spellings", "channel_data"],
-  ["data_type"],
-  ["errors", "options", "tracking"],
-  ["blame", "present"],
-  ["buffers", "inside", "stack"],
-];
+const ground = ["ground"];
+const lifetime = ["lifetime", ...ground];
+const types = ["types", ...lifetime];
+const runtime = ["runtime", ...types];
+const core = ["core", ...runtime];
+const crossing = ["crossing", ...core];
+const memory = ["memory", ...crossing];
+const callbacks = ["callbacks", ...crossing];
 
-/** These know no runtime: nothing below them may lead to one. */
-const runtimeFree = new Set([
-  "handle",
-  "cleanup",
-  "errors",
-  "report",
-  "tracking",
-  "types",
-  "abi",
-  "thunk_pool",
-  "keep_alive",
-  "text",
-  "spellings",
-  "channel_data",
-  "options",
-  "buffers",
-  "inside",
-  "stack",
-]);
-const aboutRuntimes = new Set([
-  "backend_deno",
-  "backend_bun",
-  "runtime",
-  "core",
-  "core_memory",
-  "core_library",
-  "core_thunks",
-  "helpers",
-]);
+/** The folders that the files of a folder may import beside its own; `ffi/README.md` draws them. */
+const below: Readonly<Record<string, readonly string[]>> = {
+  ".": ["calls", "channels", ...callbacks, "memory"],
+  calls: callbacks,
+  callbacks: crossing,
+  channels: memory,
+  memory: crossing,
+  crossing: core,
+  core: runtime,
+  runtime: types,
+  types: lifetime,
+  lifetime: ground,
+  ground: [],
+};
 
-/** What is wrong with the imports of a module. */
-export function violations(name: string, source: string): string[] {
-  const place = (module: string): [number, number] => {
-    const layer = layers.findIndex((row) => row.includes(module));
-    return [layer, layer < 0 ? -1 : layers[layer].indexOf(module)];
+/** These may name a runtime's API. */
+const aboutRuntimes = ["runtime/deno.ts", "runtime/bun.ts"];
+const runtimesNames = /\b(Deno\.|Bun\.|bun:ffi|UnsafeCallback|JSCallback)/;
+
+/** The files that a module imports or exports from, by their paths in `ffi/`. */
+function importsOf(path: string, source: string): string[] {
+  const specifiers = source.matchAll(/^(?:import|export) [^;]*?from "(\.[^"]+)";/gms);
+  return Array.from(specifiers, ([, specifier = ""]) => posix.join(dirname(path), specifier));
+}
+
+/** Files that import each other, from one of them back to it; `undefined` where there are none. */
+function circle(imports: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const done = new Set<string>();
+  const walk = (path: string, above: readonly string[]): readonly string[] | undefined => {
+    if (above.includes(path)) return [...above.slice(above.indexOf(path)), path];
+    if (done.has(path)) return undefined;
+    for (const imported of imports.get(path) ?? []) {
+      const found = walk(imported, [...above, path]);
+      if (found !== undefined) return found;
+    }
+    done.add(path);
+    return undefined;
   };
-  const [layer, position] = place(name);
-  if (layer < 0) return [`ffi/${name}.ts is in no layer`];
-  const imports = [...source.matchAll(/^(import|export) (type )?[^;]*?from "\.\/(\w+)\.ts";/gms)];
-  const found = imports.flatMap(([, , type, module]) => {
-    const [otherLayer, otherPosition] = place(module);
-    if (otherLayer < 0) return [`ffi/${name}.ts imports ffi/${module}.ts, which is in no layer`];
-    // A type costs nothing at run time; it may come from anywhere but from a runtime's file.
-    if (type !== undefined && !aboutRuntimes.has(module)) return [];
-    const down = otherLayer > layer || (otherLayer === layer && otherPosition < position);
-    if (!down) return [`ffi/${name}.ts imports ffi/${module}.ts, which is not below it`];
-    if (runtimeFree.has(name) && aboutRuntimes.has(module)) return [`ffi/${name}.ts must not know of a runtime`];
-    return [];
-  });
-  const names = /\b(Deno\.|Bun\.|bun:ffi|UnsafeCallback|JSCallback)/;
-  const code = source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
-  const exempt = name === "backend_deno" || name === "backend_bun";
-  return !exempt && names.test(code) ? [...found, `ffi/${name}.ts names a runtime's API`] : found;
+  for (const path of imports.keys()) {
+    const found = walk(path, []);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** What is wrong with modules, whose sources are given by their paths in `ffi/`. */
+export function violations(sources: Readonly<Record<string, string>>): string[] {
+  const found: string[] = [];
+  const imports = new Map<string, string[]>();
+  for (const [path, source] of Object.entries(sources)) {
+    const folder = dirname(path);
+    const mayImport = below[folder];
+    if (mayImport === undefined) {
+      found.push(`ffi/${path} is in no layer`);
+      continue;
+    }
+    const imported = importsOf(path, source);
+    imports.set(path, imported);
+    for (const other of imported) {
+      if (!(other in sources)) found.push(`ffi/${path} imports ffi/${other}, which is no module`);
+      else if (dirname(other) !== folder && !mayImport.includes(dirname(other))) {
+        found.push(`ffi/${path} imports ffi/${other}, which is not below it`);
+      }
+    }
+    const code = source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+    if (!aboutRuntimes.includes(path) && runtimesNames.test(code)) found.push(`ffi/${path} names a runtime's API`);
+  }
+  const round = circle(imports);
+  if (round !== undefined) found.push(`modules import each other: ${round.map((path) => `ffi/${path}`).join(" → ")}`);
+  return found;
+}
+
+/** The paths of the modules in `ffi/`. */
+export function modules(): string[] {
+  return typeScriptIn("ffi").map((path) => path.slice("./ffi/".length));
 }
 
 /** Checks every module. @throws {StepError} With everything that is wrong. */
 export function checkLayers(): void {
-  const folder = join(root, "ffi");
-  const modules = readdirSync(folder).filter((file) => file.endsWith(".ts")).map((file) => file.slice(0, -3));
-  const found = modules.flatMap((name) => violations(name, readFileSync(join(folder, `${name}.ts`), "utf8")));
-  const missing = layers.flat().filter((name) => !modules.includes(name)).map((name) => `ffi/${name}.ts is missing`);
-  if (found.length + missing.length > 0) throw new StepError([...found, ...missing].join("\n"));
+  const sources = modules().map((path) => [path, readFileSync(join(root, "ffi", path), "utf8")] as const);
+  const found = violations(Object.fromEntries(sources));
+  if (found.length > 0) throw new StepError(found.join("\n"));
 }
 
 if (import.meta.main) await main(checkLayers);

@@ -6,7 +6,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, posix, sep } from "node:path";
-import { anchorsOf, isExternal, linksOf } from "./markdown.ts";
+import { anchorsOf, isExternal, linksOf } from "./document.ts";
 import { main, output, root, StepError } from "./tools.ts";
 
 /** Files by their path in the project, with slashes. */

@@ -15,25 +15,11 @@ import { checkLayers } from "./layers.ts";
 import { checkLinks, markdownFiles } from "./links.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
-import { deno, main, output, root, run, runTypeScript, runZig, StepError } from "./tools.ts";
-
-const sourceFolders = [
-  "ffi",
-  "tests",
-  "tests/types",
-  "tests/crash_matrix",
-  "tests/crash_matrix/files",
-  "examples",
-  "examples/sqlite",
-  "bench",
-  "scripts",
-];
+import { deno, main, output, root, run, runTypeScript, runZig, StepError, typeScriptIn } from "./tools.ts";
 
 function typeScriptFiles(): string[] {
-  const files = sourceFolders.flatMap((folder) =>
-    readdirSync(join(root, folder)).filter((file) => file.endsWith(".ts")).map((file) => `./${folder}/${file}`)
-  );
-  return ["./mod.ts", ...files.filter((file) => !file.endsWith("bun_types.ts"))];
+  const files = ["ffi", "tests", "examples", "scripts"].flatMap(typeScriptIn);
+  return ["./mod.ts", ...files.filter((file) => !file.endsWith("bun_types.ts") && !file.includes("/stand_ins/"))];
 }
 
 /** Runs a tool of Deno's that runs none of our code. */
@@ -64,14 +50,16 @@ const steps: Readonly<Record<string, () => void>> = {
   layers: checkLayers,
   /** Every relative link of the documents leads to a file and a heading that are there. */
   links: checkLinks,
-  /** Every example in a doc comment, in README and in the other documents, type-checked and run. */
+  /** What belay generates for small definitions, as docs/architecture/generated shows it. */
+  generated: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/generated.ts", "--check"]),
+  /** Every example in a doc comment and in the documents, type-checked and run. */
   docs() {
-    const modules = readdirSync(join(root, "ffi")).filter((file) => file.endsWith(".ts")).map((file) =>
-      `./ffi/${file}`
-    );
-    const pages = markdownFiles().filter((file) => file === "README.md" || file.startsWith("docs/"));
-    run(deno(), ["test", "--quiet", "--doc", "-A", "./mod.ts", ...pages.map((file) => `./${file}`), ...modules]);
+    const documents = markdownFiles().filter((file) => file === "README.md" || file.startsWith("docs/"));
+    const files = ["./mod.ts", ...documents.map((file) => `./${file}`), ...typeScriptIn("ffi")];
+    run(deno(), ["test", "--quiet", "--doc", "-A", ...files]);
   },
+  /** The pages and pictures that scripts write. */
+  pages: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pages.ts"]),
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */
   races() {

@@ -25,7 +25,7 @@ function replace(file: string, pattern: RegExp, by: string): void {
 export function compile(folder: string): void {
   runTypeScript(["--project", "tsconfig.package.json", "--outDir", folder]);
   // The JavaScript is a folder deeper than the sources, and has the core in common with them.
-  replace(join(folder, "ffi", "core.js"), /\.\.\/native\/lib/g, "../../native/lib");
+  replace(join(folder, "ffi", "core", "path.js"), /\.\.\/\.\.\/native\/lib/g, "../../../native/lib");
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !entry.name.endsWith(".d.ts")) continue;
     // The compiler makes `.js` of `.ts` in the imports of JavaScript only.

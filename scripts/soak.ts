@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { runCases, soakCases } from "../tests/soak_cases.ts";
+import { runCases, soakCases } from "../tests/package/soak_cases.ts";
 import { build } from "./build.ts";
 import { main, runtimes, StepError } from "./tools.ts";
 

@@ -3,7 +3,7 @@
  *
  * Now and then, when a process with several threads forks under QEMU, the child waits for ever for a lock of QEMU's own that
  * another thread had. It still has its parent's command line then. Its parent goes on when it has been ended, and the
- * tests start it once more (`tests/child.ts`).
+ * tests start it once more (`tests/support/child.ts`).
  *
  * @module
  */

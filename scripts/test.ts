@@ -7,16 +7,15 @@
 
 import { join } from "node:path";
 import process from "node:process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import type { Platform } from "../ffi/backend.ts";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import type { Platform } from "../ffi/types/platform.ts";
 import { build, host } from "./build.ts";
 import { noteResults, readResults, type Results, shownTimes, Times } from "./results.ts";
-import { bun, deno, main, root, run, runtimes, toolsFolder } from "./tools.ts";
+import { bun, deno, main, root, run, runtimes, toolsFolder, typeScriptIn } from "./tools.ts";
 
 /** The test files. */
 export function testFiles(): string[] {
-  const folder = join(root, "tests");
-  return readdirSync(folder).filter((name) => name.endsWith("_test.ts")).sort().map((name) => `./tests/${name}`);
+  return typeScriptIn("tests").filter((path) => path.endsWith("_test.ts"));
 }
 
 /** What tests run on: this machine, or an emulated one. */

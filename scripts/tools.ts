@@ -166,3 +166,10 @@ export function runZig(args: readonly string[], options: RunOptions = {}): void 
   const cache = join(toolsFolder, "zig-cache");
   run(zig(), args, { ...options, env: { ...options.env, ZIG_GLOBAL_CACHE_DIR: cache } });
 }
+
+/** The TypeScript files in a folder of the project, those in its folders among them, by their paths from the root: `./…`. */
+export function typeScriptIn(folder: string): string[] {
+  const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
+  const paths = entries.map((path) => `./${folder}/${path.replaceAll("\\", "/")}`);
+  return paths.filter((path) => path.endsWith(".ts") && !path.includes("/build/")).sort();
+}

@@ -2,31 +2,31 @@ import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/ass
 import { describe, it } from "@std/testing/bdd";
 import { Arena, cstringAt, dlopen, MemoryFreedError, NativeMemory, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { alive, isLive } from "./gc.ts";
-import { caught } from "./outcome.ts";
+import { alive, isLive } from "./support/gc.ts";
+import { caught } from "./support/outcome.ts";
 
 const before = alive();
 
 describe("Arena", () => {
   it("frees what it allocated with the rest, last made first", () => {
-    const { memories } = stats();
+    const { memory: memories } = stats().live;
     const order: string[] = [];
     const arena = new Arena();
     const first = arena.alloc(8, { align: 64 });
-    arena.defer(() => order.push(`first is ${first.freed ? "" : "not "}freed`));
+    arena.defer(() => order.push(`first is ${first.disposed ? "" : "not "}freed`));
     const handle = arena.handle("value");
     const second = arena.cstring("text");
-    arena.defer(() => order.push(`second is ${second.freed ? "" : "not "}freed`));
+    arena.defer(() => order.push(`second is ${second.disposed ? "" : "not "}freed`));
     const made = arena.callback({ parameters: [], result: "void" }, () => {});
-    assertStrictEquals(stats().memories, memories + 2);
+    assertStrictEquals(stats().live.memory, memories + 2);
     assertStrictEquals(first.byteLength, 8);
     assertStrictEquals(handle.value, "value");
     arena.dispose();
     arena.dispose();
     assertEquals(order, ["second is not freed", "first is not freed"]);
-    assert(first.freed && second.freed && made.disposed);
-    assertThrows(() => second.cstring(), MemoryFreedError);
-    assertStrictEquals(stats().memories, memories);
+    assert(first.disposed && second.disposed && made.disposed);
+    assertThrows(() => second.getCString(), MemoryFreedError);
+    assertStrictEquals(stats().live.memory, memories);
     for (
       const make of [
         () => arena.alloc(1),
@@ -38,7 +38,7 @@ describe("Arena", () => {
     ) {
       assertThrows(make, ReferenceError, "disposed of");
     }
-    assertStrictEquals(stats().memories, memories);
+    assertStrictEquals(stats().live.memory, memories);
   });
 
   /** Makes two of everything, each with a step that notes what is alive then; throws `error`, and answers the notes. */
@@ -51,7 +51,7 @@ describe("Arena", () => {
         gone.push(isGone);
         arena.defer(() => seen.push(gone.map((each) => each() ? "-" : "x").join("")));
       };
-      const allocated = (memory: NativeMemory): void => made(() => memory.freed);
+      const allocated = (memory: NativeMemory): void => made(() => memory.disposed);
       for (let round = 0; round < 2; round++) {
         allocated(arena.alloc(8, { align: 64 }));
         const { id } = arena.handle({ round });
@@ -68,7 +68,7 @@ describe("Arena", () => {
         arena.use(NativeMemory.adopt(arena.alloc(8).pointer, 8, () => freed = true));
         made(() => freed);
         const library = arena.use(dlopen(testLibrary, {}));
-        made(() => library.closed);
+        made(() => library.disposed);
       }
       assert(gone.every((isGone) => !isGone()));
       throw error;

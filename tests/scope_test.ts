@@ -2,9 +2,9 @@ import { assert, assertEquals, assertFalse, assertInstanceOf, assertStrictEquals
 import { describe, it } from "@std/testing/bdd";
 import { dlopen, Handle, InvalidHandleError, Scope, stats } from "@belay/ffi";
 import { testLibrary } from "../scripts/build.ts";
-import { alive, collectUntil, turn } from "./gc.ts";
-import { caught, raise, reportsOf } from "./outcome.ts";
-import type { callbackUnchecked } from "./unchecked.ts";
+import { alive, collectUntil, turn } from "./support/gc.ts";
+import { caught, raise, reportsOf } from "./support/outcome.ts";
+import type { callbackUnchecked } from "./support/unchecked.ts";
 
 const before = alive();
 
@@ -20,10 +20,10 @@ describe("Scope", () => {
     const end = { [Symbol.dispose]: () => void order.push("used") };
     {
       using scope = new Scope();
-      scope.defer(() => order.push(`first: ${stats().callbacks - before.callbacks} callbacks`));
+      scope.defer(() => order.push(`first: ${stats().live.callbacks - before.callbacks} callbacks`));
       const first = scope.callback(i32ToI32, (value) => value);
       const handle = scope.handle("value");
-      scope.defer(() => order.push(`second: ${stats().handles - before.handles} handles, ${first.disposed}`));
+      scope.defer(() => order.push(`second: ${stats().live.handles - before.handles} handles, ${first.disposed}`));
       assertStrictEquals(scope.use(end), end);
       const last = scope.callback(i32ToI32, (value) => value);
       scope.defer(() => order.push(`third: ${last.disposed}, ${handle.value}`));
@@ -55,7 +55,7 @@ describe("Scope", () => {
     const library = scope.use(dlopen(testLibrary, definitions));
     assertEquals([scope.use(null), scope.use(undefined)], [null, undefined]);
     scope.dispose();
-    assert(library.closed);
+    assert(library.disposed);
   });
 
   it("refuses to use what can't be disposed of, and goes on", () => {
@@ -222,7 +222,7 @@ describe("Scope", () => {
     const made = scope.callback(i32ToI32, (value) => value);
     const library = scope.use(dlopen(testLibrary, definitions));
     handle.delete();
-    made.dispose();
+    made.close();
     library.close();
     assertThrows(() => handle.value, InvalidHandleError);
     assertEquals(alive(), before);
@@ -275,12 +275,12 @@ describe("Scope", () => {
     const make = (owner: Scope): void => void owner.callback(i32ToI32, (value) => value);
     make(scope);
     await collectUntil(() => false, 5);
-    assertStrictEquals(stats().callbacks, before.callbacks + 1);
+    assertStrictEquals(stats().live.callbacks, before.callbacks + 1);
     scope.dispose();
     const drop = (): void => make(new Scope());
     drop();
-    assertStrictEquals(stats().callbacks, before.callbacks + 1);
-    assert(await collectUntil(() => stats().callbacks === before.callbacks));
+    assertStrictEquals(stats().live.callbacks, before.callbacks + 1);
+    assert(await collectUntil(() => stats().live.callbacks === before.callbacks));
   });
 });
 

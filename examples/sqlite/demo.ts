@@ -111,7 +111,7 @@ function sumWithProgress(database: Database): void {
 const folder = mkdtempSync(join(tmpdir(), "belay-"));
 try {
   using database = new Database(join(folder, "files.sqlite"));
-  console.log(`SQLite ${database.version}, ${stats().callbacks} callbacks on ${stats().trampolines} native callback`);
+  console.log(`SQLite ${database.version}, ${stats().live.callbacks} callbacks`);
   defineFunctions(database);
   console.log(`The update hook saw ${fill(database)} rows arrive, one for each file of this checkout.`);
 
@@ -139,15 +139,17 @@ try {
   }
   console.log(`\nA bad pattern comes out of the query as what RegExp threw:\n  ${String(caught)}`);
   if (!(caught instanceof SyntaxError)) throw new Error("expected a SyntaxError");
-  console.log(`\nAlive before the database is closed: ${stats().handles} handles, ${stats().callbacks} callbacks`);
+  console.log(
+    `\nAlive before the database is closed: ${stats().live.handles} handles, ${stats().live.callbacks} callbacks`,
+  );
 } finally {
   rmSync(folder, { recursive: true });
 }
 
-const counts = stats();
+const { live, counts } = stats();
 console.log("After it was closed:");
-for (const [name, count] of Object.entries(counts)) console.log(`  ${name.padEnd(15)} ${count}`);
-const alive = counts.handles + counts.callbacks + counts.libraries + counts.thunksInUse + counts.pendingErrors;
-const wrong = counts.staleCalls + counts.foreignCalls + counts.invalidHandles;
+for (const [name, count] of Object.entries({ ...live, ...counts })) console.log(`  ${name.padEnd(17)} ${count}`);
+const alive = live.handles + live.callbacks + live.libraries + live.thunks + live.waitingErrors;
+const wrong = counts.staleCalls + counts.misplacedCalls + counts.invalidHandles;
 if (alive + wrong !== 0) throw new Error("expected nothing alive, and nothing counted");
 console.log("Nothing is left alive.");

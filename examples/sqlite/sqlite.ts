@@ -183,7 +183,7 @@ class Sqlite {
 
   close(): void {
     const { scalar, step, final, collate, update, progress, destroy } = this;
-    for (const callback of [scalar, step, final, collate, update, progress, destroy]) callback.dispose();
+    for (const callback of [scalar, step, final, collate, update, progress, destroy]) callback.close();
     this.#library.close();
   }
 
@@ -245,12 +245,12 @@ class Sqlite {
     const address = this.symbols.sqlite3_aggregate_context(context, 8);
     if (address === null) throw new SqliteError("out of memory");
     const cell = NativeMemory.borrow(address, 8);
-    const id = Number(cell.getU64(0));
+    const id = Number(cell.getBigUint64(0));
     if (id !== 0) return Handle.value(id) as { id: number; value: unknown };
     const state = { id: 0, value: aggregate.start() };
     state.id = Handle.create(state).id;
     this.#states.add(state.id);
-    cell.setU64(0, BigInt(state.id));
+    cell.setBigUint64(0, BigInt(state.id));
     return state;
   }
 

@@ -79,7 +79,7 @@ typedef struct belay_queue belay_queue;
 typedef struct belay_channel belay_channel;
 
 /* Sends an event to the JavaScript that made a channel: for C libraries that are written for belay. These don't link the
- * core; JavaScript gives them the function's address (`native.channelSend`) and the channel's (`channel.pointer`):
+ * core; JavaScript gives them the function's address (`native.sendToChannel`) and the channel's (`channel.pointer`):
  *
  *     static belay_channel_send_function *send;
  *     void sensor_start(belay_channel_send_function *channel_send, belay_channel *channel, void *handle);

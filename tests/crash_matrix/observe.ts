@@ -1,12 +1,12 @@
 /**
- * What a program of the crash matrix saw. It says so in these words alone, at once, since it may not live much longer.
+ * What a program of the crash matrix saw. It says so in these words alone, and at once: a worker may be terminated.
  *
  * @module
  */
 
 import { writeSync } from "node:fs";
 
-/** Every word, so that a table can be held against what programs can say. */
+/** Every word. Some of them are what a program says when belay fails, or what a runtime did without it. */
 export const words = [
   "fallback",
   "a made-up result",

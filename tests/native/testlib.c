@@ -629,17 +629,6 @@ EXPORT int32_t call_in_signal(int32_t (*callback)(int32_t), bool own_stack) {
   if (!own_stack) sigaltstack(&old_stack, NULL);
   return signal_answer;
 }
-/* Has a timer signal call the callback, wherever the thread is then. */
-#include <sys/time.h>
-EXPORT void call_in_timer_signals(int32_t (*callback)(int32_t), int32_t interval_us) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = signal_handler;
-  in_signal = callback;
-  sigaction(SIGALRM, &action, NULL);
-  struct itimerval timer = {{0, interval_us}, {0, interval_us}};
-  setitimer(ITIMER_REAL, &timer, NULL);
-}
 /* Destroys user data in a signal's handler, wherever the thread is then: here. */
 static void (*destroy_in_handler)(void *) = NULL;
 static void *user_data_in_handler = NULL;
@@ -661,13 +650,6 @@ EXPORT void destroy_in_signal(void (*destroy)(void *), void *user_data) {
 
 /* musl has no makecontext, and macOS no longer wants it to be used. */
 #if defined(__GLIBC__)
-/* As `call_at_thread_end`, from a destructor of the kind that C++ has: the last one made comes first. */
-extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *inside_library);
-EXPORT void call_at_cxx_thread_end(int32_t (*callback)(int32_t)) {
-  static char inside_library;
-  __cxa_thread_atexit_impl(at_thread_end, (void *)callback, &inside_library);
-}
-
 #include <ucontext.h>
 static ucontext_t outside, inside;
 static int32_t (*in_coroutine)(int32_t) = NULL;

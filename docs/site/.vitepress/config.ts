@@ -6,7 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vitepress";
-import { slugOf } from "../../../scripts/markdown.ts";
+import { slugOf } from "../../../scripts/document.ts";
 
 /** What `scripts/docs.ts` says about the pages. */
 const { description, sidebar } = JSON.parse(readFileSync(new URL("../.pages/site.json", import.meta.url), "utf8"));

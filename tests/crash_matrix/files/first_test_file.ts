@@ -3,9 +3,8 @@
 import { assert } from "@std/assert";
 import { it } from "@std/testing/bdd";
 import { keepForLater } from "../events.ts";
-import { chosenApi } from "./chosen.ts";
 
 // Held as long as its world lives.
-const kept = keepForLater(chosenApi);
+const kept = keepForLater();
 
 it("has C keep a callback", () => assert(kept));

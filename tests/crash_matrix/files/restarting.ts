@@ -5,24 +5,25 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { apis, open } from "../api.ts";
-import { slowness } from "../../machine.ts";
+import { slowness } from "../../support/machine.ts";
 import { callWhatWasKept, keepForLater } from "../events.ts";
 import { observe } from "../observe.ts";
-import { chosenApi, scratchFolder } from "./chosen.ts";
+import { openWithoutBelay } from "../test_library.ts";
 
-const imported = join(scratchFolder, "imported.ts");
+// From the environment, since what a watcher starts takes no arguments.
+const imported = join(process.env["BELAY_MATRIX_FOLDER"] ?? "", "imported.ts");
 
 if (!existsSync(imported)) {
   writeFileSync(imported, "");
   await import(pathToFileURL(imported).href);
   // Held as long as its world lives.
-  Object.assign(globalThis, { kept: keepForLater(chosenApi) });
+  Object.assign(globalThis, { kept: keepForLater() });
   setTimeout(() => writeFileSync(imported, "// changed"), 300 * slowness);
 } else {
   observe("started again");
-  callWhatWasKept(chosenApi);
+  callWhatWasKept();
   // The watcher goes on after `process.exit`.
-  open(apis.bare, "end_process").end_process(0);
+  openWithoutBelay("end_process").end_process(0);
 }

@@ -1,0 +1,305 @@
+/**
+ * What is called when C calls: a function is generated for each signature, which reads the arguments, calls, and writes the result.
+ *
+ * @module
+ */
+
+import { attentionWord, core, overflowWord, resultByteOffset, structResultsByteOffset } from "../core/core.ts";
+import { copyIn, copyOut } from "../core/memory.ts";
+import { errorWaitsHere, look, raise } from "../core/pending.ts";
+import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
+import { generate, sourceUrl } from "../crossing/generate.ts";
+import { Aggregate, isRecord } from "../crossing/layout.ts";
+import { mismatch, readWord, typeName, writeResult } from "../crossing/marshal.ts";
+import { checkReturned, checkUse, dangling } from "../crossing/pointer_rules.ts";
+import { blameCaller, RangeError, TypeError } from "../ground/blame.ts";
+import { present } from "../ground/present.ts";
+import { reportUncaught } from "../lifetime/report.ts";
+import type { Address } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import type { ArgumentLayout, ResultPlace, StructurePlace } from "../types/calling_convention.ts";
+import type { RecordType } from "../types/data_type.ts";
+import type { CallbackDefinition } from "../types/definitions.ts";
+import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
+import { invalidHandle, stale } from "./misuse.ts";
+
+export function makeCode(
+  parameters: CallbackDefinition["parameters"],
+  result: CallbackDefinition["result"],
+  { byteOffsets, structures, result: resultPlace }: ArgumentLayout,
+): SignatureCode {
+  const { words } = core();
+  const { addressKind } = backend();
+  const names: string[] = [];
+  let reads = "";
+  let copies = "";
+  let values = "";
+  const passed: (Passed | undefined)[] = [];
+  for (const [index, type] of parameters.entries()) {
+    const name = `a${index}`;
+    names.push(name);
+    passed.push(isRecord(type) ? new Passed(type) : undefined);
+    if (isRecord(type)) {
+      reads += `let ${name};\n`;
+      copies += `${name} = ${readStructure(index, structures[index] as StructurePlace)};\n`;
+      continue;
+    }
+    reads += `let ${name} = ${readWord(type, present(byteOffsets[index]), addressKind)};\n`;
+    if (type !== "handle" && type !== "handleAddress") continue;
+    values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
+      if (${name} === none) { invalidHandle(bound, ${name}id, ${index}); return; }\n`;
+  }
+  const refuse = (bound: BoundFunction, value: unknown, subject: string): never => {
+    refusePromise(bound, value);
+    if (result === "pointer") checkReturned(value);
+    throw mismatch(result, value, `${subject} (${typeName(result)})`);
+  };
+  const scope = {
+    ...words,
+    badResult: (bound: BoundFunction, value: unknown): never =>
+      refuse(bound, value, `Cannot return from callback "${bound.name}": the result`),
+    badAnswer: (bound: BoundFunction, value: unknown): never =>
+      refuse(bound, value, `Cannot answer C for callback "${bound.name}": what onError gave`),
+    badFallback(bound: { name: string }, value: unknown): never {
+      if (result === "pointer") checkReturned(value);
+      throw blameCaller(
+        mismatch(result, value, `Cannot create callback "${bound.name}": the fallback (${typeName(result)})`),
+      );
+    },
+    dangling,
+    checkUse,
+    refusePromise,
+    stale,
+    interrupted,
+    tooDeep,
+    failed,
+    invalidHandle,
+    structures: passed,
+    returned: isRecord(result) ? new Passed(result) : undefined,
+  };
+  const checkResult = result === "pointer" ? "if (dangling.some) checkUse(result); " : "";
+  // Where the arguments are given, what a promise is rejected with goes to `onError`.
+  const write = (bad: string, given = "undefined"): string =>
+    isRecord(result)
+      ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${bound.name}": the result`)
+      : result === "void"
+      ? `if (result !== undefined) refusePromise(bound, result, ${given});`
+      : checkResult + writeResult(result, "result", resultByteOffset, `${bad}(bound, result)`, addressKind);
+  const given = `[${names.join(", ")}]`;
+  const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
+        if (i32[${attentionWord}] === 0 || interrupted(bound) !== ${skips}) failed(bound, error, ${given}, resultAddress);
+        return;
+      }`;
+  const resultAddress = resultPlace?.memory === true
+    ? readWord("pointer", structResultsByteOffset, addressKind)
+    : "undefined";
+  // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
+  // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
+  const invoke = `
+    function invoke(bound) {
+      const fn = bound.fn;
+      if (fn === null) { stale(bound); return; }
+      const resultAddress = ${resultAddress};
+      ${reads}
+      ${structureReads}
+      let state = ${runs};
+      if (i32[${attentionWord}] !== 0 && (state = interrupted(bound)) === ${skips}) return;
+      ${values}
+      try {
+        if (state === ${overflows}) throw tooDeep(bound);
+        let result = fn(${names.join(", ")});
+        ${write("badResult", given)}
+      } catch (error) {
+        failed(bound, error, ${given}, resultAddress);
+      }
+    }`;
+  // Without functions that the program may have replaced: this runs when C first calls.
+  let types = "";
+  for (const type of parameters) types += `${typeName(type)},`;
+  const url = sourceUrl("callback", `${types}${typeName(result)}`);
+  const writer = (bad: string): (value: unknown, bound: { name: string }, resultAddress?: Address) => void =>
+    generate(scope, `return (result, bound, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
+  const invoker = generate(scope, `return (${invoke});`, url) as SignatureCode["invoke"];
+  const resultWord = resultByteOffset / 8;
+  let writeFallback: ReturnType<typeof writer> | undefined;
+  let writeAnswer: ReturnType<typeof writer> | undefined;
+  return {
+    invoke: invoker,
+    writeAnswer: (value, bound, address) => (writeAnswer ??= writer("badAnswer"))(value, bound, address),
+    fallbackBits(value, name) {
+      if (isRecord(result)) return refuseFallback(name);
+      // A callback may be running: its result word is put back.
+      const old = words.u64[resultWord];
+      words.u64[resultWord] = 0n;
+      try {
+        (writeFallback ??= writer("badFallback"))(value, { name });
+        return words.u64[resultWord];
+      } finally {
+        words.u64[resultWord] = present(old);
+      }
+    },
+  };
+}
+
+/** A structure on its way between the words and a value: in memory of its own where it is passed in pieces, or by address. */
+class Passed {
+  readonly view: DataView<ArrayBuffer>;
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly read: ReturnType<typeof readerOf>;
+  readonly write: ReturnType<typeof writerOf>;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(type: RecordType) {
+    const layout = Aggregate.layoutOf(type);
+    // A piece may go on behind its end.
+    const buffer = new ArrayBuffer(Math.ceil(layout.byteLength / 8) * 8);
+    this.view = new DataView(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.#bytes = new Uint8Array(buffer, 0, layout.byteLength);
+    this.read = readerOf(layout);
+    this.write = writerOf(layout);
+  }
+
+  /** What is at an address. */
+  readFrom(address: Address): unknown {
+    copyOut(this.#bytes, address, 0, this.#bytes.byteLength);
+    return this.read(this.view, 0);
+  }
+
+  /** A value as it is in memory. Reading it may run anything, so no two share that. @throws {TypeError | RangeError} When it is none. */
+  written(value: unknown, subject: string): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(this.u32.length);
+    this.write(new DataView(words.buffer), 0, value, subject);
+    return words;
+  }
+
+  /** Puts a value at an address. @throws {TypeError | RangeError} When it is none; nothing is written then. */
+  writeTo(address: Address, value: unknown, subject: string): void {
+    const { length } = this.#bytes;
+    copyIn(address, 0, new Uint8Array(this.written(value, subject).buffer, 0, length), length);
+  }
+}
+
+/** An expression for a structure that was passed. */
+function readStructure(index: number, { whole, pieces, address }: StructurePlace): string {
+  const passed = `structures[${index}]`;
+  if (whole !== undefined) return `${passed}.read(view, ${whole})`;
+  if (address !== undefined) return `${passed}.readFrom(${readWord("pointer", address, backend().addressKind)})`;
+  const moves = movePieces(pieces, (to) => `u32[${to / 4}]`, (from) => `${passed}.u32[${from / 4}]`, true);
+  return `(() => { ${moves} return ${passed}.read(${passed}.view, 0); })()`;
+}
+
+/** Statements that put `result`, a structure, to where it is returned, and say so. */
+function writeStructure(result: ResultPlace, subject: string): string {
+  const done = `u32[${resultByteOffset / 4}] = 1;`;
+  if (result.memory) {
+    return `refusePromise(bound, result); returned.writeTo(resultAddress, result, \`${subject}\`); ${done}`;
+  }
+  const { whole, pieces } = result.place;
+  const moves = movePieces(
+    whole === undefined ? pieces : [{ from: 0, to: whole, byteLength: Math.ceil(result.byteLength / 8) * 8 }],
+    (from) => `written[${from / 4}]`,
+    (to) => `u32[${(structResultsByteOffset + to) / 4}]`,
+  );
+  return `refusePromise(bound, result); const written = returned.written(result, \`${subject}\`); ${moves} ${done}`;
+}
+
+function refuseFallback(name: string): never {
+  throw new TypeError(`Cannot create callback "${name}": the fallback of a structure is zeroes`);
+}
+
+/** What a signature's first call does: has its code generated. Many callbacks are made and never called. */
+export function invokeFirst(bound: BoundFunction): void {
+  // What the invoker looks at first.
+  if (bound.fn === null) return stale(bound);
+  const { signature } = bound;
+  try {
+    bound.invoke = signature.invoke = signature.code.invoke;
+  } catch (error) {
+    // A program that forbids to generate code from now on, say. It is tried again with the next call.
+    if (core().words.u32[attentionWord] === 0 || interrupted(bound) !== skips) raise(error, bound, bound.callToken);
+    return;
+  }
+  bound.invoke(bound);
+}
+
+/**
+ * Refuses a promise, which can't answer C. Where C has gone on without an answer, its rejection is an error of the callback.
+ *
+ * @param given The arguments that C gave: `onError` gets them with the rejection. Without them it is raised.
+ */
+function refusePromise(bound: BoundFunction | { readonly name: string }, value: unknown, given?: unknown[]): void {
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
+  const then: unknown = (value as { then?: unknown }).then;
+  if (typeof then !== "function") return;
+  // C has gone on with the fallback long since.
+  const answersNobody = bound instanceof BoundFunction && bound.contract?.thread === "post";
+  // By then the callback may be gone, and its options with it.
+  const onError = answersNobody && given !== undefined ? bound.onError : undefined;
+  // Its rejection has been answered for otherwise: the error below says all there is to say.
+  const rejected = answersNobody ? (error: unknown) => rejectedLater(onError, error, given) : () => {};
+  try {
+    then.call(value, undefined, rejected);
+  } catch (error) {
+    // Not a promise that takes it: for who answers C, what is wrong with it stays the same.
+    if (answersNobody) throw error;
+  }
+  if (answersNobody) return;
+  throw new TypeError(`Cannot return from callback "${bound.name}": the result is a promise, and C can't wait for it`);
+}
+
+/** What an `async` function that C doesn't wait for was rejected with. */
+function rejectedLater(onError: ErrorFunction | undefined, error: unknown, given: unknown[] = []): void {
+  if (onError === undefined) return reportUncaught(error);
+  try {
+    const answer: unknown = onError(error, ...given as never[]);
+    // C wants no answer; an async function of the program's may fail, too.
+    if (answer instanceof Promise) answer.then(undefined, reportUncaught);
+  } catch (thrown) {
+    reportUncaught(thrown);
+    if (thrown !== error) reportUncaught(error);
+  }
+}
+
+// What becomes of a call where something waits for JavaScript: numbers, since generated code has them as constants.
+const runs = 0;
+const skips = 1;
+const overflows = 2;
+
+/** Looks what waits, and answers whether the call runs, gets its fallback, or has too little stack left. */
+function interrupted(bound: BoundFunction): typeof runs | typeof skips | typeof overflows {
+  // A listener's calls write it, too.
+  const overflow = core().words.u32[overflowWord] !== 0;
+  look();
+  if (errorWaitsHere() && !bound.always) return skips;
+  return overflow ? overflows : runs;
+}
+
+function tooDeep(bound: BoundFunction): RangeError {
+  return new RangeError(
+    `Cannot call callback "${bound.name}": the stack is nearly used up (C and TypeScript have called each other too ` +
+      "deep, or C uses much of it)",
+  );
+}
+
+/**
+ * What becomes of an error: `onError` answers C, at once. Where there is none, or that throws, the error is raised, and the
+ * fallback is the answer.
+ *
+ * @param given The arguments that C gave.
+ */
+function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
+  const { onError } = bound;
+  if (onError !== undefined) {
+    try {
+      const answer = onError(error, ...given as never[]);
+      if (answer !== undefined) bound.signature.code.writeAnswer(answer, bound, resultAddress);
+      return;
+    } catch (thrown) {
+      raise(thrown, bound, bound.callToken);
+      // The first one isn't lost: it is the next of the call's errors.
+      if (thrown === error) return;
+    }
+  }
+  raise(error, bound, bound.callToken);
+}

@@ -1,0 +1,136 @@
+/**
+ * Callbacks that other threads may call: `post` and `wait`.
+ *
+ * Their calls are queued in the core, which wakes the event loop; each is then made here as if C had just called.
+ *
+ * @module
+ */
+
+import { core, coreFunctions, droppedWord, signature } from "../core/core.ts";
+import { setContract } from "../core/thunks.ts";
+import { connect, fitting, now, onWake } from "../core/wake.ts";
+import { RangeError, TypeError } from "../ground/blame.ts";
+import { handleTable } from "../lifetime/handle.ts";
+import { report } from "../lifetime/report.ts";
+import { isNull } from "../runtime/address.ts";
+import type { Address } from "../runtime/backend.ts";
+import { invokeQueued } from "./binding.ts";
+import type { BoundFunction, Contract } from "./bound_function.ts";
+import type { OnFull } from "./options.ts";
+
+// As it was before the program could replace it.
+const { Atomics } = globalThis;
+
+const functions = coreFunctions({
+  createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
+  next: signature("belay_calls_next", ["address", "u32"], "u32"),
+  mark: signature("belay_calls_mark", ["address"], "bool"),
+  marked: signature("belay_calls_marked", ["address"], "bool"),
+  cancel: signature("belay_calls_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
+});
+
+/** `BELAY_FULL_…` */
+const onFullNumbers: Readonly<Record<OnFull, number>> = { block: 0, dropNewest: 1, dropOldest: 2 };
+/** `BELAY_CONTRACT_…` */
+const contractNumbers = { post: 1, wait: 2 } as const;
+/** `BELAY_NEXT_…` */
+const nextFinish = 0;
+const nextTake = 1;
+const nextLinger = 2;
+/** After so many calls in one turn more are likely to come at once. */
+const burstLength = 16;
+/** Calls between two looks at the clock. */
+const mostUnclocked = 64;
+/** Words of the queue that callbacks without one of their own share. */
+const sharedLength = 2 ** 15;
+let sharedQueue: Address | undefined;
+
+/** Makes the calls that are queued, and answers whether some are left for the next turn. */
+function makeCalls(endMs: number, startMs: number): boolean {
+  const { isolate } = core();
+  const { next } = functions();
+  let lookAt = 1;
+  let more = false;
+  for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
+    invokeQueued();
+    if (count < lookAt) continue;
+    const nowMs = now();
+    if (nowMs >= endMs) {
+      next(isolate, nextFinish);
+      more = true;
+      break;
+    }
+    lookAt = count + fitting(count, startMs, nowMs, endMs, mostUnclocked);
+  }
+  // Those that had to stay for these calls.
+  handleTable().deleteReleased();
+  return more;
+}
+
+function createQueue(callCount: number, layout: number, extraWords: number, onFull: OnFull): Address {
+  const onFullNumber = onFullNumbers[onFull];
+  const queue = functions().createQueue(core().isolate, callCount, layout, extraWords, onFullNumber) as Address | null;
+  if (isNull(queue)) throw new RangeError(`Cannot create a callback: no memory for a queue of ${callCount} calls`);
+  return queue;
+}
+
+/** Lets other threads call a callback. Calls of those without a queue of their own share one. */
+export function openContract(
+  bound: BoundFunction,
+  thread: "post" | "wait",
+  timeoutMs: number,
+  queue: { readonly capacity: number; readonly onFull: OnFull } | undefined,
+): void {
+  const { layout, strings, lateString, hasStructures } = bound.signature;
+  if (hasStructures) {
+    throw new TypeError(
+      `Cannot create callback "${bound.name}": structures are passed on JavaScript's thread only, so it can't be "${thread}"`,
+    );
+  }
+  if (lateString !== undefined) {
+    throw new TypeError(
+      `Cannot create callback "${bound.name}": a "${thread}" callback takes strings in the first 64 words of its arguments, ` +
+        `got one behind them as parameter ${lateString}`,
+    );
+  }
+  connect();
+  if (sharedQueue === undefined) {
+    sharedQueue = createQueue(sharedLength, 0, 0, "block");
+    onWake(makeCalls);
+    const { isolate } = core();
+    const { mark, marked } = functions();
+    handleTable().onWaitingCalls({
+      mark: () => mark(isolate) as boolean,
+      marked: () => marked(isolate) as boolean,
+    });
+  }
+  const extraWords = (thread === "wait" ? 1 : 0) + (strings === 0n ? 0 : 1);
+  const address = queue === undefined ? sharedQueue : createQueue(queue.capacity, layout, extraWords, queue.onFull);
+  bound.contract = {
+    thread,
+    timeoutMs,
+    ...contractEnd(bound, address, queue !== undefined),
+  };
+  setContract(bound.thunk, { kind: contractNumbers[thread], strings, queue: address, timeoutMs });
+}
+
+/**
+ * What ends a callback's contract: calls that are queued don't run, threads that wait get the fallback. Each step is taken
+ * once, though the stack may end in the middle and all is done again.
+ */
+function contractEnd(bound: BoundFunction, queue: Address, ownQueue: boolean): Pick<Contract, "end" | "tell"> {
+  let state: number | undefined;
+  let dropped: number | undefined;
+  return {
+    end() {
+      state ??= setContract(bound.thunk, undefined);
+      dropped ??= functions().cancel(core().isolate, bound.thunk, state, queue, ownQueue) as number;
+    },
+    tell() {
+      if (dropped === undefined || dropped === 0) return;
+      Atomics.add(core().words.u32, droppedWord, dropped);
+      const calls = dropped === 1 ? "a call" : `${dropped} calls`;
+      report("dropped-calls", `callback "${bound.name}" was closed while ${calls} of it waited; they don't run`);
+    },
+  };
+}

@@ -1,0 +1,99 @@
+/**
+ * What callbacks of the same types share.
+ *
+ * @module
+ */
+
+import { core } from "../core/core.ts";
+import { validateCallback } from "../crossing/definition.ts";
+import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
+import { present } from "../ground/present.ts";
+import { backend } from "../runtime/choose.ts";
+import { argumentLayout, isStructureClass, wordIndex } from "../types/calling_convention.ts";
+import type { RecordType } from "../types/data_type.ts";
+import type { CallbackDefinition } from "../types/definitions.ts";
+import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";
+import { invokeFirst, makeCode } from "./invoker.ts";
+import { type ShapeThunks, shapeThunks } from "./thunk_pool.ts";
+
+const signatures = new Map<string, Signature>();
+/** Those with structures, by the first of them: they go when it does. */
+const signaturesOf = new WeakMap<RecordType, Map<string, Signature>>();
+const byDefinition = new WeakMap<CallbackDefinition, Signature>();
+const recordNumbers = new WeakMap<RecordType, number>();
+let records = 0;
+const thunksByShape = new Map<string, ShapeThunks>();
+
+/**
+ * The signature of a definition.
+ *
+ * @param name What errors call the callback, or the function whose name that is.
+ * @throws {TypeError} When the definition is none, or uses a type that can't cross this way.
+ * @throws {RangeError} When arguments and result take too many words.
+ */
+export function signatureOf(definition: CallbackDefinition, name?: string | TargetFunction): Signature {
+  const known = byDefinition.get(definition);
+  if (known !== undefined) return known;
+  const checked = validateCallback(definition);
+  const types = [...checked.parameters, checked.result];
+  const key = types.map(keyOf).join();
+  const same = signaturesWith(types.find(isRecord));
+  let signature = same.get(key);
+  if (signature === undefined) same.set(key, signature = makeSignature(checked, name));
+  byDefinition.set(definition, signature);
+  return signature;
+}
+
+function signaturesWith(type: RecordType | undefined): Map<string, Signature> {
+  if (type === undefined) return signatures;
+  let known = signaturesOf.get(type);
+  if (known === undefined) signaturesOf.set(type, known = new Map());
+  return known;
+}
+
+/** What tells a type from others: its name, or the number of a structure. */
+function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string | number {
+  if (!isRecord(type)) return type;
+  const known = recordNumbers.get(type);
+  if (known !== undefined) return known;
+  recordNumbers.set(type, ++records);
+  return records;
+}
+
+function makeSignature(definition: CallbackDefinition, name?: string | TargetFunction): Signature {
+  const { parameters, result } = definition;
+  const classes = parameters.map(classOf);
+  const shape = shapeOf(definition);
+  core(shape);
+  const returned = isRecord(result) ? structureClass(result) : undefined;
+  const layout = argumentLayout(classes, backend().platform, {
+    what: () =>
+      name === undefined ? "a callback" : `callback "${typeof name === "string" ? name : functionName(name)}"`,
+    result: returned,
+  });
+  let strings = 0n;
+  let lateString: number | undefined;
+  for (const [index, type] of parameters.entries()) {
+    if (type !== "cstring") continue;
+    const word = wordIndex(layout, present(layout.byteOffsets[index]));
+    if (word < 64) strings |= 1n << BigInt(word);
+    else lateString ??= index + 1;
+  }
+  let thunks = thunksByShape.get(shape);
+  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
+  let code: SignatureCode | undefined;
+  return {
+    definition,
+    shape,
+    thunks,
+    layout: layout.bits,
+    strings,
+    lateString,
+    resultByteLength: returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0,
+    hasStructures: returned !== undefined || classes.some(isStructureClass),
+    invoke: invokeFirst,
+    get code() {
+      return code ??= makeCode(parameters, result, layout);
+    },
+  };
+}

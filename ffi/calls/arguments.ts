@@ -1,0 +1,212 @@
+/**
+ * What every kind of call of C shares: the checks of its arguments, and what becomes of its result.
+ *
+ * @module
+ */
+
+import { lend, unbind } from "../callbacks/binding.ts";
+import type { BoundFunction, Signature, TargetFunction } from "../callbacks/bound_function.ts";
+import { signatureOf } from "../callbacks/signature.ts";
+import { attentionWord, nativeCallWord } from "../core/core.ts";
+import { depthMask, outermostEnded } from "../core/pending.ts";
+import { readerOf } from "../crossing/fields.ts";
+import { handleIn } from "../crossing/helpers.ts";
+import { type Layout, layoutOf } from "../crossing/layout.ts";
+import { checkArgument, isCallbackDefinition, isOut, mismatch, typeName } from "../crossing/marshal.ts";
+import { checkUse, dangling, noteResult } from "../crossing/pointer_rules.ts";
+import { blameCaller } from "../ground/blame.ts";
+import { LibraryClosedError } from "../ground/errors.ts";
+import { present } from "../ground/present.ts";
+import { addressOf } from "../runtime/address.ts";
+import type { NativeFunctionObject } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import type { FunctionDefinition, ParameterType } from "../types/definitions.ts";
+
+/** What a library's functions share and keep alive. */
+export interface LibraryOwner {
+  readonly name: string;
+  closed: boolean;
+  /** Whether running calls are counted: only where closing unloads the code that they return to. */
+  readonly counted: boolean;
+  running: number;
+  /** Called when the last running call has ended. */
+  whenIdle: (() => void) | undefined;
+}
+
+/** A function of a library, and the way to end it. */
+export interface LibraryCall {
+  readonly call: NativeFunctionObject;
+  readonly close: () => void;
+}
+
+/** What checks the arguments of a function, as source, and what that names. */
+interface ArgumentChecks {
+  /** The parameters that take something. */
+  readonly names: readonly string[];
+  /** What is passed on for every parameter, when it has been checked: a variable for each. */
+  readonly passed: readonly string[];
+  /** The variables of functions that are lent to the call: `null` before the checks. */
+  readonly lent: readonly string[];
+  /** The variables of memory of JavaScript's that C has during the call. */
+  readonly kept: readonly string[];
+  /**
+   * What refuses more arguments than there are, and what makes each argument's variable what is passed on, or throws, in the
+   * order that this is done. Structures are checked when they are written.
+   */
+  readonly checks: readonly string[];
+  /**
+   * An expression for what the function gives, from that of C's result. Where the error number is captured, `error` is one for
+   * that; `views` is one for the list of `kept`, if it has a name. Pointers into that are remembered.
+   */
+  readonly value: (result: string, more?: { readonly error?: string | undefined; readonly views?: string }) => string;
+  readonly scope: Readonly<Record<string, unknown>> & {
+    readonly lendFunction: (index: number, fn: TargetFunction) => BoundFunction;
+    readonly closed: () => never;
+    /** The generated function, once it is there: what the program calls. */
+    readonly entrance: { call: unknown };
+  };
+}
+
+/** Makes the checks that a function's arguments go through before C is entered. */
+export function argumentChecks(key: string, definition: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
+  const { parameters } = definition;
+  const passed = parameters.map((type, index) => `${isOut(type) ? "out" : "a"}${index}`);
+  const { addressKind } = backend();
+  const lentName = (index: number): string => `argument ${index + 1} of ${key}`;
+  // A program may change the definition later.
+  const signatures = parameters.map((type, index) =>
+    isCallbackDefinition(type) ? signatureOf(type, lentName(index)) : undefined
+  );
+  const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
+  const checkOf = (name: string, index: number): string => {
+    const type = present(parameters[index]);
+    const bad = `bad(${index}, ${name})`;
+    if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
+    const use = type === "pointer" ? `if (dangling.some) checkPointer(${name}); ` : "";
+    if (typeof type === "string") return use + checkArgument(type, name, bad, addressKind);
+    if (!isCallbackDefinition(type)) return "";
+    return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
+      else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
+  };
+  // Looking at a handle may run the program's code, and nothing else does: what that may end is looked at afterwards.
+  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handleAddress";
+  const indices = [...passed.keys()];
+  const inOrder = [...indices.filter(isHandle), ...indices.filter((index) => !isHandle(index))]
+    .map((index) => checkOf(present(passed[index]), index));
+  const entrance: { call: unknown } = { call: undefined };
+  const closed = (): never => {
+    throw blameCaller(new LibraryClosedError("call", key, owner.name), entrance.call);
+  };
+  const names = passed.filter((_, index) => outs[index] === undefined);
+  const memory = [...passed.keys()].filter((index) => ownsMemory(present(parameters[index])));
+  const kept = memory.map((index) => present(passed[index]));
+  const scope = {
+    key,
+    entrance,
+    owner,
+    unbind,
+    outCell,
+    outReaders: outs.map((layout) => layout === undefined ? undefined : outReaderOf(layout, key)),
+    lendFunction: (index: number, fn: TargetFunction): BoundFunction =>
+      lend(signatures[index] as Signature, fn, lentName(index)),
+    lentAddress: (bound: BoundFunction) => addressOf(bound.pointer),
+    shapes: signatures.map((signature) => signature?.shape),
+    dangling,
+    noteResult,
+    texts: memory.map((index) => parameters[index] === "cstring"),
+    checkPointer(pointer: unknown): void {
+      if (owner.closed) closed();
+      try {
+        checkUse(pointer);
+      } catch (error) {
+        throw blameCaller(error as Error, entrance.call);
+      }
+    },
+    bad(index: number, value: unknown): never {
+      if (owner.closed) closed();
+      const type = present(parameters[index]);
+      const error = mismatch(type, value, `Cannot call "${key}": argument ${index + 1} (${typeName(type)})`);
+      throw blameCaller(error, entrance.call);
+    },
+    surplus(count: number): never {
+      if (owner.closed) closed();
+      const expected = `${names.length} argument${names.length === 1 ? "" : "s"}`;
+      throw blameCaller(new TypeError(`Cannot call "${key}": expected ${expected}, got ${count}`), entrance.call);
+    },
+    // Together with this one, every function keeps its library's owner alive.
+    closed,
+  };
+  const noted = (type: unknown, value: string, views = list(kept)): string =>
+    kept.length > 0 && (type === "pointer" || type === "buffer") ? `noteResult(${value}, ${views}, texts)` : value;
+  return {
+    names,
+    passed,
+    lent: passed.filter((_, index) => isCallbackDefinition(present(parameters[index]))).map((name) => `lent_${name}`),
+    kept,
+    // Asking for the length twice takes V8 3 ns.
+    checks: [`const given = arguments.length; if (given > ${names.length}) surplus(given);`, ...inOrder],
+    value(source, { error, views } = {}) {
+      const result = noted(definition.result, source, views);
+      const outValues = passed.flatMap((name, index) => {
+        const type = present(parameters[index]);
+        // As `strtol` does it: it may point into a string.
+        return isOut(type) ? [noted(type.out, `outReaders[${index}](new DataView(${name}.buffer), 0)`, views)] : [];
+      });
+      const further = error === undefined ? outValues : [...outValues, error];
+      return further.length === 0 ? result : `[${[result, ...further].join(", ")}]`;
+    },
+    scope,
+  };
+}
+
+/** What reads what an out-parameter of a function gives. */
+function outReaderOf(layout: Layout, key: string): ReturnType<typeof readerOf> {
+  const isHandle = layout.kind === "scalar" && layout.type === "handle";
+  return isHandle ? (view, byteOffset) => handleIn(view, byteOffset, key) : readerOf(layout);
+}
+
+/** Memory for what an out-parameter gives. */
+function outCell(byteLength: number): ArrayBufferView {
+  return backend().hold(new Uint8Array(byteLength));
+}
+
+/** A call that was counted in `running` has ended. */
+export function callEnds(owner: LibraryOwner): void {
+  owner.running -= 1;
+  if (owner.running > 0) return;
+  owner.whenIdle?.();
+  owner.whenIdle = undefined;
+}
+
+/**
+ * Statements that make a native call and throw what its callbacks threw. JavaScript counts the call meanwhile, so that errors
+ * know where they belong. Without `finally`, which takes longer than the call: C doesn't throw.
+ */
+export function duringCall(i32: string, makeCall: string): string {
+  const word = `${i32}[${nativeCallWord}]`;
+  return `const running = ${word};
+      ${word} = running + 1;
+      ${makeCall}
+      ${word} = (running & ${depthMask}) === 0 ? (running + ${outermostEnded}) | 0 : running;
+      if (${i32}[${attentionWord}] !== 0 && errorIsDue(key)) throw takeError();`;
+}
+
+/**
+ * A function's source as an expression that gives the function a name, which isn't visible inside it. Bun's console shows no
+ * other name.
+ */
+export function named(name: string, source: string): string {
+  const key = JSON.stringify(name);
+  // Otherwise that would be the prototype.
+  return name === "__proto__" ? `({ [${key}]: ${source} })[${key}]` : `({ ${key}: ${source} })[${key}]`;
+}
+
+/** An expression for a list of variables; `undefined` where there are none. */
+export function list(names: readonly string[]): string | undefined {
+  return names.length === 0 ? undefined : `[${names.join(", ")}]`;
+}
+
+/** Whether an argument of a type is memory of JavaScript's, which C has during the call. */
+export function ownsMemory(type: ParameterType): boolean {
+  return type === "buffer" || type === "cstring" || type === "handleAddress" || isOut(type);
+}

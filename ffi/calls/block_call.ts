@@ -1,0 +1,312 @@
+/**
+ * Calls whose arguments are put where C expects them, in a block that the core makes the call from: nonblocking ones, which
+ * answer a promise; those that pass structures by value or are variadic, which no two runtimes do alike; those that want
+ * C's error number, which is gone when a runtime has returned. For each function of a library one is generated, which checks
+ * the arguments as `downcall.ts` does.
+ *
+ * @module
+ */
+
+import { unbind } from "../callbacks/binding.ts";
+import type { BoundFunction, TargetFunction } from "../callbacks/bound_function.ts";
+import { defaultTimeoutMs } from "../callbacks/options.ts";
+import { openContract } from "../callbacks/queued.ts";
+import {
+  blocks,
+  callByteLength,
+  callMaker,
+  captureErrorByteOffset,
+  errorByteOffset,
+  floatResultByteOffset,
+  freeBlock,
+  functionByteOffset,
+  indirectResultByteOffset,
+  integerResultByteOffset,
+  stackWordsByteOffset,
+  stringResultByteOffset,
+  takeBlock,
+} from "../core/call_blocks.ts";
+import { core } from "../core/core.ts";
+import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
+import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
+import { generate, sourceUrl } from "../crossing/generate.ts";
+import { Aggregate, classOf, isRecord, structureClass } from "../crossing/layout.ts";
+import type { LentView } from "../crossing/lent.ts";
+import { isOut, readResult, writeArgument } from "../crossing/marshal.ts";
+import { RangeError } from "../ground/blame.ts";
+import { present } from "../ground/present.ts";
+import { addCleanup, type Cleanup } from "../lifetime/cleanup.ts";
+import type { Address } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import {
+  type ArgumentLayout,
+  argumentLayout,
+  isPacked,
+  type StructurePlace,
+  variadicTwin,
+} from "../types/calling_convention.ts";
+import type { FunctionDefinition, ParameterType, ResultType } from "../types/definitions.ts";
+import { numberNames } from "../types/scalars.ts";
+import { argumentChecks, callEnds, duringCall, type LibraryCall, type LibraryOwner, list, named } from "./arguments.ts";
+import { type NonblockingCall, startCall } from "./nonblocking.ts";
+
+let resolveNext: (value: unknown) => void;
+let rejectNext: (error: unknown) => void;
+function ignore(): void {}
+/** One executor for all promises: making one for each takes longer than the rest. */
+function executor(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+  resolveNext = resolve;
+  rejectNext = reject;
+}
+
+const views = [...numberNames, "view"];
+
+/** Statements that find the block at `index`. */
+const place = `const { ${views.join(", ")} } = blocks.words;
+  const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
+
+/** Gives a function's own block back when its library is gone. */
+function giveBackWith(owner: LibraryOwner, index: number): Cleanup {
+  return addCleanup(owner, freeBlock, index);
+}
+
+/** A statement that puts a number into a 64-bit field of a block. */
+function writeWord(byteOffset: number, number: string): string {
+  return `${word(byteOffset)} = ${number}; ${word(byteOffset + 4)} = ${number} / 4294967296;`;
+}
+
+/** An expression for the 32-bit word of a block at a byte offset. */
+function word(byteOffset: number): string {
+  return `u32[b4 + ${byteOffset / 4}]`;
+}
+
+/** Statements that write the structure in a variable to where it is passed. */
+function writeStructure(index: number, name: string, { whole, pieces, address, copy = 0 }: StructurePlace): string {
+  const write = (byteOffset: number): string => `write${index}(view, b1 + ${byteOffset}, ${name}, subject${index});`;
+  if (whole !== undefined) return write(whole);
+  if (address === undefined) return `${write(copy)} ${movePieces(pieces, (from) => word(copy + from), word)}`;
+  return `${write(copy)} { const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
+}
+
+/** What {@linkcode writeStructure} names: engines only inline what is a constant of its own. */
+function structureScope(key: string, parameters: readonly ParameterType[]): Readonly<Record<string, unknown>> {
+  const scope: Record<string, unknown> = {};
+  for (const [index, type] of parameters.entries()) {
+    if (!isRecord(type)) continue;
+    scope[`write${index}`] = writerOf(Aggregate.layoutOf(type));
+    scope[`subject${index}`] = `Cannot call "${key}": argument ${index + 1}`;
+  }
+  return scope;
+}
+
+/** What a result takes: statements for before the call and after it, and an expression. */
+interface ResultSource {
+  readonly before: string;
+  readonly after: string;
+  readonly value: string;
+}
+
+function resultSource(type: ResultType, { result: place }: ArgumentLayout): ResultSource {
+  if (place === undefined) {
+    const byteOffset = type === "f32" || type === "f64" ? floatResultByteOffset : integerResultByteOffset;
+    return { before: "", after: "", value: readResult(type, byteOffset, backend().addressKind) };
+  }
+  const read = (byteOffset: number): string => `readStructure(view, b1 + ${byteOffset})`;
+  if (place.memory) {
+    const { address = indirectResultByteOffset, copy } = place;
+    const before = `{ const copy = blocks.base + b1 + ${copy}; ${writeWord(address, "copy")} }`;
+    return { before, after: "", value: read(copy) };
+  }
+  const { whole, pieces } = place.place;
+  if (whole !== undefined) return { before: "", after: "", value: read(integerResultByteOffset + whole) };
+  // Where the arguments were, which have been used.
+  return {
+    before: "",
+    after: movePieces(pieces, (to) => word(integerResultByteOffset + to), word, true),
+    value: read(0),
+  };
+}
+
+/**
+ * Generates the function.
+ *
+ * @param address The C function's.
+ * @param owner What the function, and each of its calls, keeps alive: its library's record.
+ * @throws {RangeError} When too many arguments would be on the stack.
+ */
+export function makeBlockCall(
+  key: string,
+  definition: FunctionDefinition,
+  address: Address,
+  owner: LibraryOwner,
+): LibraryCall {
+  const { parameters, result, nonblocking = false, captureErrno = false, variadic } = definition;
+  const { addressKind, platform, viewAddress } = backend();
+  const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
+  const layout = argumentLayout(parameters.map(classOf), platform, {
+    what: () => `"${key}"`,
+    result: isRecord(result) ? structureClass(result) : undefined,
+    fixed: variadic,
+  });
+  // Reading a structure's fields may run anything: it is done before buffers are looked at.
+  const structures = passed.map((name, index) => {
+    const place = layout.structures[index];
+    return place === undefined ? "" : writeStructure(index, name, place);
+  });
+  const writes = passed.map((name, index) => {
+    if (layout.structures[index] !== undefined) return "";
+    const byteOffset = present(layout.byteOffsets[index]);
+    const parameter = present(parameters[index]);
+    const type = isOut(parameter) ? "buffer" : parameter;
+    const write = (place: number): string => writeArgument(type, name, place, isPacked(platform, place), addressKind);
+    const twin = variadic === undefined ? undefined : variadicTwin(platform, byteOffset);
+    return twin === undefined ? write(byteOffset) : `${write(byteOffset)} ${write(twin)}`;
+  });
+  const { before, after, value: resultValue } = resultSource(result, layout);
+  const fn = BigInt(address);
+  const error = captureErrno ? word(errorByteOffset) : undefined;
+  // The same for all calls.
+  const prepare = `
+      ${before}
+      ${word(functionByteOffset)} = ${BigInt.asUintN(32, fn)};
+      ${word(functionByteOffset + 4)} = ${fn >> 32n};
+      ${word(stackWordsByteOffset)} = ${layout.stackWords};
+      ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
+      ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
+  const outs = passed.filter((_, index) => isOut(present(parameters[index])));
+  const pointers = passed.filter((_, index) => parameters[index] === "pointer");
+  const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
+  const fill = `
+        ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
+        ${writes.join("\n")}
+        if (owner.closed) closed();`;
+  const begin = `
+      if (owner.closed) closed();
+      ${lent.map((name) => `let ${name} = null;`).join(" ")}
+      let index = -1;`;
+  // From where it is started, the block is the call's.
+  const later = `
+    const read = (${["index", "kept", ...outs].join(", ")}) => {
+      ${place} ${after} return ${value(resultValue, { error, views: "kept" })};
+    };
+    const call = ${
+    named(
+      key,
+      `function (${names.join(", ")}) {
+      ${begin}
+      try {
+        index = takeBlock(key);
+        ${fill}
+        ${prepare}
+        const started = index;
+        index = -1;
+        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${
+        outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`
+      });
+      } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }
+    }`,
+    )
+  };
+    return { close() {}, call };`;
+  const keeps = kept.length > 0;
+  // A block of the function's own is prepared once. A call inside a call takes another one.
+  const atOnce = `
+    let own = -2, busy = false, gone = null;
+    const prepared = () => {
+      const index = takeBlock(key);
+      ${place}
+      ${prepare}
+      if (own < 0) { own = index; busy = true; gone = giveBackWith(owner, index); }
+      return index;
+    };
+    const close = () => {
+      if (own < 0 || busy) return;
+      gone.stop();
+      freeBlock(own);
+      own = -2;
+    };
+    const call = ${
+    named(
+      key,
+      `function (${names.join(", ")}) {
+      ${begin}
+      ${keeps ? "const lentOutside = lent.running;" : ""}
+      ${owner.counted ? "owner.running += 1;" : ""}
+      try {
+        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
+        ${fill}
+        ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
+        ${duringCall("i32s", "make(isolate, index);")}
+        ${after}
+        return ${value(resultValue, { error })};
+      } finally {
+        if (index === own) { busy = false; if (owner.closed) close(); } else if (index >= 0) freeBlock(index);
+        ${keeps ? "lent.running = lentOutside;" : ""}
+        ${unlend}
+        ${owner.counted ? "callEnds(owner);" : ""}
+      }
+    }`,
+    )
+  };
+    return { close, call };`;
+  const ended = owner.counted ? () => callEnds(owner) : undefined;
+  const start = (
+    index: number,
+    kept: readonly LentView[] | undefined,
+    functions: NonblockingCall["lent"],
+    pointers: NonblockingCall["pointers"],
+    read: NonblockingCall["read"],
+  ): Promise<unknown> => {
+    resolveNext = rejectNext = ignore;
+    const promise = new Promise(executor);
+    if (resolveNext === ignore) {
+      // No stack was left for the executor, which has rejected it.
+      freeBlock(index);
+      promise.catch(ignore);
+      throw new RangeError(`Cannot call "${key}": the stack is used up`);
+    }
+    if (owner.counted) owner.running += 1;
+    startCall(index, {
+      read,
+      kept,
+      lent: functions,
+      pointers,
+      resolve: resolveNext,
+      reject: rejectNext,
+      ended,
+      name: key,
+    });
+    return promise;
+  };
+  const lendFunction = (index: number, fn: TargetFunction): BoundFunction => {
+    const bound = scope.lendFunction(index, fn);
+    try {
+      openContract(bound, "wait", defaultTimeoutMs, undefined);
+    } catch (error) {
+      unbind(bound);
+      throw error;
+    }
+    return bound;
+  };
+  const { isolate, words } = core();
+  const made = generate(
+    {
+      ...scope,
+      ...(nonblocking
+        ? { lendFunction, start }
+        : { make: callMaker(), giveBackWith, isolate, i32s: words.i32, errorIsDue, takeError, callEnds }),
+      blocks,
+      takeBlock,
+      freeBlock,
+      viewAddress,
+      ...structureScope(key, parameters),
+      readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
+    },
+    nonblocking ? later : atOnce,
+    nonblocking ? sourceUrl("nonblocking", key) : nativeCallUrl(key),
+  ) as LibraryCall;
+  scope.entrance.call = made.call;
+  return made;
+}

@@ -1,0 +1,90 @@
+/**
+ * TypeScript calls C. For each function of a library a function is generated that checks the arguments before C is
+ * entered, makes the call, and throws what a callback threw meanwhile.
+ *
+ * @module
+ */
+
+import { core, nativeCallWord } from "../core/core.ts";
+import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
+import { generate } from "../crossing/generate.ts";
+import { isRecord } from "../crossing/layout.ts";
+import { fromResult, isCallbackDefinition, parameterNativeType, resultNativeType } from "../crossing/marshal.ts";
+import type { NativeFunctionObject, NativeSignature } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import type { FunctionDefinition } from "../types/definitions.ts";
+import {
+  argumentChecks,
+  callEnds,
+  duringCall,
+  type LibraryCall,
+  type LibraryOwner,
+  list,
+  named,
+  ownsMemory,
+} from "./arguments.ts";
+
+/** What the runtime is told of a function. */
+export function nativeSignature(symbol: string, { parameters, result }: FunctionDefinition): NativeSignature {
+  return { name: symbol, parameters: parameters.map(parameterNativeType), result: resultNativeType(result) };
+}
+
+/**
+ * Generates the function.
+ *
+ * @param owner What the function keeps alive: its library's record.
+ */
+export function makeDirectCall(
+  key: string,
+  definition: FunctionDefinition,
+  native: NativeFunctionObject,
+  owner: LibraryOwner,
+): LibraryCall {
+  const { parameters, result } = definition;
+  const { i32 } = core().words;
+  const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
+  // Handles, memory and functions are looked at before the callee is: a closed library must not be the last to be named.
+  const guard = parameters.some((type) => isCallbackDefinition(type) || ownsMemory(type) || type === "handle");
+  const body = `
+      ${guard ? "if (owner.closed) closed();" : ""}
+      ${checks.join("\n")}
+      ${
+    kept.length > 0 ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""
+  }
+      ${duringCall("i32", `const r = native(${passed.join(", ")});`)}
+      return ${value(fromResult(result, "r"))};`;
+  const before = lent.map((name) => `let ${name} = null;`);
+  const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
+  if (kept.length > 0) {
+    before.push("const lentOutside = lent.running;");
+    after.push("lent.running = lentOutside;");
+  }
+  if (owner.counted) {
+    before.push("owner.running += 1;");
+    after.push("callEnds(owner);");
+  }
+  const source = `
+    let native = open;
+    const call = ${
+    named(
+      key,
+      `function (${names.join(", ")}) {
+      ${after.length === 0 ? body : `${before.join(" ")} try { ${body} } finally { ${after.join(" ")} }`}
+    }`,
+    )
+  };
+    return { call, close() { native = () => { i32[${nativeCallWord}] -= 1; closed(); }; } };`;
+  const made = generate(
+    { ...scope, stringOf: backend().stringOf, open: native, i32, errorIsDue, takeError, callEnds },
+    source,
+    nativeCallUrl(key),
+  ) as LibraryCall;
+  scope.entrance.call = made.call;
+  return made;
+}
+
+/** Whether a function's arguments have to be put where C expects them: the runtime doesn't do all that is wanted of it. */
+export function needsBlock({ parameters, result, nonblocking, captureErrno, variadic }: FunctionDefinition): boolean {
+  return nonblocking === true || captureErrno === true || variadic !== undefined || isRecord(result) ||
+    parameters.some(isRecord) || parameters.length > backend().mostParameters;
+}

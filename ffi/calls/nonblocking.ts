@@ -1,0 +1,210 @@
+/**
+ * Calls of C that the core makes, each from a block of words; those that its pool of threads makes, and the promises that
+ * wait for them. `block_call.ts` generates the functions.
+ *
+ * @module
+ */
+
+import { unbind } from "../callbacks/binding.ts";
+import type { BoundFunction } from "../callbacks/bound_function.ts";
+import { blocks, callByteLength, completedNextWord, freeBlock, live } from "../core/call_blocks.ts";
+import {
+  attentionWord,
+  completedWord,
+  core,
+  coreFunctions,
+  coreIsAttached,
+  liveWord,
+  pollsWord,
+  signature,
+} from "../core/core.ts";
+import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "../core/pending.ts";
+import { connect, onCompletion, serveCompletions } from "../core/wake.ts";
+import { lent, type LentView, type Loan } from "../crossing/lent.ts";
+import { present } from "../ground/present.ts";
+import { keepAlive, letGo } from "../lifetime/keep_alive.ts";
+import { onCallThreads } from "../lifetime/settings.ts";
+import type { Address } from "../runtime/backend.ts";
+
+// A program may replace them for a while (fake timers): what is put off here would never come.
+const { Atomics, queueMicrotask } = globalThis;
+
+const functions = coreFunctions({
+  submit: signature("belay_pool_submit", ["address", "u32"], "bool"),
+  poll: signature("belay_pool_poll", ["address"], "bool"),
+  limit: signature("belay_pool_limit", ["u32"], "void"),
+});
+const counts = coreFunctions({ threads: signature("belay_pool_thread_count", [], "u32") });
+
+/** What a call needs until it has ended, and what becomes of it then. */
+export interface NonblockingCall extends Loan {
+  /** The result of the call at an index; it may throw. */
+  readonly read: (index: number, kept: readonly LentView[] | undefined) => unknown;
+  /** Functions that are lent to it. */
+  readonly lent: readonly (BoundFunction | null)[] | undefined;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** The call is over, settled or not. */
+  readonly ended: (() => void) | undefined;
+  /** What messages call the function. */
+  readonly name: string;
+}
+
+const outstanding: (NonblockingCall | undefined)[] = [];
+
+type Submit = (isolate: Address, index: number) => boolean;
+let submit: Submit | undefined;
+export let isolate: Address;
+
+/** What keeps the event loop alive while calls are outstanding, and whether it still does a moment later. */
+const holder = {};
+let lingers = false;
+
+/**
+ * Waking the event loop takes longer than many a call. So JavaScript waits for a moment, when the program's own code of the
+ * turn has run, whether a call completes; and leaves that the more often the more often none did. At most so often in
+ * a turn of the event loop, which has other things to do.
+ */
+const mostPolls = 64;
+const mostSkipped = 64;
+let polling = false;
+let pollsLeft = 0;
+let skipped = 0;
+let toSkip = 0;
+
+/** How many calls are outstanding. */
+export function outstandingCalls(): number {
+  return calls.outstanding;
+}
+
+/** How many threads the process's pool has. */
+export function poolThreads(): number {
+  return coreIsAttached() ? counts().threads() as number : 0;
+}
+
+/** Has the core's threads make calls, and the event loop woken when they have. */
+function openPool(): Submit {
+  connect();
+  isolate = core().isolate;
+  onCallThreads((threads) => void functions().limit(threads));
+  onCompletion({ woken: () => pollsLeft = mostPolls, take: takeCompleted, settle: settleTaken });
+  return functions().submit as Submit;
+}
+
+/**
+ * Submits the call whose arguments are in a block, or gives that back.
+ *
+ * @throws {Error} When nobody can make the call, or the stack is used up: it was not submitted then.
+ */
+export function startCall(index: number, call: NonblockingCall): void {
+  let submitted = false;
+  try {
+    const submitCall: Submit = submit ??= openPool();
+    if (calls.outstanding === 0 && !lingers) keepAlive(holder, outstanding, lookNowAndThen);
+    // Without holes, which engines look up more slowly.
+    while (outstanding.length <= index) outstanding.push(undefined);
+    outstanding[index] = call;
+    if (call.kept !== undefined || call.pointers !== undefined) lent.lend(index, call);
+    callNames[index + 1] = call.name;
+    if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) bound.callToken = index + 1; }
+    if (!polling && pollsLeft > 0) {
+      if (toSkip > 0) toSkip -= 1;
+      else beginPolling();
+    }
+    submitted = submitCall(isolate, index);
+    if (!submitted) throw new Error("Cannot make a nonblocking call: the system starts no thread");
+    // From here on nothing is called that could find no stack.
+    calls.outstanding += 1;
+    calls.tokenSum += index + 1;
+  } finally {
+    if (!submitted) {
+      outstanding[index] = undefined;
+      freeBlock(index);
+      lent.giveBack(index);
+      call.ended?.();
+      if (calls.outstanding === 0 && !lingers) letGo(holder);
+    }
+  }
+}
+
+function beginPolling(): void {
+  // First what may find no stack: the core wakes nobody while it thinks that JavaScript looks.
+  queueMicrotask(poll);
+  polling = true;
+  pollsLeft -= 1;
+  Atomics.store(live, pollsWord, 1);
+}
+
+function poll(): void {
+  const worthIt = functions().poll(isolate);
+  skipped = worthIt ? 0 : Math.min(2 * skipped + 1, mostSkipped);
+  toSkip = skipped;
+  polling = false;
+  serveCompletions();
+}
+
+/** Calls that have completed and are not settled yet, in the order in which they have. */
+const taken: number[] = [];
+/** How many of these are settled by now: settling one may throw, or settle others. */
+let settled = 0;
+
+function takeCompleted(): boolean {
+  let next = Atomics.exchange(live, completedWord, 0);
+  const { u32 } = blocks.words;
+  const latestFirst: number[] = [];
+  while (next !== 0) {
+    latestFirst.push(next - 1);
+    next = present(u32[(next - 1) * (callByteLength / 4) + completedNextWord]);
+  }
+  for (let i = latestFirst.length - 1; i >= 0; i--) taken.push(present(latestFirst[i]));
+  return taken.length > settled;
+}
+
+function settleTaken(): void {
+  if (taken.length === 0 || live[liveWord] === 0) return;
+  if (live[attentionWord] !== 0) look();
+  while (settled < taken.length) settle(present(taken[settled++]));
+  taken.length = settled = 0;
+  if (calls.outstanding === 0 && !lingers) void letGoSoon();
+}
+
+/**
+ * Lets the event loop end if no call has been started when the promises' reactions have run: a program that makes one call
+ * after the other would pay for a timer each time.
+ */
+async function letGoSoon(): Promise<void> {
+  lingers = true;
+  for (let i = 0; i < 8; i++) await undefined;
+  lingers = false;
+  if (calls.outstanding === 0) letGo(holder);
+}
+
+function endLoan(bound: BoundFunction): void {
+  unbind(bound);
+  // The block is another call's before long.
+  bound.callToken = 0;
+}
+
+function settle(index: number): void {
+  const call = outstanding[index] as NonblockingCall;
+  outstanding[index] = undefined;
+  if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) endLoan(bound); }
+  const token = index + 1;
+  calls.outstanding -= 1;
+  calls.tokenSum -= token;
+  let value = takeCallError(token);
+  let failed = value !== none;
+  if (!failed) {
+    try {
+      value = call.read(index, call.kept);
+    } catch (error) {
+      failed = true;
+      value = error;
+    }
+  }
+  freeBlock(index);
+  call.ended?.();
+  lent.giveBack(index);
+  if (failed) call.reject(value);
+  else call.resolve(value);
+}

@@ -1,0 +1,84 @@
+/**
+ * The words of calls that the core makes: a block for each.
+ *
+ * @module
+ */
+
+import { RangeError } from "../ground/blame.ts";
+import { isNull } from "../runtime/address.ts";
+import type { Address } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import { argumentWords } from "../types/calling_convention.ts";
+import { core, coreFunctions, liveWord, signature, type WordViews, wordViews } from "./core.ts";
+
+/** A `belay_call`, in bytes, and the places of its fields. */
+export const callByteLength = 1280;
+export const functionByteOffset: number = argumentWords * 8;
+export const stackWordsByteOffset: number = functionByteOffset + 8;
+export const indirectResultByteOffset: number = stackWordsByteOffset + 8;
+export const integerResultByteOffset: number = indirectResultByteOffset + 8;
+export const floatResultByteOffset: number = integerResultByteOffset + 16;
+const completedNextByteOffset = floatResultByteOffset + 4 * 8 + 8 + 8 + 4;
+export const completedNextWord = completedNextByteOffset / 4;
+export const stringResultByteOffset: number = completedNextByteOffset + 4;
+export const captureErrorByteOffset: number = stringResultByteOffset + 16;
+export const errorByteOffset: number = captureErrorByteOffset + 4;
+/** `BELAY_MAX_CALLS`. */
+const maxCalls = 65536;
+const firstCalls = 64;
+
+const makers = coreFunctions({
+  calls: signature("belay_pool_calls", ["address"], "address"),
+  make: signature("belay_call_make", ["address", "u32"], "void"),
+});
+
+/** The calls' blocks as typed arrays, made anew when there are more of them; the first one's address; how many there are. */
+export const blocks: { words: WordViews; base: number; count: number } = {
+  words: wordViews(new ArrayBuffer(0)),
+  base: 0,
+  count: 0,
+};
+/** Indices of blocks that no call has; the last one is used next. */
+const free: number[] = [];
+
+let base: Address | undefined;
+
+export let live: Uint32Array<ArrayBuffer>;
+
+function open(): Address {
+  const address = makers().calls(core().isolate) as Address | null;
+  if (isNull(address)) throw new RangeError("Cannot make a call: no memory for its arguments");
+  blocks.base = Number(address);
+  live = core().words.u32;
+  return address;
+}
+
+/** What makes a call at once: a function of the isolate's address and a block's index. */
+export function callMaker(): (isolate: Address, index: number) => void {
+  return makers().make as (isolate: Address, index: number) => void;
+}
+
+/** Makes more blocks and answers the index of one. */
+function grow(key: string): number {
+  base ??= open();
+  const { count } = blocks;
+  if (count === maxCalls) throw new RangeError(`Cannot call "${key}": ${maxCalls} calls are outstanding`);
+  const newCount = Math.max(firstCalls, 2 * count);
+  blocks.words = wordViews(backend().map(base, newCount * callByteLength));
+  for (let index = newCount - 1; index >= count; index--) free.push(index);
+  blocks.count = newCount;
+  return free.pop() as number;
+}
+
+/** The index of a block for a call's arguments. @throws {Error} When there is none, or nothing can run any more. */
+export function takeBlock(key: string): number {
+  const index = free.pop() ?? grow(key);
+  if (live[liveWord] !== 0) return index;
+  free.push(index);
+  throw new Error(`Cannot call "${key}": the isolate has ended`);
+}
+
+/** Gives a block back whose call has been made, or isn't. */
+export function freeBlock(index: number): void {
+  free.push(index);
+}

@@ -1,0 +1,299 @@
+/**
+ * The native core, opened when it is first needed, and this isolate's place in it. `native/include/belay.h` is the
+ * contract.
+ *
+ * @module
+ */
+
+import { RangeError } from "../ground/blame.ts";
+import { LibraryLoadError } from "../ground/errors.ts";
+import { present } from "../ground/present.ts";
+import { type IdStore, onFirstHandle } from "../lifetime/handle.ts";
+import { isNull } from "../runtime/address.ts";
+import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import { argumentWords } from "../types/calling_convention.ts";
+import { corePath } from "./path.ts";
+
+const abiVersion = 9;
+// Offsets of the fields of a `belay_isolate`, in bytes.
+/** Where a callback's result goes. */
+export const resultByteOffset: number = argumentWords * 8;
+const trampolineByteOffset = resultByteOffset + 8;
+const chunkSlotsByteOffset = trampolineByteOffset + 8;
+const chunkCodeByteOffset = chunkSlotsByteOffset + 8;
+const tokenByteOffset = chunkCodeByteOffset + 8;
+const thunkByteLengthByteOffset = tokenByteOffset + 8;
+const callbackByteOffset = thunkByteLengthByteOffset + 4;
+const tagByteOffset = callbackByteOffset + 4;
+const slotsByteOffset = tagByteOffset + 4;
+const overflowByteOffset = slotsByteOffset + 4;
+const nativeCallByteOffset = overflowByteOffset + 4;
+const handleReleaseByteOffset = nativeCallByteOffset + 4;
+const channelSendByteOffset = handleReleaseByteOffset + 8;
+const foreignCallsByteOffset = channelSendByteOffset + 8;
+const attentionByteOffset = foreignCallsByteOffset + 4;
+const notedByteOffset = attentionByteOffset + 4;
+const droppedByteOffset = notedByteOffset + 4;
+const timeoutsByteOffset = droppedByteOffset + 4;
+const liveByteOffset = timeoutsByteOffset + 4;
+const releasedByteOffset = liveByteOffset + 4;
+const staleReleasesByteOffset = releasedByteOffset + 4;
+const completedByteOffset = staleReleasesByteOffset + 4;
+const pollsByteOffset = completedByteOffset + 4;
+const inVainCallByteOffset = pollsByteOffset + 4;
+/** Where a callback that answers a structure puts the result registers, and finds where C wants one in memory. */
+export const structResultsByteOffset: number = inVainCallByteOffset + 8;
+const isolateByteLength = structResultsByteOffset + 6 * 8;
+/** From a registry's ids to its links, `BELAY_MAX_SLOTS` further. */
+const linksByteOffset = 2 ** 22 * 8;
+
+/** Words that the core shares, as typed arrays of every width, and as what reads them at any offset. */
+export interface WordViews {
+  readonly i8: Int8Array<ArrayBuffer>;
+  readonly u8: Uint8Array<ArrayBuffer>;
+  readonly i16: Int16Array<ArrayBuffer>;
+  readonly u16: Uint16Array<ArrayBuffer>;
+  readonly i32: Int32Array<ArrayBuffer>;
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly i64: BigInt64Array<ArrayBuffer>;
+  readonly u64: BigUint64Array<ArrayBuffer>;
+  readonly f32: Float32Array<ArrayBuffer>;
+  readonly f64: Float64Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+}
+
+/** The core, attached to this isolate. */
+export interface Core {
+  /** The isolate's record in the core. */
+  readonly isolate: Address;
+  /** The part of the record that JavaScript shares. */
+  readonly words: WordViews;
+  /** This isolate's registry tag, 1 to 255. */
+  readonly tag: number;
+  /** The thunks that were claimed with the opening, and for which shape; no slots where there are none. */
+  readonly firstChunk: Chunk & { readonly shape: string };
+}
+
+/** Where a chunk's slots and the code of its thunks are. */
+export interface Chunk {
+  readonly slots: bigint;
+  readonly code: bigint;
+}
+
+/** What the last claim gave. */
+export function claimedChunk({ u64 }: WordViews): Chunk {
+  return { slots: present(u64[chunkSlotsByteOffset / 8]), code: present(u64[chunkCodeByteOffset / 8]) };
+}
+
+/** Which of `words.u64` are: the trampoline; what a queued call belongs to; what C releases handles with; what C sends events with. */
+export const trampolineWord: number = trampolineByteOffset / 8;
+export const tokenWord: number = tokenByteOffset / 8;
+export const handleReleaseWord: number = handleReleaseByteOffset / 8;
+export const channelSendWord: number = channelSendByteOffset / 8;
+/** Which of `words.u32` are: see `belay.h`. */
+export const thunkByteLengthWord: number = thunkByteLengthByteOffset / 4;
+export const callbackWord: number = callbackByteOffset / 4;
+export const foreignCallsWord: number = foreignCallsByteOffset / 4;
+export const attentionWord: number = attentionByteOffset / 4;
+export const overflowWord: number = overflowByteOffset / 4;
+export const nativeCallWord: number = nativeCallByteOffset / 4;
+export const notedWord: number = notedByteOffset / 4;
+export const droppedWord: number = droppedByteOffset / 4;
+export const timeoutsWord: number = timeoutsByteOffset / 4;
+export const staleReleasesWord: number = staleReleasesByteOffset / 4;
+export const liveWord: number = liveByteOffset / 4;
+export const completedWord: number = completedByteOffset / 4;
+export const pollsWord: number = pollsByteOffset / 4;
+export const inVainCallWord: number = inVainCallByteOffset / 4;
+/** Flags of `words.u32[attentionWord]`. */
+export const attentionError = 1;
+export const attentionForeign = 2;
+export const attentionRelease = 8;
+export const attentionInVain = 16;
+
+/** A C function as the core declares it. */
+export function signature(name: string, parameters: readonly NativeType[], result: NativeType): NativeSignature {
+  return { name, parameters, result };
+}
+
+/**
+ * Functions of the core that are opened when they are first asked for: opening one takes a runtime about 0.1 ms.
+ *
+ * @param signatures By the names that the functions get here.
+ */
+export function coreFunctions<N extends string>(
+  signatures: Readonly<Record<N, NativeSignature>>,
+): () => Readonly<Record<N, NativeFunctionObject>> {
+  let functions: Record<N, NativeFunctionObject> | undefined;
+  return () => {
+    if (functions !== undefined) return functions;
+    // It keeps the library mapped.
+    core();
+    const made = openCore(signatures);
+    made.opened.release();
+    return functions = made.functions;
+  };
+}
+
+/** Where the copies of this package in one JavaScript world know of each other. */
+const copies = Symbol.for("@belay/ffi copies");
+/** `bun --hot` loads the modules again in the same world; what the last few loads made goes on working. */
+const mostLoads = 8;
+
+/**
+ * Whether other copies of this package are at work in this world, whose isolates go on beside the new one; and the way to
+ * tell them of that, by the word that says whether it is live.
+ */
+function copiesOfPackage(): { beside: boolean; attachedAs: (live: Uint32Array<ArrayBuffer>) => void } {
+  const world = globalThis as { [copies]?: Map<string, Uint32Array<ArrayBuffer>[]> };
+  const modules = world[copies] ??= new Map();
+  const loads = modules.get(import.meta.url) ?? [];
+  const beside = modules.size > 0;
+  if (loads.length >= mostLoads) loads.shift()?.fill(0);
+  return { beside, attachedAs: (live) => void modules.set(import.meta.url, [...loads, live]) };
+}
+
+/** Each has a registry tag of 8 bits, of which 0 is none. */
+const mostIsolates = 255;
+let attached: Core | undefined;
+
+/**
+ * This isolate's core.
+ *
+ * @param shape What thunks are claimed for with the opening, if this is that: it saves a start the function for others.
+ * @throws {LibraryLoadError} When the native library isn't there or doesn't load.
+ */
+export function core(shape = ""): Core {
+  try {
+    return attached ??= attach(shape);
+  } catch (error) {
+    throw isDenied(error) ? withoutList(error) : error;
+  }
+}
+
+/** Whether the core has been opened; asking does not open it. */
+export function coreIsAttached(): boolean {
+  return attached !== undefined;
+}
+
+const registry = coreFunctions({ ids: signature("belay_registry_ids", ["address", "u32"], "address") });
+
+onFirstHandle(() => {
+  const { isolate, tag, words } = core();
+  let links = 0n;
+  const store: IdStore = {
+    used: new Uint32Array(words.u32.buffer, slotsByteOffset, 1),
+    grow(length) {
+      const ids = registry().ids(isolate, length) as Address | null;
+      if (isNull(ids)) throw new RangeError(`Cannot create a handle: no memory for ${length} ids`);
+      links = BigInt(ids) + BigInt(linksByteOffset);
+      return new Float64Array(backend().map(ids, length * 8));
+    },
+    releases: {
+      head: new Int32Array(words.u32.buffer, releasedByteOffset, 1),
+      links: (length) => new Int32Array(backend().map(links, length * 8)),
+    },
+  };
+  return { tag, store };
+});
+
+/** A name as an integer of 64 bits, which costs a start less than a string does; 0 when it is too long. */
+function packed(name: string): bigint {
+  if (name.length > 8) return 0n;
+  let bits = 0n;
+  for (let i = name.length - 1; i >= 0; i--) bits = bits << 8n | BigInt(name.charCodeAt(i));
+  return bits;
+}
+
+function attach(shape: string): Core {
+  const runtime = backend();
+  const { functions, opened } = openCore({
+    attach: signature("belay_isolate_attach", ["u32", "bool", "u32", "u64"], "address"),
+  });
+  const { beside, attachedAs } = copiesOfPackage();
+  const { stackByteLength } = runtime;
+  const isolate = functions.attach(abiVersion, beside, stackByteLength, packed(shape)) as Address | null;
+  if (isNull(isolate)) {
+    opened.close();
+    throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached()}`);
+  }
+  // The core keeps itself mapped from here on.
+  opened.release();
+  const words = wordViews(runtime.map(isolate, isolateByteLength));
+  attachedAs(words.u32.subarray(liveByteOffset / 4, liveByteOffset / 4 + 1));
+  // C may call back even while the process exits, when nothing can run here any more.
+  runtime.onExit(() => void (words.u32[liveByteOffset / 4] = 0));
+  return {
+    isolate,
+    words,
+    tag: present(words.u32[tagByteOffset / 4]),
+    firstChunk: { ...claimedChunk(words), shape },
+  };
+}
+
+function whyNotAttached(): string {
+  const { functions, opened } = openCore({ count: signature("belay_isolate_count", [], "u32") });
+  const count = functions.count() as number;
+  opened.close();
+  if (count < mostIsolates) return `no memory is left, or "${corePath()}" is of another version than ${abiVersion}`;
+  return `${count} isolates of this process use belay, the most there can be; a worker is one until it ends, so end those ` +
+    "that have nothing to do";
+}
+
+/** Memory as typed arrays of every width. */
+export function wordViews(buffer: ArrayBuffer): WordViews {
+  return {
+    i8: new Int8Array(buffer),
+    u8: new Uint8Array(buffer),
+    i16: new Int16Array(buffer),
+    u16: new Uint16Array(buffer),
+    i32: new Int32Array(buffer),
+    u32: new Uint32Array(buffer),
+    i64: new BigInt64Array(buffer),
+    u64: new BigUint64Array(buffer),
+    f32: new Float32Array(buffer),
+    f64: new Float64Array(buffer),
+    view: new DataView(buffer),
+  };
+}
+
+/** Opens the core for some functions. @throws {LibraryLoadError} When it isn't there or doesn't load. */
+function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignature>>): {
+  functions: Record<N, NativeFunctionObject>;
+  opened: NativeLibrary;
+} {
+  const path = corePath();
+  try {
+    const opened = backend().open(path, Object.values(signatures));
+    const functions: Partial<Record<N, NativeFunctionObject>> = {};
+    let index = 0;
+    for (const name of Object.keys(signatures) as N[]) functions[name] = opened.functions[index++];
+    return { functions: functions as Record<N, NativeFunctionObject>, opened };
+  } catch (error) {
+    if (isDenied(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(import.meta.url));
+  }
+}
+
+/** Whether an error is Deno's for a permission that is missing. */
+function isDenied(error: unknown): error is Error {
+  return error instanceof Error && error.name === "NotCapable";
+}
+
+/** Such an error, which asks for no more than a file, with what is needed. */
+function withoutList(error: Error): Error {
+  const NotCapable = error.constructor as new (message: string, options: ErrorOptions) => Error;
+  const need = "belay needs --allow-ffi without a list of paths, since Deno's callbacks do";
+  return new NotCapable(`Cannot open belay's native core: ${need}. ${error.message}`, { cause: error });
+}
+
+/** What to do when the core isn't there, by where this module is. */
+export function missingCoreHint(url: string): string {
+  const { os, arch } = backend().platform;
+  return /\/(node_modules|dist)\//.test(url)
+    ? `The package @belay/ffi brings it along for the platforms that it supports. This is ${os}-${arch}: install the package ` +
+      "again if that is one of them."
+    : "In a checkout, `deno task build` makes it.";
+}

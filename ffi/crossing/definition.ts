@@ -1,0 +1,194 @@
+/**
+ * What a definition may be.
+ *
+ * @module
+ */
+
+import { TypeError } from "../ground/blame.ts";
+import { ownOptions } from "../ground/options.ts";
+import type { OutType } from "../types/data_type.ts";
+import type {
+  CallbackDefinition,
+  FieldType,
+  FunctionDefinition,
+  ParameterType,
+  VariableDefinition,
+} from "../types/definitions.ts";
+import { scalarOf } from "../types/scalars.ts";
+import { keyHint, unknownType } from "../types/spellings.ts";
+import { isAggregate, isRecord, type Layout, layoutOf } from "./layout.ts";
+import { isNamedType, isOut } from "./marshal.ts";
+
+const variableTypes = ["bool", "pointer", "cstring", "handle"];
+
+const definitionNames = [
+  "parameters",
+  "result",
+  "type",
+  "name",
+  "optional",
+  "nonblocking",
+  "captureErrno",
+  "variadic",
+] as const;
+
+/**
+ * What was checked of a definition, which is what is used: a program may change its own later.
+ *
+ * @throws {TypeError} When it is malformed: a misspelled key must not be ignored.
+ */
+export function validate(key: string, definition: unknown): FunctionDefinition | VariableDefinition {
+  const refuse = (what: string): never => {
+    throw new TypeError(`Cannot define "${key}": ${what}`);
+  };
+  const checked: Record<string, unknown> = ownOptions(
+    `Cannot define "${key}"`,
+    definition as Partial<FunctionDefinition & VariableDefinition>,
+    definitionNames,
+    "a property of a definition",
+    "the definition",
+    keyHint,
+  );
+  const { parameters, result, type, name, optional, nonblocking, captureErrno, variadic } = checked;
+  if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
+    refuse("name must be a string without NUL characters");
+  }
+  for (const [option, value] of Object.entries({ optional, nonblocking, captureErrno })) {
+    if (value !== undefined && typeof value !== "boolean") refuse(`${option} must be a boolean`);
+  }
+  if (type !== undefined) {
+    if (nonblocking !== undefined) refuse("a variable can't be nonblocking");
+    if (captureErrno !== undefined) refuse("a variable has no error number");
+    if (parameters !== undefined || result !== undefined || variadic !== undefined) {
+      refuse("a variable has no parameters and no result");
+    }
+    if (!(isNamedType(type) && (scalarOf(type) !== undefined || variableTypes.includes(type)))) {
+      refuse(`unknown type ${unknownType(type, " of a variable")}`);
+    }
+    return checked as unknown as VariableDefinition;
+  }
+  if (!Array.isArray(parameters)) return refuse("parameters must be an array");
+  const types = Array.from(
+    parameters,
+    (parameter: unknown, index) => validateParameter(parameter, index + 1, nonblocking === true, refuse),
+  );
+  checked["parameters"] = types;
+  const made = checked as unknown as FunctionDefinition;
+  if (variadic !== undefined) validateVariadic(variadic, types, refuse);
+  if (isRecord(result)) return made;
+  if (typeof result === "object" && result !== null && Object.hasOwn(result, "struct")) {
+    refuse("a structure's type is what struct() gives");
+  }
+  if (result === undefined) refuse('it has no result; without one it is "void"');
+  if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${unknownType(result)}`);
+  return made;
+}
+
+function validateParameter(
+  parameter: unknown,
+  position: number,
+  nonblocking: boolean,
+  refuse: (what: string) => never,
+): ParameterType {
+  if (isNamedType(parameter) || isRecord(parameter)) return parameter;
+  if (isAggregate(parameter)) refuse(`parameter ${position} is an array, which C passes as a pointer`);
+  if (typeof parameter !== "object" || parameter === null) {
+    refuse(`parameter ${position} has the unknown type ${unknownType(parameter)}`);
+  }
+  const type = parameter as Exclude<ParameterType, string>;
+  if (isOut(type)) return out(type.out as FieldType);
+  if (Object.hasOwn(type, "struct")) refuse(`parameter ${position}: a structure's type is what struct() gives`);
+  try {
+    const checked = validateCallback(type);
+    if (!nonblocking || ![...checked.parameters, checked.result].some(isRecord)) return checked;
+  } catch (error) {
+    refuse(`parameter ${position}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return refuse(
+    `parameter ${position}: functions that take or return structures are called on JavaScript's thread only`,
+  );
+}
+
+/** What C passes as something wider behind the `...`. */
+const promoted = ["i8", "u8", "i16", "u16", "bool", "f32"];
+
+function validateVariadic(fixed: unknown, parameters: readonly unknown[], refuse: (what: string) => never): void {
+  if (typeof fixed !== "number" || !Number.isInteger(fixed) || fixed < 0 || fixed > parameters.length) {
+    refuse(`variadic must be how many of its ${parameters.length} parameters come before the "..."`);
+  }
+  for (const [index, type] of parameters.entries()) {
+    if (index < fixed) continue;
+    if (isRecord(type)) refuse(`parameter ${index + 1}: structures are not passed behind the "..."`);
+    if (!promoted.includes(String(type))) continue;
+    const wider = type === "f32" ? "f64" : type === "u16" || type === "u8" ? "u32" : "i32";
+    refuse(`parameter ${index + 1}: C passes a ${String(type)} behind the "..." as ${wider}; declare that`);
+  }
+}
+
+/**
+ * Refuses what is no callback's definition, and answers what was checked: getters may answer otherwise the next time.
+ *
+ * @throws {TypeError} That says what is wrong.
+ */
+export function validateCallback(definition: unknown): CallbackDefinition {
+  const { parameters, result }: Record<string, unknown> = ownOptions(
+    "Cannot define a callback",
+    definition as CallbackDefinition,
+    ["parameters", "result"],
+    "a property of a callback's definition",
+    "its definition",
+    keyHint,
+  );
+  if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
+  const types: unknown[] = [...parameters as unknown[]];
+  for (const [index, type] of types.entries()) {
+    if (isRecord(type)) continue;
+    if (typeof type === "object" && type !== null) {
+      const what = isAggregate(type)
+        ? "an array, which C passes as a pointer"
+        : 'no type of a callback; a function arrives as "function", a structure as what struct() gives';
+      throw new TypeError(`Cannot define a callback: parameter ${index + 1} is ${what}`);
+    }
+    if (!isNamedType(type)) {
+      throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${unknownType(type)}`);
+    }
+  }
+  if (result === "buffer" || result === "cstring" || result === "handleAddress") {
+    throw new TypeError(`Cannot define a callback: its result can't be a ${result}, whose memory nobody would keep`);
+  }
+  if (result !== "void" && !isRecord(result) && !isNamedType(result)) {
+    const what = result === undefined
+      ? 'it has no result; without one it is "void"'
+      : `the unknown result type ${unknownType(result)}`;
+    throw new TypeError(`Cannot define a callback: ${what}`);
+  }
+  return { parameters: types, result } as CallbackDefinition;
+}
+
+/**
+ * The type of a parameter through which a C function gives a value back, as in `int sqlite3_open(const char *, sqlite3 **)`.
+ * The caller passes nothing for it. The result is an array: what the function returned, then what it gave, in the order of
+ * the parameters. What the function doesn't write is zero.
+ *
+ * ```ts
+ * import { dlopen, out } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using libm = dlopen({ name: "m", versions: ["6"] }, {
+ *   frexp: { parameters: ["f64", out("i32")], result: "f64" },
+ * });
+ * assertEquals(libm.symbols.frexp(8), [0.5, 4]);
+ * ```
+ */
+export function out<const T extends FieldType>(type: T): OutType<T> {
+  storedLayout(type, "an out-parameter");
+  return { out: type };
+}
+
+/** The layout of what can be stored. @throws {TypeError} When it can't be, or is no callback's definition. */
+export function storedLayout(type: FieldType, what: string): Layout {
+  const layout = layoutOf(type, what);
+  if (layout.kind !== "scalar" || typeof layout.type === "string") return layout;
+  // A program may change its definition later.
+  return { ...layout, type: validateCallback(layout.type) };
+}

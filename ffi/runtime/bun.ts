@@ -1,0 +1,148 @@
+/**
+ * Bun's way to C: `bun:ffi`.
+ *
+ * Addresses are numbers here, as Bun spells them.
+ *
+ * @module
+ */
+
+import { typedArrayBuffer } from "../ground/buffers.ts";
+import type { Backend, NativeFunctionObject, NativeType } from "./backend.ts";
+import { connectAsModule, type ModuleLoader } from "./node_api.ts";
+
+/** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
+export interface BunFfi {
+  dlopen(path: string, symbols: Record<string, BunDefinition>): {
+    readonly symbols: Record<string, unknown>;
+    close(): void;
+  };
+  readonly JSCallback: new (
+    callback: () => void,
+    definition: { readonly args: []; readonly returns: "void"; readonly threadsafe?: boolean },
+  ) => { readonly ptr: number | null };
+  readonly CString: new (pointer: number, byteOffset?: number, byteLength?: number) => { toString(): string };
+  ptr(view: ArrayBufferView): number;
+  toArrayBuffer(pointer: number, byteOffset: number, byteLength: number): ArrayBuffer;
+}
+
+interface BunDefinition {
+  readonly args: string[];
+  readonly returns: string;
+}
+
+/** The part of the `process` global that is used here. */
+export interface BunProcess extends ModuleLoader {
+  readonly platform: string;
+  readonly arch: string;
+  getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
+  getBuiltinModule(name: "node:fs"): { existsSync(path: string): boolean } | undefined;
+  on(event: "exit", listener: () => void): unknown;
+}
+
+interface BunTimers {
+  setImmediate(fn: () => void): { unref(): void };
+}
+
+declare const Bun: { readonly isMainThread: boolean; gc(force: boolean): void };
+
+// A program may replace it for a while.
+const { setImmediate } = globalThis as unknown as BunTimers;
+
+/** What Bun calls the types that it doesn't call by their own names. */
+const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
+
+const encoder = new TextEncoder();
+
+/** The backend for `bun:ffi`. */
+export function bunBackend(process: BunProcess): Backend {
+  const ffi = process.getBuiltinModule("bun:ffi");
+  if (ffi === undefined) throw new TypeError('Cannot use this runtime: it has no "bun:ffi"');
+  const { CString } = ffi;
+  // Converting what is a number already would take as long as the string.
+  const readString = (address: number | bigint): string =>
+    new CString(typeof address === "bigint" ? Number(address) : address).toString();
+  const callbacks: unknown[] = [];
+  const createCallback = (fn: () => void, threadsafe: boolean): number => {
+    const callback = new ffi.JSCallback(fn, { args: [], returns: "void", threadsafe });
+    callbacks.push(callback);
+    if (callback.ptr === null) throw new Error("Cannot create a callback: the runtime gave no pointer");
+    return callback.ptr;
+  };
+  return {
+    runtime: "bun",
+    platform: {
+      os: process.platform === "win32" ? "windows" : process.platform === "darwin" ? "darwin" : "linux",
+      arch: process.arch === "arm64" ? "aarch64" : "x86_64",
+    },
+    addressKind: "number",
+    // The engine's own limit is 5 MB, or a worker's smaller stack.
+    stackByteLength: 4 * 1024 * 1024,
+    // "unsupported signature" is all that Bun says of more.
+    mostParameters: 32,
+    requirePermission() {},
+    isFile: (path) => process.getBuiltinModule("node:fs")?.existsSync(path),
+    open(path, signatures) {
+      // Bun takes no name beside the key: symbols with two definitions need a library each.
+      const libraries: ReturnType<BunFfi["dlopen"]>[] = [];
+      let rest = signatures.map((signature, index) => ({ ...signature, index }));
+      const functions: NativeFunctionObject[] = [];
+      while (rest.length > 0) {
+        const definitions: Record<string, BunDefinition> = {};
+        const later: typeof rest = [];
+        const now = rest.filter((signature) => {
+          if (Object.hasOwn(definitions, signature.name)) {
+            later.push(signature);
+            return false;
+          }
+          const { name, parameters, result } = signature;
+          definitions[name] = { args: parameters.map((type) => types[type] ?? type), returns: types[result] ?? result };
+          return true;
+        });
+        const library = ffi.dlopen(path, definitions);
+        libraries.push(library);
+        for (const { name, index } of now) functions[index] = library.symbols[name] as NativeFunctionObject;
+        rest = later;
+      }
+      return {
+        functions,
+        // Closing frees the code that Bun compiled for the functions, so there is nothing to give back yet.
+        release: () => {},
+        close: () => {
+          for (const library of libraries) library.close();
+        },
+      };
+    },
+    createTrampoline: (fn) => createCallback(fn, false),
+    map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),
+    encode(text) {
+      // Mostly each character is a byte: then there is nothing to join, and nothing to copy.
+      const bytes = new Uint8Array(text.length + 1);
+      const { read, written } = encoder.encodeInto(text, bytes);
+      return read === text.length && written === text.length ? bytes : encoder.encode(`${text}\0`);
+    },
+    readString,
+    stringOf: (address) => address === null || address === 0 ? null : new CString(address as number).toString(),
+    // Without a length, or with 0, it would look for a zero.
+    readText: (address, byteLength) =>
+      new CString(typeof address === "bigint" ? Number(address) : address, 0, byteLength).toString(),
+    onExit: (fn) => void process.on("exit", () => void fn()),
+    connect: (path, isolate, look) =>
+      connectAsModule(process, path, isolate, createCallback(look, false), {
+        // Bun holds the lock of a thread-safe function while it wakes the loop, which then may have to wait for it. Its own
+        // callbacks have none. They crash in a worker that was terminated; and they are deaf once `bun test --isolate` has
+        // begun with another file.
+        ...(Bun.isMainThread ? { callback: createCallback(look, true), watch: true } : { watch: false }),
+      }),
+    viewAddress: (view) => ffi.ptr(view),
+    // Bun drops an immediate that is unref'd while nothing else keeps the loop alive, and after an error that nobody handled
+    // (a test that failed, say).
+    later: (fn) => setImmediate(fn).unref(),
+    collect: () => Bun.gc(true),
+    // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
+    // Asking first gives it the place where it stays.
+    hold(view) {
+      typedArrayBuffer.call(view);
+      return view;
+    },
+  };
+}

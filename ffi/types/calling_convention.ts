@@ -1,0 +1,369 @@
+/**
+ * Where arguments and results are when C calls or is called: the platforms' calling conventions.
+ *
+ * @module
+ */
+
+import { RangeError } from "../ground/blame.ts";
+import { present } from "../ground/present.ts";
+import type { Platform } from "./platform.ts";
+
+/** How wide an argument is, and which registers carry it. */
+export interface ScalarClass {
+  readonly byteLength: 1 | 2 | 4 | 8;
+  readonly float: boolean;
+}
+
+/** A scalar of a structure, and where it is in there. */
+export interface Leaf extends ScalarClass {
+  readonly byteOffset: number;
+}
+
+/** A structure that is passed by value. */
+export interface StructureClass {
+  readonly byteLength: number;
+  /** Its scalars, those of nested structures, arrays and unions among them; as far as 64 bytes, beyond which none matters. */
+  readonly leaves: readonly Leaf[];
+}
+
+/** What is passed. */
+export type ArgumentClass = ScalarClass | StructureClass;
+
+/** 8 bytes of a structure, or its last ones, or one of the floats of which it consists. */
+export interface Piece {
+  /** Where it is in the structure. */
+  readonly from: number;
+  /** Where it is passed: from the first argument word; for a result from the first integer register, before the floats'. */
+  readonly to: number;
+  readonly byteLength: number;
+}
+
+/** How a structure is passed. */
+export interface StructurePlace {
+  /** Where it is passed as a whole, if it is: from where `to` of a piece counts. */
+  readonly whole: number | undefined;
+  /** Else in these, if there are any. */
+  readonly pieces: readonly Piece[];
+  /** Else by its address, which is there. */
+  readonly address: number | undefined;
+  /** Where a call has a copy of it, if it isn't passed as a whole: among the words after the stack's. */
+  readonly copy: number | undefined;
+}
+
+/** Where a structure that is returned is: in result registers, or in memory whose address the caller passes. */
+export type ResultPlace = { readonly memory: false; readonly place: StructurePlace; readonly byteLength: number } | {
+  readonly memory: true;
+  /** Where its address is passed: an argument's place, or `undefined` for AArch64's register of its own. */
+  readonly address: number | undefined;
+  /** Where a call has the memory, among the words after the stack's. */
+  readonly copy: number;
+};
+
+/** Where the arguments of a signature are, in the words that the native core shares (`belay.h`). */
+export interface ArgumentLayout {
+  /** The byte offset of each argument from the first word; a structure's first one. */
+  readonly byteOffsets: readonly number[];
+  /** How structures are passed, by the index of the argument. */
+  readonly structures: readonly (StructurePlace | undefined)[];
+  /** Where a structure is returned. */
+  readonly result: ResultPlace | undefined;
+  /** How many 8-byte words arrived on the stack. */
+  readonly stackWords: number;
+  /**
+   * How many words of each kind there are, as a `belay_thunk` has it: bytes for the stack, the integer and the float
+   * registers, and for how a structure is returned.
+   */
+  readonly bits: number;
+}
+
+/** What a layout may depend on beside its arguments. */
+export interface LayoutOptions {
+  /** What is being defined, for errors. */
+  readonly what?: () => string;
+  /** The structure that is returned. */
+  readonly result?: StructureClass | undefined;
+  /** How many arguments come before the `...` of a variadic function. */
+  readonly fixed?: number | undefined;
+}
+
+const wordByteLength = 8;
+const floatRegisters = 8 * wordByteLength;
+const stack = 16 * wordByteLength;
+const maxStackWords = 128;
+/** `BELAY_ARGUMENT_WORDS`. */
+export const argumentWords: number = stack / wordByteLength + maxStackWords;
+
+/** Registers by kind: System V has 6 and 8; AArch64 8 and 8; Windows 4, which floats and integers share by position. */
+function registerCounts({ os, arch }: Platform): { integers: number; floats: number; positional: boolean } {
+  if (arch === "aarch64") return { integers: 8, floats: 8, positional: false };
+  if (os === "windows") return { integers: 4, floats: 4, positional: true };
+  return { integers: 6, floats: 8, positional: false };
+}
+
+/**
+ * Which of the words that a signature's arguments take is at a byte offset: integer registers first, then float registers,
+ * then the stack.
+ */
+export function wordIndex({ bits }: ArgumentLayout, byteOffset: number): number {
+  const integers = bits >> 8 & 0xff;
+  if (byteOffset < floatRegisters) return byteOffset / wordByteLength;
+  if (byteOffset < stack) return integers + (byteOffset - floatRegisters) / wordByteLength;
+  return integers + (bits >> 16 & 0xff) + (byteOffset - stack) / wordByteLength;
+}
+
+/** Whether an argument at an offset has no more space than its own width. */
+export function isPacked(platform: Platform, byteOffset: number): boolean {
+  return packsStack(platform) && byteOffset >= stack;
+}
+
+/** Apple packs stack arguments at their natural alignment; everyone else gives each a word. */
+function packsStack({ os, arch }: Platform): boolean {
+  return os === "darwin" && arch === "aarch64";
+}
+
+/** Whether a structure is passed. */
+export function isStructureClass(type: ArgumentClass): type is StructureClass {
+  return "leaves" in type;
+}
+
+/** The floats of which a structure consists and nothing else, at most four of one width: AArch64 has a register for each. */
+function homogeneousFloats({ byteLength, leaves }: StructureClass): readonly number[] | undefined {
+  const [first] = leaves;
+  if (first === undefined || byteLength > 4 * first.byteLength) return undefined;
+  if (!leaves.every((leaf) => leaf.float && leaf.byteLength === first.byteLength)) return undefined;
+  // A union's are at the same places.
+  const offsets = [...new Set(leaves.map((leaf) => leaf.byteOffset))].sort((a, b) => a - b);
+  return offsets.length * first.byteLength === byteLength ? offsets : undefined;
+}
+
+/** Which registers System V wants for each 8 bytes of a structure; `undefined` when it goes through memory. */
+function eightbytes({ byteLength, leaves }: StructureClass): { float: boolean }[] | undefined {
+  if (byteLength > 2 * wordByteLength) return undefined;
+  if (leaves.some((leaf) => leaf.byteOffset % leaf.byteLength !== 0)) return undefined;
+  const words = new Array<{ float: boolean }>(Math.ceil(byteLength / wordByteLength));
+  for (let word = 0; word < words.length; word++) {
+    const inside = leaves.filter((leaf) => Math.floor(leaf.byteOffset / wordByteLength) === word);
+    words[word] = { float: inside.every((leaf) => leaf.float) };
+  }
+  return words;
+}
+
+/** A structure in consecutive words. */
+function whole(byteOffset: number): StructurePlace {
+  return { whole: byteOffset, pieces: [], address: undefined, copy: undefined };
+}
+
+/** A structure in pieces, or as a whole where these follow one another. */
+function inPieces(pieces: readonly Piece[]): StructurePlace {
+  const [first] = pieces;
+  if (first !== undefined && pieces.every(({ from, to }) => to - from === first.to - first.from)) {
+    return whole(first.to - first.from);
+  }
+  return { whole: undefined, pieces, address: undefined, copy: undefined };
+}
+
+/** Deals out the words of a signature, one argument after the other. */
+class Allocator {
+  readonly #platform: Platform;
+  readonly #counts: ReturnType<typeof registerCounts>;
+  #integers = 0;
+  #floats = 0;
+  #position = 0;
+  #stackBytes = 0;
+  /** Whether floats are passed as integers. */
+  readonly #noFloats: boolean;
+  /** Set from the `...` of a variadic function on. */
+  #variadic = false;
+
+  constructor(platform: Platform, isVariadic: boolean) {
+    this.#platform = platform;
+    this.#noFloats = variadicAsIntegers(platform, isVariadic);
+    this.#counts = registerCounts(platform);
+  }
+
+  /** The next ones are behind the `...` of a variadic function. */
+  beginVariadic(): void {
+    this.#variadic = packsStack(this.#platform);
+    if (this.#variadic) this.#stackBytes = Math.ceil(this.#stackBytes / wordByteLength) * wordByteLength;
+  }
+
+  /** Where the next scalar goes. */
+  scalar({ byteLength, float: isFloat }: ScalarClass): number {
+    const { integers, floats, positional } = this.#counts;
+    const float = isFloat && !this.#noFloats;
+    const position = this.#position++;
+    const inRegister = !this.#variadic &&
+      (positional ? position < integers : float ? this.#floats < floats : this.#integers < integers);
+    if (!inRegister) return this.#push(byteLength, byteLength);
+    const index = positional ? position : float ? this.#floats++ : this.#integers++;
+    return index * wordByteLength + (float ? floatRegisters : 0);
+  }
+
+  /** Where a structure goes that takes registers of its own, or as many words of the stack. */
+  structure(type: StructureClass): StructurePlace | undefined {
+    const { byteLength } = type;
+    if (this.#counts.positional) {
+      if (![1, 2, 4, 8].includes(byteLength)) return undefined;
+      return whole(this.scalar({ byteLength: wordByteLength, float: false }));
+    }
+    if (this.#platform.arch === "aarch64") return this.#aarch64(type);
+    const words = eightbytes(type);
+    if (words === undefined) return whole(this.#push(byteLength, wordByteLength));
+    const floats = words.filter(({ float }) => float).length;
+    const fits = this.#floats + floats <= this.#counts.floats &&
+      this.#integers + words.length - floats <= this.#counts.integers;
+    if (!fits) return whole(this.#push(byteLength, wordByteLength));
+    return inPieces(words.map(({ float }, word) => ({
+      from: word * wordByteLength,
+      to: this.scalar({ byteLength: wordByteLength, float }),
+      byteLength: wordByteLength,
+    })));
+  }
+
+  #aarch64(type: StructureClass): StructurePlace | undefined {
+    const { byteLength, leaves } = type;
+    const floats = this.#noFloats ? undefined : homogeneousFloats(type);
+    if (floats !== undefined) {
+      const width = present(leaves[0]).byteLength;
+      if (!this.#variadic && this.#floats + floats.length <= this.#counts.floats) {
+        return inPieces(floats.map((from) => ({
+          from,
+          to: this.scalar({ byteLength: width, float: true }),
+          byteLength: width,
+        })));
+      }
+      this.#floats = this.#counts.floats;
+      return whole(this.#push(byteLength, packsStack(this.#platform) && !this.#variadic ? width : wordByteLength));
+    }
+    if (byteLength > 2 * wordByteLength) return undefined;
+    const words = Math.ceil(byteLength / wordByteLength);
+    if (!this.#variadic && this.#integers + words <= this.#counts.integers) {
+      const first = this.scalar({ byteLength: wordByteLength, float: false });
+      if (words === 2) this.scalar({ byteLength: wordByteLength, float: false });
+      return whole(first);
+    }
+    this.#integers = this.#counts.integers;
+    return whole(this.#push(byteLength, wordByteLength));
+  }
+
+  /** Where so many bytes go on the stack. */
+  #push(byteLength: number, align: number): number {
+    const packed = packsStack(this.#platform) && !this.#variadic;
+    const slot = packed ? align : wordByteLength;
+    const offset = Math.ceil(this.#stackBytes / slot) * slot;
+    this.#stackBytes = offset + Math.ceil(byteLength / slot) * slot;
+    return stack + offset;
+  }
+
+  get stackWords(): number {
+    return Math.ceil(this.#stackBytes / wordByteLength);
+  }
+
+  /** How many words of each kind are in use: all of both where registers are positional. */
+  get bits(): number {
+    const { integers, positional } = this.#counts;
+    const integerWords = positional ? Math.min(this.#position, integers) : this.#integers;
+    const floatWords = positional ? integerWords : this.#floats;
+    return this.stackWords | integerWords << 8 | floatWords << 16;
+  }
+}
+
+/** Windows on AArch64 passes the floats of a variadic function as integers, those before the `...` and in structures, too. */
+function variadicAsIntegers({ os, arch }: Platform, variadic: boolean): boolean {
+  return variadic && os === "windows" && arch === "aarch64";
+}
+
+/** Which registers return a structure; `undefined` when memory does. */
+function resultRegisters(type: StructureClass, { os, arch }: Platform): StructurePlace | undefined {
+  const { byteLength } = type;
+  const floats = 2 * wordByteLength;
+  if (arch === "aarch64") {
+    const offsets = homogeneousFloats(type);
+    if (offsets !== undefined) {
+      return inPieces(offsets.map((from, index) => ({
+        from,
+        to: floats + index * wordByteLength,
+        byteLength: present(type.leaves[0]).byteLength,
+      })));
+    }
+    return byteLength <= 2 * wordByteLength ? whole(0) : undefined;
+  }
+  if (os === "windows") return [1, 2, 4, 8].includes(byteLength) ? whole(0) : undefined;
+  const words = eightbytes(type);
+  if (words === undefined) return undefined;
+  let nextInteger = 0;
+  let nextFloat = floats;
+  return inPieces(words.map(({ float }, word) => {
+    const to = float ? nextFloat : nextInteger;
+    if (float) nextFloat += wordByteLength;
+    else nextInteger += wordByteLength;
+    return { from: word * wordByteLength, to, byteLength: wordByteLength };
+  }));
+}
+
+/** Where an argument of a variadic function is passed, too: Windows has a float's bits in the integer register as well. */
+export function variadicTwin({ os, arch }: Platform, byteOffset: number): number | undefined {
+  const inFloatRegister = byteOffset >= floatRegisters && byteOffset < stack;
+  return os === "windows" && arch === "x86_64" && inFloatRegister ? byteOffset - floatRegisters : undefined;
+}
+
+/**
+ * Where a signature's arguments are, and a structure that it returns.
+ *
+ * @throws {RangeError} When they take more than 128 words beside the registers.
+ */
+export function argumentLayout(
+  classes: readonly ArgumentClass[],
+  platform: Platform,
+  { what = () => "a callback", result, fixed }: LayoutOptions = {},
+): ArgumentLayout {
+  const allocator = new Allocator(platform, fixed !== undefined);
+  const address: ScalarClass = { byteLength: wordByteLength, float: false };
+  const registers = result === undefined ? undefined : resultRegisters(result, platform);
+  const returnsMemory = result !== undefined && registers === undefined;
+  const resultAddress = returnsMemory && platform.arch !== "aarch64" ? allocator.scalar(address) : undefined;
+  const byteOffsets: number[] = [];
+  const structures: (StructurePlace | undefined)[] = [];
+  for (const [index, type] of classes.entries()) {
+    if (index === fixed) allocator.beginVariadic();
+    if (!isStructureClass(type)) {
+      byteOffsets.push(allocator.scalar(type));
+      structures.push(undefined);
+      continue;
+    }
+    const place = allocator.structure(type) ??
+      { whole: undefined, pieces: [], address: allocator.scalar(address), copy: undefined };
+    byteOffsets.push(place.whole ?? place.address ?? present(place.pieces[0]).to);
+    structures.push(place);
+  }
+  let end = allocator.stackWords;
+  const reserve = (byteLength: number): number => {
+    end = Math.ceil(end / 2) * 2;
+    const byteOffset = stack + end * wordByteLength;
+    end += Math.ceil(byteLength / wordByteLength);
+    return byteOffset;
+  };
+  for (const [index, type] of classes.entries()) {
+    const place = structures[index];
+    if (place === undefined || place.whole !== undefined || !isStructureClass(type)) continue;
+    structures[index] = { ...place, copy: reserve(type.byteLength) };
+  }
+  const resultPlace: ResultPlace | undefined = result === undefined
+    ? undefined
+    : registers === undefined
+    ? { memory: true, address: resultAddress, copy: reserve(result.byteLength) }
+    : { memory: false, place: registers, byteLength: result.byteLength };
+  if (end > maxStackWords) {
+    throw new RangeError(
+      `Cannot define ${what()}: expected at most ${maxStackWords} words of arguments and result beside the registers, got ${end}`,
+    );
+  }
+  const kind = resultPlace === undefined ? 0 : resultPlace.memory ? 2 : 1;
+  return {
+    byteOffsets,
+    structures,
+    result: resultPlace,
+    stackWords: allocator.stackWords,
+    bits: allocator.bits | kind << 24,
+  };
+}

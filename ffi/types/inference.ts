@@ -1,0 +1,135 @@
+/**
+ * What TypeScript concludes from a definition.
+ *
+ * @module
+ */
+
+import type { Handle } from "../lifetime/handle.ts";
+import type { DataType, OutType, PointerOwner } from "./data_type.ts";
+import type {
+  BigIntegerType,
+  brand,
+  CallbackDefinition,
+  Definitions,
+  FunctionDefinition,
+  NumberType,
+  Pointer,
+  TypedHandleType,
+  VariableDefinition,
+} from "./definitions.ts";
+
+/** Memory that can be passed as a `"buffer"`. */
+export type BufferSource = ArrayBufferView | ArrayBufferLike;
+
+/** Anything but a promise: a function that returns a promise can't answer C. */
+export type NotPromise =
+  | void
+  | undefined
+  | null
+  | string
+  | number
+  | bigint
+  | boolean
+  | symbol
+  | (object & { readonly then?: never });
+
+/** What C's value of a type is in TypeScript. */
+export type FromNative<T> = T extends DataType<infer V, infer _> ? V
+  : T extends { readonly [brand]: infer B } ? T extends "pointer" ? B extends string ? Pointer<B> | null : never
+    : B extends [infer V] ? V
+    : never
+  : T extends NumberType ? number
+  : T extends BigIntegerType ? bigint
+  : T extends "bool" ? boolean
+  : T extends "pointer" | "buffer" | "function" | CallbackDefinition ? Pointer | null
+  : T extends "cstring" ? string | null
+  : T extends "handle" | "handleAddress" ? unknown
+  : T extends "void" ? void
+  : never;
+
+/** What is read of a type in C's memory: there a handle may be null. */
+export type StoredValue<T> = T extends TypedHandleType<infer V, "handle"> ? V | null : FromNative<T>;
+
+/** What a C function takes for a parameter of a type. */
+export type ToNative<T> = T extends DataType<infer _, infer I> ? I
+  : T extends { readonly [brand]: infer B }
+    ? T extends "pointer" ? B extends string ? Pointer<B> | PointerOwner | null : never
+    : B extends [infer V] ? Handle<V> | number | null
+    : never
+  : T extends NumberType ? number
+  : T extends BigIntegerType ? number | bigint
+  : T extends "bool" ? boolean
+  : T extends "pointer" ? Pointer | PointerOwner | null
+  : T extends "buffer" ? BufferSource | null
+  : T extends "cstring" ? string | null
+  : T extends "handle" | "handleAddress" ? Handle | number | null
+  : T extends "function" ? NativeFunction | Pointer | null
+  : T extends CallbackDefinition ? CallbackFunction<T> | NativeFunction<T> | Pointer | null
+  : never;
+
+/** What a callback may answer for a result of a type. */
+export type CallbackResult<T> = T extends "void" ? NotPromise : ToNative<T>;
+
+/** The values that a callback is called with. */
+export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };
+
+/** The arguments that a C function takes: none for its out-parameters. */
+export type FunctionArguments<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never]
+  ? { -readonly [K in keyof P]: ToNative<P[K]> }
+  : P extends readonly [infer H, ...infer T]
+    ? H extends OutType ? FunctionArguments<T> : [ToNative<H>, ...FunctionArguments<T>]
+  : [];
+
+/** What a C function gives by its out-parameters. */
+type OutValues<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never] ? []
+  : P extends readonly [infer H, ...infer T]
+    ? H extends OutType<infer O> ? [StoredValue<O>, ...OutValues<T>] : OutValues<T>
+  : [];
+
+/** What follows a C function's result, where it gives more than that. */
+type FurtherValues<D extends FunctionDefinition> = [
+  ...OutValues<D["parameters"]>,
+  ...(D extends { readonly captureErrno: true } ? [number] : []),
+];
+
+/** A function that can stand behind a callback of a definition. */
+export type CallbackFunction<D extends CallbackDefinition> = (
+  ...parameters: CallbackParameters<D["parameters"]>
+) => CallbackResult<D["result"]>;
+
+/** Something that has a C function pointer: a `Callback`. */
+export interface NativeFunction<D extends CallbackDefinition = CallbackDefinition> {
+  /** Its definition; a parameter of another definition refuses it. */
+  readonly definition: D;
+  /** What C calls. */
+  readonly pointer: Pointer;
+}
+
+/** A C function as TypeScript calls it. */
+export type LibraryFunction<D extends FunctionDefinition> = (
+  ...args: FunctionArguments<D["parameters"]>
+) => LibraryFunctionResult<D>;
+
+/** What a C function gives when it has returned: its result, or an array where there is more. */
+export type LibraryFunctionValue<D extends FunctionDefinition> = FurtherValues<D> extends [] ? FromNative<D["result"]>
+  : [FromNative<D["result"]>, ...FurtherValues<D>];
+
+/** What calling a C function gives: a promise where it is nonblocking. */
+export type LibraryFunctionResult<D extends FunctionDefinition> = D extends unknown
+  ? [Nonblocking<D>] extends [true] ? Promise<LibraryFunctionValue<D>>
+  : [Nonblocking<D>] extends [false | undefined] ? LibraryFunctionValue<D>
+  : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
+  : never;
+
+type Nonblocking<D> = D extends { readonly nonblocking: infer N } ? N : undefined;
+
+type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
+  : D extends VariableDefinition ? FromNative<D["type"]>
+  : never;
+
+/** The functions and variables of an opened library. */
+export type LibrarySymbols<S extends Definitions> = {
+  readonly [K in keyof S]: S[K] extends { readonly optional: infer O }
+    ? LibrarySymbol<S[K]> | (true extends O ? null : never)
+    : LibrarySymbol<S[K]>;
+};

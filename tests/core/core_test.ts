@@ -1,0 +1,83 @@
+/** The native core as a file, and what it refuses. */
+
+import { spawnSync } from "node:child_process";
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { rawOpen } from "../bench/raw.ts";
+import { core } from "../../ffi/core/core.ts";
+import { corePath } from "../../ffi/core/path.ts";
+import { deno, root } from "../../scripts/tools.ts";
+import { runFiles } from "../support/child.ts";
+import { alive } from "../support/gc.ts";
+import { leftOut } from "../support/left_out.ts";
+import { emulator } from "../support/machine.ts";
+
+const before = alive();
+const measured = process.platform === "linux" && process.arch === "x64";
+if (!measured) leftOut("the size of the native core, whose limit is for Linux x64");
+
+describe("the native core", () => {
+  (measured ? it : it.skip)("is a file of at most 96 KB", () => {
+    const { size } = statSync(corePath());
+    assert(size <= 96 * 1024, `${size} bytes`);
+  });
+
+  it("refuses a caller of another ABI version, and attaches nothing for it", () => {
+    const { belay_isolate_attach, belay_isolate_count } = rawOpen(corePath(), {
+      belay_isolate_attach: { parameters: ["u32", "bool", "u32", "u64"], result: "u64" },
+      belay_isolate_count: { parameters: [], result: "u32" },
+    });
+    const { tag } = core();
+    const count = belay_isolate_count();
+    assertEquals(Number(belay_isolate_attach(1, true, 1024, 0n)), 0);
+    assertEquals(belay_isolate_count(), count);
+    assertEquals(core().tag, tag);
+  });
+
+  it("that is missing is what the error says: with what makes it in a checkout, and no more of that in a package", () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "belay-core-")));
+    try {
+      // As it is where Deno runs a package: it takes no TypeScript from node_modules.
+      for (const inside of ["checkout", "dist"]) {
+        const copy = join(folder, inside);
+        mkdirSync(copy, { recursive: true });
+        cpSync(join(root, "ffi"), join(copy, "ffi"), { recursive: true });
+        copyFileSync(join(root, "mod.ts"), join(copy, "mod.ts"));
+        const { stdout, stderr } = runFiles(["tests/programs/core_is_missing.ts"], { args: [copy] });
+        assertStringIncludes(stdout, 'LibraryLoadError: Cannot open "belay\'s native core"', stderr);
+        const isPackage = inside !== "checkout";
+        assertEquals(stdout.includes("deno task build"), !isPackage, stdout);
+        assertEquals(stdout.includes("install the package again"), isPackage, stdout);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  (emulator === undefined ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
+    const fixture = join(root, "tests", "programs", "narrow_permission.ts");
+    for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(corePath()))}`]) {
+      const args = [
+        "run",
+        "--no-prompt",
+        "--no-check",
+        "--quiet",
+        "--allow-env",
+        "--allow-read",
+        `--allow-ffi=${list}`,
+      ];
+      const { stdout, stderr } = spawnSync(deno(), [...args, fixture], { cwd: root, encoding: "utf8" });
+      assertStringIncludes(stdout, "NotCapable", stderr);
+      assertStringIncludes(stdout, "belay needs --allow-ffi without a list of paths");
+      assertFalse(stdout.includes("opened"));
+    }
+  });
+
+  it("leaves nothing alive", () => {
+    assertEquals(alive(), before);
+  });
+});

@@ -1,0 +1,121 @@
+/** The npm package, as somebody installs it who has never seen a checkout. */
+
+import { assertEquals } from "@std/assert";
+import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import process from "node:process";
+import { host } from "../../scripts/build.ts";
+import { modules } from "../../scripts/layers.ts";
+import { bun, deno, root, runTypeScript } from "../../scripts/tools.ts";
+import { libcPath } from "../../examples/libc.ts";
+import { leftOut } from "../support/left_out.ts";
+import { emulator } from "../support/machine.ts";
+
+if (emulator !== undefined) leftOut("the npm package, which is made and installed by programs of the host");
+const itOnHost = emulator === undefined ? it : it.skip;
+
+const program = `
+import { dlopen, Handle, NativeMemory, type Pointer } from "@belay/ffi";
+
+using libc = dlopen(${JSON.stringify(libcPath)}, {
+  abs: { parameters: ["i32"], result: "i32" },
+  qsort: {
+    parameters: ["buffer", "usize", "usize", { parameters: ["pointer", "pointer"], result: "i32" }],
+    result: "void",
+  },
+});
+const at = (element: Pointer | null): number => element === null ? 0 : NativeMemory.borrow(element, 4).getInt32(0);
+const numbers = new Int32Array([5, 3, 1, 4, 2]);
+libc.symbols.qsort(numbers, numbers.length, 4, (a, b) => at(a) - at(b));
+const distance: number = libc.symbols.abs(-42);
+using name: Handle<string> = Handle.create("belay");
+console.log(distance, numbers.join(" "), name.value);
+`;
+const expected = "42 1 2 3 4 5 belay\n";
+
+describe("the npm package", () => {
+  let folder = "";
+  let app = "";
+
+  /** Runs a command in the program's folder. */
+  function run(
+    command: string,
+    args: readonly string[],
+    cwd = app,
+  ): { code: number | null; stdout: string; stderr: string } {
+    const { status, stdout, stderr, error } = spawnSync(command, [...args], {
+      cwd,
+      encoding: "utf8",
+      // A cache of its own: the user's may have another package of the same version.
+      env: { ...process.env, NO_COLOR: "1", BUN_INSTALL_CACHE_DIR: join(folder, "cache") },
+    });
+    if (error !== undefined) throw error;
+    return { code: status, stdout, stderr };
+  }
+
+  beforeAll(() => {
+    if (emulator !== undefined) return;
+    folder = realpathSync(mkdtempSync(join(tmpdir(), "belay-package-")));
+    app = join(folder, "app");
+    mkdirSync(app);
+    writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+    writeFileSync(join(app, "main.ts"), program);
+    const packed = run("npm", ["pack", "--pack-destination", folder], root);
+    assertEquals(packed.code, 0, packed.stderr);
+    const [file] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
+    const added = run(bun(), ["add", `../${file}`]);
+    assertEquals(added.code, 0, added.stderr);
+  });
+
+  afterAll(() => {
+    if (folder !== "") rmSync(folder, { recursive: true });
+  });
+
+  itOnHost(
+    "holds the modules, JavaScript with declarations of them, the core for this platform, and nothing else",
+    () => {
+      const platform = `${host.os}-${host.arch}`;
+      const installed = join(app, "node_modules", "@belay", "ffi");
+      const files = readdirSync(installed, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(installed, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
+        // Bun's own note; a checkout in which other platforms are tested has their cores, too.
+        .filter((file) => file !== ".bun-tag" && (!file.startsWith("native/lib/") || file.includes(platform)));
+      const paths = modules().map((path) => `ffi/${path.replace(/\.ts$/, "")}`);
+      const core = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[host.os];
+      assertEquals(
+        files.sort(),
+        [
+          "CHANGELOG.md",
+          "LICENSE",
+          "README.md",
+          ...["mod", ...paths].flatMap((module) => [`${module}.ts`, `dist/${module}.d.ts`, `dist/${module}.js`]),
+          "native/include/belay.h",
+          `native/lib/${platform}/${core}`,
+          "package.json",
+        ].sort(),
+      );
+    },
+  );
+
+  itOnHost("works on Bun, after bun add", () => {
+    assertEquals(run(bun(), ["run", "main.ts"]), { code: 0, stdout: expected, stderr: "" });
+  });
+
+  itOnHost("works on Deno, from the same node_modules", () => {
+    const args = ["run", "--allow-ffi", "--quiet", "--node-modules-dir=manual", "main.ts"];
+    assertEquals(run(deno(), args), { code: 0, stdout: expected, stderr: "" });
+  });
+
+  itOnHost("has declarations that the program type-checks with, on Deno and with TypeScript", () => {
+    assertEquals(run(deno(), ["check", "--quiet", "main.ts"]), { code: 0, stdout: "", stderr: "" });
+    const lib = ["ESNext", "ESNext.Disposable", "DOM"];
+    const module = { module: "ESNext", moduleResolution: "bundler" };
+    const compilerOptions = { target: "ESNext", lib, ...module, strict: true, noEmit: true, types: [] };
+    writeFileSync(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["main.ts"] }));
+    runTypeScript(["--project", app]);
+  });
+});
