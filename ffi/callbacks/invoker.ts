@@ -23,13 +23,22 @@ import type { CallbackDefinition } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
 
-export function makeCode(
+/** How a callback's arguments are read, as source: all of them before anything else runs. */
+interface ArgumentReads {
+  /** A variable for each. */
+  readonly names: readonly string[];
+  /** Statements that read the words; that copy structures; that look up handles. */
+  readonly reads: string;
+  readonly copies: string;
+  readonly values: string;
+  /** What copies the structures, by the parameters. */
+  readonly passed: readonly (Passed | undefined)[];
+}
+
+function argumentReads(
   parameters: CallbackDefinition["parameters"],
-  result: CallbackDefinition["result"],
-  { byteOffsets, structures, result: resultPlace }: ArgumentLayout,
-): SignatureCode {
-  const { words } = core();
-  const { addressKind } = backend();
+  { byteOffsets, structures }: ArgumentLayout,
+): ArgumentReads {
   const names: string[] = [];
   let reads = "";
   let copies = "";
@@ -44,18 +53,23 @@ export function makeCode(
       copies += `${name} = ${readStructure(index, structures[index] as StructurePlace)};\n`;
       continue;
     }
-    reads += `let ${name} = ${readWord(type, present(byteOffsets[index]), addressKind)};\n`;
+    reads += `let ${name} = ${readWord(type, present(byteOffsets[index]), backend().addressKind)};\n`;
     if (type !== "handle" && type !== "handleAddress") continue;
     values += `const ${name}id = ${name}; ${name} = handles.valueOr(${name}id, none);
       if (${name} === none) { invalidHandle(bound, ${name}id, ${index}); return; }\n`;
   }
+  return { names, reads, copies, values, passed };
+}
+
+/** What the generated code of callbacks names. */
+function invokerScope(result: CallbackDefinition["result"], passed: ArgumentReads["passed"]) {
   const refuse = (bound: BoundFunction, value: unknown, subject: string): never => {
     refusePromise(bound, value);
     if (result === "pointer") checkReturned(value);
     throw mismatch(result, value, `${subject} (${typeName(result)})`);
   };
-  const scope = {
-    ...words,
+  return {
+    ...core().words,
     badResult: (bound: BoundFunction, value: unknown): never =>
       refuse(bound, value, `Cannot return from callback "${bound.name}": the result`),
     badAnswer: (bound: BoundFunction, value: unknown): never =>
@@ -77,6 +91,19 @@ export function makeCode(
     structures: passed,
     returned: isRecord(result) ? new Passed(result) : undefined,
   };
+}
+
+/** Generates what is called when C calls, and what writes other answers than the function's. */
+export function makeCode(
+  parameters: CallbackDefinition["parameters"],
+  result: CallbackDefinition["result"],
+  layout: ArgumentLayout,
+): SignatureCode {
+  const { words } = core();
+  const { addressKind } = backend();
+  const { result: resultPlace } = layout;
+  const { names, reads, copies, values, passed } = argumentReads(parameters, layout);
+  const scope = invokerScope(result, passed);
   const checkResult = result === "pointer" ? "if (dangling.some) checkUse(result); " : "";
   // Where the arguments are given, what a promise is rejected with goes to `onError`.
   const write = (bad: string, given = "undefined"): string =>

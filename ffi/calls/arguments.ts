@@ -40,7 +40,7 @@ export interface LibraryCall {
 }
 
 /** What checks the arguments of a function, as source, and what that names. */
-interface ArgumentChecks {
+export interface ArgumentChecks {
   /** The parameters that take something. */
   readonly names: readonly string[];
   /** What is passed on for every parameter, when it has been checked: a variable for each. */
@@ -67,7 +67,10 @@ interface ArgumentChecks {
   };
 }
 
-/** Makes the checks that a function's arguments go through before C is entered. */
+/**
+ * Makes the checks that a function's arguments go through before C is entered. It is long because of the functions that
+ * generated code names: each needs what was worked out of the definition.
+ */
 export function argumentChecks(key: string, definition: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
   const { parameters } = definition;
   const passed = parameters.map((type, index) => `${isOut(type) ? "out" : "a"}${index}`);

@@ -47,7 +47,16 @@ import {
 } from "../types/calling_convention.ts";
 import type { FunctionDefinition, ParameterType, ResultType } from "../types/definitions.ts";
 import { numberNames } from "../types/scalars.ts";
-import { argumentChecks, callEnds, duringCall, type LibraryCall, type LibraryOwner, list, named } from "./arguments.ts";
+import {
+  type ArgumentChecks,
+  argumentChecks,
+  callEnds,
+  duringCall,
+  type LibraryCall,
+  type LibraryOwner,
+  list,
+  named,
+} from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
 
 let resolveNext: (value: unknown) => void;
@@ -127,22 +136,32 @@ function resultSource(type: ResultType, { result: place }: ArgumentLayout): Resu
   };
 }
 
-/**
- * Generates the function.
- *
- * @param address The C function's.
- * @param owner What the function, and each of its calls, keeps alive: its library's record.
- * @throws {RangeError} When too many arguments would be on the stack.
- */
-export function makeBlockCall(
-  key: string,
-  definition: FunctionDefinition,
-  address: Address,
-  owner: LibraryOwner,
-): LibraryCall {
+/** The pieces of a function's source that both kinds of block calls have. */
+interface Pieces {
+  readonly key: string;
+  /** Its parameters. */
+  readonly names: readonly string[];
+  /** Statements: what comes first; what checks the arguments and fills the block; what is the same for all calls. */
+  readonly begin: string;
+  readonly fill: string;
+  readonly prepare: string;
+  /** Statements for when the call has been made, and an expression for what it gives. */
+  readonly after: string;
+  readonly result: (views?: string) => string;
+  /** Variables of memory, functions and pointers that C has, and of out-parameters. */
+  readonly kept: readonly string[];
+  readonly lent: readonly string[];
+  readonly pointers: readonly string[];
+  readonly outs: readonly string[];
+  /** Statements that take back what was lent. */
+  readonly unlend: string;
+}
+
+/** @throws {RangeError} When too many arguments would be on the stack. */
+function piecesOf(key: string, definition: FunctionDefinition, address: Address, checked: ArgumentChecks): Pieces {
   const { parameters, result, nonblocking = false, captureErrno = false, variadic } = definition;
-  const { addressKind, platform, viewAddress } = backend();
-  const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
+  const { addressKind, platform } = backend();
+  const { names, passed, lent, kept, checks, value } = checked;
   const layout = argumentLayout(parameters.map(classOf), platform, {
     what: () => `"${key}"`,
     result: isRecord(result) ? structureClass(result) : undefined,
@@ -165,36 +184,41 @@ export function makeBlockCall(
   const { before, after, value: resultValue } = resultSource(result, layout);
   const fn = BigInt(address);
   const error = captureErrno ? word(errorByteOffset) : undefined;
-  // The same for all calls.
-  const prepare = `
+  return {
+    key,
+    names,
+    begin: `
+      if (owner.closed) closed();
+      ${lent.map((name) => `let ${name} = null;`).join(" ")}
+      let index = -1;`,
+    fill: `
+        ${place}
+        ${structures.join("\n")}
+        ${checks.join("\n")}
+        ${writes.join("\n")}
+        if (owner.closed) closed();`,
+    prepare: `
       ${before}
       ${word(functionByteOffset)} = ${BigInt.asUintN(32, fn)};
       ${word(functionByteOffset + 4)} = ${fn >> 32n};
       ${word(stackWordsByteOffset)} = ${layout.stackWords};
       ${word(stringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
-      ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`;
-  const outs = passed.filter((_, index) => isOut(present(parameters[index])));
-  const pointers = passed.filter((_, index) => parameters[index] === "pointer");
-  const unlend = lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" ");
-  const fill = `
-        ${place}
-        ${structures.join("\n")}
-        ${checks.join("\n")}
-        ${writes.join("\n")}
-        if (owner.closed) closed();`;
-  const begin = `
-      if (owner.closed) closed();
-      ${lent.map((name) => `let ${name} = null;`).join(" ")}
-      let index = -1;`;
-  // From where it is started, the block is the call's.
-  const later = `
-    const read = (${["index", "kept", ...outs].join(", ")}) => {
-      ${place} ${after} return ${value(resultValue, { error, views: "kept" })};
-    };
-    const call = ${
-    named(
-      key,
-      `function (${names.join(", ")}) {
+      ${word(captureErrorByteOffset)} = ${captureErrno ? 1 : 0};`,
+    after,
+    result: (views) => value(resultValue, views === undefined ? { error } : { error, views }),
+    kept,
+    lent,
+    pointers: passed.filter((_, index) => parameters[index] === "pointer"),
+    outs: passed.filter((_, index) => isOut(present(parameters[index]))),
+    unlend: lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" "),
+  };
+}
+
+/** The source of a function whose calls the call threads make. From where it is started, the block is the call's. */
+function nonblockingSource({ key, names, begin, fill, prepare, after, result, ...pieces }: Pieces): string {
+  const { kept, lent, pointers, outs, unlend } = pieces;
+  const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
+  const call = `function (${names.join(", ")}) {
       ${begin}
       try {
         index = takeBlock(key);
@@ -202,17 +226,45 @@ export function makeBlockCall(
         ${prepare}
         const started = index;
         index = -1;
-        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${
-        outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`
-      });
+        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }
-    }`,
-    )
-  };
+    }`;
+  return `
+    const read = (${["index", "kept", ...outs].join(", ")}) => {
+      ${place} ${after} return ${result("kept")};
+    };
+    const call = ${named(key, call)};
     return { close() {}, call };`;
+}
+
+/**
+ * The source of a function whose calls are made at once. A block of the function's own is prepared once. A call inside a call
+ * takes another one.
+ */
+function atOnceSource(
+  { key, names, begin, fill, prepare, after, result, kept, unlend }: Pieces,
+  counted: boolean,
+): string {
   const keeps = kept.length > 0;
-  // A block of the function's own is prepared once. A call inside a call takes another one.
-  const atOnce = `
+  const call = `function (${names.join(", ")}) {
+      ${begin}
+      ${keeps ? "const lentOutside = lent.running;" : ""}
+      ${counted ? "owner.running += 1;" : ""}
+      try {
+        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
+        ${fill}
+        ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
+        ${duringCall("i32s", "make(isolate, index);")}
+        ${after}
+        return ${result()};
+      } finally {
+        if (index === own) { busy = false; if (owner.closed) close(); } else if (index >= 0) freeBlock(index);
+        ${keeps ? "lent.running = lentOutside;" : ""}
+        ${unlend}
+        ${counted ? "callEnds(owner);" : ""}
+      }
+    }`;
+  return `
     let own = -2, busy = false, gone = null;
     const prepared = () => {
       const index = takeBlock(key);
@@ -227,84 +279,79 @@ export function makeBlockCall(
       freeBlock(own);
       own = -2;
     };
-    const call = ${
-    named(
-      key,
-      `function (${names.join(", ")}) {
-      ${begin}
-      ${keeps ? "const lentOutside = lent.running;" : ""}
-      ${owner.counted ? "owner.running += 1;" : ""}
-      try {
-        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
-        ${fill}
-        ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        ${duringCall("i32s", "make(isolate, index);")}
-        ${after}
-        return ${value(resultValue, { error })};
-      } finally {
-        if (index === own) { busy = false; if (owner.closed) close(); } else if (index >= 0) freeBlock(index);
-        ${keeps ? "lent.running = lentOutside;" : ""}
-        ${unlend}
-        ${owner.counted ? "callEnds(owner);" : ""}
-      }
-    }`,
-    )
-  };
+    const call = ${named(key, call)};
     return { close, call };`;
+}
+
+/** What the generated code of nonblocking calls names: what starts one, and what lends it a function. */
+function nonblockingScope(key: string, owner: LibraryOwner, lendFunction: ArgumentChecks["scope"]["lendFunction"]) {
   const ended = owner.counted ? () => callEnds(owner) : undefined;
-  const start = (
-    index: number,
-    kept: readonly LentView[] | undefined,
-    functions: NonblockingCall["lent"],
-    pointers: NonblockingCall["pointers"],
-    read: NonblockingCall["read"],
-  ): Promise<unknown> => {
-    resolveNext = rejectNext = ignore;
-    const promise = new Promise(executor);
-    if (resolveNext === ignore) {
-      // No stack was left for the executor, which has rejected it.
-      freeBlock(index);
-      promise.catch(ignore);
-      throw new RangeError(`Cannot call "${key}": the stack is used up`);
-    }
-    if (owner.counted) owner.running += 1;
-    startCall(index, {
-      read,
-      kept,
-      lent: functions,
-      pointers,
-      resolve: resolveNext,
-      reject: rejectNext,
-      ended,
-      name: key,
-    });
-    return promise;
+  return {
+    start(
+      index: number,
+      kept: readonly LentView[] | undefined,
+      functions: NonblockingCall["lent"],
+      pointers: NonblockingCall["pointers"],
+      read: NonblockingCall["read"],
+    ): Promise<unknown> {
+      resolveNext = rejectNext = ignore;
+      const promise = new Promise(executor);
+      if (resolveNext === ignore) {
+        // No stack was left for the executor, which has rejected it.
+        freeBlock(index);
+        promise.catch(ignore);
+        throw new RangeError(`Cannot call "${key}": the stack is used up`);
+      }
+      if (owner.counted) owner.running += 1;
+      const settling = { resolve: resolveNext, reject: rejectNext };
+      startCall(index, { read, kept, lent: functions, pointers, ...settling, ended, name: key });
+      return promise;
+    },
+    lendFunction(index: number, fn: TargetFunction): BoundFunction {
+      const bound = lendFunction(index, fn);
+      try {
+        openContract(bound, "wait", defaultTimeoutMs, undefined);
+      } catch (error) {
+        unbind(bound);
+        throw error;
+      }
+      return bound;
+    },
   };
-  const lendFunction = (index: number, fn: TargetFunction): BoundFunction => {
-    const bound = scope.lendFunction(index, fn);
-    try {
-      openContract(bound, "wait", defaultTimeoutMs, undefined);
-    } catch (error) {
-      unbind(bound);
-      throw error;
-    }
-    return bound;
-  };
+}
+
+/**
+ * Generates the function.
+ *
+ * @param address The C function's.
+ * @param owner What the function, and each of its calls, keeps alive: its library's record.
+ * @throws {RangeError} When too many arguments would be on the stack.
+ */
+export function makeBlockCall(
+  key: string,
+  definition: FunctionDefinition,
+  address: Address,
+  owner: LibraryOwner,
+): LibraryCall {
+  const { parameters, result, nonblocking = false } = definition;
+  const checked = argumentChecks(key, definition, owner);
+  const pieces = piecesOf(key, definition, address, checked);
   const { isolate, words } = core();
+  const { scope } = checked;
   const made = generate(
     {
       ...scope,
       ...(nonblocking
-        ? { lendFunction, start }
+        ? nonblockingScope(key, owner, scope.lendFunction)
         : { make: callMaker(), giveBackWith, isolate, i32s: words.i32, errorIsDue, takeError, callEnds }),
       blocks,
       takeBlock,
       freeBlock,
-      viewAddress,
+      viewAddress: backend().viewAddress,
       ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
-    nonblocking ? later : atOnce,
+    nonblocking ? nonblockingSource(pieces) : atOnceSource(pieces, owner.counted),
     nonblocking ? sourceUrl("nonblocking", key) : nativeCallUrl(key),
   ) as LibraryCall;
   scope.entrance.call = made.call;

@@ -53,7 +53,7 @@ const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr"
 
 const encoder = new TextEncoder();
 
-/** The backend for `bun:ffi`. */
+/** The backend for `bun:ffi`. It is long because it is one object, whose functions share what is found at the start. */
 export function bunBackend(process: BunProcess): Backend {
   const ffi = process.getBuiltinModule("bun:ffi");
   if (ffi === undefined) throw new TypeError('Cannot use this runtime: it has no "bun:ffi"');

@@ -75,7 +75,7 @@ function alone<D extends object>(definition: D): D {
   return Object.assign(Object.create(null) as D, definition);
 }
 
-/** The backend for a Deno namespace. */
+/** The backend for a Deno namespace. It is long because it is one object, whose functions share what is found at the start. */
 export function denoBackend(deno: DenoNamespace): Backend {
   const pointerTo = (address: Address): object => {
     const pointer = deno.UnsafePointer.create(BigInt(address));
