@@ -33,6 +33,7 @@ const packageName = "@belay/ffi";
 
 const languages: Readonly<Record<string, string>> = {
   h: "c",
+  js: "js",
   run: "bash",
   sh: "bash",
   ts: "ts",
@@ -45,13 +46,13 @@ function read(file: string): string {
 }
 
 function isFolder(path: string): boolean {
-  return statSync(join(root, path)).isDirectory();
+  return statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** What a file or folder of the project is on the site: the page or picture, by its path there. */
 function placeOf(path: string): string {
   if (isFolder(path)) {
-    return existsSync(join(root, path, "README.md")) ? placeOf(`${path}/README.md`) : `${path}/index.md`;
+    return placeOf(existsSync(join(root, path, "README.md")) ? `${path}/README.md` : `${path}/index.md`);
   }
   const place = path.replace(/^docs\//, "").replace(/(^|\/)README\.md$/, "$1index.md");
   return /\.(md|svg|png)$/.test(place) ? place : `${place}.md`;
@@ -111,7 +112,9 @@ function addPage(file: string, added: Set<string>): void {
   writeFileSync(path, linked);
   for (const target of linksOf(source)) {
     const to = fileOf(page, target);
-    if (to !== undefined) addPage(isFolder(to) && placeOf(to) !== `${to}/index.md` ? `${to}/README.md` : to, added);
+    if (to === undefined) continue;
+    const readme = `${to}/README.md`;
+    addPage(existsSync(join(root, readme)) ? readme : to, added);
   }
 }
 
