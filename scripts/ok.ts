@@ -12,6 +12,7 @@ import { checkConsumers } from "./consumers.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
+import { checkLinks, markdownFiles } from "./links.ts";
 import { checkNativeLayers } from "./native_layers.ts";
 import { checkRecord } from "./record.ts";
 import { noteResults, Times } from "./results.ts";
@@ -54,22 +55,15 @@ const steps: Readonly<Record<string, () => void>> = {
   },
   /** What TypeScript knows of the core's structures is what they are. */
   record: checkRecord,
+  /** Every relative link of the documents leads to a file and a heading that are there. */
+  links: checkLinks,
   /** What belay generates for small definitions, as docs/architecture/generated shows it. */
   generated: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/generated.ts", "--check"]),
-  /** Every example in a doc comment, in README and in the guides, type-checked and run. */
+  /** Every example in a doc comment and in the documents, type-checked and run. */
   docs() {
-    const guides = ["docs/errors.md", ...readdirSync(join(root, "docs", "guide")).map((file) => `docs/guide/${file}`)]
-      .map((file) => `./${file}`);
-    run(deno(), [
-      "test",
-      "--quiet",
-      "--doc",
-      "-A",
-      "./mod.ts",
-      "./README.md",
-      ...guides,
-      ...typeScriptIn("ffi"),
-    ]);
+    const documents = markdownFiles().filter((file) => file === "README.md" || file.startsWith("docs/"));
+    const files = ["./mod.ts", ...documents.map((file) => `./${file}`), ...typeScriptIn("ffi")];
+    run(deno(), ["test", "--quiet", "--doc", "-A", ...files]);
   },
   /** The pages and pictures that scripts write. */
   pages: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pages.ts"]),
