@@ -1,9 +1,10 @@
 /** The npm package, as somebody installs it who has never seen a checkout. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
+import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
@@ -108,6 +109,23 @@ describe("the npm package", () => {
   itOnHost("works on Deno, from the same node_modules", () => {
     const args = ["run", "--allow-ffi", "--quiet", "--node-modules-dir=manual", "main.ts"];
     assertEquals(run(deno(), args), { code: 0, stdout: expected, stderr: "" });
+  });
+
+  itOnHost("runs README's first program as it stands, on both runtimes", () => {
+    const readme = readFileSync(join(root, "README.md"), "utf8");
+    const [, first = ""] = /^```ts\n([\s\S]*?)^```$/m.exec(readme) ?? [];
+    const lines = first.split("\n").filter((line) => line.trim() !== "");
+    assert(
+      lines.length <= 12 && Buffer.byteLength(readme) <= 8192,
+      `${lines.length} lines, ${readme.length} characters`,
+    );
+    writeFileSync(join(app, "first.ts"), first);
+    const onDeno = run(deno(), ["run", "--allow-ffi", "--quiet", "--node-modules-dir=manual", "first.ts"]);
+    const onBun = run(bun(), ["run", "first.ts"]);
+    for (const { code, stdout, stderr } of [onDeno, onBun]) {
+      assertEquals([code, stderr], [0, ""]);
+      assertStringIncludes(stdout, '"/etc');
+    }
   });
 
   itOnHost("has declarations that the program type-checks with, on Deno and with TypeScript", () => {
