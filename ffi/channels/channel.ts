@@ -126,8 +126,6 @@ export class Channel<T = unknown> implements PointerOwner {
 
   /**
    * How many bytes of events may wait: the capacity that was asked for, rounded up to a power of two.
-   *
-   * @returns The number of bytes.
    */
   get capacity(): number {
     return this.#consumer.capacity;

@@ -87,7 +87,6 @@ export class ChannelData {
   /**
    * How many bytes C sent.
    *
-   * @returns The length of the payload in bytes.
    * @throws {Error} If the event is over.
    */
   get byteLength(): number {

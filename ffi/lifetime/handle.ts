@@ -448,7 +448,6 @@ export class Handle<T = unknown> {
   /**
    * The value that the handle was created with.
    *
-   * @returns The value.
    * @throws {InvalidHandleError} If the handle has been deleted.
    */
   get value(): T {
