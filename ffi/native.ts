@@ -22,9 +22,9 @@ export interface NativeFunctions {
    * `GDestroyNotify`.
    *
    * *Threads:* C may call it from any thread and on any stack. It waits for nothing, and doesn't wake an event loop.
-   * The handle is deleted when its isolate next looks: after a native call, before a callback, in `stats()` and
-   * `leaks()`, or when more handles are needed. Until then its value is kept, and its id is good. If calls of `"wait"`
-   * and `"post"` callbacks were queued before, the handle stays until they have run.
+   * The handle is deleted when its isolate next looks: after a native call, before a callback, or in {@linkcode stats}.
+   * Until then its value is kept, and its id is good. If calls of `"wait"` and `"post"` callbacks were queued before,
+   * the handle stays until they have run.
    *
    * *Errors:* none. NULL does nothing, as with C's `free`. An id that was deleted or released before does nothing, and
    * is counted in `stats().counts.staleReleases`. The same goes for bits that are no id. If the handle's isolate is
@@ -34,17 +34,17 @@ export interface NativeFunctions {
    */
   readonly releaseHandle: Pointer;
   /**
-   * A pointer to a C function that sends an event to a {@linkcode Channel}; `belay.h` calls its type
-   * `belay_channel_send_function`.
+   * A pointer to a C function that sends an event to a {@linkcode Channel}.
    *
-   * Its signature is `bool (*)(belay_channel *channel, void *handle, const void *data, uint32_t length)`. C libraries
-   * that are written for belay get it from your program, since they can't link belay's core.
+   * Its signature is `bool (*)(belay_channel *channel, void *handle, const void *data, uint32_t length)`, which
+   * `belay.h` calls `belay_channel_send_function`. C libraries that are written for belay get it from your program,
+   * since they can't link belay's core.
    *
    * *Threads:* C may call it from any thread and on any stack, but not in a signal handler. It takes no lock of the
    * channel's, allocates nothing and never waits for space.
    *
-   * *Errors:* it answers false, and sends nothing, if there is no space, the event is too large, the channel is closed,
-   * its isolate is gone, or `channel` is no channel.
+   * *Errors:* if nothing was sent, it answers false. Then there is no space, the event is too large, the channel is
+   * closed, its isolate is gone, or `channel` is no channel.
    *
    * @throws {LibraryLoadError} If belay's native core can't be opened.
    */

@@ -56,10 +56,10 @@ export class Scope {
    * @typeParam D The type of the definition, which TypeScript infers.
    * @param definition The types of the parameters; the result is `"void"`.
    * @param fn The function that the event loop calls.
-   * @param options What to do besides calling it; `thread` is `"post"`.
+   * @param options The options, of which `thread` is `"post"`.
    * @returns The callback.
    * @throws {ReferenceError} If the scope has ended. Nothing is made then.
-   * @throws {TypeError | RangeError | PointerRuleError} As {@linkcode callback} does.
+   * @throws {TypeError | RangeError} For the reasons that {@linkcode callback} has.
    */
   callback<const D extends CallbackDefinition & { readonly result: "void" }>(
     definition: D,
@@ -72,10 +72,10 @@ export class Scope {
    * @typeParam D The type of the definition, which TypeScript infers.
    * @param definition The types of the parameters and the result.
    * @param fn The function that C calls.
-   * @param options What C gets when the function can't answer, who may call it, and so on.
+   * @param options The answer if the function can't give one, the threads that may call it, and so on.
    * @returns The callback.
    * @throws {ReferenceError} If the scope has ended. Nothing is made then.
-   * @throws {TypeError | RangeError | PointerRuleError} As {@linkcode callback} does.
+   * @throws {TypeError | RangeError | PointerRuleError} For the reasons that {@linkcode callback} has.
    */
   callback<const D extends CallbackDefinition>(
     definition: D,

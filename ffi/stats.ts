@@ -24,7 +24,7 @@ export interface Stats {
     readonly handles: number;
     /** Callbacks that haven't ended, and functions that are lent to a running native call. */
     readonly callbacks: number;
-    /** C functions that stand for callbacks. */
+    /** Thunks that are in use: C functions that stand for callbacks. */
     readonly thunks: number;
     /** Pieces of memory that were allocated or adopted, and not freed. */
     readonly memory: number;
@@ -71,7 +71,7 @@ export interface Stats {
   readonly process: {
     /** Isolates that have opened something, and live. */
     readonly isolates: number;
-    /** C functions for callbacks, in use or not: 4,096, and as many more whenever these are used up. */
+    /** Thunks, in use or not: 4,096, and as many more whenever these are used up. */
     readonly thunks: number;
     /** Threads that make nonblocking calls, or wait for one. */
     readonly callThreads: number;

@@ -32,21 +32,27 @@ import { signatureOf } from "./signature.ts";
 /**
  * A TypeScript function that C can call; {@linkcode callback} makes it.
  *
- * Pass the callback itself where C wants a function or a pointer. Keep it for as long as C may call it.
+ * Pass the callback itself where C wants a function or a pointer. Keep it for as long as C may call it. A call that
+ * comes too late is safe: C gets the fallback, and a report says so.
  *
  * ```ts
- * import { callback } from "@belay/ffi";
+ * import { callback, configure, dlopen } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * {
- *   using onLine = callback({ parameters: ["cstring"], result: "void" }, (line) => console.log(line), { name: "onLine" });
- *   assert(!onLine.disposed);
- *   // C may call it until here.
- * }
- * const once = callback({ parameters: [], result: "void" }, () => {}, { once: true });
- * once.close();
- * once.close(); // nothing happens
- * assert(once.disposed);
+ * const compare = { parameters: ["pointer", "pointer"], result: "i32" } as const;
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   bsearch: { parameters: ["pointer", "buffer", "usize", "usize", "function"], result: "pointer" },
+ * });
+ * const found = callback(compare, () => 0, { name: "found", fallback: 1 });
+ * const { pointer } = found; // what C keeps
+ * const search = () => libc.symbols.bsearch(null, new Uint8Array(1), 1, 1, pointer) !== null;
+ * assert(search());
+ *
+ * let kind = "";
+ * configure({ onReport: (report) => kind = report.kind });
+ * found.close();
+ * assert(!search() && kind === "stale-callback"); // C got the fallback, which means "not found"
+ * configure({ onReport: undefined });
  * ```
  *
  * @typeParam D The definition: the types of its parameters and result.
@@ -91,7 +97,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
    * Ends the callback: from now on C gets its fallback, and the function is no longer held.
    *
    * A call that is running finishes. Closing it again does nothing. After a while the pointer may stand for another
-   * callback of the same shape.
+   * callback of the same shape. The shape is the number and kinds of the parameters, and the kind of the result.
    */
   close(): void {
     if (this.disposed) return;
@@ -112,6 +118,19 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
    *
    * It is for a callback that the program waits for and that something in the event loop calls. Callbacks with
    * `thread: "wait"` or `"post"` begin so, others don't. Doing it again, or on a closed callback, does nothing.
+   *
+   * ```ts
+   * import { callback } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using onReply = callback({ parameters: ["i32"], result: "void" }, (code) => {
+   *   console.log("reply", code);
+   *   onReply.unref(); // the program may end
+   * });
+   * onReply.ref(); // the program goes on until the reply has come
+   * onReply.unref(); // here, where no library replies
+   * assert(!onReply.disposed);
+   * ```
    */
   ref(): void {
     if (!this.disposed) keepAlive(this.#bound, this, lookNowAndThen);
@@ -131,7 +150,8 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * later.
  *
  * That is `thread: "post"`. There is no result, and the function may be `async`. belay copies the arguments when C
- * calls, strings with their text. It doesn't copy what a pointer points to.
+ * calls, strings with their text. It doesn't copy what a pointer points to. The other signature of `callback` says the
+ * rest.
  *
  * ```ts
  * import { callback } from "@belay/ffi";
@@ -148,11 +168,12 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * @typeParam D The type of the definition, which TypeScript infers.
  * @param definition The types of the parameters; the result is `"void"`.
  * @param fn The function that the event loop calls.
- * @param options What to do besides calling it; `thread` is `"post"`.
+ * @param options The options, of which `thread` is `"post"`.
  * @returns The callback. Close it when C doesn't call any more: it keeps the event loop alive.
  * @throws {TypeError} If the definition has a type that such a callback can't have, or an option is malformed.
- * @throws {RangeError} If the parameters take more than 128 words of 8 bytes beside the registers, an option is out of
- * its range, or the system maps no more thunks.
+ * @throws {RangeError} If an option is out of its range.
+ * @throws {RangeError} If the parameters take more than 128 words of 8 bytes beside the registers.
+ * @throws {RangeError} If the system has no memory for more C functions.
  */
 export function callback<const D extends CallbackDefinition & { readonly result: "void" }>(
   definition: D,
@@ -166,17 +187,21 @@ export function callback<const D extends CallbackDefinition & { readonly result:
  * cheap: the runtime has one native callback, however many callbacks there are.
  *
  * *Ownership:* the callback lives until it is closed, which `once` does at the first call. If you drop it, it is
- * released after a garbage collection. Exceptions: it is `once`, ref'd, or its own function can reach it. C may keep
- * the pointer. A call that comes too late is safe: C gets the fallback, and the call is counted and reported once.
- * Don't let C keep the pointer on purpose: after a while it may stand for a later callback of the same shape.
+ * released after a garbage collection. Exceptions: it is `once`, {@linkcode Callback.ref} was called, or its own
+ * function can reach it. C may keep the pointer. A call that comes too late is safe: C gets the `fallback`, and the
+ * call is counted and reported once. Don't let C keep the pointer on purpose: after a while it may stand for a later
+ * callback.
  *
- * *Errors:* an error that the function throws never unwinds through C. Without `onError`, C gets the fallback, and the
- * native call that the callback ran in throws the same error when it returns. Until then that call's other callbacks
- * answer with their fallbacks, unless they are `always`. If no native call of belay's is running, the error is an
- * uncaught one. With `onError`, belay calls that at once, its result answers C, and nothing is thrown. A promise, or a
- * result that isn't of the result's type, is such an error as well; a buffer for a pointer is a `PointerRuleError`. If
- * C passes a handle that is null or deleted, C gets the fallback, a report says so, and the function doesn't run. If C
- * and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
+ * *Errors:* an error that the function throws never unwinds through C.
+ *
+ * - With `onError`, belay calls that at once. Its result answers C, and nothing is thrown.
+ * - Without it, C gets the `fallback`. The native call that the callback ran in throws the same error when it returns.
+ *   Until then that call's other callbacks answer with their fallbacks, unless they are `always`.
+ * - If no native call of belay's is running, the error is an uncaught one.
+ * - A promise, or a result that isn't of the result's type, is such an error as well. A buffer for a pointer is a
+ *   {@linkcode PointerRuleError}.
+ * - If C passes a handle that is null or deleted, the function doesn't run. C gets the fallback, and a report says so.
+ * - If C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
  *
  * *Threads:* the function runs on the thread of the isolate that made the callback. With `thread: "same"`, the default,
  * a call from another thread gets the fallback, and is counted and reported once. `"wait"` and `"post"` serve such
@@ -200,12 +225,13 @@ export function callback<const D extends CallbackDefinition & { readonly result:
  * @typeParam D The type of the definition, which TypeScript infers.
  * @param definition The types of the parameters and the result.
  * @param fn The function that C calls.
- * @param options What C gets when the function can't answer, who may call it, and so on.
+ * @param options The answer if the function can't give one, the threads that may call it, and so on.
  * @returns The callback. Keep it for as long as C may call it.
  * @throws {TypeError} If the definition has a type that a callback can't have, or an option is malformed.
  * @throws {PointerRuleError} If the fallback for a pointer is a buffer.
- * @throws {RangeError} If arguments and result take more than 128 words of 8 bytes beside the registers, the fallback
- * is out of its type's range, or the system maps no more thunks.
+ * @throws {RangeError} If the fallback, or another option, is out of its range.
+ * @throws {RangeError} If arguments and result take more than 128 words of 8 bytes beside the registers.
+ * @throws {RangeError} If the system has no memory for more C functions.
  */
 export function callback<const D extends CallbackDefinition>(
   definition: D,

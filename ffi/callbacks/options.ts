@@ -18,7 +18,7 @@ import type { CallbackParameters, CallbackResult } from "../types/inference.ts";
 export interface CallbackOptions<D extends CallbackDefinition> {
   /** What reports and errors call the callback; the function's own name by default. */
   readonly name?: string;
-  /** What C gets if the function throws, or is gone; zero, `false` or NULL by default. */
+  /** What C gets if the function throws, or the callback has ended; zero, `false` or NULL by default. */
   readonly fallback?: D["result"] extends "void" ? undefined : CallbackResult<D["result"]>;
   /**
    * Gets what the function throws, with the arguments that C gave, and answers C.
@@ -59,12 +59,12 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    */
   readonly thread?: D["result"] extends "void" ? "same" | "wait" | "post" : "same" | "wait";
   /**
-   * How long a thread waits for the function to begin, or for space in a full queue, in milliseconds: 0 to 2^31 - 1,
-   * 10,000 by default.
+   * How long a thread waits for the function to begin, or for space in a full queue, in milliseconds; 10,000 by
+   * default.
    *
-   * Then the thread gets the fallback. A {@linkcode CallbackTimeoutError} says why: the native call that JavaScript was
-   * in throws it, or else a report has it. A thread waits for a function that has begun, however long that takes. The
-   * option needs `thread: "wait"` or `"post"`.
+   * It is a whole number from 0 to 2^31 - 1. Then the thread gets the fallback. A {@linkcode CallbackTimeoutError} says
+   * why: the native call that JavaScript was in throws it, or else a report has it. A thread waits for a function that
+   * has begun, however long that takes. The option needs `thread: "wait"` or `"post"`.
    */
   readonly timeoutMs?: number;
   /**
@@ -78,7 +78,7 @@ export interface CallbackOptions<D extends CallbackDefinition> {
 
 /** The size of a callback's own queue of calls from other threads, and what happens when it is full. */
 export interface QueueOptions {
-  /** How many calls may wait: 1 to 2^24. */
+  /** How many calls may wait: a whole number from 1 to 2^24. */
   readonly capacity: number;
   /**
    * What happens to a call that finds the queue full: `"block"` (the default), `"dropNewest"` or `"dropOldest"`.

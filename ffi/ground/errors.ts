@@ -7,17 +7,21 @@
 
 import { blameCaller } from "./blame.ts";
 
-/** What is wrong with a handle's id; {@linkcode InvalidHandleError} has it. */
+/**
+ * What is wrong with a handle's id; {@linkcode InvalidHandleError} has it.
+ *
+ * - `"null"`: the id is zero, as a NULL `void *` is.
+ * - `"stale"`: the handle has been deleted.
+ * - `"unissued"`: the id has the form of an id of this isolate, but no handle has had it yet.
+ * - `"other-isolate"`: the id has the form of an id of another isolate: another worker, or the main thread.
+ * - `"malformed"`: the id can't be one at all. It is negative, a fraction, too large, no number, or has bits that no id
+ *   has.
+ */
 export type InvalidHandleReason =
-  /** The id is zero, as a NULL `void *` is. */
   | "null"
-  /** The handle has been deleted. */
   | "stale"
-  /** The id has the form of an id of this isolate, but no handle has had it yet. */
   | "unissued"
-  /** The id has the form of an id of another isolate: another worker, or the main thread. */
   | "other-isolate"
-  /** The id can't be one at all: it is negative, a fraction, too large, no number, or has bits that no id has. */
   | "malformed";
 
 const handleStates: Record<InvalidHandleReason, string> = {
@@ -225,29 +229,32 @@ export class LibraryClosedError extends Error {
   }
 }
 
-/** The id of a rule for pointers; {@linkcode PointerRuleError} says which was broken. */
+/**
+ * The id of a rule for pointers; {@linkcode PointerRuleError} says which was broken.
+ *
+ * - `"result"`: a callback returned a buffer for a pointer.
+ * - `"buffer"`: a buffer was to be stored in C's memory.
+ * - `"text"`: a string was to be stored as a pointer.
+ * - `"function"`: a function was to be stored as a pointer.
+ * - `"owner"`: an object was to be stored that has a `pointer`, and that belay hasn't made.
+ * - `"temporary"`: a pointer into an argument of a call was used after the call.
+ * - `"outstanding"`: memory was to be freed while a nonblocking call uses it.
+ * - `"in-use"`: memory was to be freed while the runtime uses an array of its bytes.
+ * - `"transferred"`: a buffer of {@linkcode NativeMemory.bytes} was transferred.
+ * - `"pinned"`: a buffer was transferred while it was pinned.
+ * - `"unpinned"`: a pin was used after it had been unpinned.
+ */
 export type PointerRule =
-  /** A callback returned a buffer for a pointer. */
   | "result"
-  /** A buffer was to be stored in C's memory. */
   | "buffer"
-  /** A string was to be stored as a pointer. */
   | "text"
-  /** A function was to be stored as a pointer. */
   | "function"
-  /** An object was to be stored that has a `pointer`, and that belay hasn't made. */
   | "owner"
-  /** A pointer into an argument of a call was used after the call. */
   | "temporary"
-  /** Memory was to be freed while a nonblocking call uses it. */
   | "outstanding"
-  /** Memory was to be freed while the runtime uses an array of its bytes. */
   | "in-use"
-  /** A buffer of {@linkcode NativeMemory.bytes} was transferred. */
   | "transferred"
-  /** A buffer was transferred while it was pinned. */
   | "pinned"
-  /** A pin was used after it had been unpinned. */
   | "unpinned";
 
 /** What can't be done, and the rule. */
@@ -384,7 +391,7 @@ export class CallbackTimeoutError extends Error {
   override readonly name = "CallbackTimeoutError";
   /** The callback's name. */
   readonly callback: string;
-  /** The native call that JavaScript was in, or came out of next; `undefined` if there is none. */
+  /** The native call that JavaScript was in, or came out of next; `undefined` if belay doesn't know of one. */
   readonly call: string | undefined;
   /** How long the thread waited, in milliseconds. */
   readonly timeoutMs: number;

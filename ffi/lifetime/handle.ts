@@ -365,6 +365,12 @@ export function handleTable(): HandleTable {
  * type is `"handleAddress"`: the `void *` points to memory that holds the id. An id is a whole number above 0 and below
  * 2^53. It is never issued twice in a process.
  *
+ * | you have | create | read | delete |
+ * | --- | --- | --- | --- |
+ * | a value | `Handle.create(value)` | | |
+ * | a `Handle` | | `handle.value` | `handle.delete()`, or `using` |
+ * | an id from C | | `Handle.value(id)` | `Handle.delete(id)` |
+ *
  * *Ownership:* a handle keeps its value alive until it is deleted. The garbage collector never deletes one, since C may
  * hold it. To delete it when an object is gone, use `addCleanup(owner, Handle.delete, handle.id)`. If C has a
  * destructor for its user data, pass `native.releaseHandle`. A second handle of the same value has another id.
@@ -415,6 +421,24 @@ export class Handle<T = unknown> {
 
   /**
    * Gives the value of an id that came from C.
+   *
+   * A parameter of type `"handle"` gives the value by itself. This is for C's `void *` that is declared as `"usize"`,
+   * since it may be no handle.
+   *
+   * ```ts
+   * import { dlopen, Handle } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const compare = { parameters: ["usize", "pointer"], result: "i32" } as const;
+   * using libc = dlopen({ name: "c", versions: ["6"] }, {
+   *   bsearch: { parameters: ["handle", "buffer", "usize", "usize", compare], result: "pointer" },
+   * });
+   * using handle = Handle.create("user data");
+   * libc.symbols.bsearch(handle, new Uint8Array(1), 1, 1, (id) => {
+   *   assert(Handle.value(Number(id)) === "user data");
+   *   return 0;
+   * });
+   * ```
    *
    * @param id The id, as a number. An id that arrived as a bigint needs `Number(id)`.
    * @returns The value that the handle was created with.

@@ -6,7 +6,11 @@
 
 import type { Leak } from "./leaks.ts";
 
-/** Something that went wrong where belay couldn't throw an error; `configure({ onReport })` says who gets it. */
+/**
+ * Something that went wrong where belay couldn't throw an error.
+ *
+ * belay gives it to the function that `configure({ onReport })` has set. By default it is printed with `console.warn`.
+ */
 export interface Report {
   /**
    * What went wrong.

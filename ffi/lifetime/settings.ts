@@ -16,7 +16,11 @@ export interface ConfigureOptions {
    * {@linkcode leaks}; `false` by default.
    */
   readonly trackLeaks?: boolean;
-  /** The function that gets reports. `undefined` restores the default, which prints them with `console.warn`. */
+  /**
+   * The function that gets reports. `undefined` restores the default, which prints them with `console.warn`.
+   *
+   * An error that the function throws is an uncaught one.
+   */
   readonly onReport?: ((report: Report) => void) | undefined;
   /**
    * How many threads may make nonblocking calls: 1 to 1,024, 64 by default.
@@ -28,9 +32,9 @@ export interface ConfigureOptions {
   /**
    * Whether belay checks the rules for pointers; `true` by default.
    *
-   * A broken rule is a {@linkcode PointerRuleError}. The checks concern what a callback returns, what is stored in C's
-   * memory, pointers into arguments of calls that have returned, and memory that is freed under a nonblocking call.
-   * Without them, a program that breaks a rule may crash.
+   * A broken rule is a {@linkcode PointerRuleError}. belay checks what callbacks return and what is stored in C's
+   * memory. It checks pointers into arguments of calls that have returned, and memory that is freed under a nonblocking
+   * call. Without the checks, a program that breaks a rule may crash.
    */
   readonly pointerChecks?: boolean;
 }

@@ -52,9 +52,9 @@ export interface AllocOptions {
  * bytes. Numbers have the machine's byte order, and need no alignment. The memory may be larger than 4 GiB.
  *
  * *Ownership:* {@linkcode NativeMemory.free} or `using` frees memory that was allocated or adopted. If you forget it,
- * it is freed after a garbage collection, once JavaScript reaches neither the memory, nor a part or a view of it, nor
- * an array of {@linkcode NativeMemory.bytes}. A pointer in C doesn't count. Borrowed memory stays C's. Reading it after
- * C has freed it is an error that belay can't see.
+ * it is freed after a garbage collection, once JavaScript can't reach it any more. Its parts, its views and arrays of
+ * {@linkcode NativeMemory.bytes} keep it; a pointer in C doesn't. Borrowed memory stays C's. Reading it after C has
+ * freed it is an error that belay can't see.
  *
  * *Errors:* after the memory has been freed, every access throws a {@linkcode MemoryFreedError}, also through a part of
  * it. Arrays of `bytes` have length 0 then. An access outside of the bounds is a `RangeError`, and nothing is read or
@@ -127,6 +127,14 @@ export class NativeMemory implements PointerOwner {
 
   /**
    * Allocates memory, which belay frees.
+   *
+   * ```ts
+   * import { NativeMemory } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using memory = NativeMemory.alloc(64, { align: 64 });
+   * assert(memory.byteLength === 64 && memory.getUint8(63) === 0);
+   * ```
    *
    * @param byteLength How many bytes: a whole number from 0 to 2^53 - 1.
    * @param options The alignment, and whether the memory begins as zeroes.

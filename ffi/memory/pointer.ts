@@ -60,7 +60,7 @@ export function pointerFrom<Tag extends string>(address: bigint | number): Point
  *
  * @param pointer A pointer, null, or what has a pointer: memory, a pin, a view, a callback, a channel.
  * @returns The address.
- * @throws {TypeError} If it is none of these.
+ * @throws {TypeError} If it is anything else.
  * @throws {MemoryFreedError} If it is memory that has been freed.
  * @throws {PointerRuleError} If it is a pin that has ended.
  */
@@ -92,6 +92,7 @@ export function pointerValue(pointer: Pointer | PointerOwner | null): bigint {
  * @param options Whether invalid UTF-8 is an error instead.
  * @returns The string, or `null`.
  * @throws {TypeError} If it is no pointer; with `fatal`, if the string isn't valid UTF-8.
+ * @throws {MemoryFreedError} If it is memory that has been freed.
  * @throws {PointerRuleError} If it points into an argument of a call that has returned.
  */
 export function cstringAt(pointer: Pointer | PointerOwner | null, options: TextOptions = noOptions): string | null {
@@ -121,6 +122,7 @@ export function cstringAt(pointer: Pointer | PointerOwner | null, options: TextO
  * @param options Whether a surrogate that stands alone is an error instead.
  * @returns The string, or `null`.
  * @throws {TypeError} If it is no pointer; with `fatal`, if a surrogate stands alone.
+ * @throws {MemoryFreedError} If it is memory that has been freed.
  * @throws {PointerRuleError} If it points into an argument of a call that has returned.
  */
 export function utf16At(pointer: Pointer | PointerOwner | null, options: TextOptions = noOptions): string | null {

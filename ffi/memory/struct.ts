@@ -381,6 +381,15 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
 /**
  * The type of a C character array that holds a string; {@linkcode charArray} makes it. It has the methods of a
  * {@linkcode StructType}.
+ *
+ * ```ts
+ * import { charArray } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * const Name = charArray(16);
+ * using memory = Name.alloc("belay");
+ * assert(Name.read(memory) === "belay" && Name.byteLength === 16);
+ * ```
  */
 export class CharArrayType extends MemoryType<string, string, string> {}
 
@@ -423,8 +432,8 @@ export interface ArrayView<E> extends Iterable<FieldView<E>>, PointerOwner {
 /**
  * Makes the type of a C structure. belay lays out its fields as C does.
  *
- * C takes and returns a structure by value if it is the type of a parameter or a result: as a plain object, or as a
- * view. In native memory it is read and written whole ({@linkcode StructType}), or field by field through a view.
+ * As the type of a parameter or a result, it passes the structure by value: as a plain object, or as a view. In native
+ * memory the structure is read and written whole ({@linkcode StructType}), or field by field through a view.
  *
  * ```ts
  * import { array, charArray, pointer, struct } from "@belay/ffi";
@@ -444,8 +453,8 @@ export interface ArrayView<E> extends Iterable<FieldView<E>>, PointerOwner {
  * @param fields The fields, in C's order: names with types.
  * @param options How `#pragma pack` changes the layout.
  * @returns The type.
- * @throws {TypeError} If it has no fields, a field has a type that can't be stored or a number as its name, or an
- * option is malformed.
+ * @throws {TypeError} If it has no fields, or an option is malformed.
+ * @throws {TypeError} If a field has a type that can't be stored, or a number as its name.
  */
 export function struct<const F extends Fields>(fields: F, options: StructOptions = noOptions): StructType<F> {
   return frozen(new StructType<F>(inside, define("struct", fields, options)));
@@ -471,8 +480,8 @@ export function struct<const F extends Fields>(fields: F, options: StructOptions
  * follow what another member stored.
  * @param options How `#pragma pack` changes the layout.
  * @returns The type.
- * @throws {TypeError} If it has no members, a member has a type that can't be stored or that can't be in a union, or an
- * option is malformed.
+ * @throws {TypeError} If it has no members, or an option is malformed.
+ * @throws {TypeError} If a member has a type that can't be stored, or that can't be in a union.
  */
 export function union<const F extends Fields>(members: F, options: StructOptions = noOptions): UnionType<F> {
   return frozen(new UnionType<F>(inside, define("union", members, options)));

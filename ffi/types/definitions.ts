@@ -150,7 +150,7 @@ export interface CallbackDefinition {
    */
   readonly parameters: readonly (NamedType | RecordType)[];
   /**
-   * The type of the result, `"void"` if there is none.
+   * The type of the result; `"void"` for no result.
    *
    * It can't be `"buffer"`, `"cstring"` or `"handleAddress"`, since nothing would keep that memory for C. A structure
    * has no fallback of its own: C gets zeroes.
@@ -167,7 +167,7 @@ export interface CallbackDefinition {
  * - What {@linkcode out} gives: takes nothing.
  */
 export type ParameterType = NamedType | CallbackDefinition | RecordType | OutType;
-/** The type of a C function's result; `"void"` if it has none. */
+/** The type of a C function's result; `"void"` for no result. */
 export type ResultType = NamedType | RecordType | "void";
 
 /**
@@ -188,9 +188,9 @@ export interface FunctionDefinition {
    * Whether another thread makes the call, while JavaScript goes on; `false` by default.
    *
    * The function then returns a promise. Buffers and strings stay in place until the promise settles; don't write to
-   * them meanwhile. Callbacks that C calls during the call come from another thread. Functions that are passed to the
-   * call may be called so; other callbacks need `thread: "wait"` or `"post"`. If such a function throws, its error
-   * rejects the promise.
+   * them meanwhile. C calls back from that thread, or from threads of its own. Functions that are passed to the call
+   * may be called so; other callbacks need `thread: "wait"` or `"post"`. If such a function throws, its error rejects
+   * the promise.
    */
   readonly nonblocking?: boolean;
   /**
@@ -231,8 +231,8 @@ export type Definitions = Readonly<Record<string, FunctionDefinition | VariableD
 /**
  * The type of a structure's field, an array's element, a union's member or an {@linkcode out}.
  *
- * It is a scalar's name, a callback's definition, or what {@linkcode struct}, {@linkcode union}, {@linkcode array} and
- * {@linkcode charArray} give.
+ * It is the name of a scalar type, a callback's definition, or what {@linkcode struct}, {@linkcode union},
+ * {@linkcode array} and {@linkcode charArray} give.
  */
 export type FieldType =
   | NumberType
