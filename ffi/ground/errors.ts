@@ -78,7 +78,7 @@ export function shownStranger(value: unknown, classes: readonly string[]): strin
 }
 
 /**
- * The error that an id names no live handle of this isolate. Nothing was changed.
+ * Thrown when an id names no live handle of this isolate. Nothing was changed.
  *
  * ```ts
  * import { Handle, InvalidHandleError } from "@belay/ffi";
@@ -122,7 +122,7 @@ export interface LibraryCandidate {
 }
 
 /**
- * The error that no candidate for a library could be loaded. Nothing stays open.
+ * Thrown when no candidate for a library could be loaded. Nothing stays open.
  *
  * ```ts
  * import { dlopen, LibraryLoadError } from "@belay/ffi";
@@ -158,7 +158,7 @@ export class LibraryLoadError extends Error {
 }
 
 /**
- * The error that a library lacks symbols that its definitions name. Nothing stays open.
+ * Thrown when a library lacks symbols that its definitions name. Nothing stays open.
  *
  * ```ts
  * import { dlopen, SymbolNotFoundError } from "@belay/ffi";
@@ -194,7 +194,7 @@ export class SymbolNotFoundError extends Error {
 }
 
 /**
- * The error that a function or variable of a library was used after the library was closed. C was not entered.
+ * Thrown when a function or variable of a library is used after the library was closed. C was not entered.
  *
  * ```ts
  * import { dlopen, LibraryClosedError } from "@belay/ffi";
@@ -297,7 +297,7 @@ const pointerRules: Record<PointerRule, readonly [string, string]> = {
 };
 
 /**
- * The error that one of the rules for pointers was broken. Nothing was passed, stored or freed.
+ * Thrown when one of the rules for pointers is broken. Nothing was passed, stored or freed.
  *
  * The message says which rule it is, and what to do instead.
  *
@@ -335,7 +335,7 @@ export class PointerRuleError extends Error {
 }
 
 /**
- * The error that memory was used after it had been freed. Nothing was read or written.
+ * Thrown when memory is used after it was freed. Nothing was read or written.
  *
  * While leaks are tracked, its `cause` says where the memory was freed. The cause of that says where the memory was
  * made.
@@ -366,24 +366,28 @@ export class MemoryFreedError extends Error {
 }
 
 /**
- * The error that a thread of C's waited too long for a callback with `thread: "wait"`, and went on with the fallback.
+ * Thrown, or reported, when a thread of C's waited too long for a callback with `thread: "wait"`.
  *
- * The function had not begun. The native call that JavaScript was in throws it, or else a report has it.
+ * The function had not begun, and the thread went on with the fallback. The native call that JavaScript was in throws
+ * the error, or else a report has it.
  *
  * ```ts
  * import { callback, CallbackTimeoutError, dlopen } from "@belay/ffi";
- * import { assert, assertThrows } from "@std/assert";
  *
  * const start = { parameters: ["pointer"], result: "pointer" } as const;
  * using libc = dlopen({ name: "c", versions: ["6"] }, {
  *   pthread_create: { parameters: ["buffer", "pointer", start, "pointer"], result: "i32" },
  *   pthread_join: { parameters: ["usize", "pointer"], result: "i32" }, // it lacks nonblocking: true
  * });
- * using begin = callback(start, () => null, { name: "begin", thread: "wait", timeoutMs: 20 });
+ * using begin = callback(start, () => null, { name: "begin", thread: "wait", timeoutMs: 100 });
  * const thread = new BigUint64Array(1);
  * libc.symbols.pthread_create(thread, null, begin, null);
- * const error = assertThrows(() => libc.symbols.pthread_join(thread[0], null), CallbackTimeoutError);
- * assert(error.callback === "begin" && error.call === "pthread_join" && error.timeoutMs === 20);
+ * try {
+ *   libc.symbols.pthread_join(thread[0], null); // waits for the thread, which waits for JavaScript
+ * } catch (error) {
+ *   if (!(error instanceof CallbackTimeoutError)) throw error;
+ *   console.log(error.callback, error.call, error.timeoutMs); // begin pthread_join 100
+ * }
  * ```
  */
 export class CallbackTimeoutError extends Error {
@@ -413,27 +417,29 @@ export class CallbackTimeoutError extends Error {
 }
 
 /**
- * The error that a thread of C's called a callback with `thread: "same"` while JavaScript was in a native call.
+ * Thrown when a thread of C's called a callback with `thread: "same"` while JavaScript was in a native call.
  *
  * The thread went on with the fallback, so what the native call gave may be wrong. Declare the call with
- * `nonblocking: true`, and the callback with `thread: "wait"` or `"post"`.
+ * `nonblocking: true`, and the callback with `thread: "wait"` or `"post"`. If JavaScript was in no native call, there
+ * is a report instead, of the kind `misplaced-call`.
  *
  * ```ts
  * import { callback, CallbackThreadError, dlopen } from "@belay/ffi";
- * import { assert, assertThrows } from "@std/assert";
  *
  * const start = { parameters: ["pointer"], result: "pointer" } as const;
  * using libc = dlopen({ name: "c", versions: ["6"] }, {
  *   pthread_create: { parameters: ["buffer", "pointer", start, "pointer"], result: "i32" },
- *   pthread_join: { parameters: ["usize", "pointer"], result: "i32" },
+ *   pthread_join: { parameters: ["usize", "pointer"], result: "i32" }, // it lacks nonblocking: true
  * });
- * using begin = callback(start, () => null, { name: "begin" });
- * const error = assertThrows(() => {
+ * using begin = callback(start, () => null, { name: "begin" }); // it lacks thread: "wait"
+ * try {
  *   const thread = new BigUint64Array(1);
  *   libc.symbols.pthread_create(thread, null, begin, null);
  *   libc.symbols.pthread_join(thread[0], null);
- * }, CallbackThreadError);
- * assert(error.callback === "begin");
+ * } catch (error) {
+ *   if (!(error instanceof CallbackThreadError)) throw error;
+ *   console.log(error.callback, error.call); // begin pthread_join
+ * }
  * ```
  */
 export class CallbackThreadError extends Error {
