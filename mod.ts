@@ -1,8 +1,17 @@
 /**
  * C and Zig libraries from TypeScript, one API on Deno and Bun, where a callback can't crash the process.
  *
- * C holds a number, never a JavaScript object ({@linkcode Handle}); whatever native memory a value owns is released when
- * the value is gone ({@linkcode addCleanup}). Importing this module opens nothing.
+ * - {@linkcode dlopen} opens a library. {@linkcode struct}, {@linkcode union}, {@linkcode array}, {@linkcode pointer},
+ *   {@linkcode out} and {@linkcode handle} make the types that need more than a name, such as `"i32"`.
+ * - {@linkcode callback} makes a TypeScript function callable from C. {@linkcode Handle} lets C hold a TypeScript
+ *   value, as a number.
+ * - {@linkcode NativeMemory} is memory for C. {@linkcode pin} keeps a buffer of JavaScript's in its place.
+ *   {@linkcode Arena} and {@linkcode Scope} release together what was made together.
+ * - {@linkcode Channel} has events of C libraries that are written for belay.
+ * - {@linkcode stats}, {@linkcode leaks} and {@linkcode configure} tell what is alive, and what went wrong quietly.
+ *
+ * An *isolate* is the main thread or one worker, each with its own JavaScript heap. Importing this module opens
+ * nothing.
  *
  * ```ts
  * import { dlopen } from "@belay/ffi";

@@ -10,41 +10,52 @@ import { present } from "./ground/present.ts";
 import { pointerFrom } from "./memory/pointer.ts";
 import type { Pointer } from "./types/definitions.ts";
 
-/** C functions of belay's own, to be passed to C. They stay callable until the process ends, whoever is gone by then. */
+/**
+ * C functions of belay's own, as pointers to pass to C; {@linkcode native} has them.
+ *
+ * They stay callable until the process ends, also after their isolate has ended.
+ */
 export interface NativeFunctions {
   /**
-   * `void (*)(void *id)`, which deletes a handle: the destructor of user data that is a handle by value, such as SQLite's
-   * `xDestroy` and GLib's `GDestroyNotify`.
+   * A pointer to `void (*)(void *id)`, which deletes the handle with that id.
    *
-   * *Threads:* C may call it from any thread and on any stack, without waiting for anything. The handle is deleted when
-   * its isolate next looks: after a native call, before a callback, in `stats()`, and `leaks()`, and before
-   * the registry grows; and not before the calls of `"post"` and `"wait"` callbacks that are queued by then have run, which
-   * may be C's last with it. Until then its value is kept, and its id good. Calling it wakes no event loop.
+   * Pass it to C as the destructor of user data that is a handle by value: SQLite's `xDestroy`, GLib's
+   * `GDestroyNotify`.
    *
-   * *Errors:* none. NULL does nothing, as with C's `free`. An id of a handle that was deleted or released before, and what
-   * is no id at all, do nothing and are counted in `stats().counts.staleReleases`. When the isolate is gone, nothing happens.
+   * *Threads:* C may call it from any thread and on any stack. It waits for nothing, and doesn't wake an event loop.
+   * The handle is deleted when its isolate next looks: after a native call, before a callback, or in {@linkcode stats}.
+   * Until then its value is kept, and its id is good. If calls of `"wait"` and `"post"` callbacks were queued before,
+   * the handle stays until they have run.
    *
-   * @throws {LibraryLoadError} When belay's native core can't be opened.
+   * *Errors:* none. NULL does nothing, as with C's `free`. An id that was deleted or released before does nothing, and
+   * is counted in `stats().counts.staleReleases`. The same goes for bits that are no id. If the handle's isolate is
+   * gone, nothing happens.
+   *
+   * @throws {LibraryLoadError} If belay's native core can't be opened.
    */
   readonly releaseHandle: Pointer;
   /**
-   * `bool (*)(belay_channel *channel, void *handle, const void *data, uint32_t length)`, which sends an event to a
-   * {@linkcode Channel}: for C libraries that are written for belay, `belay_channel_send_function` in `belay.h`. They get it
-   * from here, since they can't link belay's core.
+   * A pointer to a C function that sends an event to a {@linkcode Channel}.
    *
-   * *Threads:* C may call it from any thread and on any stack, but not in signal handlers. It takes no lock of the
-   * channel's, allocates nothing and waits for no space.
+   * Its signature is `bool (*)(belay_channel *channel, void *handle, const void *data, uint32_t length)`, which
+   * `belay.h` calls `belay_channel_send_function`. C libraries that are written for belay get it from your program,
+   * since they can't link belay's core.
    *
-   * *Errors:* it answers false when nothing was sent: there is no space, the event is too large, the channel is closed, its
-   * isolate is gone, or it is no channel at all.
+   * *Threads:* C may call it from any thread and on any stack, but not in a signal handler. It takes no lock of the
+   * channel's, allocates nothing and never waits for space.
    *
-   * @throws {LibraryLoadError} When belay's native core can't be opened.
+   * *Errors:* if nothing was sent, it answers false. Then there is no space, the event is too large, the channel is
+   * closed, its isolate is gone, or `channel` is no channel.
+   *
+   * @throws {LibraryLoadError} If belay's native core can't be opened.
    */
   readonly sendToChannel: Pointer;
 }
 
 /**
- * C functions that belay has for C libraries. The core is opened when one is first read.
+ * C functions of belay's own, for C libraries to call: one deletes a handle, one sends to a channel.
+ *
+ * belay's native core is opened when you first read one of them.
  *
  * ```ts
  * import { dlopen, Handle, native, stats } from "@belay/ffi";

@@ -12,12 +12,17 @@ import type { CallbackDefinition } from "./types/definitions.ts";
 import type { CallbackFunction, NotPromise } from "./types/inference.ts";
 
 /**
- * Releases what it made, last made first, when it is disposed of: at the end of a `using` block, also when that throws
- * or is suspended by `await` meanwhile. Every step runs, even when others throw; several errors come out as a
- * `SuppressedError`.
+ * Releases what was made with it, last made first, at the end of a `using` block.
+ *
+ * That goes for a block that throws, and for one that awaits meanwhile. Every step runs, also if another one throws.
+ * Several errors come out as a `SuppressedError`.
+ *
+ * *Ownership:* what the scope made is released with it. You may release something by hand before.
+ *
+ * *Errors:* a scope that has ended throws a `ReferenceError`, and makes nothing.
  *
  * ```ts
- * import { Scope } from "@belay/ffi";
+ * import { Scope, stats } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
  * const released: string[] = [];
@@ -30,22 +35,48 @@ import type { CallbackFunction, NotPromise } from "./types/inference.ts";
  *   assert(user.id > 0 && !onName.disposed);
  * }
  * assert(released.join() === "last made,first made");
+ * assert(stats().live.handles === 0 && stats().live.callbacks === 0);
  * ```
  */
 export class Scope {
   readonly #stack = new DisposableStack();
 
-  /** Whether it was disposed of. */
+  /**
+   * Whether the scope has ended.
+   *
+   * @returns `true` once everything has been released.
+   */
   get disposed(): boolean {
     return this.#stack.disposed;
   }
 
-  /** As {@linkcode callback}. @throws {ReferenceError} When the scope was disposed of; nothing is made then. */
+  /**
+   * Makes a callback for calls from any thread, and closes it with the scope; see {@linkcode callback}.
+   *
+   * @typeParam D The type of the definition, which TypeScript infers.
+   * @param definition The types of the parameters; the result is `"void"`.
+   * @param fn The function that the event loop calls.
+   * @param options The options, of which `thread` is `"post"`.
+   * @returns The callback.
+   * @throws {ReferenceError} If the scope has ended. Nothing is made then.
+   * @throws {TypeError | RangeError} For the reasons that {@linkcode callback} has.
+   */
   callback<const D extends CallbackDefinition & { readonly result: "void" }>(
     definition: D,
     fn: PostFunction<D>,
     options: PostOptions<D>,
   ): Callback<D>;
+  /**
+   * Makes a callback, and closes it with the scope; see {@linkcode callback}.
+   *
+   * @typeParam D The type of the definition, which TypeScript infers.
+   * @param definition The types of the parameters and the result.
+   * @param fn The function that C calls.
+   * @param options The answer if the function can't give one, the threads that may call it, and so on.
+   * @returns The callback.
+   * @throws {ReferenceError} If the scope has ended. Nothing is made then.
+   * @throws {TypeError | RangeError | PointerRuleError} For the reasons that {@linkcode callback} has.
+   */
   callback<const D extends CallbackDefinition>(
     definition: D,
     fn: CallbackFunction<D>,
@@ -60,18 +91,53 @@ export class Scope {
     return this.#stack.use(callback(definition, fn, options));
   }
 
-  /** As {@linkcode Handle.create}. Deleting it before the scope ends is allowed. @throws {ReferenceError} As above. */
+  /**
+   * Creates a handle, and deletes it with the scope. You may delete it before.
+   *
+   * @typeParam T The type of the value.
+   * @param value The value that C is to hold.
+   * @returns The handle.
+   * @throws {ReferenceError} If the scope has ended. Nothing is made then.
+   * @throws {RangeError} If all slots hold live handles.
+   */
   handle<T>(value: T): Handle<T> {
     this.check();
     return this.#stack.use(Handle.create(value));
   }
 
-  /** Makes something disposable, such as a library, a part of the scope, and answers it. @throws {ReferenceError} As above. */
+  /**
+   * Makes something disposable, such as a library, a part of the scope: it is disposed of with the scope.
+   *
+   * ```ts
+   * import { dlopen, NativeMemory, Scope } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * function open() {
+   *   using scope = new Scope();
+   *   const libc = scope.use(dlopen({ name: "c", versions: ["6"] }, { abs: { parameters: ["i32"], result: "i32" } }));
+   *   scope.use(NativeMemory.alloc(16));
+   *   assert(libc.symbols.abs(-7) === 7);
+   *   return libc;
+   * }
+   * assert(open().disposed);
+   * ```
+   *
+   * @typeParam T The type of the value.
+   * @param value What has a `[Symbol.dispose]()`. `null` and `undefined` are taken, and do nothing.
+   * @returns The value itself.
+   * @throws {ReferenceError} If the scope has ended.
+   * @throws {TypeError} If it isn't disposable.
+   */
   use<T extends Disposable | null | undefined>(value: T): T {
     return this.#stack.use(value);
   }
 
-  /** Has a function called when its turn comes: no `async` one, which nobody would wait for. @throws {ReferenceError} As above. */
+  /**
+   * Has a function called when its turn to be released comes.
+   *
+   * @param step The function. It can't be `async`, since nothing would wait for it.
+   * @throws {ReferenceError} If the scope has ended.
+   */
   defer(step: () => NotPromise): void {
     this.#stack.defer(step);
   }
@@ -79,8 +145,8 @@ export class Scope {
   /**
    * Releases everything, last made first. Doing it again does nothing.
    *
-   * @throws What a step threw, once all have run.
-   * @throws {RangeError} When the stack is nearly used up: nothing is released then, and it can be tried again.
+   * @throws What a step threw, once all have run; several errors as a `SuppressedError`.
+   * @throws {RangeError} If the stack is nearly used up. Nothing is released then, and you can try again.
    */
   dispose(): void {
     // Each step is taken once, whatever it throws.
@@ -88,12 +154,12 @@ export class Scope {
     this.#stack.dispose();
   }
 
-  /** As {@linkcode Scope.dispose}. */
+  /** Releases everything at the end of a `using` block; see {@linkcode Scope.dispose}. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** @throws {ReferenceError} When it was disposed of. */
+  /** @ignore Refuses to go on if the scope has ended. @throws {ReferenceError} If it has. */
   protected check(): void {
     if (this.disposed) throw new ReferenceError("Cannot use a scope: it has been disposed of");
   }

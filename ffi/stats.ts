@@ -17,60 +17,60 @@ import { handleTable } from "./lifetime/handle.ts";
 import { memoryCounts } from "./memory/mapping.ts";
 import { pinCounts } from "./memory/pin.ts";
 
-/** What is alive, and what went wrong quietly; {@linkcode stats} gives it. */
+/** What is alive, and what was counted instead of thrown; {@linkcode stats} gives it. */
 export interface Stats {
   /** What is alive in this isolate. */
   readonly live: {
-    /** Handles that were not deleted, by TypeScript or by C. */
+    /** Handles that neither TypeScript nor C has deleted. */
     readonly handles: number;
-    /** Callbacks, functions that are lent to a running native call among them. */
+    /** Callbacks that haven't ended, and functions that are lent to a running native call. */
     readonly callbacks: number;
-    /** Thunks that callbacks stand behind. */
+    /** Thunks that are in use: C functions that stand for callbacks. */
     readonly thunks: number;
-    /** Pieces of memory that were allocated or adopted and not freed. */
+    /** Pieces of memory that were allocated or adopted, and not freed. */
     readonly memory: number;
     /** Pins that hold a buffer. */
     readonly pins: number;
-    /** Open libraries. */
+    /** Libraries that are open. */
     readonly libraries: number;
-    /** Open channels. */
+    /** Channels that are open. */
     readonly channels: number;
     /** Nonblocking calls that have not settled. */
     readonly nonblockingCalls: number;
-    /** Errors of callbacks that wait for their native call to return, synchronous or not. */
+    /** Errors of callbacks that a native call will throw when it returns, or with which it will reject its promise. */
     readonly waitingErrors: number;
   };
   /** What was counted instead of thrown, since the isolate began. */
   readonly counts: {
-    /** Calls of callbacks that were closed or collected. Those from other threads are among `misplacedCalls`. */
+    /** Calls of callbacks that were closed or collected. Such calls from other threads are among `misplacedCalls`. */
     readonly staleCalls: number;
     /**
      * Calls of callbacks that got the fallback for where they came from: another thread, another stack, or after the
-     * isolate's end. Calls from other threads that a `"wait"` or `"post"` callback took are not among them.
+     * isolate's end. Calls from other threads that a `"wait"` or `"post"` callback took aren't among them.
      */
     readonly misplacedCalls: number;
     /**
-     * Calls from other threads that found their queue full, were dropped for newer ones, or waited when their callback was
-     * closed.
+     * Calls from other threads that found their queue full, were dropped for newer ones, or waited when their callback
+     * was closed.
      */
     readonly droppedCalls: number;
-    /**
-     * Events of channels that found no space, whose handle was stale, or that nobody had read when their channel was closed.
-     */
+    /** Events of channels that found no space, had a stale handle, or were unread when their channel was closed. */
     readonly droppedEvents: number;
     /** Calls from other threads that waited too long for their function to begin. */
     readonly timeouts: number;
     /** Callbacks that did not run, because C passed a null or stale handle. */
     readonly invalidHandles: number;
     /**
-     * Calls of `native.releaseHandle` with an id of this isolate that was no live handle's: it had been deleted, or released
-     * before. Those with what has no isolate's tag count in every isolate. NULL isn't counted.
+     * Calls of `native.releaseHandle` with an id of this isolate that names no live handle: it was deleted or released
+     * before.
+     *
+     * An id that belongs to no isolate counts in every isolate. NULL isn't counted.
      */
     readonly staleReleases: number;
   };
   /** What the process has, for all of its isolates. */
   readonly process: {
-    /** Isolates that have opened something and live. */
+    /** Isolates that have opened something, and live. */
     readonly isolates: number;
     /** Thunks, in use or not: 4,096, and as many more whenever these are used up. */
     readonly thunks: number;
@@ -80,7 +80,7 @@ export interface Stats {
 }
 
 /**
- * What is alive in this isolate, and what was counted instead of thrown. Opens nothing.
+ * Counts what is alive in this isolate, and what was counted instead of thrown. It opens nothing.
  *
  * ```ts
  * import { Handle, stats } from "@belay/ffi";
@@ -91,6 +91,8 @@ export interface Stats {
  * handle.delete();
  * assert(stats().live.handles === 0);
  * ```
+ *
+ * @returns The counts, in three groups: `live`, `counts` and `process`.
  */
 export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;

@@ -29,19 +29,46 @@ import {
 import { openContract } from "./queued.ts";
 import { signatureOf } from "./signature.ts";
 
-/** A TypeScript function that C can call; {@linkcode callback} makes it. */
+/**
+ * A TypeScript function that C can call; {@linkcode callback} makes it.
+ *
+ * Pass the callback itself where C wants a function or a pointer. Keep it for as long as C may call it. A call that
+ * comes too late is safe: C gets the fallback, and a report says so.
+ *
+ * ```ts
+ * import { callback, configure, dlopen } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * const compare = { parameters: ["pointer", "pointer"], result: "i32" } as const;
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   bsearch: { parameters: ["pointer", "buffer", "usize", "usize", "function"], result: "pointer" },
+ * });
+ * const found = callback(compare, () => 0, { name: "found", fallback: 1 });
+ * const { pointer } = found; // what C keeps
+ * const search = () => libc.symbols.bsearch(null, new Uint8Array(1), 1, 1, pointer) !== null;
+ * assert(search());
+ *
+ * let kind = "";
+ * configure({ onReport: (report) => kind = report.kind });
+ * found.close();
+ * assert(!search() && kind === "stale-callback"); // C got the fallback, which means "not found"
+ * configure({ onReport: undefined });
+ * ```
+ *
+ * @typeParam D The definition: the types of its parameters and result.
+ */
 export class Callback<D extends CallbackDefinition = CallbackDefinition> implements NativeFunction<D>, PointerOwner {
   /** @ignore */
   declare readonly [owner]?: true;
-  /** The types of its parameters and result. */
+  /** The types of its parameters and result. Use it as the type of the parameter that takes the callback. */
   readonly definition: D;
-  /** What C calls. It stays callable after the callback is gone, and answers with the fallback then. */
+  /** The C function. It stays callable after the callback has been closed; then it answers with the fallback. */
   readonly pointer: Pointer;
   readonly #bound: BoundFunction;
   readonly #birth: number;
   readonly #cleanup: Cleanup;
 
-  /** Made by {@linkcode callback}. */
+  /** @ignore Made by {@linkcode callback}. */
   constructor(token: typeof inside, definition: D, bound: BoundFunction) {
     if (token !== inside) refuseNew("Callback", "callback()");
     this.definition = definition;
@@ -51,7 +78,11 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     this.#cleanup = addCheckedCleanup(this, collected, this.#birth === 0 ? bound : { bound, birth: this.#birth });
   }
 
-  /** Whether it was closed. */
+  /**
+   * Whether the callback has ended: it was closed, or it was `once` and has been called.
+   *
+   * @returns `true` if C gets the fallback from now on.
+   */
   get disposed(): boolean {
     return this.#bound.fn === null;
   }
@@ -63,8 +94,10 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
   }
 
   /**
-   * Ends the callback: the function is no longer held, and its C function may stand behind another callback of the same
-   * shape after a while. A call that is running finishes. Doing it again does nothing.
+   * Ends the callback: from now on C gets its fallback, and the function is no longer held.
+   *
+   * A call that is running finishes. Closing it again does nothing. After a while the pointer may stand for another
+   * callback of the same shape. The shape is the number and kinds of the parameters, and the kind of the result.
    */
   close(): void {
     if (this.disposed) return;
@@ -74,71 +107,132 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
     unbind(this.#bound);
   }
 
-  /** As {@linkcode Callback.close}. */
+  /** Ends the callback at the end of a `using` block; see {@linkcode Callback.close}. */
   [Symbol.dispose](): void {
     this.close();
   }
 
   /**
    * Keeps the event loop alive, and the callback from being collected, until {@linkcode Callback.unref} or
-   * {@linkcode Callback.close}: for a callback that the program waits for, called by something that the event loop does.
-   * Callbacks with `thread: "wait"` or `"post"` begin so, others don't. Doing it again, or on a closed callback, does
-   * nothing.
+   * {@linkcode Callback.close}.
+   *
+   * It is for a callback that the program waits for and that something in the event loop calls. Callbacks with
+   * `thread: "wait"` or `"post"` begin so, others don't. Doing it again, or on a closed callback, does nothing.
+   *
+   * ```ts
+   * import { callback } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using onReply = callback({ parameters: ["i32"], result: "void" }, (code) => {
+   *   console.log("reply", code);
+   *   onReply.unref(); // the program may end
+   * });
+   * onReply.ref(); // the program goes on until the reply has come
+   * onReply.unref(); // here, where no library replies
+   * assert(!onReply.disposed);
+   * ```
    */
   ref(): void {
     if (!this.disposed) keepAlive(this.#bound, this, lookNowAndThen);
   }
 
-  /** Ends what {@linkcode Callback.ref} began. */
+  /**
+   * Lets the event loop end, and the callback be collected, although C may still call it; undoes
+   * {@linkcode Callback.ref}.
+   */
   unref(): void {
     letGo(this.#bound);
   }
 }
 
 /**
- * Makes a TypeScript function callable from C.
+ * Makes a TypeScript function callable from C by any thread: C goes on at once, and the event loop calls the function
+ * later.
  *
- * A parameter of type `"handle"` turns C's `void*` back into the value that its `Handle` was created with. However many
- * callbacks there are, the runtime has one native callback.
- *
- * *Ownership:* the callback lives until it is closed, by `once` at its first call. One that is dropped is released
- * after a garbage collection, unless it is `once`, ref'd, or its own function can reach it: the function is held for C.
- * C may keep the pointer: calling it later is safe and answers with the fallback, is counted, and reported once. After a
- * while the pointer may stand behind a later callback of the same shape, so don't let C keep it on purpose.
- *
- * *Errors:* what the function throws never unwinds through C. With `onError` that is called at once and answers C, and
- * nothing is thrown. Without it C gets the fallback, and the native call throws the error when it returns, the same object.
- * Other callbacks of that call answer with their fallbacks meanwhile, unless they are `always`. An error that belongs to no
- * native call of belay's is an uncaught one. A result that is not of its type, or a promise, is such an error; a buffer for a
- * pointer is a `PointerRuleError`. A handle that is null or deleted gets the fallback and is reported; the function does not
- * run. When C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
- *
- * *Threads:* the function runs on the isolate's own thread. What becomes of a call from another thread is what `thread`
- * says: the fallback, counted and reported once, unless it is `"wait"` or `"post"`. Their arguments are copied, strings with
- * what they say. A call from a coroutine's stack gets the fallback. Signal handlers must not call it.
+ * That is `thread: "post"`. There is no result, and the function may be `async`. belay copies the arguments when C
+ * calls, strings with their text. It doesn't copy what a pointer points to. The other signature of `callback` says the
+ * rest.
  *
  * ```ts
- * import { callback, handle } from "@belay/ffi";
+ * import { callback } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * using onRow = callback(
- *   { parameters: [handle<string[]>(), "i32"], result: "i32" },
- *   (rows, index) => rows.push(`row ${index}`),
- *   { fallback: -1 },
+ * using onLog = callback(
+ *   { parameters: ["i32", "cstring"], result: "void" },
+ *   async (code, message) => console.log(await Promise.resolve(code), message),
+ *   { thread: "post", queue: { capacity: 1000, onFull: "dropOldest" } },
  * );
- * assert(!onRow.disposed);
+ * assert(!onLog.disposed); // it keeps the event loop alive until it is closed
  * ```
  *
- * @throws {TypeError} When the definition uses a type that a callback can't have.
- * @throws {PointerRuleError} When the fallback for a pointer is a buffer.
- * @throws {RangeError} When arguments and result take more than 128 words beside the registers, a fallback is out of its type's range, or the
- * system maps no more thunks.
+ * @typeParam D The type of the definition, which TypeScript infers.
+ * @param definition The types of the parameters; the result is `"void"`.
+ * @param fn The function that the event loop calls.
+ * @param options The options, of which `thread` is `"post"`.
+ * @returns The callback. Close it when C doesn't call any more: it keeps the event loop alive.
+ * @throws {TypeError} If the definition has a type that such a callback can't have, or an option is malformed.
+ * @throws {RangeError} If an option is out of its range.
+ * @throws {RangeError} If the parameters take more than 128 words of 8 bytes beside the registers.
+ * @throws {RangeError} If the system has no memory for more C functions.
  */
 export function callback<const D extends CallbackDefinition & { readonly result: "void" }>(
   definition: D,
   fn: PostFunction<D>,
   options: PostOptions<D>,
 ): Callback<D>;
+/**
+ * Makes a TypeScript function callable from C.
+ *
+ * A parameter of type `"handle"` gives the value of the handle whose id C passes as its `void *`. Making a callback is
+ * cheap: the runtime has one native callback, however many callbacks there are.
+ *
+ * *Ownership:* the callback lives until it is closed, which `once` does at the first call. If you drop it, it is
+ * released after a garbage collection. Exceptions: it is `once`, {@linkcode Callback.ref} was called, or its own
+ * function can reach it. C may keep the pointer. A call that comes too late is safe: C gets the `fallback`, and the
+ * call is counted and reported once. Don't let C keep the pointer on purpose: after a while it may stand for a later
+ * callback.
+ *
+ * *Errors:* an error that the function throws never unwinds through C.
+ *
+ * - With `onError`, belay calls that at once. Its result answers C, and nothing is thrown.
+ * - Without it, C gets the `fallback`. The native call that the callback ran in throws the same error when it returns.
+ *   Until then that call's other callbacks answer with their fallbacks, unless they are `always`.
+ * - If no native call of belay's is running, the error is an uncaught one.
+ * - A promise, or a result that isn't of the result's type, is such an error as well. A buffer for a pointer is a
+ *   {@linkcode PointerRuleError}.
+ * - If C passes a handle that is null or deleted, the function doesn't run. C gets the fallback, and a report says so.
+ * - If C and TypeScript have called each other until the stack is nearly used up, the error is a `RangeError`.
+ *
+ * *Threads:* the function runs on the thread of the isolate that made the callback. With `thread: "same"`, the default,
+ * a call from another thread gets the fallback, and is counted and reported once. `"wait"` and `"post"` serve such
+ * calls. Their arguments are copied when C calls, strings with their text. A call from a coroutine's stack gets the
+ * fallback. Signal handlers must not call it.
+ *
+ * ```ts
+ * import { callback, dlopen, NativeMemory, type Pointer } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * const at = (pointer: Pointer | null) => pointer === null ? 0 : NativeMemory.borrow(pointer, 4).getInt32(0);
+ * using ascending = callback({ parameters: ["pointer", "pointer"], result: "i32" }, (a, b) => at(a) - at(b));
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   qsort: { parameters: ["buffer", "usize", "usize", ascending.definition], result: "void" },
+ * });
+ * const numbers = new Int32Array([3, 1, 2]);
+ * libc.symbols.qsort(numbers, numbers.length, 4, ascending);
+ * assert(numbers.join() === "1,2,3");
+ * ```
+ *
+ * @typeParam D The type of the definition, which TypeScript infers.
+ * @param definition The types of the parameters and the result.
+ * @param fn The function that C calls.
+ * @param options The answer if the function can't give one, the threads that may call it, and so on.
+ * @returns The callback. Keep it for as long as C may call it.
+ * @throws {TypeError} If the definition has a type that a callback can't have, or an option is malformed.
+ * @throws {PointerRuleError} If the fallback for a pointer is a buffer.
+ * @throws {RangeError} If the fallback, or another option, is out of its range.
+ * @throws {RangeError} If arguments and result take more than 128 words of 8 bytes beside the registers.
+ * @throws {RangeError} If the system has no memory for more C functions.
+ */
 export function callback<const D extends CallbackDefinition>(
   definition: D,
   fn: CallbackFunction<D>,

@@ -10,72 +10,111 @@ import { ownOptions } from "../ground/options.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import type { CallbackParameters, CallbackResult } from "../types/inference.ts";
 
-/** Options of {@linkcode callback}. */
+/**
+ * Options of {@linkcode callback}.
+ *
+ * @typeParam D The callback's definition.
+ */
 export interface CallbackOptions<D extends CallbackDefinition> {
-  /** What reports and errors call it. The function's own name by default. */
+  /** What reports and errors call the callback; the function's own name by default. */
   readonly name?: string;
-  /** What C gets when the function threw, or is gone. Zero, `false` or NULL by default. */
+  /** What C gets if the function throws, or the callback has ended; zero, `false` or NULL by default. */
   readonly fallback?: D["result"] extends "void" ? undefined : CallbackResult<D["result"]>;
   /**
-   * Called at once with what the function throws, and with the arguments that C gave. C gets what it returns, or the
-   * fallback where that is `undefined`. A callback that has it never raises its errors: nothing waits for them, and other
-   * callbacks run as ever. If it throws itself, that error is raised as if there were no `onError`: the native call that
-   * the callback runs in throws it, or else it is an uncaught error.
+   * Gets what the function throws, with the arguments that C gave, and answers C.
+   *
+   * belay calls it at once. C gets its result, or the fallback if that is `undefined`. A callback with `onError`
+   * doesn't raise its errors: no native call throws them, and other callbacks run as usual. Exception: if `onError`
+   * itself throws, that error is raised as if there were no `onError`.
    */
   readonly onError?: (
     error: unknown,
     ...parameters: CallbackParameters<D["parameters"]>
   ) => CallbackResult<D["result"]> | undefined | void;
   /**
-   * Whether it runs although an error of another callback waits for the native call to return: for functions by which C
-   * cleans up, such as destructors, `close`, allocators and `free`. Other callbacks answer with their fallback meanwhile.
-   * `false` by default.
+   * Whether the function runs although an error of another callback waits for the native call to return; `false` by
+   * default.
+   *
+   * It is for functions by which C cleans up: destructors, `close`, allocators, `free`. Other callbacks answer with
+   * their fallback meanwhile.
    */
   readonly always?: boolean;
   /**
-   * Whether it closes itself when it is first called: that call runs, the next is stale. It isn't collected before
-   * that, so it may be given to C and forgotten.
+   * Whether the callback closes itself at its first call; `false` by default.
+   *
+   * That call runs the function, and the next one gets the fallback. The callback isn't collected before the first
+   * call, so you may give it to C and forget it.
    */
   readonly once?: boolean;
   /**
-   * Who may call it. `"same"`, the default: the isolate's own thread; a call from elsewhere gets the fallback. `"wait"`: any
-   * thread; it waits until the event loop has called the function, and gets the result. `"post"`, where there is no result:
-   * any thread; it goes on at once, and the event loop calls the function afterwards, in order for each calling thread. That
-   * is so on the isolate's own thread, too; the function may be `async`. Callbacks with `"post"` and `"wait"` keep the
-   * event loop alive until they are closed, or {@linkcode Callback.unref}'d.
+   * Which threads may call it: `"same"` (the default), `"wait"` or `"post"`.
+   *
+   * - `"same"`: the isolate's own thread. A call from another thread gets the fallback.
+   * - `"wait"`: any thread. The thread waits until the event loop has called the function, and gets the result.
+   * - `"post"`: any thread, if there is no result. C goes on at once. The event loop calls the function later, in order
+   *   for each calling thread. That goes for the isolate's own thread as well. The function may be `async`.
+   *
+   * `"wait"` and `"post"` callbacks keep the event loop alive until {@linkcode Callback.close} or
+   * {@linkcode Callback.unref}.
    */
   readonly thread?: D["result"] extends "void" ? "same" | "wait" | "post" : "same" | "wait";
   /**
-   * How long a thread waits for the function to begin, and for space in a full queue, in milliseconds: 10,000 by default.
-   * Then it gets the fallback. A {@linkcode CallbackTimeoutError} says why: the native call that JavaScript was in throws it,
-   * or else a report has it. A function that has begun is waited for.
+   * How long a thread waits for the function to begin, or for space in a full queue, in milliseconds; 10,000 by
+   * default.
+   *
+   * It is a whole number from 0 to 2^31 - 1. Then the thread gets the fallback. A {@linkcode CallbackTimeoutError} says
+   * why: the native call that JavaScript was in throws it, or else a report has it. A thread waits for a function that
+   * has begun, however long that takes. The option needs `thread: "wait"` or `"post"`.
    */
   readonly timeoutMs?: number;
   /**
-   * A queue of this callback's own for calls from other threads. Without it, callbacks share one, so that calls which a
-   * thread makes to several of them arrive in that thread's order.
+   * A queue of this callback's own for calls from other threads; by default such callbacks share one.
+   *
+   * Calls that a thread makes to several callbacks of the shared queue arrive in that thread's order. The option needs
+   * `thread: "wait"` or `"post"`.
    */
   readonly queue?: QueueOptions;
 }
 
-/** A queue of calls from other threads. */
+/** The size of a callback's own queue of calls from other threads, and what happens when it is full. */
 export interface QueueOptions {
-  /** How many calls may wait. */
+  /** How many calls may wait: a whole number from 1 to 2^24. */
   readonly capacity: number;
   /**
-   * What becomes of a call that finds it full. `"block"`, the default: the thread waits for space, at most `timeoutMs`, but
-   * the isolate's own, whose call is dropped. `"dropNewest"`: it is dropped. `"dropOldest"`: the oldest is. Dropped calls
-   * get the fallback, are counted, and reported once.
+   * What happens to a call that finds the queue full: `"block"` (the default), `"dropNewest"` or `"dropOldest"`.
+   *
+   * - `"block"`: the thread waits for space, at most `timeoutMs`. A call from the isolate's own thread is dropped
+   *   instead.
+   * - `"dropNewest"`: the call is dropped.
+   * - `"dropOldest"`: the call takes the place of the oldest one, which is dropped.
+   *
+   * C gets the fallback for a dropped call. Dropped calls are counted in `stats().counts.droppedCalls`, and reported
+   * once.
    */
   readonly onFull?: OnFull;
 }
 
-/** Options of {@linkcode callback} for a function that is called after C has gone on. */
+/**
+ * Options of {@linkcode callback} for a function that runs after C has gone on.
+ *
+ * @typeParam D The callback's definition.
+ */
 export interface PostOptions<D extends CallbackDefinition> extends Omit<CallbackOptions<D>, "thread"> {
+  /**
+   * Any thread may call it. C goes on at once, and the event loop calls the function later, in order for each calling
+   * thread.
+   *
+   * That goes for the isolate's own thread as well. The callback keeps the event loop alive until
+   * {@linkcode Callback.close} or {@linkcode Callback.unref}.
+   */
   readonly thread: "post";
 }
 
-/** A function that C calls and doesn't wait for: it may return a promise, whose rejection goes where its errors go. */
+/**
+ * A function that C doesn't wait for. If it returns a promise, a rejection goes where the callback's errors go.
+ *
+ * @typeParam D The callback's definition.
+ */
 export type PostFunction<D extends CallbackDefinition> = (
   ...parameters: CallbackParameters<D["parameters"]>
 ) => unknown;

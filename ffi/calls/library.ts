@@ -27,9 +27,12 @@ import { defineVariable } from "./variable.ts";
 /** Options of {@linkcode dlopen}. */
 export interface LibraryOptions {
   /**
-   * Unmap the library when it is closed, unless somebody else has opened it. Unsafe: a function pointer of the library
-   * that is still held somewhere, a thread that it started, an `atexit` handler or a thread-local destructor then ends the
-   * process. Off by default: a library stays mapped until the process ends.
+   * Whether closing the library also unmaps its code; `false` by default, so that it stays mapped until the process
+   * ends.
+   *
+   * The code is unmapped when no call runs any more and nothing else has opened the library. Unmapping is unsafe. If a
+   * function pointer of the library, a thread that it started, an `atexit` handler or a thread-local destructor is used
+   * afterwards, the process crashes.
    */
   readonly unload?: boolean;
 }
@@ -49,16 +52,36 @@ type Entry = readonly [string, FunctionDefinition | VariableDefinition];
 /** How many libraries of this isolate are open. */
 export const libraryCounts = { open: 0 };
 
-/** An opened C library; {@linkcode dlopen} gives it. */
+/**
+ * An opened C library with its functions and variables; {@linkcode dlopen} gives it.
+ *
+ * ```ts
+ * import { dlopen, LibraryClosedError } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const libc = dlopen({ name: "c", versions: ["6"] }, { abs: { parameters: ["i32"], result: "i32" } });
+ * const { abs } = libc.symbols;
+ * assert(abs(-7) === 7);
+ * libc.close();
+ * assertThrows(() => abs(-7), LibraryClosedError);
+ * ```
+ *
+ * @typeParam S The definitions of its functions and variables.
+ */
 export class Library<S extends Definitions = Definitions> {
-  /** Its functions and variables. The functions may be taken out of it and passed around. */
+  /**
+   * The functions and variables of the library, by the keys of their definitions.
+   *
+   * Functions may be taken out of the object and passed around. Each read of a variable reads C's memory. A symbol that
+   * is `optional` and that the library lacks is `null`.
+   */
   readonly symbols: LibrarySymbols<S>;
   readonly #owner: LibraryOwner;
   readonly #held: Held;
   readonly #cleanup: Cleanup;
   readonly #closers: readonly (() => void)[];
 
-  /** Made by {@linkcode dlopen}. */
+  /** @ignore Made by {@linkcode dlopen}. */
   constructor(
     token: typeof inside,
     symbols: LibrarySymbols<S>,
@@ -77,14 +100,20 @@ export class Library<S extends Definitions = Definitions> {
     libraryCounts.open += 1;
   }
 
-  /** Whether it was closed. */
+  /**
+   * Whether the library was closed.
+   *
+   * @returns `true` once {@linkcode Library.close} was called.
+   */
   get disposed(): boolean {
     return this.#owner.closed;
   }
 
   /**
-   * Ends every function of the library: from now on a call throws `LibraryClosedError`, also through a function that was
-   * taken out of it. A call that is running finishes. Closing it again does nothing. `close` itself may be taken out, too.
+   * Closes the library: from now on its functions and variables throw a {@linkcode LibraryClosedError}.
+   *
+   * Functions that were taken out of `symbols` throw as well. A call that is running finishes. Closing the library
+   * again does nothing. `close` itself may be taken out of the object.
    */
   close(): void {
     const owner = this.#owner;
@@ -99,7 +128,7 @@ export class Library<S extends Definitions = Definitions> {
     else owner.whenIdle = () => release(held);
   }
 
-  /** As {@linkcode Library.close}. */
+  /** Closes the library at the end of a `using` block; see {@linkcode Library.close}. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -121,23 +150,28 @@ function dropped(held: Held): void {
 }
 
 /**
- * Opens a C library.
+ * Opens a C library and gives its functions and variables, with TypeScript types that follow from their definitions.
  *
- * Definitions are spelled as Deno spells them, and the types of arguments and results follow from them. Arguments are
- * checked before C is entered; the error names the function, the argument's position (from 1) and its type. 64-bit
- * integers take a bigint or a safe integer and give a bigint. A `"cstring"` argument is copied for the time of the call; a
- * `"cstring"` result is copied and not freed. A `"buffer"` argument stays where it is until the call returns. A parameter
- * whose type is a callback's definition takes a `Callback`, or a function that C may call until the call returns.
+ * Definitions are spelled as Deno spells them. belay checks arguments before it enters C. An error names the function,
+ * the argument's position (from 1) and its type.
  *
- * *Ownership:* the library is open until it is closed, or it and all its functions are garbage-collected. Its code stays
- * mapped for as long as the process lives, unless `unload` is set.
+ * - A 64-bit integer takes a bigint or a safe integer, and gives a bigint.
+ * - A `"cstring"` argument is copied for the time of the call. A `"cstring"` result is copied, and C's string isn't
+ *   freed.
+ * - A `"buffer"` argument stays where it is until the call returns.
+ * - A `"pointer"` takes a `Pointer`, or what has one: `NativeMemory`, a `Pin`, a structure's view, a `Callback`, a
+ *   `Channel`.
+ * - A callback's definition takes a `Callback`, or a function that C may call until the call returns.
  *
- * *Errors:* what a callback throws during a call is thrown by the call when C has returned. A pointer into an argument,
- * which `strchr` may return, is refused with a `PointerRuleError` when it is used after the call; one into a buffer that is
- * pinned isn't.
+ * *Ownership:* the library is open until you close it, or until it and all its functions have been garbage-collected.
+ * Its code stays mapped until the process ends, unless `unload` is set.
  *
- * *Threads:* functions run on the calling isolate's thread; with `nonblocking: true` on another one, while the promise
- * that they return waits. Each isolate opens the library for itself.
+ * *Errors:* if a callback throws during a call, the call throws the same error when C has returned. If C returns a
+ * pointer into an argument, as `strchr` does, using that pointer after the call throws a {@linkcode PointerRuleError}.
+ * A pointer into a pinned buffer stays good.
+ *
+ * *Threads:* a function runs on the thread of the isolate that calls it. With `nonblocking: true` another thread makes
+ * the call, and the function returns a promise. Each isolate opens the library for itself.
  *
  * ```ts
  * import { dlopen } from "@belay/ffi";
@@ -147,16 +181,23 @@ function dropped(held: Held): void {
  *   zlibVersion: { parameters: [], result: "cstring" },
  *   crc32: { parameters: ["usize", "buffer", "u32"], result: "usize" },
  * });
+ * const { zlibVersion, crc32 } = zlib.symbols;
+ *
+ * assert(zlibVersion()?.startsWith("1."));
  * const bytes = new TextEncoder().encode("belay");
- * assert(zlib.symbols.crc32(0, bytes, bytes.length) > 0n);
+ * assert(crc32(0, bytes, bytes.length) === 0x3dda753bn);
  * ```
  *
- * @param path Where it is; see {@linkcode LibraryPath}.
- * @param definitions Its functions and variables.
- * @throws {LibraryLoadError} When no candidate loads; it lists each with its reason.
- * @throws {SymbolNotFoundError} When symbols that are not optional are missing; it lists them all.
- * @throws {TypeError} When a definition is malformed.
- * @throws {RangeError} When arguments and result take more than 128 words beside the registers.
+ * @typeParam S The type of the definitions, which TypeScript infers.
+ * @param path Where the library is: a path, a URL, or a name as a linker takes it.
+ * @param definitions The functions and variables to find in it, by the names that they get in TypeScript.
+ * @param options Whether closing unmaps the library.
+ * @returns The opened library.
+ * @throws {LibraryLoadError} If no candidate loads; the error lists each with its reason.
+ * @throws {SymbolNotFoundError} If symbols that aren't optional are missing; the error lists them all.
+ * @throws {TypeError} If a definition, an option or the path is malformed.
+ * @throws {RangeError} If a function's arguments and result take more than 128 words of 8 bytes beside the registers.
+ * @throws {Error} Deno's `NotCapable`, if the program runs without plain `--allow-ffi`.
  */
 export function dlopen<const S extends Definitions>(
   path: LibraryPath,

@@ -9,15 +9,25 @@ import { TypeError } from "../ground/blame.ts";
 import { ownOptions } from "../ground/options.ts";
 import type { Platform } from "../types/platform.ts";
 
-/** A library by its name, as it is passed to a linker (`-lsqlite3`); the platform's file names are tried in turn. */
+/**
+ * A library by its name, as a linker takes it (`-lsqlite3`); belay tries the platform's file names in turn.
+ *
+ * For `{ name: "sqlite3", versions: ["0"] }` these are `libsqlite3.so.0` and `libsqlite3.so` on Linux,
+ * `libsqlite3.0.dylib` and `libsqlite3.dylib` on macOS, `sqlite3.dll`, `sqlite3-0.dll` and the like on Windows.
+ */
 export interface LibraryName {
   /** The name without prefix, version and ending: `"sqlite3"`. */
   readonly name: string;
-  /** The versions of its binary interface that are wanted, best first: `["0"]` for `libsqlite3.so.0`. */
+  /** The versions of its binary interface that will do, best first: `["0"]` for `libsqlite3.so.0`. */
   readonly versions?: readonly string[];
 }
 
-/** Where a library is: a path, a bare file name that the loader looks for, a `file:` URL, or a {@linkcode LibraryName}. */
+/**
+ * Where a library is: a path, a bare file name, a `file:` URL, or a {@linkcode LibraryName}.
+ *
+ * A path with a slash is relative to the current directory of the process. The system's loader looks for a bare file
+ * name, on Linux not in the current directory. `new URL("./libx.so", import.meta.url)` is a file beside the module.
+ */
 export type LibraryPath = string | URL | LibraryName;
 
 /** A library's name, read once; other paths as they are. @throws {TypeError} When it has other properties. */

@@ -24,13 +24,14 @@ import { consumed, Consumer, type EventFunction, serve } from "./ring_reader.ts"
 /** Options of {@linkcode Channel}. */
 export interface ChannelOptions {
   /**
-   * How many bytes of events may wait, from 64 to 2^30, rounded up to a power of two: 1 MiB by default. An event takes 16
-   * bytes and its payload, rounded up to 8 bytes; none may take more than half of this.
+   * How many bytes of events may wait: 64 to 2^30, rounded up to a power of two; 1 MiB by default.
+   *
+   * An event takes its payload, rounded up to 8 bytes, and 16 bytes more. It may take at most half of the capacity.
    */
   readonly capacity?: number;
-  /** Closes the channel when it is aborted. */
+  /** A signal that closes the channel when it is aborted. */
   readonly signal?: AbortSignal;
-  /** What reports call it. */
+  /** What reports call the channel; `"anonymous"` by default. */
   readonly name?: string;
 }
 
@@ -43,31 +44,33 @@ const { Promise } = globalThis;
 let served = false;
 
 /**
- * Events that a C library sends to TypeScript, from any thread: for libraries that are written for belay. C calls
- * `native.sendToChannel` with the channel, a handle and a few bytes, and goes on; it needs no lock, allocates nothing and never
- * waits. TypeScript reads the events where C has put them, thousands in one turn: with {@linkcode Channel.onEvent}, in a
- * `for await` loop, or as a stream. One reader at a time.
+ * Events that a C library sends to TypeScript, from any thread; for libraries that are written for belay.
  *
- * In C (`belay.h` says more):
+ * C calls `native.sendToChannel` with the channel, a handle and a few bytes, and goes on. It needs no lock, allocates
+ * nothing and never waits. TypeScript reads the events where C has put them, thousands in one turn of the event loop.
+ * It reads by {@linkcode Channel.onEvent}, in a `for await` loop, or as a stream; one reader at a time.
+ *
+ * The C side (`belay.h` says more):
  *
  * ```c
  * bool sent = send(channel, handle, &sample, sizeof sample); // false: no space, or closed
  * ```
  *
- * *Values:* an event's value is that of the handle that C sent; for NULL it is `undefined`, so include that in `T` where C
- * passes NULL. The handle is looked up when the event is read: it has to be live until then. An event with one that isn't
- * is dropped, counted in `stats().counts.droppedEvents`, and reported once for each channel.
+ * *Values:* an event's value is that of the handle that C sent. For NULL it is `undefined`, so include `undefined` in
+ * `T` if C passes NULL. belay looks the handle up when the event is read, so the handle has to live until then. If it
+ * was deleted, the event is dropped, counted in `stats().counts.droppedEvents`, and reported once for each channel.
  *
- * *Backpressure:* while nobody reads, events wait. When the ring is full, sending answers false, which is counted as a
- * dropped event, and C decides what to do.
+ * *Backpressure:* while nothing reads them, events wait. If the ring is full, sending answers false, which is counted
+ * as a dropped event. C decides what to do.
  *
- * *Ownership:* a channel lives until it is closed. One that is dropped is closed after a garbage collection, unless it is
- * being read and not `unref`'d, or its function can reach it. C may keep the pointer, which is no address but a number that
- * is never issued twice: sending to a channel that is closed, or whose isolate is gone, answers false and reaches no other.
+ * *Ownership:* a channel lives until it is closed. If you drop it, it is closed after a garbage collection. Exceptions:
+ * it is being read and not `unref`'d, or its function can reach it. C may keep the pointer, which is no address but a
+ * number that is never issued twice. Sending to a channel that is closed, or whose isolate is gone, answers false.
  *
- * *Order:* events of one thread arrive in the order in which it sent them.
+ * *Order:* the events of one thread arrive in the order in which it sent them.
  *
- * *Threads:* the channel is used on its isolate's thread; C sends from any, but not from signal handlers.
+ * *Threads:* TypeScript uses the channel on its isolate's thread. C sends from any thread, but not from a signal
+ * handler.
  *
  * ```ts
  * import { Channel, native } from "@belay/ffi";
@@ -75,14 +78,16 @@ let served = false;
  *
  * using channel = new Channel<{ name: string }>({ capacity: 2 ** 16 });
  * channel.onEvent((sensor, data) => console.log(sensor.name, data.getFloat64(0)));
- * // library.symbols.sensor_start(native.sendToChannel, channel.pointer, Handle.create(sensor));
+ * // library.symbols.sensor_start(native.sendToChannel, channel, Handle.create(sensor));
  * assert(native.sendToChannel !== channel.pointer);
  * ```
+ *
+ * @typeParam T The type of the events' values.
  */
 export class Channel<T = unknown> implements PointerOwner {
   /** @ignore */
   declare readonly [owner]?: true;
-  /** What C sends to. */
+  /** What C sends to: the `belay_channel *`. It is no address. */
   readonly pointer: Pointer;
   readonly #consumer: Consumer;
   readonly #cleanup: Cleanup;
@@ -95,8 +100,10 @@ export class Channel<T = unknown> implements PointerOwner {
   /**
    * Makes a channel.
    *
-   * @throws {TypeError} When an option is misspelled or of the wrong type.
-   * @throws {RangeError} When the capacity is out of its range, or there is no memory for it.
+   * @param options How much may wait, what closes it, and its name.
+   * @throws {TypeError} If an option is misspelled or of the wrong type.
+   * @throws {RangeError} If the capacity is out of its range, there is no memory for it, or the process has too many
+   * channels.
    */
   constructor(options: ChannelOptions = noOptions) {
     const { capacity, signal, name } = checkedOptions(options);
@@ -117,25 +124,33 @@ export class Channel<T = unknown> implements PointerOwner {
     consumer.onClose = () => signal.removeEventListener("abort", abort);
   }
 
-  /** How many bytes of events may wait. */
+  /**
+   * How many bytes of events may wait: the capacity that was asked for, rounded up to a power of two.
+   */
   get capacity(): number {
     return this.#consumer.capacity;
   }
 
-  /** Whether it was closed. */
+  /**
+   * Whether the channel was closed.
+   *
+   * @returns `true` once C's sending answers false.
+   */
   get disposed(): boolean {
     return this.#consumer.closed;
   }
 
   /**
-   * Has a function called with each event, in turns of the event loop's own; another one takes its place, and `null` ends
-   * that. While there is one the event loop is kept alive, unless {@linkcode Channel.unref} was called.
+   * Has a function called with each event. Another function takes its place, and `null` ends that.
    *
-   * The payload can be read until the function returns, the part before its first `await` where it is `async`. What it
-   * throws goes to the runtime's uncaught-error path; later events arrive all the same. When the channel is closed
-   * nothing happens.
+   * The event loop calls it in turns of its own. While there is a function, the channel keeps the event loop alive,
+   * unless {@linkcode Channel.unref} was called. The payload can be read until the function returns; if it is `async`,
+   * until its first `await`. If the channel is closed, nothing happens.
    *
-   * @throws {TypeError} When it is no function, or the channel is being iterated.
+   * *Errors:* an error that the function throws is an uncaught one. Later events arrive all the same.
+   *
+   * @param fn Gets the value of the handle that C sent, and the payload. Or `null`.
+   * @throws {TypeError} If it is no function, or the channel is being iterated.
    */
   onEvent(fn: ((value: T, data: ChannelData) => unknown) | null): void {
     if (fn !== null && typeof fn !== "function") {
@@ -151,12 +166,27 @@ export class Channel<T = unknown> implements PointerOwner {
   }
 
   /**
-   * Iterates over the events, in batches: arrays of at least one event. A batch can be read until the next one is asked
-   * for, or the iteration ends; closing the channel doesn't end it sooner. Of a closed channel there is no next batch.
-   * Leaving the loop doesn't close the channel. While it
-   * waits for a batch, the event loop is kept alive, unless {@linkcode Channel.unref} was called.
+   * Iterates over the events in batches: arrays with at least one event each.
    *
-   * @throws {TypeError} When the channel has a function, or is being iterated.
+   * A batch can be read until the next one is asked for, or the iteration ends. Leaving the loop doesn't close the
+   * channel. Closing the channel ends the loop; the batch that was delivered can still be read. While the loop waits
+   * for a batch, the channel keeps the event loop alive, unless {@linkcode Channel.unref} was called.
+   *
+   * ```ts
+   * import { Channel } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const controller = new AbortController();
+   * const channel = new Channel<{ name: string }>({ signal: controller.signal });
+   * queueMicrotask(() => controller.abort()); // here, before C has sent anything
+   * for await (const batch of channel) {
+   *   for (const { value, data } of batch) console.log(value.name, data.getFloat64(0));
+   * }
+   * assert(channel.disposed);
+   * ```
+   *
+   * @returns The iterator.
+   * @throws {TypeError} If the channel has a function, or is being iterated.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<readonly ChannelEvent<T>[], undefined> {
     const consumer = this.#consumer;
@@ -219,11 +249,25 @@ export class Channel<T = unknown> implements PointerOwner {
   }
 
   /**
-   * The events as a stream, each with a copy of its payload, which stays. It takes from the channel only what is asked for,
-   * a batch at a time. It ends when the channel is closed, after that batch; cancelling it closes the channel. Other events
-   * of the loop have their turns, however slowly it is read.
+   * Gives the events as a stream, each with a copy of its payload, which stays.
    *
-   * @throws {TypeError} When the channel has a function, or is being iterated.
+   * The stream takes from the channel only what is asked for, a batch at a time. Closing the channel ends it, after the
+   * batch that it has. Cancelling it closes the channel. However slowly it is read, other events of the loop get their
+   * turns.
+   *
+   * ```ts
+   * import { Channel } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const channel = new Channel<string>();
+   * const reader = channel.toReadableStream().getReader();
+   * queueMicrotask(() => channel.close()); // here, before C has sent anything
+   * const { done } = await reader.read();
+   * assert(done);
+   * ```
+   *
+   * @returns The stream.
+   * @throws {TypeError} If the channel has a function, or is being iterated.
    */
   toReadableStream(): ReadableStream<ChannelEvent<T>> {
     const iterator = this[Symbol.asyncIterator]();
@@ -251,8 +295,10 @@ export class Channel<T = unknown> implements PointerOwner {
   }
 
   /**
-   * Ends the channel: from now on C's sending answers false, and iterations and streams end. Events that wait in the ring
-   * are dropped. A batch that was delivered can be read until the iteration goes on. Doing it again does nothing.
+   * Closes the channel: from now on C's sending answers false, and iterations and streams end.
+   *
+   * Events that wait in the ring are dropped. A batch that was delivered can be read until the iteration goes on. Doing
+   * it again does nothing.
    */
   close(): void {
     this.#consumer.close();
@@ -260,7 +306,7 @@ export class Channel<T = unknown> implements PointerOwner {
     if (this.#consumer.settled) this.#cleanup.stop();
   }
 
-  /** As {@linkcode Channel.close}. */
+  /** Closes the channel at the end of a `using` block; see {@linkcode Channel.close}. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -271,7 +317,7 @@ export class Channel<T = unknown> implements PointerOwner {
     this.#hold();
   }
 
-  /** Lets the program end while the channel is read. */
+  /** Lets the event loop end while the channel is read; undoes {@linkcode Channel.ref}. */
   unref(): void {
     this.#refed = false;
     this.#hold();

@@ -166,9 +166,11 @@ export function validateCallback(definition: unknown): CallbackDefinition {
 }
 
 /**
- * The type of a parameter through which a C function gives a value back, as in `int sqlite3_open(const char *, sqlite3 **)`.
- * The caller passes nothing for it. The result is an array: what the function returned, then what it gave, in the order of
- * the parameters. What the function doesn't write is zero.
+ * Makes the type of a parameter through which a C function gives a value back, as `int *` in
+ * `double frexp(double, int *)`.
+ *
+ * You pass nothing for the parameter. The C function returns an array: its own result, then what it gave by each `out`,
+ * in the order of the parameters. If C writes nothing, the value is zero, `null` or `""`.
  *
  * ```ts
  * import { dlopen, out } from "@belay/ffi";
@@ -177,8 +179,14 @@ export function validateCallback(definition: unknown): CallbackDefinition {
  * using libm = dlopen({ name: "m", versions: ["6"] }, {
  *   frexp: { parameters: ["f64", out("i32")], result: "f64" },
  * });
- * assertEquals(libm.symbols.frexp(8), [0.5, 4]);
+ * const [fraction, exponent] = libm.symbols.frexp(8);
+ * assertEquals([fraction, exponent], [0.5, 4]);
  * ```
+ *
+ * @typeParam T The type of the value.
+ * @param type The type of the value: whatever a field of a structure can be.
+ * @returns The type, for a definition's `parameters`.
+ * @throws {TypeError} If C can't store a value of this type.
  */
 export function out<const T extends FieldType>(type: T): OutType<T> {
   storedLayout(type, "an out-parameter");

@@ -7,17 +7,21 @@
 
 import { blameCaller } from "./blame.ts";
 
-/** What is wrong with a handle's id; see {@linkcode InvalidHandleError}. */
+/**
+ * What is wrong with a handle's id; {@linkcode InvalidHandleError} has it.
+ *
+ * - `"null"`: the id is zero, as a NULL `void *` is.
+ * - `"stale"`: the handle has been deleted.
+ * - `"unissued"`: the id has the form of an id of this isolate, but no handle has had it yet.
+ * - `"other-isolate"`: the id has the form of an id of another isolate: another worker, or the main thread.
+ * - `"malformed"`: the id can't be one at all. It is negative, a fraction, too large, no number, or has bits that no id
+ *   has.
+ */
 export type InvalidHandleReason =
-  /** It is zero, as a NULL `void*` is. */
   | "null"
-  /** It was issued and has been deleted. */
   | "stale"
-  /** It has the form of an id of this isolate, but none such was issued yet. */
   | "unissued"
-  /** It has the form of an id of another isolate (another worker, or the main thread). */
   | "other-isolate"
-  /** It can't be an id at all: negative, a fraction, too large, a wrong parity, not a number. */
   | "malformed";
 
 const handleStates: Record<InvalidHandleReason, string> = {
@@ -73,8 +77,21 @@ export function shownStranger(value: unknown, classes: readonly string[]): strin
     : shown(value);
 }
 
-/** An id that names no live handle of this isolate. Nothing was changed. */
+/**
+ * Thrown when an id names no live handle of this isolate. Nothing was changed.
+ *
+ * ```ts
+ * import { Handle, InvalidHandleError } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const handle = Handle.create("value");
+ * handle.delete();
+ * const error = assertThrows(() => Handle.value(handle.id), InvalidHandleError);
+ * assert(error.reason === "stale" && error.id === handle.id);
+ * ```
+ */
 export class InvalidHandleError extends Error {
+  /** The name of the class. */
   override readonly name = "InvalidHandleError";
   /** What is wrong with the id. */
   readonly reason: InvalidHandleReason;
@@ -84,7 +101,9 @@ export class InvalidHandleError extends Error {
   /**
    * Made by belay.
    *
-   * @param what What was being done.
+   * @param what What was being done, as the message begins: `Cannot read`.
+   * @param id The id as it was given.
+   * @param reason What is wrong with it.
    */
   constructor(what: string, id: unknown, reason: InvalidHandleReason) {
     const state = typeof id === "bigint" ? "an id is a number, and this is a bigint" : handleStates[reason];
@@ -94,7 +113,7 @@ export class InvalidHandleError extends Error {
   }
 }
 
-/** One file that was tried for a library, and the loader's own words on why it did not load. */
+/** A file that was tried for a library, and the loader's own words on why it did not load. */
 export interface LibraryCandidate {
   /** What the loader was given: a path, or a bare file name that it looks for. */
   readonly path: string;
@@ -102,15 +121,33 @@ export interface LibraryCandidate {
   readonly reason: string;
 }
 
-/** No candidate for a library could be loaded. Nothing stays open. */
+/**
+ * Thrown when no candidate for a library could be loaded. Nothing stays open.
+ *
+ * ```ts
+ * import { dlopen, LibraryLoadError } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const error = assertThrows(() => dlopen({ name: "no-such-library" }, {}), LibraryLoadError);
+ * assert(error.library === "no-such-library" && error.candidates.length > 0);
+ * for (const { path, reason } of error.candidates) console.log(path, reason);
+ * ```
+ */
 export class LibraryLoadError extends Error {
+  /** The name of the class. */
   override readonly name = "LibraryLoadError";
   /** The library as it was asked for. */
   readonly library: string;
   /** Everything that was tried, in order. */
   readonly candidates: readonly LibraryCandidate[];
 
-  /** Made by belay. */
+  /**
+   * Made by belay.
+   *
+   * @param library The library as it was asked for.
+   * @param candidates Everything that was tried.
+   * @param hint A sentence about what may have been meant.
+   */
   constructor(library: string, candidates: readonly LibraryCandidate[], hint = "") {
     const tried = candidates.map(({ path, reason }) => `\n  ${path}: ${reason}`).join("");
     super(`Cannot open "${library}": no candidate could be loaded${tried}${hint && `\n${hint}`}`);
@@ -120,15 +157,33 @@ export class LibraryLoadError extends Error {
   }
 }
 
-/** A library lacks symbols that its definitions name. Nothing stays open. */
+/**
+ * Thrown when a library lacks symbols that its definitions name. Nothing stays open.
+ *
+ * ```ts
+ * import { dlopen, SymbolNotFoundError } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const error = assertThrows(() => {
+ *   dlopen({ name: "c", versions: ["6"] }, { no_such_function: { parameters: [], result: "void" } });
+ * }, SymbolNotFoundError);
+ * assert(error.library === "c" && error.symbols.join() === "no_such_function");
+ * ```
+ */
 export class SymbolNotFoundError extends Error {
+  /** The name of the class. */
   override readonly name = "SymbolNotFoundError";
   /** Every missing symbol, in the order of the definitions. */
   readonly symbols: readonly string[];
   /** The library as it was asked for. */
   readonly library: string;
 
-  /** Made by belay. */
+  /**
+   * Made by belay.
+   *
+   * @param library The library as it was asked for.
+   * @param symbols Every missing symbol.
+   */
   constructor(library: string, symbols: readonly string[]) {
     const names = symbols.map((symbol) => `"${symbol}"`).join(", ");
     super(`Cannot open "${library}": it has no symbol${symbols.length > 1 ? "s" : ""} ${names}`);
@@ -138,15 +193,34 @@ export class SymbolNotFoundError extends Error {
   }
 }
 
-/** A function or variable of a library was used after the library was closed. C was not entered. */
+/**
+ * Thrown when a function or variable of a library is used after the library was closed. C was not entered.
+ *
+ * ```ts
+ * import { dlopen, LibraryClosedError } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const libc = dlopen({ name: "c", versions: ["6"] }, { abs: { parameters: ["i32"], result: "i32" } });
+ * libc.close();
+ * const error = assertThrows(() => libc.symbols.abs(-7), LibraryClosedError);
+ * assert(error.symbol === "abs" && error.library === "c");
+ * ```
+ */
 export class LibraryClosedError extends Error {
+  /** The name of the class. */
   override readonly name = "LibraryClosedError";
-  /** The function or variable, as its definition is called. */
+  /** The function or variable, by the key of its definition. */
   readonly symbol: string;
   /** The library as it was asked for. */
   readonly library: string;
 
-  /** Made by belay. */
+  /**
+   * Made by belay.
+   *
+   * @param verb What was being done: `call`, `read` or `write`.
+   * @param symbol The function or variable.
+   * @param library The library as it was asked for.
+   */
   constructor(verb: string, symbol: string, library: string) {
     super(`Cannot ${verb} "${symbol}": library "${library}" is closed`);
     this.symbol = symbol;
@@ -155,29 +229,32 @@ export class LibraryClosedError extends Error {
   }
 }
 
-/** One of the rules for pointers; {@linkcode PointerRuleError} says which was broken. */
+/**
+ * The id of a rule for pointers; {@linkcode PointerRuleError} says which was broken.
+ *
+ * - `"result"`: a callback returned a buffer for a pointer.
+ * - `"buffer"`: a buffer was to be stored in C's memory.
+ * - `"text"`: a string was to be stored as a pointer.
+ * - `"function"`: a function was to be stored as a pointer.
+ * - `"owner"`: an object was to be stored that has a `pointer`, and that belay hasn't made.
+ * - `"temporary"`: a pointer into an argument of a call was used after the call.
+ * - `"outstanding"`: memory was to be freed while a nonblocking call uses it.
+ * - `"in-use"`: memory was to be freed while the runtime uses an array of its bytes.
+ * - `"transferred"`: a buffer of {@linkcode NativeMemory.bytes} was transferred.
+ * - `"pinned"`: a buffer was transferred while it was pinned.
+ * - `"unpinned"`: a pin was used after it had been unpinned.
+ */
 export type PointerRule =
-  /** A callback returned a buffer for a pointer. */
   | "result"
-  /** A buffer was to be stored in C's memory. */
   | "buffer"
-  /** A string was to be stored as a pointer. */
   | "text"
-  /** A function was to be stored as a pointer. */
   | "function"
-  /** An object was to be stored that has a `pointer`, and is none of belay's. */
   | "owner"
-  /** A pointer into an argument of a call was used after the call. */
   | "temporary"
-  /** Memory was to be freed while a nonblocking call uses it. */
   | "outstanding"
-  /** Memory was to be freed while the runtime uses an array of its bytes. */
   | "in-use"
-  /** A buffer of {@linkcode NativeMemory.bytes} was transferred. */
   | "transferred"
-  /** A buffer was transferred while it was pinned. */
   | "pinned"
-  /** A pin was used after it had been unpinned. */
   | "unpinned";
 
 /** What can't be done, and the rule. */
@@ -219,16 +296,35 @@ const pointerRules: Record<PointerRule, readonly [string, string]> = {
   unpinned: ["Cannot use the pin", "a pin's pointer is used until it is unpinned, and no longer"],
 };
 
-/** One of the rules for pointers was broken; the message says which. Nothing was passed, stored or freed. */
+/**
+ * Thrown when one of the rules for pointers is broken. Nothing was passed, stored or freed.
+ *
+ * The message says which rule it is, and what to do instead.
+ *
+ * ```ts
+ * import { NativeMemory, pin, PointerRuleError } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * using memory = NativeMemory.alloc(8);
+ * const samples = new Float32Array(4);
+ * const error = assertThrows(() => memory.setPointer(0, samples as never), PointerRuleError);
+ * assert(error.rule === "buffer");
+ *
+ * using pinned = pin(samples); // the cure
+ * memory.setPointer(0, pinned);
+ * ```
+ */
 export class PointerRuleError extends Error {
+  /** The name of the class. */
   override readonly name = "PointerRuleError";
-  /** The rule. */
+  /** The id of the rule. */
   readonly rule: PointerRule;
 
   /**
    * Made by belay.
    *
-   * @param what What was being done, where more can be said than the rule does.
+   * @param rule The id of the rule.
+   * @param what What was being done, if more can be said than the rule does.
    */
   constructor(rule: PointerRule, what?: string) {
     const [cannot, sentence] = pointerRules[rule];
@@ -239,17 +335,29 @@ export class PointerRuleError extends Error {
 }
 
 /**
- * Memory was used after it had been freed. Nothing was read or written. While leaks are tracked, its `cause` says where the
- * memory was freed, and the cause of that where it was made.
+ * Thrown when memory is used after it was freed. Nothing was read or written.
+ *
+ * While leaks are tracked, its `cause` says where the memory was freed. The cause of that says where the memory was
+ * made.
+ *
+ * ```ts
+ * import { MemoryFreedError, NativeMemory } from "@belay/ffi";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const memory = NativeMemory.alloc(16);
+ * memory.free();
+ * assertThrows(() => memory.getUint8(0), MemoryFreedError);
+ * ```
  */
 export class MemoryFreedError extends Error {
+  /** The name of the class. */
   override readonly name = "MemoryFreedError";
 
   /**
    * Made by belay.
    *
-   * @param which Which memory, where that is known.
-   * @param cause Where it was freed, where that is known.
+   * @param which Which memory, if that is known.
+   * @param cause Where it was freed, if that is known.
    */
   constructor(which?: string, cause?: Error) {
     super(`Cannot use memory: it has been freed${which === undefined ? "" : ` (${which})`}`, cause && { cause });
@@ -258,19 +366,48 @@ export class MemoryFreedError extends Error {
 }
 
 /**
- * A thread of C's waited for a callback with `thread: "wait"` as long as `timeoutMs` says, and went on with the fallback: the
- * function had not begun.
+ * Thrown, or reported, when a thread of C's waited too long for a callback with `thread: "wait"`.
+ *
+ * The function had not begun, and the thread went on with the fallback. The native call that JavaScript was in throws
+ * the error, or else a report has it.
+ *
+ * ```ts
+ * import { callback, CallbackTimeoutError, dlopen } from "@belay/ffi";
+ *
+ * const start = { parameters: ["pointer"], result: "pointer" } as const;
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   pthread_create: { parameters: ["buffer", "pointer", start, "pointer"], result: "i32" },
+ *   pthread_join: { parameters: ["usize", "pointer"], result: "i32" }, // it lacks nonblocking: true
+ * });
+ * using begin = callback(start, () => null, { name: "begin", thread: "wait", timeoutMs: 100 });
+ * const thread = new BigUint64Array(1);
+ * libc.symbols.pthread_create(thread, null, begin, null);
+ * try {
+ *   libc.symbols.pthread_join(thread[0], null); // waits for the thread, which waits for JavaScript
+ * } catch (error) {
+ *   if (!(error instanceof CallbackTimeoutError)) throw error;
+ *   console.log(error.callback, error.call, error.timeoutMs); // begin pthread_join 100
+ * }
+ * ```
  */
 export class CallbackTimeoutError extends Error {
+  /** The name of the class. */
   override readonly name = "CallbackTimeoutError";
   /** The callback's name. */
   readonly callback: string;
-  /** The native call that JavaScript was in, or came out of next, where that is known. */
+  /** The native call that JavaScript was in, or came out of next; `undefined` if belay doesn't know of one. */
   readonly call: string | undefined;
   /** How long the thread waited, in milliseconds. */
   readonly timeoutMs: number;
 
-  /** Made by belay. */
+  /**
+   * Made by belay.
+   *
+   * @param message The message.
+   * @param callback The callback's name.
+   * @param call The native call that JavaScript was in.
+   * @param timeoutMs How long the thread waited, in milliseconds.
+   */
   constructor(message: string, callback: string, call: string | undefined, timeoutMs: number) {
     super(message);
     this.callback = callback;
@@ -280,17 +417,46 @@ export class CallbackTimeoutError extends Error {
 }
 
 /**
- * A thread of C's called a callback with `thread: "same"` while JavaScript was in a native call, and went on with the
- * fallback: what the native call gave may be wrong.
+ * Thrown when a thread of C's called a callback with `thread: "same"` while JavaScript was in a native call.
+ *
+ * The thread went on with the fallback, so what the native call gave may be wrong. Declare the call with
+ * `nonblocking: true`, and the callback with `thread: "wait"` or `"post"`. If JavaScript was in no native call, there
+ * is a report instead, of the kind `misplaced-call`.
+ *
+ * ```ts
+ * import { callback, CallbackThreadError, dlopen } from "@belay/ffi";
+ *
+ * const start = { parameters: ["pointer"], result: "pointer" } as const;
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   pthread_create: { parameters: ["buffer", "pointer", start, "pointer"], result: "i32" },
+ *   pthread_join: { parameters: ["usize", "pointer"], result: "i32" }, // it lacks nonblocking: true
+ * });
+ * using begin = callback(start, () => null, { name: "begin" }); // it lacks thread: "wait"
+ * try {
+ *   const thread = new BigUint64Array(1);
+ *   libc.symbols.pthread_create(thread, null, begin, null);
+ *   libc.symbols.pthread_join(thread[0], null);
+ * } catch (error) {
+ *   if (!(error instanceof CallbackThreadError)) throw error;
+ *   console.log(error.callback, error.call); // begin pthread_join
+ * }
+ * ```
  */
 export class CallbackThreadError extends Error {
+  /** The name of the class. */
   override readonly name = "CallbackThreadError";
   /** The callback's name. */
   readonly callback: string;
   /** The native call that JavaScript was in. */
   readonly call: string;
 
-  /** Made by belay. */
+  /**
+   * Made by belay.
+   *
+   * @param message The message.
+   * @param callback The callback's name.
+   * @param call The native call that JavaScript was in.
+   */
   constructor(message: string, callback: string, call: string) {
     super(message);
     this.callback = callback;

@@ -10,31 +10,52 @@ import { reportUncaught } from "./report.ts";
 // A program may replace it for a while (fake timers): what is put off here would never come.
 const { queueMicrotask } = globalThis;
 
-/** A cleanup that waits for its target; {@linkcode addCleanup} gives it. */
+/**
+ * A cleanup that waits until its target is gone; {@linkcode addCleanup} gives it.
+ *
+ * ```ts
+ * import { addCleanup } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * class Session {
+ *   readonly #cleanup = addCleanup(this, (id: number) => console.log(`session ${id} was forgotten`), 7);
+ *
+ *   close(): boolean {
+ *     this.#cleanup.stop(); // closed by hand: nothing is left to do
+ *     return this.#cleanup.disposed;
+ *   }
+ * }
+ * assert(new Session().close());
+ * ```
+ */
 export class Cleanup {
   /** Until it is registered. */
   #target: object | undefined;
   #cleanup: ((arg: unknown) => void) | undefined;
   #arg: unknown;
 
-  /** Made by {@linkcode addCleanup}. */
+  /** @ignore Made by {@linkcode addCleanup}. */
   constructor(target: object, cleanup: (arg: unknown) => void, arg: unknown) {
     this.#target = target;
     this.#cleanup = cleanup;
     this.#arg = arg;
   }
 
-  /** Whether it has run or was stopped. */
+  /**
+   * Whether the cleanup has run or was stopped.
+   *
+   * @returns `true` if it won't run any more.
+   */
   get disposed(): boolean {
     return this.#cleanup === undefined;
   }
 
-  /** As {@linkcode Cleanup.stop}. */
+  /** Cancels the cleanup at the end of a `using` block; see {@linkcode Cleanup.stop}. */
   [Symbol.dispose](): void {
     this.stop();
   }
 
-  /** Cancels the cleanup. Does nothing once it has run, or when it was stopped before. */
+  /** Cancels the cleanup. If it has run, or was stopped before, nothing happens. */
   stop(): void {
     if (this.#cleanup === undefined) return;
     if (this.#target === undefined) waiting.unregister(this);
@@ -43,7 +64,7 @@ export class Cleanup {
     this.#arg = undefined;
   }
 
-  /** Runs the cleanup, once: the registry's side of the bargain. */
+  /** @ignore Runs the cleanup, once: the registry's side of the bargain. */
   static run(waiter: Cleanup): void {
     const cleanup = waiter.#cleanup;
     const arg = waiter.#arg;
@@ -57,7 +78,7 @@ export class Cleanup {
     }
   }
 
-  /** Registers those that were not stopped meanwhile. */
+  /** @ignore Registers those that were not stopped meanwhile. */
   static register(waiters: readonly Cleanup[]): void {
     for (const waiter of waiters) {
       const target = waiter.#target;
@@ -85,28 +106,35 @@ function registerFresh(): void {
 /**
  * Runs `cleanup(arg)` some time after `target` has become unreachable, at most once.
  *
- * A target may have any number of cleanups; each runs. The target is never brought back: the cleanup gets `arg`, not the
- * target, and must not reach the target through `arg` or what it closes over, or it will never run. Nothing promises
- * that it runs before the process ends. A cleanup that throws doesn't keep others from running; its error goes to the
- * runtime's uncaught-error path.
+ * A target may have any number of cleanups, and each runs. The cleanup gets `arg`, never the target. If `cleanup` or
+ * `arg` can reach the target, the target is never collected, and the cleanup never runs. Nothing promises that it runs
+ * before the process ends.
  *
- * *Threads:* it runs on the thread of the isolate that added it, in a turn of its own.
+ * *Ownership:* the cleanup holds `cleanup` and `arg` until it has run or was stopped. It doesn't hold the target.
+ *
+ * *Errors:* if a cleanup throws, the error is an uncaught one. Other cleanups run all the same.
+ *
+ * *Threads:* it runs on the thread of the isolate that added it, in a turn of the event loop of its own.
  *
  * ```ts
  * import { addCleanup, Handle } from "@belay/ffi";
+ * import { assert } from "@std/assert";
  *
  * const session = { name: "session" };
  * const handle = Handle.create("what C holds for the session");
  * const cleanup = addCleanup(session, Handle.delete, handle.id);
  *
- * cleanup.stop(); // when it is released by hand after all
+ * cleanup.stop(); // if you release it by hand after all
  * handle.delete();
+ * assert(cleanup.disposed);
  * ```
  *
+ * @typeParam A The type of `arg`.
  * @param target The object or function whose end is waited for.
- * @param cleanup Called with `arg`.
+ * @param cleanup The function to call. It gets `arg`.
  * @param arg What `cleanup` needs to release: an id, a pointer.
- * @throws {TypeError} When `target` is a primitive, `cleanup` is no function, or `arg` is `target`.
+ * @returns The cleanup, which can be stopped.
+ * @throws {TypeError} If `target` is a primitive, `cleanup` is no function, or `arg` is `target`.
  * @see https://pkg.go.dev/runtime#AddCleanup
  */
 export function addCleanup<A>(target: object, cleanup: (arg: A) => void, arg: A): Cleanup {

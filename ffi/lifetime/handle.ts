@@ -359,30 +359,48 @@ export function handleTable(): HandleTable {
 }
 
 /**
- * A TypeScript value that C may hold, as a number.
+ * A TypeScript value that C may hold, as a number: C gets the {@linkcode Handle.id}, never the value.
  *
- * C gets the {@linkcode Handle.id}, by value: the id itself travels as the `void*` (parameter type `"handle"`); or by
- * address: the `void*` points to memory that holds the id (parameter type `"handleAddress"`). Ids are whole numbers between 0
- * and 2^53, never 0, and never issued twice in a process.
+ * C gets the id by value if the parameter's type is `"handle"`: the `void *` is the id. C gets it by address if the
+ * type is `"handleAddress"`: the `void *` points to memory that holds the id. An id is a whole number above 0 and below
+ * 2^53. It is never issued twice in a process.
  *
- * *Ownership:* a handle keeps its value alive until it is deleted, as in Go. The garbage collector never deletes one: C
- * may hold it. To tie it to an object, use `addCleanup(owner, Handle.delete, handle.id)`. Creating one for the same value
- * again gives another id. Where C has a destructor for it, pass `native.releaseHandle`.
+ * | you have | create | read | delete |
+ * | --- | --- | --- | --- |
+ * | a value | `Handle.create(value)` | | |
+ * | a `Handle` | | `handle.value` | `handle.delete()`, or `using` |
+ * | an id from C | | `Handle.value(id)` | `Handle.delete(id)` |
  *
- * *Threads:* an id is good in the isolate that created it. Elsewhere it is refused as another isolate's. C may end a handle
- * from any thread, with `native.releaseHandle`.
+ * *Ownership:* a handle keeps its value alive until it is deleted. The garbage collector never deletes one, since C may
+ * hold it. To delete it when an object is gone, use `addCleanup(owner, Handle.delete, handle.id)`. If C has a
+ * destructor for its user data, pass `native.releaseHandle`. A second handle of the same value has another id.
+ *
+ * *Errors:* an id that names no live handle throws an {@linkcode InvalidHandleError}.
+ *
+ * *Threads:* an id is good in the isolate that created it. Other isolates refuse it. C may end a handle from any
+ * thread, with `native.releaseHandle`.
  *
  * ```ts
- * import { Handle } from "@belay/ffi";
- * import { assert } from "@std/assert";
+ * import { Handle, stats } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
  *
- * using handle = Handle.create(new Map([["answer", 42]]));
+ * const handle = Handle.create(new Map([["answer", 42]]));
  * assert(handle.value.get("answer") === 42);
  * assert(Handle.value(handle.id) === handle.value);
+ * handle.delete();
+ * assertThrows(() => handle.value, Error, "it has been deleted");
+ *
+ * {
+ *   using short = Handle.create("until the end of the block");
+ *   assert(!short.disposed && stats().live.handles === 1);
+ * }
+ * assert(stats().live.handles === 0);
  * ```
+ *
+ * @typeParam T The type of the value.
  */
 export class Handle<T = unknown> {
-  /** What C gets: a whole number between 0 and 2^53, never 0. */
+  /** What C gets: a whole number above 0 and below 2^53. */
   declare readonly id: number;
 
   private constructor() {
@@ -390,18 +408,41 @@ export class Handle<T = unknown> {
   }
 
   /**
-   * Stores a value, `null` and `undefined` included, until its handle is deleted.
+   * Creates a handle, which keeps a value until it is deleted. The value may be `null` or `undefined`.
    *
-   * @throws {RangeError} When all 4,194,304 slots hold live handles.
+   * @typeParam T The type of the value.
+   * @param value The value that C is to hold.
+   * @returns The handle.
+   * @throws {RangeError} If all 4,194,304 slots hold live handles.
    */
   static create<T>(value: T): Handle<T> {
     return new MadeHandle(table.create(value)) as unknown as Handle<T>;
   }
 
   /**
-   * The value of an id that came from C.
+   * Gives the value of an id that came from C.
    *
-   * @throws {InvalidHandleError} When no live handle of this isolate has this id.
+   * A parameter of type `"handle"` gives the value by itself. This is for C's `void *` that is declared as `"usize"`,
+   * since it may be no handle.
+   *
+   * ```ts
+   * import { dlopen, Handle } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const compare = { parameters: ["usize", "pointer"], result: "i32" } as const;
+   * using libc = dlopen({ name: "c", versions: ["6"] }, {
+   *   bsearch: { parameters: ["handle", "buffer", "usize", "usize", compare], result: "pointer" },
+   * });
+   * using handle = Handle.create("user data");
+   * libc.symbols.bsearch(handle, new Uint8Array(1), 1, 1, (id) => {
+   *   assert(Handle.value(Number(id)) === "user data");
+   *   return 0;
+   * });
+   * ```
+   *
+   * @param id The id, as a number. An id that arrived as a bigint needs `Number(id)`.
+   * @returns The value that the handle was created with.
+   * @throws {InvalidHandleError} If no live handle of this isolate has this id.
    */
   static value(id: number): unknown {
     if (typeof id !== "number") throw refusal(table, id, "Cannot read");
@@ -411,37 +452,42 @@ export class Handle<T = unknown> {
   /**
    * Deletes the handle of an id that came from C.
    *
-   * @throws {InvalidHandleError} When no live handle of this isolate has this id; nothing is changed.
+   * @param id The id, as a number. An id that arrived as a bigint needs `Number(id)`.
+   * @throws {InvalidHandleError} If no live handle of this isolate has this id. Nothing is changed then.
    */
   static delete(id: number): void {
     if (typeof id !== "number") throw refusal(table, id, "Cannot delete");
     table.delete(id);
   }
 
-  /** Whether it has been deleted, by {@linkcode Handle.delete} or by C. */
+  /**
+   * Whether the handle has been deleted, by TypeScript or by C.
+   *
+   * @returns `true` if its id is stale.
+   */
   get disposed(): boolean {
     return !table.has(this.id);
   }
 
   /**
-   * The value.
+   * The value that the handle was created with.
    *
-   * @throws {InvalidHandleError} When the handle has been deleted.
+   * @throws {InvalidHandleError} If the handle has been deleted.
    */
   get value(): T {
     return table.value(this.id) as T;
   }
 
   /**
-   * Ends the handle: its id is stale from now on, and its value no longer held.
+   * Deletes the handle: from now on its id is stale, and its value is no longer held.
    *
-   * @throws {InvalidHandleError} When it has been deleted before.
+   * @throws {InvalidHandleError} If the handle has been deleted before.
    */
   delete(): void {
     table.delete(this.id);
   }
 
-  /** Deletes the handle, unless that was done before. */
+  /** Deletes the handle at the end of a `using` block, unless it has been deleted before. */
   [Symbol.dispose](): void {
     if (table.has(this.id)) table.delete(this.id);
   }

@@ -7,11 +7,11 @@
 
 import { withoutOwnFrames } from "../ground/blame.ts";
 
-/** Something that was created while tracking was on and is still alive. */
+/** Something that was created while leaks were tracked, and is still alive; {@linkcode leaks} lists them. */
 export interface Leak {
   /** What it is. */
   readonly kind: "handle" | "callback" | "channel" | "library" | "memory" | "pin";
-  /** A handle's id, the name of anything else. */
+  /** What it is called: a handle's id, the length of memory or of a pin, the name of anything else. */
   readonly name: string;
   /** The stack of its creation, formatted when it is first read. */
   readonly stack: string;
@@ -180,8 +180,9 @@ function purge(): void {
 }
 
 /**
- * Everything that was created while leak tracking was on and is still alive, oldest first, with the stack of its
- * creation. Tracking is off until `configure({ trackLeaks: true })`.
+ * Lists everything that was created while leaks were tracked and is still alive, oldest first.
+ *
+ * Each entry has the stack of its creation. Nothing is tracked until `configure({ trackLeaks: true })`.
  *
  * ```ts
  * import { configure, Handle, leaks } from "@belay/ffi";
@@ -189,11 +190,14 @@ function purge(): void {
  *
  * configure({ trackLeaks: true });
  * const handle = Handle.create("kept");
- * assert(leaks().length === 1);
+ * const [leak] = leaks();
+ * assert(leak?.kind === "handle" && leak.stack !== "");
  * handle.delete();
  * assert(leaks().length === 0);
  * configure({ trackLeaks: false });
  * ```
+ *
+ * @returns The list, a new one with each call.
  */
 export function leaks(): Leak[] {
   purge();

@@ -6,19 +6,28 @@
 
 import type { Leak } from "./leaks.ts";
 
-/** Something that went wrong where nothing could be thrown. */
+/**
+ * Something that went wrong where belay couldn't throw an error.
+ *
+ * belay gives it to the function that `configure({ onReport })` has set. By default it is printed with `console.warn`.
+ */
 export interface Report {
   /**
-   * `stale-callback`: C called a callback that was closed or garbage-collected. `invalid-handle`: C passed a handle
-   * that names nothing, or sent an event with one, which was dropped. `misplaced-call`: C called from another thread, or from a stack that is not the thread's own. All
-   * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
-   * or with `stats()`. `leak`: a callback, channel or library was garbage-collected before it
-   * was closed; it has been released (only while leaks are tracked); or memory was, and can't be freed, since the library
-   * with the function for that is closed. `dropped-calls`: calls from other threads found
-   * their queue full, or their callback was closed before they ran. `timeout`: a thread of C's waited too long for a
-   * callback with `thread: "wait"`, and got the fallback. `waiting-error`: a callback threw a second ago, and the native call
-   * that will throw the error has not returned. `suppressed-error`: an error came after another one of the same native call,
-   * which can't take it as its `suppressed`.
+   * What went wrong.
+   *
+   * - `stale-callback`: C called a callback that was closed or garbage-collected, and got its fallback.
+   * - `invalid-handle`: C passed a null or deleted handle to a callback, and got its fallback. Or it sent an event with
+   *   one to a channel, which dropped the event.
+   * - `misplaced-call`: C called from another thread, or from a stack that isn't the thread's own, and got the
+   *   fallback. The report comes with the isolate's next native call or callback, or with {@linkcode stats}.
+   * - `leak`: something was garbage-collected before it was closed, freed or unpinned. belay has released it, and
+   *   reports it only while leaks are tracked. Exception: adopted memory whose library is closed can't be freed, which
+   *   is always reported.
+   * - `dropped-calls`: calls from other threads found their queue full, or their callback was closed before they ran.
+   * - `timeout`: a thread of C's waited too long for a callback with `thread: "wait"`, and got the fallback.
+   * - `waiting-error`: a callback threw a second ago, and the native call that will throw the error hasn't returned.
+   * - `suppressed-error`: an error came after another one of the same native call, which can't take it as its
+   *   `suppressed`.
    */
   readonly kind:
     | "stale-callback"
@@ -31,7 +40,7 @@ export interface Report {
     | "suppressed-error";
   /** A sentence for a person. */
   readonly message: string;
-  /** The error that says the same to a program, or the stack of the creation of what leaked. */
+  /** The error that says the same to a program. For a `leak`, the stack of the creation. */
   readonly cause?: unknown;
 }
 

@@ -11,19 +11,30 @@ import { type Report, setReportListener } from "./report.ts";
 
 /** Options of {@linkcode configure}. */
 export interface ConfigureOptions {
-  /** Keep the creation stack of each handle, callback, channel, library, memory and pin, for `leaks()`. Off by default. */
+  /**
+   * Whether belay keeps the stack of the creation of each handle, callback, channel, library, memory and pin, for
+   * {@linkcode leaks}; `false` by default.
+   */
   readonly trackLeaks?: boolean;
-  /** Who is told of reports. `undefined` restores the default, which prints them with `console.warn`. */
+  /**
+   * The function that gets reports. `undefined` restores the default, which prints them with `console.warn`.
+   *
+   * An error that the function throws is an uncaught one.
+   */
   readonly onReport?: ((report: Report) => void) | undefined;
   /**
-   * How many threads may make nonblocking calls: 64 by default, from 1 to 1,024. They are the process's, so what was set
-   * last counts for all isolates; where an isolate sets it before its first nonblocking call, it counts from then on.
+   * How many threads may make nonblocking calls: 1 to 1,024, 64 by default.
+   *
+   * All isolates of the process share the threads, so the last value set counts for all of them. A value that an
+   * isolate sets before its first nonblocking call counts from that call on.
    */
   readonly callThreads?: number;
   /**
-   * Whether pointers are held against the rules: what a callback returns, what is stored in C's memory, pointers into
-   * arguments of calls that have returned, memory that is freed under a nonblocking call. On by default; what breaks a
-   * rule is a {@linkcode PointerRuleError}. Off, it isn't looked for, and may end the process.
+   * Whether belay checks the rules for pointers; `true` by default.
+   *
+   * A broken rule is a {@linkcode PointerRuleError}. belay checks what callbacks return and what is stored in C's
+   * memory. It checks pointers into arguments of calls that have returned, and memory that is freed under a nonblocking
+   * call. Without the checks, a program that breaks a rule may crash.
    */
   readonly pointerChecks?: boolean;
 }
@@ -45,14 +56,20 @@ const mostThreads = 1024;
 const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks"] as const;
 
 /**
- * Changes belay's settings for this isolate. What is left out stays as it is.
+ * Changes belay's settings for this isolate. A setting that you leave out stays as it is.
  *
  * ```ts
- * import { configure } from "@belay/ffi";
+ * import { configure, type Report } from "@belay/ffi";
  *
- * configure({ onReport: (report) => console.error(report.kind, report.message) });
- * configure({ onReport: undefined });
+ * const reports: Report[] = [];
+ * configure({ onReport: (report) => reports.push(report), trackLeaks: true });
+ * // the program, or one of its tests
+ * configure({ onReport: undefined, trackLeaks: false });
  * ```
+ *
+ * @param options The settings to change.
+ * @throws {TypeError} If an option is misspelled or of the wrong type. Nothing is changed then.
+ * @throws {RangeError} If `callThreads` is out of its range. Nothing is changed then.
  */
 export function configure(options: ConfigureOptions): void {
   const own = ownOptions("Cannot configure belay", options, settingNames, "a setting", "the configuration");

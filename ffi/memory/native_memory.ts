@@ -41,46 +41,50 @@ const largestAlign = 2 ** 20;
 
 /** Options of {@linkcode NativeMemory.alloc}. */
 export interface AllocOptions {
-  /** What its address is a multiple of: a power of two up to 2^20, 16 by default. */
+  /** What the address is a multiple of, in bytes: a power of two up to 2^20, 16 by default. */
   readonly align?: number;
-  /** Whether it begins as zeroes, as it does by default. */
+  /** Whether the memory begins as zeroes; `true` by default. */
   readonly zero?: boolean;
 }
 
 /**
- * A piece of memory outside of JavaScript's heap, with bounds: allocated here, C's with a way to free it, or borrowed. A
- * bare pointer can't be read: its length has to be said first.
+ * A piece of memory outside of JavaScript's heap, with bounds: it stays where it is, so C may keep a pointer to it.
  *
- * Offsets and lengths are in bytes. Numbers have the machine's byte order and need no alignment. It may be larger than
- * 4 GiB.
+ * It is allocated by {@linkcode NativeMemory.alloc}, taken over from C by {@linkcode NativeMemory.adopt}, or C's own,
+ * by {@linkcode NativeMemory.borrow}. Where C wants a pointer, pass the memory itself. Offsets and lengths are in
+ * bytes. Numbers have the machine's byte order, and need no alignment. The memory may be larger than 4 GiB.
  *
- * *Ownership:* what was allocated or adopted is freed by {@linkcode NativeMemory.free} or `using`, or else after a garbage
- * collection, when neither the memory, nor a part of it, nor what {@linkcode NativeMemory.bytes} gave can be reached any
- * more; a pointer in C doesn't count. Borrowed memory is C's: nothing here keeps it valid, and reading it after C has freed
- * it is an error that can't be seen from here.
+ * *Ownership:* {@linkcode NativeMemory.free} or `using` frees memory that was allocated or adopted. If you forget it,
+ * it is freed after a garbage collection, once JavaScript can't reach it any more. Its parts, its views and arrays of
+ * {@linkcode NativeMemory.bytes} keep it; a pointer in C doesn't. Borrowed memory stays C's. Reading it after C has
+ * freed it is an error that belay can't see.
  *
- * *Errors:* once it has been freed, every access throws a {@linkcode MemoryFreedError}, also through a part of it, and what
- * `bytes` gave has length 0. An access outside the bounds is a `RangeError`.
+ * *Errors:* after the memory has been freed, every access throws a {@linkcode MemoryFreedError}, also through a part of
+ * it. Arrays of `bytes` have length 0 then. An access outside of the bounds is a `RangeError`, and nothing is read or
+ * written.
  *
- * *Threads:* reads and writes are plain ones. It is freed on the isolate's thread.
+ * *Threads:* the memory is read and written without locks, and freed on its isolate's thread.
  *
  * ```ts
- * import { dlopen, NativeMemory } from "@belay/ffi";
+ * import { dlopen, NativeMemory, stats } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
  * using libc = dlopen({ name: "c", versions: ["6"] }, {
- *   memchr: { parameters: ["pointer", "i32", "usize"], result: "pointer" },
+ *   memset: { parameters: ["pointer", "i32", "usize"], result: "pointer" },
  * });
- * using memory = NativeMemory.alloc(16);
- * memory.setFloat64(8, 2.5);
- * assert(memory.getFloat64(8) === 2.5);
- * assert(libc.symbols.memchr(memory.pointer, 0x40, 16) !== null);
+ * {
+ *   using memory = NativeMemory.alloc(16); // zeroes
+ *   libc.symbols.memset(memory, 0x41, 4); // the memory itself is the pointer
+ *   memory.setFloat64(8, 2.5);
+ *   assert(memory.getCString() === "AAAA" && memory.getFloat64(8) === 2.5);
+ * }
+ * assert(stats().live.memory === 0);
  * ```
  */
 export class NativeMemory implements PointerOwner {
   /** @ignore */
   declare readonly [owner]?: true;
-  /** Its length in bytes. */
+  /** How many bytes the memory has. */
   readonly byteLength: number;
   /** The same, for bounds that a program can't assign to. */
   readonly #byteLength: number;
@@ -125,10 +129,22 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * Allocates memory.
+   * Allocates memory, which belay frees.
    *
-   * @throws {RangeError} When the length is no whole number from 0 to 2^53 - 1, `align` no power of two up to 2^20, or there
-   * is no memory.
+   * ```ts
+   * import { NativeMemory } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using memory = NativeMemory.alloc(64, { align: 64 });
+   * assert(memory.byteLength === 64 && memory.getUint8(63) === 0);
+   * ```
+   *
+   * @param byteLength How many bytes: a whole number from 0 to 2^53 - 1.
+   * @param options The alignment, and whether the memory begins as zeroes.
+   * @returns The memory, with zeroes unless `zero` is `false`.
+   * @throws {RangeError} If the length is out of its range, `align` is no power of two up to 2^20, or there isn't so
+   * much memory.
+   * @throws {TypeError} If an option is misspelled, or `zero` is no boolean.
    */
   static alloc(byteLength: number, options: AllocOptions = noOptions): NativeMemory {
     checkLength("allocate", byteLength);
@@ -151,11 +167,28 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * Says how much memory a pointer of C's points to.
+   * Gives access to memory that a pointer of C's points to, and that stays C's.
    *
-   * @throws {TypeError} When `pointer` is null.
-   * @throws {PointerRuleError} When it points into an argument of a call that has returned.
-   * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
+   * A pointer has no length: you say how many bytes C has there, and belay believes you.
+   *
+   * ```ts
+   * import { dlopen, NativeMemory } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using zlib = dlopen({ name: "z", versions: ["1"] }, {
+   *   get_crc_table: { parameters: [], result: "pointer" }, // const uint32_t *, 256 of them
+   * });
+   * const table = zlib.symbols.get_crc_table();
+   * assert(table !== null);
+   * assert(NativeMemory.borrow(table, 1024).getUint32(4) === 0x77073096);
+   * ```
+   *
+   * @param pointer Where the memory is.
+   * @param byteLength How many bytes it has: a whole number from 0 to 2^53 - 1.
+   * @returns The memory. Freeing it only ends the access from here.
+   * @throws {TypeError} If `pointer` is null.
+   * @throws {PointerRuleError} If it points into an argument of a call that has returned.
+   * @throws {RangeError} If the length is out of its range.
    */
   static borrow(pointer: Pointer, byteLength: number): NativeMemory {
     checkPointer("borrow", pointer);
@@ -164,7 +197,7 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * Takes over memory that C has allocated.
+   * Takes over memory that C has allocated: belay frees it by a function that you give.
    *
    * ```ts
    * import { dlopen, NativeMemory } from "@belay/ffi";
@@ -180,12 +213,15 @@ export class NativeMemory implements PointerOwner {
    * assert(memory.getCString() === "belay");
    * ```
    *
-   * @param free What frees it: called once, with the pointer. It must not reach the memory, which would keep it alive. What
-   * it throws is thrown by {@linkcode NativeMemory.free}, and nobody's after a garbage collection; a library that is closed
-   * by then is reported (`onReport`, a `leak`).
-   * @throws {TypeError} When `pointer` is null, or `free` no function.
-   * @throws {PointerRuleError} When it points into an argument of a call that has returned.
-   * @throws {RangeError} When `byteLength` is no whole number from 0 to 2^53 - 1.
+   * @param pointer Where the memory is.
+   * @param byteLength How many bytes it has: a whole number from 0 to 2^53 - 1.
+   * @param free The function that frees it, called once with the pointer. It must not reach the `NativeMemory`, or that
+   * is never collected. If it throws, {@linkcode NativeMemory.free} throws the same error. After a garbage collection
+   * the error is an uncaught one; if the function's library has been closed, it is a report (`leak`).
+   * @returns The memory.
+   * @throws {TypeError} If `pointer` is null, or `free` is no function.
+   * @throws {PointerRuleError} If it points into an argument of a call that has returned.
+   * @throws {RangeError} If the length is out of its range.
    */
   static adopt(pointer: Pointer, byteLength: number, free: (pointer: Pointer) => unknown): NativeMemory {
     checkPointer("adopt", pointer);
@@ -224,38 +260,71 @@ export class NativeMemory implements PointerOwner {
     return new MappedMemory(inside, pointer, byteLength, mapping, start, isPart);
   }
 
-  /** Where it begins, for C. It takes the place of a pointer of any tag. @throws {MemoryFreedError} When it has been freed. */
+  /**
+   * The address of the memory, for C. It fits where a pointer of any tag is wanted.
+   *
+   * Prefer to pass the memory itself: then belay refuses memory that was freed.
+   *
+   * @returns The address. It is good until the memory is freed.
+   * @throws {MemoryFreedError} If the memory has been freed.
+   */
   get pointer(): Pointer<never> {
     if (this.#mapping?.freed === true) throw this.#mapping.freedError();
     return this.#pointer;
   }
 
-  /** Whether it has been freed. */
+  /**
+   * Whether the memory has been freed.
+   *
+   * @returns `true` after {@linkcode NativeMemory.free}, for the parts of the memory as well.
+   */
   get disposed(): boolean {
     return this.#mapping?.freed ?? false;
   }
 
   /**
-   * Frees memory that was allocated or adopted. Borrowed memory is left to C, and can't be reached from here any more. Doing
-   * it again does nothing.
+   * Frees memory that was allocated or adopted. Doing it again does nothing.
    *
-   * @throws {TypeError} When it is a part of other memory, which is freed as a whole.
-   * @throws What the function that was given to {@linkcode NativeMemory.adopt} throws; it counts as freed then.
-   * @throws {PointerRuleError} When a nonblocking call uses it that is outstanding: it can be freed after that. Or when a
-   * buffer of {@linkcode NativeMemory.bytes} was transferred: it is never freed then. Or, on Bun, when the runtime itself is
-   * using such an array, to write it to a file, say: it can be freed after that. Arrays that were made before may be empty.
+   * Borrowed memory is left to C; only the access from here ends.
+   *
+   * @throws {TypeError} If it is a part of other memory: free the whole.
+   * @throws {PointerRuleError} If a nonblocking call that is outstanding uses the memory. It can be freed after the
+   * call.
+   * @throws {PointerRuleError} If a buffer of {@linkcode NativeMemory.bytes} was transferred. The memory is never freed
+   * then.
+   * @throws {PointerRuleError} On Bun, if the runtime is using an array of `bytes`, to write it to a file, say. The
+   * memory can be freed after that; arrays that were made before may be empty.
+   * @throws What the function that was given to {@linkcode NativeMemory.adopt} throws. The memory counts as freed then.
    */
   free(): void {
     if (this.#isPart) throw new TypeError("Cannot free a part of memory: free the whole");
     this.#shared().free();
   }
 
-  /** As {@linkcode NativeMemory.free}. */
+  /** Frees the memory at the end of a `using` block; see {@linkcode NativeMemory.free}. */
   [Symbol.dispose](): void {
     this.free();
   }
 
-  /** The part from one offset up to, not including, another; it is freed with the whole. @throws {RangeError} Outside the bounds. */
+  /**
+   * Gives a part of the memory, without a copy. It is freed with the whole, and can't be freed alone.
+   *
+   * ```ts
+   * import { NativeMemory } from "@belay/ffi";
+   * import { assert, assertThrows } from "@std/assert";
+   *
+   * using memory = NativeMemory.alloc(16);
+   * const part = memory.subarray(8);
+   * part.setUint8(0, 7);
+   * assert(memory.getUint8(8) === 7);
+   * assertThrows(() => part.getUint8(8), RangeError, "the memory has 8 bytes");
+   * ```
+   *
+   * @param begin Where the part begins: an offset in bytes.
+   * @param end Where it ends: the offset of the first byte behind it, by default the end of the memory.
+   * @returns The part.
+   * @throws {RangeError} If it isn't within the bounds.
+   */
   subarray(begin: number, end: number = this.#byteLength): NativeMemory {
     // No other is turned into a number, which could run anything.
     const byteLength = typeof end === "number" && typeof begin === "number" ? end - begin : NaN;
@@ -264,36 +333,75 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * The memory itself as an array, from an offset on. It has length 0 once the memory has been freed, and keeps it from
-   * being freed by a garbage collection. Its buffer must not be transferred: the memory itself would be the new buffer's,
-   * which keeps nothing from being freed.
+   * Gives an array onto the memory itself, without a copy: for loops that matter, and for other JavaScript APIs.
    *
-   * An operation of the runtime's, such as writing the array to a file, may use the memory until it is over: don't free it
-   * before. Bun refuses that. Deno doesn't tell, and the operation goes on with freed memory.
+   * The array has length 0 once the memory has been freed. It keeps its memory from being freed by a garbage
+   * collection. Don't transfer its buffer (`structuredClone`, `postMessage`): copy it with `slice()` first. After a
+   * transfer the memory is never freed. Don't free the memory while the runtime uses the array, to write it to a file,
+   * say. Bun lets belay refuse that. On Deno belay can't see it, and the operation goes on with freed memory.
    *
-   * @throws {RangeError} Outside the bounds, or when the runtime has no array of that length.
-   * @throws {PointerRuleError} When a buffer that it gave was transferred.
+   * ```ts
+   * import { NativeMemory } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const memory = NativeMemory.alloc(8);
+   * const bytes = memory.bytes();
+   * bytes[0] = 7;
+   * const floats = new Float32Array(bytes.buffer, bytes.byteOffset, 2);
+   * floats[1] = 1;
+   * assert(memory.getUint8(0) === 7 && memory.getFloat32(4) === 1);
+   * memory.free();
+   * assert(bytes.length === 0 && floats.length === 0);
+   * ```
+   *
+   * @param byteOffset Where the array begins: an offset in bytes, 0 by default.
+   * @param byteLength How many bytes it has; by default all up to the end of the memory.
+   * @returns The array.
+   * @throws {RangeError} If it isn't within the bounds, or the runtime has no array of that length.
+   * @throws {PointerRuleError} If a buffer of such an array was transferred.
    */
   bytes(byteOffset = 0, byteLength: number = this.#byteLength - byteOffset): Uint8Array<ArrayBuffer> {
     this.#check(byteOffset, byteLength);
     return this.#shared().bytes(this.#start + byteOffset, byteLength);
   }
 
-  /** Copies from a byte offset on into `target`, as many bytes as it has. @throws {TypeError | RangeError} When it is no `Uint8Array`; outside the bounds. */
+  /**
+   * Copies bytes out of the memory into `target`, as many as that has.
+   *
+   * @param target The array to fill.
+   * @param byteOffset Where to begin to read: an offset in bytes, 0 by default.
+   * @throws {TypeError} If `target` is no `Uint8Array`.
+   * @throws {RangeError} If the bytes aren't within the bounds.
+   */
   copyTo(target: Uint8Array, byteOffset = 0): void {
     const byteLength = bytesIn("copy to", target);
     this.#check(byteOffset, byteLength);
     if (byteLength > 0) copyOut(target, addressOf(this.#pointer), byteOffset, byteLength);
   }
 
-  /** Copies all of `source` to a byte offset. @throws {TypeError | RangeError} When it is no `Uint8Array`; outside the bounds. */
+  /**
+   * Copies all bytes of `source` into the memory.
+   *
+   * @param source The array to copy.
+   * @param byteOffset Where to begin to write: an offset in bytes, 0 by default.
+   * @throws {TypeError} If `source` is no `Uint8Array`.
+   * @throws {RangeError} If the bytes aren't within the bounds.
+   */
   copyFrom(source: Uint8Array, byteOffset = 0): void {
     const byteLength = bytesIn("copy from", source);
     this.#check(byteOffset, byteLength);
     if (byteLength > 0) copyIn(addressOf(this.#pointer), byteOffset, source, byteLength);
   }
 
-  /** Sets bytes to a value from 0 to 255, all from an offset on if no length is given. @throws {RangeError} Outside the bounds. */
+  /**
+   * Sets each byte of the memory, or of a part of it, to one value.
+   *
+   * @param value The value of each byte, from 0 to 255.
+   * @param byteOffset Where to begin: an offset in bytes, 0 by default.
+   * @param byteLength How many bytes; by default all up to the end of the memory.
+   * @throws {RangeError} If the bytes aren't within the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   fill(value: number, byteOffset = 0, byteLength: number = this.#byteLength - byteOffset): void {
     if (!fits.u8(value)) throw blameCaller(mismatch("u8", value, "Cannot fill memory: the value"));
     this.#check(byteOffset, byteLength);
@@ -301,9 +409,11 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * Copies the memory out and decodes it as UTF-8; what is none becomes U+FFFD.
+   * Copies the whole memory out and decodes it as UTF-8. Invalid UTF-8 becomes U+FFFD, and a byte order mark is kept.
    *
-   * @throws {TypeError} When it is no UTF-8, with `fatal`.
+   * @param options Whether invalid UTF-8 is an error instead.
+   * @returns The text, zeroes included. {@linkcode NativeMemory.getCString} ends at a zero.
+   * @throws {TypeError} If the memory isn't valid UTF-8, with `fatal`.
    */
   text(options: TextOptions = noOptions): string {
     this.#check(0, this.#byteLength);
@@ -316,7 +426,7 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * The zero-terminated string at an offset, decoded as UTF-8; what is none becomes U+FFFD.
+   * Reads the zero-terminated string at an offset, decoded as UTF-8. Invalid UTF-8 becomes U+FFFD.
    *
    * ```ts
    * import { NativeMemory } from "@belay/ffi";
@@ -328,16 +438,20 @@ export class NativeMemory implements PointerOwner {
    * assertThrows(() => memory.getCString(0, { fatal: true }), TypeError, "it is no UTF-8 from byte 2 on");
    * ```
    *
-   * @throws {RangeError} Outside the bounds, or when no zero comes before their end.
-   * @throws {TypeError} When it is no UTF-8, with `fatal`.
+   * @param byteOffset Where the string begins: an offset in bytes, 0 by default.
+   * @param options Whether invalid UTF-8 is an error instead.
+   * @returns The string, without the zero.
+   * @throws {RangeError} If the offset is outside of the bounds, or no zero comes before the end of the memory.
+   * @throws {TypeError} If the string isn't valid UTF-8, with `fatal`.
    */
   getCString(byteOffset = 0, options: TextOptions = noOptions): string {
     return this.#string(utf8, byteOffset, options);
   }
 
   /**
-   * The zero-terminated UTF-16 string at an offset, as Windows and ICU have them, in the machine's byte order. A surrogate
-   * that stands alone becomes U+FFFD.
+   * Reads the zero-terminated UTF-16 string at an offset, as Windows and ICU have them, in the machine's byte order.
+   *
+   * A surrogate that stands alone becomes U+FFFD.
    *
    * ```ts
    * import { Arena } from "@belay/ffi";
@@ -349,8 +463,12 @@ export class NativeMemory implements PointerOwner {
    * assert(name.getUtf16(2) === "r\u00fc\u00df");
    * ```
    *
-   * @throws {RangeError} Outside the bounds, or when no zero of two bytes comes before their end.
-   * @throws {TypeError} When a surrogate stands alone, with `fatal`.
+   * @param byteOffset Where the string begins: an offset in bytes, 0 by default.
+   * @param options Whether a surrogate that stands alone is an error instead.
+   * @returns The string, without the zero.
+   * @throws {RangeError} If the offset is outside of the bounds, or no zero of two bytes comes before the end of the
+   * memory.
+   * @throws {TypeError} If a surrogate stands alone, with `fatal`.
    */
   getUtf16(byteOffset = 0, options: TextOptions = noOptions): string {
     return this.#string(utf16, byteOffset, options);
@@ -376,10 +494,22 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * Writes a string as UTF-8 and a zero to an offset, and answers how many bytes that took.
+   * Writes a string as UTF-8, and a zero behind it.
    *
-   * @throws {TypeError} When it contains a NUL character.
-   * @throws {RangeError} Outside the bounds.
+   * ```ts
+   * import { NativeMemory } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using memory = NativeMemory.alloc(8);
+   * assert(memory.setCString(0, "gr\u00fc\u00df") === 7); // 6 bytes of UTF-8, and the zero
+   * assert(memory.getCString() === "gr\u00fc\u00df");
+   * ```
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param text The string.
+   * @returns How many bytes were written, the zero included.
+   * @throws {TypeError} If the string contains a NUL character.
+   * @throws {RangeError} If the string and its zero aren't within the bounds.
    */
   setCString(byteOffset: number, text: string): number {
     const bytes = zeroTerminated(text);
@@ -388,11 +518,15 @@ export class NativeMemory implements PointerOwner {
   }
 
   /**
-   * Writes a string as UTF-16 and a zero of two bytes to an offset, and answers how many bytes that took. Surrogates that
-   * stand alone stay as they are.
+   * Writes a string as UTF-16 in the machine's byte order, and a zero of two bytes behind it.
    *
-   * @throws {TypeError} When it contains a NUL character.
-   * @throws {RangeError} Outside the bounds.
+   * A surrogate that stands alone stays as it is.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param text The string.
+   * @returns How many bytes were written, the zero included.
+   * @throws {TypeError} If the string contains a NUL character.
+   * @throws {RangeError} If the string and its zero aren't within the bounds.
    */
   setUtf16(byteOffset: number, text: string): number {
     const bytes = zeroTerminatedUtf16(text);
@@ -400,7 +534,13 @@ export class NativeMemory implements PointerOwner {
     return bytes.length;
   }
 
-  /** Reads a signed 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a signed 8-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getInt8(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -408,14 +548,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getInt8(byteOffset);
   }
 
-  /** Writes a signed 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes a signed 8-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a whole number from -128 to 127.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   setInt8(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setInt8(byteOffset, value);
     stores().i8(this.#at(byteOffset, 1), byteOffset, checked.i8(value) ?? refuse("i8", value));
   }
 
-  /** Reads an unsigned 8-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads an unsigned 8-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getUint8(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -423,14 +576,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getUint8(byteOffset);
   }
 
-  /** Writes an unsigned 8-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes an unsigned 8-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a whole number from 0 to 255.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   setUint8(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setUint8(byteOffset, value);
     stores().u8(this.#at(byteOffset, 1), byteOffset, checked.u8(value) ?? refuse("u8", value));
   }
 
-  /** Reads a signed 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a signed 16-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getInt16(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -438,14 +604,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getInt16(byteOffset);
   }
 
-  /** Writes a signed 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes a signed 16-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a whole number from -32768 to 32767.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   setInt16(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setInt16(byteOffset, value);
     stores().i16(this.#at(byteOffset, 2), byteOffset, checked.i16(value) ?? refuse("i16", value));
   }
 
-  /** Reads an unsigned 16-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads an unsigned 16-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getUint16(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -453,14 +632,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getUint16(byteOffset);
   }
 
-  /** Writes an unsigned 16-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes an unsigned 16-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a whole number from 0 to 65535.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   setUint16(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setUint16(byteOffset, value);
     stores().u16(this.#at(byteOffset, 2), byteOffset, checked.u16(value) ?? refuse("u16", value));
   }
 
-  /** Reads a signed 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a signed 32-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getInt32(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -468,14 +660,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getInt32(byteOffset);
   }
 
-  /** Writes a signed 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes a signed 32-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a whole number from -2^31 to 2^31 - 1.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   setInt32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setInt32(byteOffset, value);
     stores().i32(this.#at(byteOffset, 4), byteOffset, checked.i32(value) ?? refuse("i32", value));
   }
 
-  /** Reads an unsigned 32-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads an unsigned 32-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getUint32(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -483,14 +688,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getUint32(byteOffset);
   }
 
-  /** Writes an unsigned 32-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes an unsigned 32-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a whole number from 0 to 2^32 - 1.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number.
+   */
   setUint32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setUint32(byteOffset, value);
     stores().u32(this.#at(byteOffset, 4), byteOffset, checked.u32(value) ?? refuse("u32", value));
   }
 
-  /** Reads a signed 64-bit integer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a signed 64-bit integer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer, as a bigint.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getBigInt64(byteOffset: number): bigint {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -498,14 +716,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getBigInt64(byteOffset);
   }
 
-  /** Writes a signed 64-bit integer to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes a signed 64-bit integer.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a bigint that fits, or a safe integer.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number or bigint.
+   */
   setBigInt64(byteOffset: number, value: number | bigint): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setBigInt64(byteOffset, value);
     stores().i64(this.#at(byteOffset, 8), byteOffset, checked.i64(value) ?? refuse("i64", value));
   }
 
-  /** Reads an unsigned 64-bit integer, such as a handle's id, at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads an unsigned 64-bit integer, such as a handle's id.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The integer, as a bigint.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getBigUint64(byteOffset: number): bigint {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -513,14 +744,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getBigUint64(byteOffset);
   }
 
-  /** Writes an unsigned 64-bit integer, such as a handle's id, to a byte offset. @throws {RangeError} Outside the bounds, or when it does not fit. */
+  /**
+   * Writes an unsigned 64-bit integer, such as a handle's id.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a bigint that fits, or a safe integer that isn't negative.
+   * @throws {RangeError} If the offset is outside of the bounds, or the value doesn't fit.
+   * @throws {TypeError} If the value is no number or bigint.
+   */
   setBigUint64(byteOffset: number, value: number | bigint): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setBigUint64(byteOffset, value);
     stores().u64(this.#at(byteOffset, 8), byteOffset, checked.u64(value) ?? refuse("u64", value));
   }
 
-  /** Reads a float at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a float (32 bits).
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The number.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getFloat32(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -528,14 +772,27 @@ export class NativeMemory implements PointerOwner {
       : mapped.getFloat32(byteOffset);
   }
 
-  /** Writes a float to a byte offset, rounded as C does. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
+  /**
+   * Writes a float (32 bits).
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a number, which is rounded to a float.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   * @throws {TypeError} If the value is no number.
+   */
   setFloat32(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setFloat32(byteOffset, value);
     stores().f32(this.#at(byteOffset, 4), byteOffset, checked.f32(value) ?? refuse("f32", value));
   }
 
-  /** Reads a double at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a double (64 bits).
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The number.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getFloat64(byteOffset: number): number {
     const mapped = this.#mapped;
     return mapped === undefined
@@ -543,37 +800,77 @@ export class NativeMemory implements PointerOwner {
       : mapped.getFloat64(byteOffset);
   }
 
-  /** Writes a double to a byte offset. @throws {TypeError | RangeError} When it is no number; outside the bounds. */
+  /**
+   * Writes a double (64 bits).
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The value: a number.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   * @throws {TypeError} If the value is no number.
+   */
   setFloat64(byteOffset: number, value: number): void {
     const mapped = this.#mapped;
     if (mapped !== undefined) return mapped.setFloat64(byteOffset, value);
     stores().f64(this.#at(byteOffset, 8), byteOffset, checked.f64(value) ?? refuse("f64", value));
   }
 
-  /** Reads a boolean, a byte that is zero or not. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a boolean: a byte that is zero or not.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns Whether the byte isn't zero.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getBool(byteOffset: number): boolean {
     return this.getUint8(byteOffset) !== 0;
   }
 
-  /** Writes a boolean as a byte. @throws {RangeError} Outside the bounds. @throws {TypeError} When it is none. */
+  /**
+   * Writes a boolean as a byte, 1 or 0.
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value The boolean.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   * @throws {TypeError} If the value is no boolean.
+   */
   setBool(byteOffset: number, value: boolean): void {
     if (typeof value !== "boolean") refuse("bool", value);
     this.setUint8(byteOffset, value ? 1 : 0);
   }
 
-  /** Reads the pointer at a byte offset. @throws {RangeError} Outside the bounds. */
+  /**
+   * Reads a pointer.
+   *
+   * @param byteOffset Where to read: an offset in bytes.
+   * @returns The pointer, or `null` for NULL.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   */
   getPointer(byteOffset: number): Pointer | null {
     if (this.#mapped !== undefined) return this.#mapped.getPointer(byteOffset);
     return nullable(loads().address(this.#at(byteOffset, 8), byteOffset) as Address | null);
   }
 
   /**
-   * Writes a pointer to a byte offset.
+   * Writes a pointer.
    *
-   * @throws {RangeError} Outside the bounds.
-   * @param value A pointer, or what has one: memory, a pin, a view, a callback, a channel.
-   * @throws {PointerRuleError} When it is a buffer, a string or a function; or points into an argument of a call that has
-   * returned.
+   * The memory keeps nothing alive: what it points to has to stay for as long as C uses it.
+   *
+   * ```ts
+   * import { NativeMemory, pin } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using samples = pin(new Float32Array(4));
+   * using memory = NativeMemory.alloc(8);
+   * memory.setPointer(0, samples); // a pin stands for its pointer
+   * assert(memory.getPointer(0) === samples.pointer);
+   * ```
+   *
+   * @param byteOffset Where to write: an offset in bytes.
+   * @param value A pointer or null, or what has a pointer: memory, a pin, a view, a callback, a channel.
+   * @throws {RangeError} If the offset is outside of the bounds.
+   * @throws {PointerRuleError} If the value is a buffer, a string or a function, or points into an argument of a call
+   * that has returned.
+   * @throws {TypeError} If the value is anything else that is no pointer.
    */
   setPointer(byteOffset: number, value: Pointer | PointerOwner | null): void {
     const owned = value === null || isAddress(value) ? undefined : pointerOf(value);

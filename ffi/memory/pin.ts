@@ -36,7 +36,23 @@ interface Held {
 }
 
 /**
- * A buffer of JavaScript's that stays where it is, for C to keep a pointer to it; {@linkcode pin} gives it.
+ * A buffer of JavaScript's that stays where it is, so that C may keep a pointer to it; {@linkcode pin} gives it.
+ *
+ * Where C wants a pointer, pass the pin itself.
+ *
+ * ```ts
+ * import { dlopen, pin, stats } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   strlen: { parameters: ["pointer"], result: "usize" },
+ * });
+ * {
+ *   using pinned = pin(new TextEncoder().encode("belay\0"));
+ *   assert(libc.symbols.strlen(pinned) === 5n && stats().live.pins === 1);
+ * }
+ * assert(stats().live.pins === 0);
+ * ```
  */
 export class Pin implements PointerOwner {
   /** @ignore */
@@ -47,7 +63,7 @@ export class Pin implements PointerOwner {
   readonly #pointer: Pointer;
   readonly #cleanup: Cleanup;
 
-  /** Made by {@linkcode pin}. */
+  /** @ignore Made by {@linkcode pin}. */
   constructor(token: typeof inside, view: ArrayBufferView, byteLength: number) {
     if (token !== inside) refuseNew("Pin", "pin()");
     this.byteLength = byteLength;
@@ -61,9 +77,12 @@ export class Pin implements PointerOwner {
   }
 
   /**
-   * Where the buffer is, until it is unpinned.
+   * The address of the buffer, for C.
    *
-   * @throws {PointerRuleError} When it has been unpinned, or the buffer was transferred meanwhile.
+   * Prefer to pass the pin itself: then belay refuses a pin that has ended.
+   *
+   * @returns The address. It is good until the buffer is unpinned.
+   * @throws {PointerRuleError} If the buffer has been unpinned, or was transferred meanwhile.
    */
   get pointer(): Pointer {
     if (this.#held === undefined) throw new PointerRuleError("unpinned");
@@ -76,14 +95,19 @@ export class Pin implements PointerOwner {
     onPointerOf((value) => #held in value ? addressOf(pointerGetter?.call(value) as Pointer) : undefined);
   }
 
-  /** Whether it has been unpinned. */
+  /**
+   * Whether the buffer has been unpinned.
+   *
+   * @returns `true` after {@linkcode Pin.unpin}.
+   */
   get disposed(): boolean {
     return this.#held === undefined;
   }
 
   /**
-   * Lets the buffer go: C may not use the pointer any more. Where a nonblocking call has it, the buffer is let go when that
-   * has settled. Doing it again does nothing.
+   * Lets the buffer go: from now on C may not use the pointer. Doing it again does nothing.
+   *
+   * If a nonblocking call has the pointer, the buffer stays where it is until that call has settled.
    */
   unpin(): void {
     if (this.#held === undefined) return;
@@ -93,7 +117,7 @@ export class Pin implements PointerOwner {
     this.#held = undefined;
   }
 
-  /** As {@linkcode Pin.unpin}. */
+  /** Lets the buffer go at the end of a `using` block; see {@linkcode Pin.unpin}. */
   [Symbol.dispose](): void {
     this.unpin();
   }
@@ -114,25 +138,31 @@ function letGo(held: Held): void {
 }
 
 /**
- * Keeps a buffer where it is, so that C may keep a pointer to it, after Go's `runtime.Pinner`. A buffer may have several
- * pins; each counts.
+ * Keeps a buffer of JavaScript's where it is, so that C may keep a pointer to it between calls.
  *
- * *Ownership:* the buffer is held until it is unpinned. A pin that is dropped is released after a garbage collection, and
- * reported as a leak where these are tracked: a pointer in C doesn't count.
+ * Without a pin, a buffer's address is good for one call only. A buffer may have several pins; each counts. Don't
+ * transfer a pinned buffer.
  *
- * *Threads:* C's threads may read and write the memory meanwhile, as JavaScript does, with nothing in between.
+ * *Ownership:* the pin holds the buffer until {@linkcode Pin.unpin} or the end of its `using` block. If you drop the
+ * pin, it is released after a garbage collection, and reported if leaks are tracked. A pointer in C doesn't count.
+ *
+ * *Threads:* C's threads may read and write the buffer while JavaScript does. belay puts no lock in between.
  *
  * ```ts
- * import { pin } from "@belay/ffi";
+ * import { dlopen, NativeMemory, pin } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * const samples = new Float32Array(4);
- * using pinned = pin(samples);
- * assert(pinned.byteLength === 16);
- * // C may keep pinned.pointer until here.
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   memchr: { parameters: ["pointer", "i32", "usize"], result: "pointer" },
+ * });
+ * using pinned = pin(new TextEncoder().encode("key=value"));
+ * const found = libc.symbols.memchr(pinned, 0x3d, pinned.byteLength); // C may keep this pointer as well
+ * assert(found !== null && NativeMemory.borrow(found, 6).text() === "=value");
  * ```
  *
- * @throws {TypeError} When it is no `ArrayBuffer` of fixed length that is not detached, nor a view of one.
+ * @param buffer An `ArrayBuffer`, a `SharedArrayBuffer`, or a view of one.
+ * @returns The pin.
+ * @throws {TypeError} If it is no buffer, or one that is resizable or detached.
  * @see https://pkg.go.dev/runtime#Pinner
  */
 export function pin(buffer: BufferSource): Pin {

@@ -18,19 +18,24 @@ import type { Pointer } from "../types/definitions.ts";
 import { decode, type Encoding, isFatal, type TextOptions, utf16, utf8 } from "../types/text.ts";
 
 /**
- * The pointer of an address, as C wrote it into a buffer; 0 gives `null`.
+ * Makes a pointer of an address, such as one that C wrote into a buffer. The address 0 gives `null`.
+ *
+ * belay can't check that there is anything at the address.
  *
  * ```ts
  * import { pointerFrom, pointerValue } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * const out = new BigUint64Array(1); // what a C function gets as its out-parameter
- * assert(pointerFrom(out[0]) === null);
+ * const buffer = new BigUint64Array(1); // where a C function writes an address
+ * assert(pointerFrom(buffer[0]) === null);
  * const pointer = pointerFrom<"sqlite3">(0x1000n);
  * assert(pointerValue(pointer) === 0x1000n);
  * ```
  *
- * @throws {RangeError} When it is no address: negative, a fraction, a number that isn't safe, or 2^64 and more.
+ * @typeParam Tag What the pointer points to.
+ * @param address A whole number from 0 to 2^64 - 1. A number has to be a safe integer.
+ * @returns The pointer, or `null` for 0.
+ * @throws {RangeError} If it is no such address.
  */
 export function pointerFrom<Tag extends string>(address: bigint | number): Pointer<Tag> | null {
   const value = typeof address === "number" && Number.isSafeInteger(address) ? BigInt(address) : address;
@@ -42,28 +47,53 @@ export function pointerFrom<Tag extends string>(address: bigint | number): Point
 }
 
 /**
- * The address of a pointer, or of what has one; 0 for `null`.
+ * Gives the address of a pointer, or of what has a pointer, as a bigint. `null` gives `0n`.
  *
- * @throws {TypeError} When it is nothing of these.
+ * ```ts
+ * import { NativeMemory, pointerValue } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * using memory = NativeMemory.alloc(16);
+ * assert(pointerValue(memory.subarray(4)) - pointerValue(memory) === 4n);
+ * assert(pointerValue(null) === 0n);
+ * ```
+ *
+ * @param pointer A pointer, null, or what has a pointer: memory, a pin, a view, a callback, a channel.
+ * @returns The address.
+ * @throws {TypeError} If it is anything else.
+ * @throws {MemoryFreedError} If it is memory that has been freed.
+ * @throws {PointerRuleError} If it is a pin that has ended.
  */
 export function pointerValue(pointer: Pointer | PointerOwner | null): bigint {
   return BigInt(followed(pointer) ?? 0n);
 }
 
 /**
- * The zero-terminated UTF-8 string that C has at a pointer, copied; `null` for `null`. For strings that a `"cstring"`
- * result doesn't give: those in a `char **`, or in an out-parameter. Nothing is freed. What is no UTF-8 becomes U+FFFD.
+ * Copies the zero-terminated UTF-8 string that C has at a pointer. `null` gives `null`.
+ *
+ * It is for strings that a `"cstring"` result doesn't give: those that you have to free, and those behind a `char **`.
+ * Nothing is freed. Invalid UTF-8 becomes U+FFFD. belay knows no bounds here: if no zero ends the string, C's memory is
+ * read on and on.
  *
  * ```ts
  * import { cstringAt, dlopen } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * using zlib = dlopen({ name: "z", versions: ["1"] }, { zlibVersion: { parameters: [], result: "pointer" } });
- * assert(cstringAt(zlib.symbols.zlibVersion())?.startsWith("1."));
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   strdup: { parameters: ["cstring"], result: "pointer" }, // char *, to be freed
+ *   free: { parameters: ["pointer"], result: "void" },
+ * });
+ * const copy = libc.symbols.strdup("belay");
+ * assert(cstringAt(copy) === "belay");
+ * libc.symbols.free(copy);
  * ```
  *
- * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when what is there is no UTF-8.
- * @throws {PointerRuleError} When it points into an argument of a call that has returned.
+ * @param pointer A pointer, null, or what has a pointer, such as memory.
+ * @param options Whether invalid UTF-8 is an error instead.
+ * @returns The string, or `null`.
+ * @throws {TypeError} If it is no pointer; with `fatal`, if the string isn't valid UTF-8.
+ * @throws {MemoryFreedError} If it is memory that has been freed.
+ * @throws {PointerRuleError} If it points into an argument of a call that has returned.
  */
 export function cstringAt(pointer: Pointer | PointerOwner | null, options: TextOptions = noOptions): string | null {
   const address = followed(pointer);
@@ -73,21 +103,27 @@ export function cstringAt(pointer: Pointer | PointerOwner | null, options: TextO
 }
 
 /**
- * The zero-terminated UTF-16 string that C has at a pointer, copied; `null` for `null`. Windows and ICU have such strings, in
- * the machine's byte order. Nothing is freed. A surrogate that stands alone becomes U+FFFD.
+ * Copies the zero-terminated UTF-16 string that C has at a pointer. `null` gives `null`.
+ *
+ * Windows and ICU have such strings, in the machine's byte order. Nothing is freed. A surrogate that stands alone
+ * becomes U+FFFD. belay knows no bounds here: if no zero of two bytes ends the string, C's memory is read on and on.
  *
  * ```ts
  * import { Arena, utf16At } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
  * using arena = new Arena();
- * const out = arena.alloc(8); // what a C function gets as its out-parameter
+ * const out = arena.alloc(8); // where a C function writes a pointer
  * out.setPointer(0, arena.utf16("belay"));
  * assert(utf16At(out.getPointer(0)) === "belay");
  * ```
  *
- * @throws {TypeError} When it is no `Pointer` and not null. With `fatal` also when a surrogate stands alone.
- * @throws {PointerRuleError} When it points into an argument of a call that has returned.
+ * @param pointer A pointer, null, or what has a pointer, such as memory.
+ * @param options Whether a surrogate that stands alone is an error instead.
+ * @returns The string, or `null`.
+ * @throws {TypeError} If it is no pointer; with `fatal`, if a surrogate stands alone.
+ * @throws {MemoryFreedError} If it is memory that has been freed.
+ * @throws {PointerRuleError} If it points into an argument of a call that has returned.
  */
 export function utf16At(pointer: Pointer | PointerOwner | null, options: TextOptions = noOptions): string | null {
   const address = followed(pointer);

@@ -17,39 +17,59 @@ import type { NativeFunction, StoredValue, ToNative } from "../types/inference.t
 import { NativeMemory } from "./native_memory.ts";
 import { arrayClass, checkMemory, type ReadOnlyField, Scratch, viewOf, window, written } from "./views.ts";
 
-/** The fields of a structure, in C's order, or the members of a union. */
+/** The fields of a structure, in C's order, or the members of a union: each by its name, with its type. */
 export type Fields = Readonly<Record<string, FieldType>>;
 
-/** What is read from a field. */
+/** The value that is read from a field of a type. */
 export type FieldValue<T> = StoredValue<T>;
 
-/** What can be written to a field: `"cstring"` takes a pointer, since the characters are somebody's to keep. */
+/**
+ * The value that can be written to a field of a type. A `"cstring"` takes a pointer, since something has to keep the
+ * text.
+ */
 export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
   : T extends "cstring" ? Pointer | PointerOwner | null
   : T extends CallbackDefinition ? NativeFunction<T> | Pointer | null
   : T extends "function" ? NativeFunction | Pointer | null
   : ToNative<T>;
 
-/** A structure as a plain object. */
+/**
+ * The plain object that reading a structure gives.
+ *
+ * @typeParam F The fields.
+ */
 export type StructValue<F extends Fields> = { -readonly [K in keyof F]: FieldValue<F[K]> };
-/** What can be written as a structure: an object with all of its fields. */
+/**
+ * The object that can be written as a structure: it has a value for each field.
+ *
+ * @typeParam F The fields.
+ */
 export type StructInput<F extends Fields> = { readonly [K in keyof F]: FieldInput<F[K]> };
-/** What can be written as a union: an object with the member that is meant, or with several that say the same. */
+/**
+ * The object that can be written as a union: it has one member, or several that say the same.
+ *
+ * @typeParam F The members.
+ */
 export type UnionInput<F extends Fields> = { readonly [K in keyof F]?: FieldInput<F[K]> };
 
-/** What can be written as an array: its elements, in an array, a typed array or a view. */
+/** The value that can be written as an array: its elements, in an array, a typed array or a view. */
 export type ArrayInput<E> = readonly FieldInput<E>[] | {
   readonly length: number;
   at(index: number): FieldInput<E> | undefined;
 };
 
 /**
- * A structure in native memory: each property reads and writes it there. Strings and handles are read only: what is written is
- * a pointer or an id, by `write`. A property that is no field can't be assigned.
+ * A structure in native memory, as an object whose properties read and write that memory.
  *
- * `Object.keys`, spread and `structuredClone` see the fields. A spread copy has the values of numbers, strings and pointers;
- * structures and arrays in it stay views. The view of an element ({@linkcode ArrayView.at}) has its properties on its class:
- * `in`, `JSON.stringify` and consoles see them, the others don't.
+ * Where C wants a pointer to the structure, pass the view. A pointer field takes a `Pointer` or null. Strings and
+ * handles are read only, since C stores a pointer or an id: write the whole structure by `write`. A property that is no
+ * field can't be assigned.
+ *
+ * `Object.keys`, spread and `structuredClone` see the fields. A spread copy has the values of numbers, strings and
+ * pointers; structures and arrays in it stay views. The view of an element, which {@linkcode ArrayView.at} gives, is
+ * different: `in`, `JSON.stringify` and consoles see its fields, `Object.keys`, spread and `structuredClone` don't.
+ *
+ * @typeParam F The fields.
  */
 export type StructView<F extends Fields> =
   & PointerOwner
@@ -58,7 +78,7 @@ export type StructView<F extends Fields> =
       & { -readonly [K in keyof F as F[K] extends ReadOnlyField ? never : K]: FieldView<F[K]> }
       & { readonly [K in keyof F as F[K] extends ReadOnlyField ? K : never]: FieldView<F[K]> });
 
-/** What a property of a view gives. */
+/** The value that a property of a view gives. */
 export type FieldView<T> = T extends StructType<infer F> ? StructView<F>
   : T extends UnionType<infer F> ? StructView<F>
   : T extends ArrayType<infer E> ? ArrayView<E>
@@ -66,16 +86,35 @@ export type FieldView<T> = T extends StructType<infer F> ? StructView<F>
 
 /** Options of {@linkcode struct} and {@linkcode union}. */
 export interface StructOptions {
-  /** No padding (`true`, or 1), or fields aligned for at most so many bytes, as `#pragma pack` has it: 1, 2, 4, 8 or 16. */
+  /**
+   * How `#pragma pack` changes the layout; `false` by default, for C's usual padding.
+   *
+   * `true` or 1 means no padding. 2, 4, 8 or 16 means that fields are aligned to at most so many bytes.
+   */
   readonly packed?: boolean | 1 | 2 | 4 | 8 | 16;
 }
 
-/** What structures, unions and arrays in memory have in common. */
+/** The methods that structures, unions and arrays share. */
 export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   /**
-   * Allocates memory for one, with zeroes or a value; it is freed as {@linkcode NativeMemory} says.
+   * Allocates memory for one, with zeroes or with a value.
    *
-   * @throws {TypeError | RangeError} When the value is none of the type's.
+   * ```ts
+   * import { dlopen, struct } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const Timespec = struct({ sec: "i64", nsec: "i64" });
+   * using libc = dlopen({ name: "c", versions: ["6"] }, {
+   *   nanosleep: { parameters: ["pointer", "pointer"], result: "i32" },
+   * });
+   * using time = Timespec.alloc({ sec: 0n, nsec: 1000n });
+   * assert(libc.symbols.nanosleep(time, null) === 0);
+   * ```
+   *
+   * @param value The value to write; without it the memory has zeroes.
+   * @returns The memory, which belay frees as {@linkcode NativeMemory} says.
+   * @throws {TypeError} If the value isn't one of the type. Nothing is allocated then.
+   * @throws {RangeError} If a number of the value doesn't fit, or there isn't so much memory.
    */
   alloc(value?: I): NativeMemory {
     const memory = NativeMemory.alloc(this.byteLength, { align: this.align });
@@ -89,7 +128,13 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
     }
   }
 
-  /** Allocates memory for `length` of them, one behind the other, with zeroes. @throws {RangeError} When there is none. */
+  /**
+   * Allocates memory for several, one behind the other, with zeroes.
+   *
+   * @param length How many.
+   * @returns The memory, which belay frees as {@linkcode NativeMemory} says.
+   * @throws {RangeError} If `length` is no whole number, or there isn't so much memory.
+   */
   allocMany(length: number): NativeMemory {
     if (!Number.isInteger(length) || length < 0) {
       throw new RangeError(`Cannot allocate an array of ${shown(length)} elements`);
@@ -98,15 +143,47 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   }
 
   /**
-   * Says that a pointer of C's points to one, or to `length` of them, as {@linkcode NativeMemory.borrow} does.
+   * Gives access to the one, or to the several, that a pointer of C's points to. The memory stays C's.
    *
-   * @throws {TypeError} When `pointer` is null.
+   * ```ts
+   * import { dlopen, struct } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const Item = struct({ id: "u32", weight: "f32" });
+   * const compare = { parameters: ["pointer", "pointer"], result: "i32" } as const;
+   * using libc = dlopen({ name: "c", versions: ["6"] }, {
+   *   qsort: { parameters: ["pointer", "usize", "usize", compare], result: "void" },
+   * });
+   * using memory = Item.allocMany(2);
+   * const items = Item.viewMany(memory);
+   * items.set(0, { id: 1, weight: 9 });
+   * items.set(1, { id: 2, weight: 4 });
+   * libc.symbols.qsort(memory, items.length, Item.byteLength, (a, b) => {
+   *   if (a === null || b === null) return 0;
+   *   return Item.read(Item.borrow(a)).weight - Item.read(Item.borrow(b)).weight;
+   * });
+   * assert(items.at(0).id === 2);
+   * ```
+   *
+   * @param pointer Where the first one is.
+   * @param length How many there are, 1 by default. belay believes you.
+   * @returns The memory.
+   * @throws {TypeError} If `pointer` is null.
+   * @throws {PointerRuleError} If it points into an argument of a call that has returned.
+   * @throws {RangeError} If `length` is no whole number.
    */
   borrow(pointer: Pointer, length = 1): NativeMemory {
     return NativeMemory.borrow(pointer, typeof length === "number" ? this.byteLength * length : length);
   }
 
-  /** Copies one out of memory, as plain values. @throws {RangeError} Outside the bounds. */
+  /**
+   * Copies one out of memory, as plain values.
+   *
+   * @param memory The memory.
+   * @param byteOffset Where it begins: an offset in bytes, 0 by default.
+   * @returns The value: an object for a structure or union, an array for an array, a string for a character array.
+   * @throws {RangeError} If it isn't within the bounds.
+   */
   read(memory: NativeMemory, byteOffset = 0): V {
     checkMemory(memory);
     const layout = Aggregate.layoutOf(this);
@@ -118,10 +195,25 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   }
 
   /**
-   * Writes all of one, with zeroes between the fields; or nothing, when it throws.
+   * Writes one to memory, with zeroes between the fields.
    *
-   * @throws {TypeError | RangeError} When a value is not of its field's type or has a property that is no field, or the memory
-   * is too small.
+   * belay checks all of the value first. If it throws, nothing is written.
+   *
+   * ```ts
+   * import { struct } from "@belay/ffi";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const Point = struct({ x: "f64", y: "f64" });
+   * using memory = Point.allocMany(2);
+   * Point.write(memory, { x: 1, y: 2 }, Point.byteLength);
+   * assertEquals(Point.read(memory, Point.byteLength), { x: 1, y: 2 });
+   * ```
+   *
+   * @param memory The memory.
+   * @param value The value, with each field.
+   * @param byteOffset Where to write: an offset in bytes, 0 by default.
+   * @throws {TypeError} If a value isn't of its field's type, is missing, or belongs to no field.
+   * @throws {RangeError} If a number doesn't fit, or the memory is too small.
    */
   write(memory: NativeMemory, value: I, byteOffset = 0): void {
     checkMemory(memory);
@@ -131,18 +223,49 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   }
 
   /**
-   * The one that is at an offset: what is read and written is the memory itself.
+   * Gives a view of one in memory: reading and writing the view reads and writes the memory.
    *
-   * @throws {RangeError} Outside the bounds.
+   * ```ts
+   * import { struct } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * const Point = struct({ x: "f64", y: "f64" });
+   * using memory = Point.alloc({ x: 1, y: 2 });
+   * const point = Point.view(memory);
+   * point.x += 2;
+   * assert(memory.getFloat64(Point.offsets.x) === 3);
+   * ```
+   *
+   * @param memory The memory.
+   * @param byteOffset Where it begins: an offset in bytes, 0 by default.
+   * @returns The view. Of a character array it is a string, which is a copy.
+   * @throws {RangeError} If it isn't within the bounds.
    */
   view(memory: NativeMemory, byteOffset = 0): View {
     return viewOf(Aggregate.layoutOf(this), window(memory, byteOffset, this.byteLength), 0, true) as View;
   }
 
   /**
-   * Those that follow one another from an offset on: `length` of them, or as many as there are.
+   * Gives a view of several in memory, one behind the other.
    *
-   * @throws {RangeError} Outside the bounds.
+   * ```ts
+   * import { struct } from "@belay/ffi";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * const Point = struct({ x: "f64", y: "f64" });
+   * using memory = Point.allocMany(3);
+   * const points = Point.viewMany(memory);
+   * points.at(0).x = 1;
+   * points.set(2, { x: 5, y: 6 });
+   * assert(points.length === 3 && memory.getFloat64(0) === 1);
+   * assertEquals([...points].map(({ y }) => y), [0, 0, 6]);
+   * ```
+   *
+   * @param memory The memory.
+   * @param byteOffset Where the first one begins: an offset in bytes, 0 by default.
+   * @param length How many; by default as many as the memory has from there on.
+   * @returns The view of all of them.
+   * @throws {RangeError} If they aren't within the bounds, or `length` is no whole number.
    */
   viewMany(memory: NativeMemory, byteOffset = 0, length?: number): ArrayView<this> {
     checkMemory(memory);
@@ -157,12 +280,13 @@ export abstract class MemoryType<V, I, View> extends Aggregate<V, I> {
   }
 }
 
-/** What structures and unions have in common. */
+/** The properties that structures and unions share. */
 export abstract class FieldsType<F extends Fields, I> extends MemoryType<StructValue<F>, I, StructView<F>>
   implements RecordType<StructValue<F>, I> {
+  /** Where each field begins, in bytes from the beginning. */
   readonly offsets: { readonly [K in keyof F]: number };
 
-  /** Made by {@linkcode struct} and {@linkcode union}. */
+  /** @ignore Made by {@linkcode struct} and {@linkcode union}. */
   constructor(token: typeof inside, layout: RecordLayout) {
     super(token, layout);
     const offsets = layout.fields.map(({ name, byteOffset }) => [name, byteOffset]);
@@ -170,20 +294,83 @@ export abstract class FieldsType<F extends Fields, I> extends MemoryType<StructV
   }
 }
 
-/** A structure of C's; {@linkcode struct} makes it. */
+/**
+ * The type of a C structure; {@linkcode struct} makes it.
+ *
+ * It is a type in definitions, and has what its memory needs. The types of unions and arrays have the same methods.
+ *
+ * | method | what it does |
+ * | --- | --- |
+ * | `alloc(value?)`, `allocMany(length)` | allocates memory for one, with zeroes or a value, or for several |
+ * | `borrow(pointer, length?)` | gives access to what a pointer of C's points to |
+ * | `read(memory, byteOffset?)` | copies one out, as a plain object |
+ * | `write(memory, value, byteOffset?)` | writes all of one |
+ * | `view(memory, byteOffset?)` | gives a view whose properties are the memory |
+ * | `viewMany(memory, byteOffset?, length?)` | gives a view of several, one behind the other |
+ *
+ * `byteLength`, `align` and `offsets` say how C lays it out.
+ *
+ * ```ts
+ * import { dlopen, struct } from "@belay/ffi";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const Division = struct({ quot: "i32", rem: "i32" }); // div_t
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   div: { parameters: ["i32", "i32"], result: Division }, // by value
+ * });
+ * assertEquals(libc.symbols.div(47, 5), { quot: 9, rem: 2 });
+ *
+ * using memory = Division.alloc({ quot: 1, rem: 2 });
+ * const view = Division.view(memory);
+ * view.rem = 3;
+ * assert(Division.read(memory).rem === 3 && Division.byteLength === 8);
+ * ```
+ *
+ * @typeParam F The fields.
+ */
 export class StructType<F extends Fields> extends FieldsType<F, StructInput<F>> {}
 
-/** A union of C's; {@linkcode union} makes it. */
+/**
+ * The type of a C union; {@linkcode union} makes it. It has the methods of a {@linkcode StructType}.
+ *
+ * ```ts
+ * import { union } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const Value = union({ number: "f64", id: "u64" });
+ * using memory = Value.alloc({ number: 1 });
+ * const value = Value.view(memory);
+ * assertEquals(value.id, 0x3ff0000000000000n);
+ * value.number = 2; // the other member follows
+ * assertEquals(value.id, 0x4000000000000000n);
+ * ```
+ *
+ * @typeParam F The members.
+ */
 export class UnionType<F extends Fields> extends FieldsType<F, UnionInput<F>> {}
 
-/** An array of C's, of a fixed length; {@linkcode array} makes it. */
+/**
+ * The type of a C array of a fixed length; {@linkcode array} makes it. It has the methods of a {@linkcode StructType}.
+ *
+ * ```ts
+ * import { array } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const Weights = array("f32", 4);
+ * using memory = Weights.alloc([0, 1, 2, 3]);
+ * Weights.view(memory).set(0, 9);
+ * assertEquals(Weights.read(memory), [9, 1, 2, 3]);
+ * ```
+ *
+ * @typeParam E The type of an element.
+ */
 export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], ArrayInput<E>, ArrayView<E>> {
   /** How many elements it has. */
   readonly length: number;
-  /** Of what type they are. */
+  /** The type of an element. */
   readonly element: E;
 
-  /** Made by {@linkcode array}. */
+  /** @ignore Made by {@linkcode array}. */
   constructor(token: typeof inside, layout: Layout, element: E, length: number) {
     super(token, layout);
     this.element = element;
@@ -191,26 +378,62 @@ export class ArrayType<E extends FieldType> extends MemoryType<FieldValue<E>[], 
   }
 }
 
-/** A character array of C's; {@linkcode charArray} makes it. */
+/**
+ * The type of a C character array that holds a string; {@linkcode charArray} makes it. It has the methods of a
+ * {@linkcode StructType}.
+ *
+ * ```ts
+ * import { charArray } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * const Name = charArray(16);
+ * using memory = Name.alloc("belay");
+ * assert(Name.read(memory) === "belay" && Name.byteLength === 16);
+ * ```
+ */
 export class CharArrayType extends MemoryType<string, string, string> {}
 
-/** Elements in native memory, one behind the other. `JSON.stringify` sees them; `Object.keys` and `structuredClone` don't. */
+/**
+ * Elements in native memory, one behind the other, as an object that reads and writes that memory.
+ *
+ * Where C wants a pointer to the elements, pass the view. `JSON.stringify` sees the elements; `Object.keys` and
+ * `structuredClone` don't.
+ *
+ * @typeParam E The type of an element.
+ */
 export interface ArrayView<E> extends Iterable<FieldView<E>>, PointerOwner {
-  /** How many there are. */
+  /** How many elements there are. */
   readonly length: number;
-  /** The element at an index: a view of it where it is a structure, union or array. @throws {RangeError} Outside the bounds. */
+  /**
+   * Gives the element at an index: a view if it is a structure, union or array, or else its value.
+   *
+   * @param index The index, from 0.
+   * @returns The element.
+   * @throws {RangeError} If the index is outside of the bounds.
+   */
   at(index: number): FieldView<E>;
-  /** Writes an element. @throws {TypeError | RangeError} When it is none, or outside of the bounds. */
+  /**
+   * Writes the element at an index.
+   *
+   * @param index The index, from 0.
+   * @param value The value to write.
+   * @throws {TypeError} If the value isn't one of the type.
+   * @throws {RangeError} If the index is outside of the bounds, or a number doesn't fit.
+   */
   set(index: number, value: FieldInput<E>): void;
-  /** Copies all of them out, as plain values. */
+  /**
+   * Copies all elements out, as plain values.
+   *
+   * @returns The copies.
+   */
   toArray(): FieldValue<E>[];
 }
 
 /**
- * A structure, laid out as C lays it out. Its fields are scalars, pointers, functions, other structures, unions and arrays.
+ * Makes the type of a C structure. belay lays out its fields as C does.
  *
- * It is passed and returned by value where it is a type of a parameter or result: as a plain object, or as a view. In native
- * memory it is read and written as a plain object ({@linkcode StructType.read}), or field by field through a view.
+ * As the type of a parameter or a result, it passes the structure by value: as a plain object, or as a view. In native
+ * memory the structure is read and written whole ({@linkcode StructType}), or field by field through a view.
  *
  * ```ts
  * import { array, charArray, pointer, struct } from "@belay/ffi";
@@ -226,18 +449,25 @@ export interface ArrayView<E> extends Iterable<FieldView<E>>, PointerOwner {
  * assertEquals(Node.read(memory).at, { x: 3, y: 2 });
  * ```
  *
- * @param fields Its fields, in C's order.
- * @throws {TypeError} When it has none, or one has a type that can't be stored.
+ * @typeParam F The type of the fields, which TypeScript infers.
+ * @param fields The fields, in C's order: names with types.
+ * @param options How `#pragma pack` changes the layout.
+ * @returns The type.
+ * @throws {TypeError} If it has no fields, or an option is malformed.
+ * @throws {TypeError} If a field has a type that can't be stored, or a number as its name.
  */
 export function struct<const F extends Fields>(fields: F, options: StructOptions = noOptions): StructType<F> {
   return frozen(new StructType<F>(inside, define("struct", fields, options)));
 }
 
 /**
- * A union: all of its members begin where it begins. What is written says which; what is read are all of them.
+ * Makes the type of a C union: all of its members share the same bytes.
+ *
+ * Write an object with one member. Reading gives every member's view of the bytes. A union that was read is written
+ * back as the bytes that it has, with your change to one of its members.
  *
  * ```ts
- * import { struct, union } from "@belay/ffi";
+ * import { union } from "@belay/ffi";
  * import { assertEquals } from "@std/assert";
  *
  * const Bits = union({ number: "f32", bits: "u32" });
@@ -245,17 +475,39 @@ export function struct<const F extends Fields>(fields: F, options: StructOptions
  * assertEquals(Bits.read(memory).bits, 0x3f800000);
  * ```
  *
- * @throws {TypeError} When it has no members, or one has a type that can't be stored; strings and handles would be looked for
- * where another member was written.
+ * @typeParam F The type of the members, which TypeScript infers.
+ * @param members The members: names with types. Instead of `"cstring"` and `"handle"` take `"pointer"`: reading would
+ * follow what another member stored.
+ * @param options How `#pragma pack` changes the layout.
+ * @returns The type.
+ * @throws {TypeError} If it has no members, or an option is malformed.
+ * @throws {TypeError} If a member has a type that can't be stored, or that can't be in a union.
  */
 export function union<const F extends Fields>(members: F, options: StructOptions = noOptions): UnionType<F> {
   return frozen(new UnionType<F>(inside, define("union", members, options)));
 }
 
 /**
- * An array of a fixed length, as a field.
+ * Makes the type of a C array of a fixed length: for fields, and for memory.
  *
- * @throws {TypeError | RangeError} When the type can't be stored, or the length is no whole number from 1 to 2^30.
+ * C passes arrays as pointers, so an array is no type of a parameter: pass a typed array as a `"buffer"`.
+ *
+ * ```ts
+ * import { array, struct } from "@belay/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const Matrix = struct({ rows: array(array("f64", 2), 2) });
+ * using memory = Matrix.alloc({ rows: [[1, 2], [3, 4]] });
+ * Matrix.view(memory).rows.at(1).set(0, 9);
+ * assertEquals(Matrix.read(memory).rows, [[1, 2], [9, 4]]);
+ * ```
+ *
+ * @typeParam E The type of an element.
+ * @param element The type of an element.
+ * @param length How many elements: a whole number from 1 to 2^30.
+ * @returns The type.
+ * @throws {TypeError} If an element has a type that can't be stored.
+ * @throws {RangeError} If the length is out of its range.
  */
 export function array<const E extends FieldType>(element: E, length: number): ArrayType<E> {
   checkLength("an array", length);
@@ -266,10 +518,24 @@ export function array<const E extends FieldType>(element: E, length: number): Ar
 }
 
 /**
- * A `char[length]` that holds a string: UTF-8 with a zero behind it, so at most `length - 1` bytes. It is read up to the first
- * zero, or its end; what is not UTF-8 becomes U+FFFD.
+ * Makes the type of a C `char[length]` that holds a string: UTF-8 with a zero behind it.
  *
- * @throws {RangeError} When the length is no whole number from 1 to 2^30.
+ * The string has at most `length - 1` bytes as UTF-8. Reading ends at the first zero, or at the array's end. Invalid
+ * UTF-8 becomes U+FFFD.
+ *
+ * ```ts
+ * import { charArray, struct } from "@belay/ffi";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const Entry = struct({ name: charArray(8), size: "u32" });
+ * using memory = Entry.alloc({ name: "gr\u00fc\u00df", size: 1 });
+ * assert(Entry.read(memory).name === "gr\u00fc\u00df");
+ * assertThrows(() => Entry.write(memory, { name: "too long", size: 1 }), TypeError, "at most 7 bytes");
+ * ```
+ *
+ * @param length How many bytes the array has: a whole number from 1 to 2^30.
+ * @returns The type, whose values are strings.
+ * @throws {RangeError} If the length is out of its range.
  */
 export function charArray(length: number): CharArrayType {
   checkLength("a string", length);

@@ -8,25 +8,37 @@
 export const data: unique symbol = Symbol("data");
 
 /**
- * A structure, union or array of C's: {@linkcode struct}, {@linkcode union}, {@linkcode array} and {@linkcode charArray}
- * give them. `V` is what is read, `I` what can be written.
+ * A type of C data with a size: what {@linkcode struct}, {@linkcode union}, {@linkcode array} and {@linkcode charArray}
+ * give.
+ *
+ * @typeParam V What you read.
+ * @typeParam I What you can write.
  */
 export interface DataType<V = unknown, I = V> {
-  /** Its size in bytes, as C's `sizeof` has it. */
+  /** The size in bytes, as C's `sizeof` gives it. */
   readonly byteLength: number;
-  /** What its address is a multiple of, as C's `_Alignof` has it. */
+  /** What an address of the type is a multiple of, in bytes, as C's `_Alignof` gives it. */
   readonly align: number;
-  /** For TypeScript. */
+  /** For TypeScript alone: what is read and written. */
   readonly [data]?: readonly [V, I];
 }
 
-/** A structure or union, which may be passed by value. */
+/**
+ * A structure or a union, which C can also take and return by value.
+ *
+ * @typeParam V What you read.
+ * @typeParam I What you can write.
+ */
 export interface RecordType<V = unknown, I = V> extends DataType<V, I> {
-  /** Where its fields are, in bytes from its beginning. */
+  /** Where each field begins, in bytes from the beginning of the structure. */
   readonly offsets: Readonly<Record<string, number>>;
 }
 
-/** A parameter through which a C function gives a value back; {@linkcode out} makes it. */
+/**
+ * The type of a parameter through which a C function gives a value back; {@linkcode out} makes it.
+ *
+ * @typeParam T The type of the value.
+ */
 export interface OutType<T = unknown> {
   /** The type of the value. */
   readonly out: T;
@@ -36,10 +48,12 @@ export interface OutType<T = unknown> {
 export const owner: unique symbol = Symbol("owner");
 
 /**
- * What belay has made that has a pointer: `NativeMemory`, a `Pin`, a view of a structure, union or array, a `Callback`, a
- * `Channel`. Where a pointer is wanted it stands for its own.
+ * An object of belay's that stands for its pointer wherever C wants a pointer.
+ *
+ * These are `NativeMemory`, a `Pin`, a view of a structure, union or array, a `Callback` and a `Channel`. Pass the
+ * object itself: then belay refuses memory that was freed, and a pin that has ended.
  */
 export interface PointerOwner {
-  /** For TypeScript alone: nothing has it. */
+  /** For TypeScript alone: no object has it. */
   readonly [owner]?: true;
 }

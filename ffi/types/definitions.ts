@@ -9,11 +9,16 @@ import type { DataType, OutType, RecordType } from "./data_type.ts";
 export declare const brand: unique symbol;
 
 /**
- * An address in C's memory, or of a C function. Opaque: what it is at run time differs between runtimes, except that two
- * of the same address are `===`, and that NULL is `null` everywhere. The tag says what it points to; TypeScript refuses
- * a pointer with another tag, and one without where a tag is asked for.
+ * An address in C's memory, or of a C function.
+ *
+ * NULL is `null`, never a `Pointer`. Two pointers to the same address are `===`. At run time a pointer is a plain
+ * number or bigint, which of the two differs between runtimes; {@linkcode pointerValue} gives the address.
+ *
+ * @typeParam Tag What it points to, such as `"sqlite3"`. TypeScript refuses a pointer with another tag, and a pointer
+ * without one where a tag is asked for.
  */
 export interface Pointer<Tag extends string = string> {
+  /** For TypeScript alone: what it points to. */
   readonly [brand]: Tag;
 }
 
@@ -24,53 +29,104 @@ export type TaggedPointerType<Tag extends string> = "pointer" & { readonly [bran
 export type TypedHandleType<T, Spelling extends "handle" | "handleAddress"> = Spelling & { readonly [brand]: [T] };
 
 /**
- * The type of a pointer to something that has a name.
+ * Makes the type of a pointer to something with a name, such as `sqlite3 *` or `FILE *`.
+ *
+ * TypeScript then refuses a pointer to something else. At run time the type is `"pointer"`.
  *
  * ```ts
- * import { pointer } from "@belay/ffi";
+ * import { dlopen, pointer } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * const database = pointer<"sqlite3">();
- * const symbols = {
- *   sqlite3_close_v2: { parameters: [database], result: "i32" },
- * } as const;
- * assert(symbols.sqlite3_close_v2.parameters[0] === database);
+ * const file = pointer<"FILE">();
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   tmpfile: { parameters: [], result: file },
+ *   fclose: { parameters: [file], result: "i32" },
+ * });
+ * const stream = libc.symbols.tmpfile(); // a Pointer<"FILE"> or null
+ * assert(stream !== null && libc.symbols.fclose(stream) === 0);
  * ```
+ *
+ * @typeParam Tag The name of what it points to.
+ * @returns The type, for a definition.
  */
 export function pointer<Tag extends string>(): TaggedPointerType<Tag> {
   return "pointer" as TaggedPointerType<Tag>;
 }
 
 /**
- * The type of a handle whose value has a known type, passed by value: the `void*` is the id.
+ * Makes the type of a handle whose value has a known type: C's `void *` is the handle's id.
+ *
+ * As an argument it takes a {@linkcode Handle}, its id or null. A callback's parameter gives the handle's value.
  *
  * ```ts
- * import { callback, handle } from "@belay/ffi";
+ * import { dlopen, Handle, handle } from "@belay/ffi";
  * import { assert } from "@std/assert";
  *
- * using onRow = callback(
- *   { parameters: [handle<string[]>(), "i32"], result: "void" },
- *   (rows, index) => void rows.push(`row ${index}`),
- * );
- * assert(onRow.pointer !== null);
+ * const compare = { parameters: [handle<string[]>(), "pointer"], result: "i32" } as const;
+ * // `bsearch` calls the comparator with its first argument.
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   bsearch: { parameters: [handle<string[]>(), "buffer", "usize", "usize", compare], result: "pointer" },
+ * });
+ * using lines = Handle.create<string[]>([]);
+ * libc.symbols.bsearch(lines, new Uint8Array(1), 1, 1, (value) => value.push("compared"));
+ * assert(lines.value.join() === "compared");
  * ```
+ *
+ * @typeParam T The type of the handle's value. At run time belay doesn't check it.
+ * @returns The type, for a definition.
  */
 export function handle<T>(): TypedHandleType<T, "handle"> {
   return "handle" as TypedHandleType<T, "handle">;
 }
 
-/** As {@linkcode handle}, passed by address: the `void*` points to memory that holds the id. */
+/**
+ * Makes the type of a handle that C gets by address: C's `void *` points to memory that holds the handle's id.
+ *
+ * Use it where C passes the address of its user data: elements that C compares, entries of C's containers. As an
+ * argument the address is valid during the call only.
+ *
+ * ```ts
+ * import { dlopen, Handle, handleAddress } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * // The elements of the array are handles; C passes their addresses.
+ * const compare = { parameters: [handleAddress<string>(), handleAddress<string>()], result: "i32" } as const;
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   qsort: { parameters: ["buffer", "usize", "usize", compare], result: "void" },
+ * });
+ * using b = Handle.create("b");
+ * using a = Handle.create("a");
+ * const ids = BigUint64Array.of(BigInt(b.id), BigInt(a.id));
+ * libc.symbols.qsort(ids, ids.length, 8, (left, right) => left.localeCompare(right));
+ * assert(Handle.value(Number(ids[0])) === "a");
+ * ```
+ *
+ * @typeParam T The type of the handle's value. At run time belay doesn't check it.
+ * @returns The type, for a definition.
+ */
 export function handleAddress<T>(): TypedHandleType<T, "handleAddress"> {
   return "handleAddress" as TypedHandleType<T, "handleAddress">;
 }
 
-/** Integers that a JavaScript number holds. */
+/** The integer types whose values a JavaScript number holds. */
 export type SmallIntegerType = "i8" | "u8" | "i16" | "u16" | "i32" | "u32";
-/** Integers of 64 bits, or of a pointer's size. They take a number or a bigint, and give a bigint. */
+/** The integer types of 64 bits and of a pointer's size. They take a number or a bigint, and give a bigint. */
 export type BigIntegerType = "i64" | "u64" | "isize" | "usize";
-/** Numbers. */
+/** The types whose values are JavaScript numbers. */
 export type NumberType = SmallIntegerType | "f32" | "f64";
-/** Every type that has a name. */
+/**
+ * A type that a string names.
+ *
+ * - `"i8"` to `"u32"`, `"f32"`, `"f64"`: a number.
+ * - `"i64"`, `"u64"`, `"isize"`, `"usize"`: a bigint; a safe integer is taken as well.
+ * - `"bool"`: a boolean.
+ * - `"pointer"`: a {@linkcode Pointer}, or null; what has a pointer is taken as well.
+ * - `"buffer"`: an `ArrayBuffer` or a view of one, whose memory C may use during the call. From C it is a
+ *   {@linkcode Pointer}, or null.
+ * - `"cstring"`: a string, or null. C sees UTF-8 with a zero at its end.
+ * - `"handle"`, `"handleAddress"`: a {@linkcode Handle} or its id for C, the handle's value for TypeScript.
+ * - `"function"`: a {@linkcode Callback}, a {@linkcode Pointer} or null.
+ */
 export type NamedType =
   | NumberType
   | BigIntegerType
@@ -82,69 +138,102 @@ export type NamedType =
   | "handleAddress"
   | "function";
 
-/** A C function that TypeScript implements: the definition of a callback, and the type of a parameter that takes one. */
+/**
+ * The parameters and the result of a C function that TypeScript implements.
+ *
+ * It is the definition of a {@linkcode callback}, and the type of a parameter that takes a function or a `Callback`.
+ */
 export interface CallbackDefinition {
-  /** The types of the parameters: at most 128 words of them arrive on the stack. A structure arrives as a plain object. */
+  /**
+   * The types of the parameters. A structure arrives as a plain object. At most 128 words of 8 bytes arrive on the
+   * stack.
+   */
   readonly parameters: readonly (NamedType | RecordType)[];
   /**
-   * The type of the result: none whose memory C would hold and nobody keep. The fallback of a structure is zeroes.
+   * The type of the result; `"void"` for no result.
+   *
+   * It can't be `"buffer"`, `"cstring"` or `"handleAddress"`, since nothing would keep that memory for C. A structure
+   * has no fallback of its own: C gets zeroes.
    */
   readonly result: Exclude<NamedType, "buffer" | "cstring" | "handleAddress"> | RecordType | "void";
 }
 
 /**
- * The type of a parameter of a C function. A callback's definition takes a function, a `Callback` or a pointer; a structure,
- * passed by value, a plain object or a view; what {@linkcode out} makes takes nothing.
+ * The type of a C function's parameter.
+ *
+ * - A name, such as `"i32"`: see {@linkcode NamedType}.
+ * - A callback's definition: takes a function, a `Callback`, a `Pointer` or null.
+ * - A structure or union: is passed by value, and takes a plain object or a view.
+ * - What {@linkcode out} gives: takes nothing.
  */
 export type ParameterType = NamedType | CallbackDefinition | RecordType | OutType;
-/** The type of a C function's result. */
+/** The type of a C function's result; `"void"` for no result. */
 export type ResultType = NamedType | RecordType | "void";
 
-/** A C function, spelled as Deno spells it. Only the definition's own properties count, here and in all definitions and options. */
+/**
+ * The definition of a C function, spelled as Deno spells it.
+ *
+ * belay reads the object's own properties only, and once. That goes for all definitions and options.
+ */
 export interface FunctionDefinition {
-  /** The types of the parameters. */
+  /** The types of the parameters, in C's order. */
   readonly parameters: readonly ParameterType[];
   /** The type of the result. */
   readonly result: ResultType;
-  /** The symbol's name in the library, where it differs from the key. */
+  /** The symbol's name in the library, if it isn't the key. */
   readonly name?: string;
-  /** Whether the library may lack it; it is `null` then. */
+  /** Whether the library may lack the symbol, which is `null` then; `false` by default. */
   readonly optional?: boolean;
   /**
-   * Whether another thread makes the call, while JavaScript goes on: the function returns a promise then. Buffers and
-   * strings stay in place until it settles; don't write to them meanwhile. Callbacks that C makes during the call come
-   * from another thread: functions that are passed to it may be called so, others need `thread: "wait"` or `"post"`. What
-   * such a function throws rejects the promise.
+   * Whether another thread makes the call, while JavaScript goes on; `false` by default.
+   *
+   * The function then returns a promise. Buffers and strings stay in place until the promise settles; don't write to
+   * them meanwhile. C calls back from that thread, or from threads of its own. Functions that are passed to the call
+   * may be called so; other callbacks need `thread: "wait"` or `"post"`. If such a function throws, its error rejects
+   * the promise.
    */
   readonly nonblocking?: boolean;
   /**
-   * Whether C's error number is wanted: `errno`, or on Windows what `GetLastError()` gives. It is set to 0 before the call
-   * and read right after it, on the same thread, before the runtime does anything. The function then gives an array, with the
-   * number at its end.
+   * Whether the call also gives C's error number: `errno`, or on Windows that of `GetLastError()`. `false` by default.
+   *
+   * The function then returns an array with the number at its end. belay sets the number to 0 before the call. It reads
+   * the number right after the call, on the thread that made it, before the runtime does anything.
    */
   readonly captureErrno?: boolean;
   /**
-   * How many parameters come before the `...`, where C's declaration has one; the types after that are those of this use. A
-   * function can be defined for several uses, under different keys. C passes small integers as `int` there, and `float` as
-   * `double`: they are declared so.
+   * How many parameters come before C's `...`; the types behind them are those of this use.
+   *
+   * A function can be defined for several uses, under different keys. C passes small integers as `int` there, and
+   * `float` as `double`: declare `"i32"` and `"f64"`.
    */
   readonly variadic?: number;
 }
 
-/** A static variable. Each read of the property reads it anew. */
+/**
+ * The definition of a static variable of a library.
+ *
+ * Each read of the property reads C's memory. A variable can't be written.
+ */
 export interface VariableDefinition {
-  /** Its type; `"pointer"` reads a pointer that is stored in it. */
+  /**
+   * The variable's type. `"pointer"` gives the pointer that is stored in the variable, `"cstring"` the string at it.
+   */
   readonly type: NumberType | BigIntegerType | "bool" | "pointer" | "cstring" | "handle";
-  /** The symbol's name in the library, where it differs from the key. */
+  /** The symbol's name in the library, if it isn't the key. */
   readonly name?: string;
-  /** Whether the library may lack it; it is `null` then. */
+  /** Whether the library may lack the symbol, which is `null` then; `false` by default. */
   readonly optional?: boolean;
 }
 
-/** The functions and variables of a library, by name. */
+/** The definitions of a library's functions and variables, by the names that they get in TypeScript. */
 export type Definitions = Readonly<Record<string, FunctionDefinition | VariableDefinition>>;
 
-/** What a field can be. */
+/**
+ * The type of a structure's field, an array's element, a union's member or an {@linkcode out}.
+ *
+ * It is the name of a scalar type, a callback's definition, or what {@linkcode struct}, {@linkcode union},
+ * {@linkcode array} and {@linkcode charArray} give.
+ */
 export type FieldType =
   | NumberType
   | BigIntegerType

@@ -92,20 +92,32 @@ type FurtherValues<D extends FunctionDefinition> = [
   ...(D extends { readonly captureErrno: true } ? [number] : []),
 ];
 
-/** A function that can stand behind a callback of a definition. */
+/**
+ * A function that TypeScript implements for a callback's definition: its parameters and its result follow from that.
+ *
+ * @typeParam D The definition.
+ */
 export type CallbackFunction<D extends CallbackDefinition> = (
   ...parameters: CallbackParameters<D["parameters"]>
 ) => CallbackResult<D["result"]>;
 
-/** Something that has a C function pointer: a `Callback`. */
+/**
+ * Something with a C function pointer of a known definition: a {@linkcode Callback}.
+ *
+ * @typeParam D The definition.
+ */
 export interface NativeFunction<D extends CallbackDefinition = CallbackDefinition> {
-  /** Its definition; a parameter of another definition refuses it. */
+  /** The types of its parameters and result. A parameter with a definition of another shape refuses it. */
   readonly definition: D;
   /** What C calls. */
   readonly pointer: Pointer;
 }
 
-/** A C function as TypeScript calls it. */
+/**
+ * A C function as TypeScript calls it: its arguments and its result follow from its definition.
+ *
+ * @typeParam D The definition.
+ */
 export type LibraryFunction<D extends FunctionDefinition> = (
   ...args: FunctionArguments<D["parameters"]>
 ) => LibraryFunctionResult<D>;
@@ -127,7 +139,11 @@ type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
   : D extends VariableDefinition ? FromNative<D["type"]>
   : never;
 
-/** The functions and variables of an opened library. */
+/**
+ * The functions and variables of an opened library, by the keys of its definitions.
+ *
+ * @typeParam S The definitions.
+ */
 export type LibrarySymbols<S extends Definitions> = {
   readonly [K in keyof S]: S[K] extends { readonly optional: infer O }
     ? LibrarySymbol<S[K]> | (true extends O ? null : never)

@@ -8,9 +8,9 @@ import { TypeError } from "../ground/blame.ts";
 import { shown } from "../ground/errors.ts";
 import { noOptions, ownOptions } from "../ground/options.ts";
 
-/** Options of what reads a string. */
+/** Options of the functions that read a string from C's memory. */
 export interface TextOptions {
-  /** Whether what is not of the encoding throws a `TypeError`, rather than become U+FFFD. */
+  /** Whether ill-formed text throws a `TypeError`; `false` by default, so that it becomes U+FFFD. */
   readonly fatal?: boolean;
 }
 

@@ -213,8 +213,9 @@ function crowd(count: number, rounds: number, churn: number): SoakCase {
     leftOut: undefined,
     wrong: ({ growth, bytesEach, thunks, sound, left }: CrowdFigures) => [
       !sound && "a callback gave something else",
-      // What a collector leaves of many megabytes differs by a few.
-      emulated === undefined && growth >= count * bytesEach / 10 && `memory grew by ${growth} bytes`,
+      // What a collector leaves of the crowd's memory differs by a tenth of it, more on a busy machine. Two rounds that leave a
+      // callback's memory behind would leave twice the crowd's.
+      emulated === undefined && growth >= count * bytesEach / 4 && `memory grew by ${growth} bytes`,
       thunks[0] > count + 256 + libraryThunks && `there are ${thunks[0]} thunks`,
       new Set(thunks).size > 1 && `there were ${thunks.join()} thunks`,
       left !== 0 && `${left} callbacks are left`,
