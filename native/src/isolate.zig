@@ -10,7 +10,8 @@ const Stack = @import("os/stack.zig").Stack;
 const Waiter = @import("waiter.zig").Waiter;
 
 pub const Isolate = struct {
-    words: abi.Words align(64) = .{},
+    /// First, as its alignment is the largest: what JavaScript and thunks have the address of is the record, too.
+    words: abi.Words align(128) = .{},
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},
@@ -35,6 +36,11 @@ pub const Isolate = struct {
     /// What JavaScript calls it calls on its own thread. Checked where safety is on: the shipped core doesn't look.
     pub fn assertOwnThread(isolate: *const Isolate) void {
         if (std.debug.runtime_safety) std.debug.assert(isolate.thread == current_thread);
+    }
+
+    comptime {
+        // A call of a thunk would need a register more.
+        std.debug.assert(@offsetOf(Isolate, "words") == 0);
     }
 };
 

@@ -33,6 +33,11 @@ pub const Waiter = struct {
         return waiter.state.cmpxchgStrong(waiting, running, .acquire, .monotonic) == null;
     }
 
+    /// Whether the thread has gone on without an answer.
+    pub fn gaveUp(waiter: *const Waiter) bool {
+        return waiter.state.load(.monotonic) == abandoned;
+    }
+
     /// Answers with the fallback, if it still waits and JavaScript hasn't begun. From any thread.
     pub fn answerWaiting(waiter: *Waiter) void {
         if (waiter.state.cmpxchgStrong(waiting, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);

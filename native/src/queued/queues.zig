@@ -13,7 +13,6 @@ const Isolate = isolates.Isolate;
 const Layout = records.Layout;
 const Queue = @import("../queue.zig").Queue;
 const Slot = abi.Slot;
-const Waiter = @import("../waiter.zig").Waiter;
 
 /// A queue for so many calls of a layout, with so many more words, or one that no callback has any more.
 pub fn create(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_words: u32, on_full: abi.OnFull) ?*Queue {
@@ -116,9 +115,8 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         if (id.state != state) continue;
         const slot = thunks.slotOf(id.number);
         // Who waited and gave up doesn't count.
-        const waiter = records.waiterOf(queue, record);
-        const gave_up = waiter != null and waiter.?.state.load(.monotonic) == Waiter.abandoned;
-        count += @intFromBool(!gave_up and slot.index == index and slot.isolate == &isolate.words);
+        const waits = if (records.waiterOf(queue, record)) |waiter| !waiter.gaveUp() else true;
+        count += @intFromBool(waits and slot.index == index and slot.isolate == &isolate.words);
     }
     if (retire) {
         // The next callback finds it empty.
