@@ -42,8 +42,8 @@ import type { Pointer } from "../types/definitions.ts";
 const { Atomics } = globalThis;
 
 /** How many thunks a chunk has, and how many 32-bit words a thunk's slot has: both are powers of two. */
-const chunkBits = Math.log2(thunkChunkLength);
-const slotBits = Math.log2(thunkByteLength / 4);
+const chunkBits = 31 - Math.clz32(thunkChunkLength);
+const slotBits = 31 - Math.clz32(thunkByteLength / 4);
 /** Where two counts of 16 bits are that are taken at once. */
 const timeoutsPlace = thunkTimeoutsByteOffset / 4;
 

@@ -1,6 +1,5 @@
-//! What TypeScript and the core share: the structures that both read and write, and the numbers that both know.
-//! `core.h` says what each of them means to JavaScript, and `ffi/core/record.ts` is generated from them. Imports
-//! nothing.
+//! The structures and numbers that TypeScript and the core share. `core.h` says what each of them promises.
+//! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
 pub const abi_version = 10;
@@ -47,18 +46,18 @@ pub const contract_wait = 2;
 /// How a callback's result goes back: as a scalar, as a structure in registers, as one in memory that C gives.
 pub const Result = enum(u8) { scalar = 0, registers = 1, memory = 2, _ };
 
-/// What becomes of a callback when its queue is full.
+/// A full queue blocks the thread that calls, drops its callback, or drops the oldest one.
 pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 
-/// How `belay_queued_next` goes about it: it takes no callback, and begins with another queue the next time, so that
-/// one which never gets empty doesn't keep the others waiting; it takes one that is there; it takes one that is there
-/// soon.
+/// How `belay_queued_next` takes a callback.
+/// finish: none. The next look begins with another queue, so that a queue which is never empty doesn't keep the others
+/// waiting. take: one that is there. linger: one that is there soon.
 pub const Next = enum(u32) { finish = 0, take = 1, linger = 2 };
 
-/// A queue of callbacks. What is in it is the core's alone.
+/// A queue of callbacks. JavaScript has its address alone.
 pub const Queue = opaque {};
 
-/// What authors of C libraries call: `belay.h`.
+/// The functions that authors of C libraries call: `belay.h`.
 pub const HandleRelease = fn (id: ?*anyopaque) callconv(.c) void;
 pub const ChannelSend = fn (
     channel: ?*anyopaque,
@@ -67,15 +66,15 @@ pub const ChannelSend = fn (
     byte_length: u32,
 ) callconv(.c) bool;
 
-/// The part of an isolate that it shares with its JavaScript, which maps it as typed arrays, and C's `belay_isolate`.
+/// C's `belay_isolate`: the part of an isolate's record that JavaScript maps as typed arrays.
 pub const Words = extern struct {
-    /// What the running callback was called with: 8 integer registers, 8 float registers, then stack words.
+    /// The running callback's arguments: 8 integer registers, 8 float registers, then stack words.
     arguments: [argument_words]u64 = @splat(0),
-    /// What it answers, as the bits of the result register.
+    /// The callback's answer, as the bits of the result register.
     result: u64 = 0,
     /// The runtime's one callback of this isolate. Written by JavaScript.
     trampoline: ?*const fn () callconv(.c) void = null,
-    /// What the last claim gave: the first thunk's slot and code.
+    /// The first thunk's slot and code, of the last claim.
     chunk_slots: ?[*]Slot = null,
     chunk_code: ?*const anyopaque = null,
     /// Of a callback that was taken from a queue: the nonblocking call of this isolate's that it was made in, or 0.
@@ -94,7 +93,7 @@ pub const Words = extern struct {
     /// number of the outermost. Written by JavaScript; any thread reads it.
     native_call: u32 = 0,
     // Another cache line, since other threads read and write this, too.
-    /// What C releases handles with, and what it sends events with.
+    /// The functions that release handles and send events. JavaScript hands them to C.
     handle_release: ?*const HandleRelease = null,
     channel_send: ?*const ChannelSend = null,
     /// Calls of this isolate's thunks that did not come from its thread's own stack, or came when it was gone.
@@ -103,7 +102,7 @@ pub const Words = extern struct {
     attention: u32 = 0,
     /// The list of thunks that have a notice for JavaScript: the index of the first one and 1, or 0.
     notices: u32 = 0,
-    /// Callbacks that were not queued, or dropped for newer ones; those that nobody answered in time.
+    /// Callbacks that were not queued, or dropped for newer ones; callbacks that JavaScript didn't answer in time.
     dropped: u32 = 0,
     timeouts: u32 = 0,
     /// 0 when JavaScript can't run any more. Written by JavaScript, too, before its world ends.
@@ -117,7 +116,7 @@ pub const Words = extern struct {
     completed: u32 = 0,
     /// 1 while JavaScript looks at that list by itself, and needn't be woken for it. Written by JavaScript.
     polls: u32 = 0,
-    /// What `native_call` was when the first thread called in vain since JavaScript took this, or 0.
+    /// The value of `native_call` when the first thread called in vain since JavaScript took this, or 0.
     in_vain_call: u32 = 0,
     unused: u32 = 0,
     /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants
@@ -151,8 +150,8 @@ pub const Words = extern struct {
     }
 };
 
-/// What the dispatcher knows of a thunk, and C's `belay_thunk`. The isolate that claimed the thunk writes it from
-/// JavaScript, except for what is counted here.
+/// C's `belay_thunk`: what the dispatcher knows of a thunk. JavaScript of the isolate that claimed the thunk writes it.
+/// The core writes the counts and the list.
 pub const Slot = extern struct {
     isolate: ?*Words = null,
     /// The bits that C gets when the function can't be asked; the length of a structure that goes back in memory.
@@ -162,7 +161,7 @@ pub const Slot = extern struct {
     layout: u32 = 0,
     /// Calls from elsewhere than the isolate's own stack, since JavaScript last put a function behind the thunk.
     misplaced_calls: u32 = 0,
-    /// What JavaScript calls the thunk: handed to the trampoline.
+    /// JavaScript's number of the thunk, which the trampoline gets.
     index: u32 = 0,
     /// The contract for calls from elsewhere, in the lowest bits, and a count of the functions that had another one
     /// than `contract_same`. It changes before and after what follows.
@@ -174,17 +173,16 @@ pub const Slot = extern struct {
     timeout_ms: u32 = 0,
     /// Callbacks that were not queued, or dropped for newer ones.
     dropped: u32 = 0,
-    /// Callbacks that nobody served in time. Those that were refused, or that nobody served in time, since JavaScript
-    /// was in one native call all the time. JavaScript takes both.
+    /// Callbacks that JavaScript didn't serve in time. Callbacks that were refused, or not served in time, because
+    /// JavaScript was in one native call all the time. JavaScript takes both.
     timeouts: u16 = 0,
     in_vain: u16 = 0,
     /// In the list of thunks that have a notice: one more than the list's next word; 0 outside it.
     next_notice: u32 = 0,
 };
 
-/// Any call of C, and C's `belay_frame`. Who writes it knows the calling convention: arguments that are narrower than a
-/// word are extended there, a float is the low half of its word, and where a call is variadic, what goes with that is
-/// done.
+/// C's `belay_frame`: any call of C. JavaScript lays the arguments out as the calling convention wants them: it extends
+/// narrow arguments to a word, puts a float into the low half of its word, and does what a variadic call needs.
 pub const Frame = extern struct {
     /// 8 integer registers, 8 float registers, then the stack, as the dispatcher has them.
     arguments: [argument_words]u64,
@@ -193,13 +191,13 @@ pub const Frame = extern struct {
     stack_words: u64,
     /// Where a result goes that AArch64 returns in memory (x8).
     indirect_result: u64,
-    /// What the result registers have afterwards, as far as the convention has them.
+    /// The result registers after the call, as far as the convention has them.
     integer_results: [2]u64,
     float_results: [4]u64,
 };
 
-/// The block of one call, and C's `belay_call`. JavaScript writes the frame before it submits the call, and reads the
-/// results and `completed_next` afterwards; a call thread has it meanwhile.
+/// C's `belay_call`: the block of one call. JavaScript writes the frame before it submits the call, and reads the
+/// results and `completed_next` afterwards. Meanwhile a call thread has the block.
 pub const Call = extern struct {
     frame: Frame,
     isolate: ?*Words = null,
@@ -218,14 +216,14 @@ pub const Call = extern struct {
     unused: u64 = 0,
 };
 
-/// What JavaScript maps of a channel, and C's `belay_channel_words`.
+/// C's `belay_channel_words`: the part of a channel that JavaScript maps.
 pub const ChannelWords = extern struct {
-    /// What C gets.
+    /// The channel, as C knows it.
     id: u64 = 0,
     ring: ?[*]u64 = null,
     /// How many words the ring has.
     length: u32 = 0,
-    /// Where the batch begins that was taken last.
+    /// The place in the ring where the batch begins that was taken last.
     batch: u32 = 0,
     /// Events that found no space.
     dropped: u32 = 0,

@@ -1,4 +1,4 @@
-//! What the core allocates with, and copies of C's strings.
+//! The core's allocator, and copies of C's strings.
 
 const std = @import("std");
 const builtin = @import("builtin");

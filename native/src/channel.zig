@@ -271,7 +271,7 @@ fn settle(channel: *Channel, keep: bool) u32 {
     while (position != end) {
         const header = channel.headerAt(position);
         complete = header != 0;
-        // Nobody knows how long it is.
+        // How long it is isn't known yet.
         if (!complete) break;
         count += @intFromBool(header >> 32 == event_mark);
         position += recordWords(header);

@@ -212,7 +212,7 @@ uint32_t belay_thunk_count(void);
  * look   A C function that calls JavaScript. After something was queued for the isolate, it is called in a turn of the
  *        event loop of its own.
  * watch  Whether `look` is called once more if nothing came of it.
- * wake   A C function that any thread may call and that has the same done, or 0. It is tried first.
+ * wake   A C function that any thread may call and that has the same done, or 0. It is tried first, if `watch` is set.
  *
  * Until then the isolate's thunks answer calls from elsewhere with their fallbacks.
  * ------------------------------------------------------------------------------------------------------------------ */
@@ -305,7 +305,7 @@ typedef struct belay_call {
   /* 1 if the result of a nonblocking call is a string. The call thread copies it at once, and the result is the copy's
    * address. The copy lives until the next call of this block. */
   uint64_t string_result;
-  uint64_t string;        /* the core's own */
+  uint64_t string; /* the core's own */
   /* If `capture_error` isn't 0, errno (Windows: the thread's last error) is set to 0 before the call, and put into
    * `error` as soon as the call returns. */
   uint32_t capture_error;
@@ -314,8 +314,8 @@ typedef struct belay_call {
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They
- * are unmapped when the isolate is gone and none of its calls is running: nobody may touch them once its `live` is
- * 0. Returns NULL if there is no memory. */
+ * are unmapped when the isolate is gone and none of its calls is running: JavaScript must not touch them once its
+ * `live` is 0. Returns NULL if there is no memory. */
 belay_call *belay_call_blocks(belay_isolate *isolate);
 /* Makes a call whose frame is written on the calling thread, the isolate's, and returns when C does. Of the rest of
  * the block it reads and writes only what the error takes. The block may be used again from then on. C may call back

@@ -1,5 +1,5 @@
-//! Where every thunk ends: a call is made at once, on its isolate's thread; or queued, for JavaScript to make; or
-//! misplaced, and answered with the fallback.
+//! The dispatcher, in which every thunk ends. It runs the callback at once, on the isolate's thread; or queues it; or
+//! answers a misplaced call with the fallback.
 
 const builtin = @import("builtin");
 const abi = @import("abi.zig");

@@ -1,6 +1,8 @@
-//! An isolate is one JavaScript world on one thread: the main thread's or a worker's. Its record is never freed, so
-//! that a thunk that C still holds can always ask who owned it. Here is the record, with what each part of the core
-//! keeps in it; `lifecycle.zig` makes and ends isolates.
+//! An isolate is one JavaScript world on one thread: the main thread's or a worker's. Its record is never freed: a
+//! thunk that C still holds may ask for it at any time.
+//!
+//! This file has the record, with the state that each part of the core keeps in it. `lifecycle.zig` makes and ends
+//! isolates.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -10,7 +12,8 @@ const Stack = @import("os/stack.zig").Stack;
 const Waiter = @import("waiter.zig").Waiter;
 
 pub const Isolate = struct {
-    words: abi.Words align(64) = .{},
+    /// At the record's beginning, since its alignment is the largest: JavaScript and thunks have the address of both.
+    words: abi.Words align(128) = .{},
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},
@@ -32,16 +35,21 @@ pub const Isolate = struct {
         return @alignCast(@fieldParentPtr("words", words));
     }
 
-    /// What JavaScript calls it calls on its own thread. Checked where safety is on: the shipped core doesn't look.
+    /// For functions that JavaScript must call on the isolate's thread. The check is compiled in where safety is on, as
+    /// in tests; the shipped core has none.
     pub fn assertOwnThread(isolate: *const Isolate) void {
         if (std.debug.runtime_safety) std.debug.assert(isolate.thread == current_thread);
+    }
+
+    comptime {
+        // Otherwise the dispatcher needs a register more.
+        std.debug.assert(@offsetOf(Isolate, "words") == 0);
     }
 };
 
 /// The number of this thread, from 1; 0 on every thread that has attached nothing, whatever its thread pointer.
 pub threadlocal var current_thread: u64 = 0;
-/// The nonblocking call that this thread makes, so that its callbacks can be told to belong to it: its index and 1, or
-/// 0.
+/// The nonblocking call that this thread makes: its index and 1, or 0. Callbacks during the call belong to it.
 pub threadlocal var current_call: u64 = 0;
 /// Whose call that is.
 pub threadlocal var current_caller: ?*Isolate = null;
@@ -53,15 +61,15 @@ pub var departures: std.atomic.Value(u32) = .init(0);
 pub const Look = fn () callconv(.c) void;
 pub const ThreadsafeFunction = *anyopaque;
 
-/// What wakes the isolate's event loop: `waking/`.
+/// The state of `waking/`: how the isolate's event loop is woken.
 pub const Waker = struct {
-    /// 1 from when a wake was asked for until JavaScript begins to look. Who queues something looks at these two.
+    /// 1 from when a wake was asked for until JavaScript begins to look. Threads that queue something read these two.
     requested: std.atomic.Value(u32) align(128) = .init(0),
-    /// Changes under the mutex. Who only wants to know whether there is one reads it at any time.
+    /// Changes under the mutex. Any thread may ask at any time whether there is one.
     function: ?ThreadsafeFunction = null,
-    /// What the function has called, on the isolate's thread.
+    /// The function calls this on the isolate's thread.
     look: ?*const Look = null,
-    /// What any thread may call in place of the function, where the runtime has that and it is faster.
+    /// Any thread may call this in place of the function, where the runtime has it and it is faster.
     callback: ?*const Look = null,
     /// Held while the function is called or taken away.
     mutex: futex.Mutex align(128) = .{},
@@ -82,22 +90,23 @@ pub const Waker = struct {
     way: Way = .{},
 };
 
-/// When a thread that has woken the isolate's gave it the processor, and until when none does.
+/// When a thread that woke the isolate last gave it the processor, and until when no thread does.
 pub const Way = struct {
     last_ns: std.atomic.Value(u64) = .init(0),
     pause_ns: std.atomic.Value(u64) = .init(0),
     pause_end_ns: std.atomic.Value(u64) = .init(0),
 };
 
-/// The callbacks of other threads that wait for the isolate: `queued/`.
+/// The state of `queued/`: callbacks of other threads that wait for the isolate.
 pub const Queued = struct {
     /// The threads that wait for an answer. Under the mutex.
     mutex: futex.Mutex = .{},
     waiters: ?*Waiter = null,
-    /// What follows is only touched on the isolate's thread. All queues, the one that is being taken from.
+    /// All queues, and the one that is being taken from. These and the following fields are the isolate's thread's
+    /// alone.
     queues: ?*Queue = null,
     current: ?*Queue = null,
-    /// Whether JavaScript is running a callback, and who waits for its answer.
+    /// Whether JavaScript is running a callback, and the thread's wait for its answer.
     running: bool = false,
     waiter: ?*Waiter = null,
     /// Whether callbacks that `mark` has marked have not run.
@@ -106,7 +115,7 @@ pub const Queued = struct {
     strings: [abi.argument_words]usize = undefined,
 };
 
-/// The blocks of the calls that the core makes for the isolate: `calls/`.
+/// The state of `calls/`: the blocks of the calls that the core makes for the isolate.
 pub const Calls = struct {
     blocks: std.atomic.Value(?[*]abi.Call) = .init(null),
     /// The isolate and each of its outstanding calls: the last one unmaps the blocks.

@@ -1,5 +1,5 @@
-//! The life of an isolate: JavaScript attaches it, and it leaves when its environment ends, when another one attaches
-//! on its thread, or when the thread ends. Every part of the core that keeps something for an isolate is told here.
+//! The life of an isolate. JavaScript attaches it. It leaves when its environment ends, when another one attaches on
+//! its thread, or when the thread ends. The parts of the core that keep something for an isolate are told here.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -192,7 +192,7 @@ pub const Queue = struct {
     /// As `beginTaking`, in the caller's turn: another thread takes for a moment only.
     pub fn awaitTaking(queue: *Queue) void {
         while (!queue.beginTaking()) {
-            // Whoever took at the fork is not here to end it.
+            // The thread that took at the fork is not here to end it.
             if (fork.isChild()) return;
             std.Thread.yield() catch {};
         }

@@ -5,7 +5,7 @@ const abi = @import("abi.zig");
 const allocator = @import("allocator.zig").allocator;
 const futex = @import("os/futex.zig");
 
-/// The callback's record and the thread hold it; the last one frees it.
+/// The callback's record and the waiting thread hold it; the last one frees it.
 pub const Waiter = struct {
     state: futex.Word = .init(waiting),
     holders: std.atomic.Value(u32) = .init(2),
@@ -33,6 +33,11 @@ pub const Waiter = struct {
         return waiter.state.cmpxchgStrong(waiting, running, .acquire, .monotonic) == null;
     }
 
+    /// Whether the thread has gone on without an answer.
+    pub fn gaveUp(waiter: *const Waiter) bool {
+        return waiter.state.load(.monotonic) == abandoned;
+    }
+
     /// Answers with the fallback, if it still waits and JavaScript hasn't begun. From any thread.
     pub fn answerWaiting(waiter: *Waiter) void {
         if (waiter.state.cmpxchgStrong(waiting, answered, .release, .monotonic) == null) futex.wakeAll(&waiter.state);
@@ -43,7 +48,7 @@ pub const Waiter = struct {
         if (waiter.state.cmpxchgStrong(waiting, abandoned, .acquire, .monotonic) == null) futex.wakeAll(&waiter.state);
     }
 
-    /// Answers what the isolate's thread has begun, unless it did so already: who waits may be reading the answer.
+    /// Gives the answer of what the isolate's thread has begun, unless it was given: the thread may be reading it.
     pub fn answerRunning(waiter: *Waiter, result: u64) void {
         if (waiter.state.load(.monotonic) != running) return;
         waiter.result = result;

@@ -1,5 +1,5 @@
-//! The blocks of words that the core makes calls from: an isolate has up to 65,536 of them, mapped when it makes its
-//! first such call. JavaScript writes a call into a block, and the block is made a call here or by a call thread.
+//! The blocks of words that the core makes calls from. An isolate has 65,536 of them, mapped when it makes its first
+//! block call. JavaScript writes a call into a block; the isolate's thread or a call thread makes it.
 
 const std = @import("std");
 const abi = @import("../abi.zig");

@@ -1,9 +1,10 @@
-//! Native calls that JavaScript doesn't wait for: threads of the core's own make them. The process has one set of them,
-//! since processors and threads are the process's; isolates share what idles.
+//! Call threads make the native calls that JavaScript doesn't wait for. The process has one set of them, which its
+//! isolates share, since processors and threads are the process's.
 //!
-//! A thread that has made a call takes the next one at once. Somebody must see to the rest when it doesn't come back
-//! soon, since calls may wait for one another: while calls are queued and there is a thread for it, one searches, that
-//! is, is awake and in no call. It leaves the calls to those that come back, and takes one that has waited for a while.
+//! A thread that has made a call takes the next one at once. Calls may wait for one another, so another thread must
+//! take the rest if that one doesn't come back soon: while calls are queued, one thread searches, that is, is awake and
+//! in no call. The searching thread leaves calls to threads that come back, and takes a call that has waited for a
+//! while.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -54,10 +55,10 @@ var sleepers: ?*Sleeper = null;
 /// What `taken` has to reach until the appointed thread looks, so that it leaves the calls to others.
 var appointed_mark: u64 = 0;
 
-/// For tests: says whether the system starts a thread.
+/// Tests say here whether the system starts a thread.
 pub var before_start: ?*const fn () bool = null;
 
-/// For tests: whether no call is queued or running, and nobody looks for one.
+/// For tests: whether no call is queued or running, and no thread searches.
 pub fn isIdle() bool {
     mutex.acquire();
     defer mutex.release();
@@ -80,7 +81,7 @@ pub fn submit(isolate: *Isolate, index: u32) bool {
         call.next = head;
         head = incoming.cmpxchgWeak(head, call, .seq_cst, .monotonic) orelse break;
     }
-    // Who stops to search looks for calls afterwards, so one of the two sees the other.
+    // A thread that stops to search looks for calls afterwards, so one of the two sees the other.
     if (searching.load(.seq_cst) != 0) return true;
     mutex.acquire();
     collect();

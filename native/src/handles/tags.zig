@@ -1,5 +1,5 @@
-//! Who has which registry tag, and handles that C releases: by its tag a handle is found to be of an isolate. A tag
-//! goes to one isolate after another, and so do its ids, so that none is issued twice.
+//! Registry tags, and handles that C releases: the tag of an id says which isolate has the handle. A tag and its ids go
+//! from one isolate to the next, so that no id is issued twice.
 
 const abi = @import("../abi.zig");
 const isolates = @import("../isolate.zig");
@@ -8,13 +8,13 @@ const Registry = @import("registry.zig").Registry;
 
 const tag_count = abi.max_isolates + 1;
 
-/// What outlives the isolates that have a tag one after another.
+/// A tag outlives the isolates that have it.
 const Tag = struct {
     used: bool = false,
     /// How many slots have been used, and the id that each holds or issues next: the next isolate goes on from there.
     slots: u32 = 0,
     registry: Registry = .{},
-    /// Who has the tag. Any thread reads it.
+    /// The isolate that has the tag. Any thread reads it.
     holder: ?*Isolate = null,
 };
 /// Claimed and left under the lock of `lifecycle.zig`.

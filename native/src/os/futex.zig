@@ -81,7 +81,7 @@ pub const Mutex = struct {
 
     noinline fn await_(mutex: *Mutex) void {
         while (mutex.state.swap(contended, .acquire) != free) {
-            // Whoever held it at the fork is not here to release it.
+            // The thread that held it at the fork is not here to release it.
             if (fork.isChild()) return;
             wait(&mutex.state, contended, std.time.ns_per_s);
         }

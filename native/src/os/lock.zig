@@ -9,7 +9,7 @@ pub const Lock = struct {
 
     pub fn acquire(lock: *Lock) void {
         while (!lock.acquireWithin(1000)) {
-            // Whoever held it at the fork is not here to release it.
+            // The thread that held it at the fork is not here to release it.
             if (fork.isChild()) return;
             std.Thread.yield() catch {};
         }

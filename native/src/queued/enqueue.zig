@@ -1,6 +1,5 @@
-//! Callbacks that are not run where C called them: what a thunk with the contract `post` or `wait` does on another
-//! thread. The arguments are copied into a queue, and the isolate is woken. Who waits sleeps until JavaScript has
-//! answered.
+//! Putting a callback into a queue: a thunk with the contract `post` or `wait` does that on another thread. It copies
+//! the arguments and wakes the isolate. With `wait` the thread sleeps until JavaScript has answered.
 
 const std = @import("std");
 const abi = @import("../abi.zig");
@@ -144,13 +143,13 @@ fn after(timeout_ms: u32) u64 {
     return futex.now() +| @as(u64, timeout_ms) * std.time.ns_per_ms;
 }
 
-/// What an attempt to queue a call has to know.
+/// An attempt to queue a callback.
 const Attempt = struct {
     slot: *Slot,
     state: u32,
     isolate: *Isolate,
     timeout_ms: u32,
-    /// That of who waits for the answer, too; 0 where nobody has asked for the time yet.
+    /// Until when the thread waits, for space and for the answer; 0 where the time was not asked for yet.
     deadline: u64,
     own: bool,
 
@@ -216,7 +215,8 @@ fn enlist(isolate: *Isolate, waiter: *Waiter, state: u32) void {
     waiter.next = queued.waiters;
     if (queued.waiters) |first| first.previous = waiter;
     queued.waiters = waiter;
-    // Whoever ends the isolate or the callback answers those in the list; those who come later find that it has ended.
+    // Ending the isolate or the callback answers the waiters in the list. A waiter that comes later finds that it has
+    // ended.
     const gone = @atomicLoad(u32, &waiter.slot.state, .monotonic) != state;
     if (gone or !isolate.words.isLive()) waiter.answerWaiting();
 }

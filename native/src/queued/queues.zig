@@ -13,9 +13,9 @@ const Isolate = isolates.Isolate;
 const Layout = records.Layout;
 const Queue = @import("../queue.zig").Queue;
 const Slot = abi.Slot;
-const Waiter = @import("../waiter.zig").Waiter;
 
-/// A queue for so many calls of a layout, with so many more words, or one that no callback has any more.
+/// A queue for so many callbacks of a layout, with so many more words; maybe one that no callback has any more. On the
+/// isolate's thread.
 pub fn create(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_words: u32, on_full: abi.OnFull) ?*Queue {
     isolate.assertOwnThread();
     const slot: Slot = .{ .layout = layout_bits };
@@ -63,7 +63,7 @@ fn adopt(length: u64, on_full: abi.OnFull) ?*Queue {
 pub fn freeOrphans() void {
     while (orphans) |queue| {
         orphans = queue.next;
-        // What threads queued that had not heard of the end.
+        // Threads that had not heard of the end may have queued something.
         drain(queue);
         queue.destroy(allocator);
     }
@@ -115,10 +115,9 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
         const id = records.idOf(queue, record);
         if (id.state != state) continue;
         const slot = thunks.slotOf(id.number);
-        // Who waited and gave up doesn't count.
-        const waiter = records.waiterOf(queue, record);
-        const gave_up = waiter != null and waiter.?.state.load(.monotonic) == Waiter.abandoned;
-        count += @intFromBool(!gave_up and slot.index == index and slot.isolate == &isolate.words);
+        // A thread that gave up doesn't count.
+        const waits = if (records.waiterOf(queue, record)) |waiter| !waiter.gaveUp() else true;
+        count += @intFromBool(waits and slot.index == index and slot.isolate == &isolate.words);
     }
     if (retire) {
         // The next callback finds it empty.
@@ -129,7 +128,8 @@ pub fn cancel(isolate: *Isolate, index: u32, state: u32, queue: *Queue, retire: 
     return count;
 }
 
-/// Nobody calls this isolate's JavaScript any more: every thread that waits for it goes on. It counts as gone.
+/// The isolate counts as gone: its JavaScript is called no more, and every thread that waits for it goes on. On its
+/// thread.
 pub fn end(isolate: *Isolate) void {
     isolate.assertOwnThread();
     @atomicStore(u32, &isolate.words.live, 0, .release);

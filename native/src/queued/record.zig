@@ -1,5 +1,4 @@
-//! The record of a queued callback: whose it is, who waits for it, which of its arguments are strings, and the
-//! arguments.
+//! The record of a queued callback: its thunk, the thread's wait, which arguments are strings, and the arguments.
 
 const abi = @import("../abi.zig");
 const strings = @import("../allocator.zig");
@@ -9,7 +8,7 @@ const Queue = queues.Queue;
 const Slot = abi.Slot;
 const Waiter = @import("../waiter.zig").Waiter;
 
-/// The header of a record says whose callback it is. What follows: who waits for it, if somebody does; which of the
+/// The header of a record says whose callback it is. Behind it are the address of the wait, if a thread waits; which
 /// arguments are strings, if some are; the arguments.
 pub const Id = packed struct(u64) {
     number: u31,
@@ -82,7 +81,7 @@ pub fn isStringAt(string_bits: u64, index: usize) bool {
     return index < 64 and string_bits >> @intCast(index) & 1 != 0;
 }
 
-/// Frees what a taken record holds, and its cells. Who waits for it gets the fallback.
+/// Frees a taken record, with its strings. A thread that waits for it gets the fallback.
 pub fn discard(queue: *Queue, record: queues.Record) void {
     const id = idOf(queue, record);
     const string_bits = stringsOf(queue, record);

@@ -1,5 +1,5 @@
-//! JavaScript takes one queued callback after another, each as if the dispatcher had just been entered. On the
-//! isolate's thread.
+//! Serving queued callbacks, on the isolate's thread: JavaScript takes one after another, each as if the dispatcher had
+//! just been entered.
 
 const std = @import("std");
 const abi = @import("../abi.zig");
@@ -34,7 +34,7 @@ pub fn next(isolate: *Isolate, patience: abi.Next) bool {
     if (patience == .take) return false;
     const end_ns = futex.now() + linger_ns;
     while (futex.now() < end_ns) {
-        // Not too often: each look takes the cache line from who writes to it.
+        // Not too often: each look takes the cache line from the threads that write to it.
         for (0..32) |_| std.atomic.spinLoopHint();
         if (takeAny(isolate)) return true;
     }
@@ -143,7 +143,7 @@ const Target = struct {
     }
 };
 
-/// Gives the answer of the call that JavaScript has made to who waits for it, and frees its strings.
+/// Gives the answer of the callback that JavaScript has run to the thread that waits for it, and frees its strings.
 pub fn finish(isolate: *Isolate) void {
     const queued = &isolate.queued;
     if (queued.waiter) |waiter| {

@@ -1,5 +1,5 @@
-//! What thunks have to tell JavaScript: calls of them that it never saw. A thunk that has a notice is in a list of its
-//! isolate's, and JavaScript takes the list when it looks next.
+//! Notices: calls of a thunk that JavaScript never saw. A thunk that has a notice is in its isolate's list, which
+//! JavaScript takes when it looks next.
 
 const std = @import("std");
 const abi = @import("../abi.zig");
@@ -7,7 +7,7 @@ const isolates = @import("../isolate.zig");
 const Isolate = isolates.Isolate;
 const Slot = abi.Slot;
 
-/// A misplaced call, which must not enter JavaScript: C gets the fallback. JavaScript is told when it looks next.
+/// Answers a misplaced call, which must not enter JavaScript, with the fallback. JavaScript is told when it looks next.
 pub fn misplaced(slot: *Slot, isolate: *Isolate) u64 {
     @branchHint(.cold);
     _ = @atomicRmw(u32, &isolate.words.misplaced_calls, .Add, 1, .monotonic);
@@ -21,8 +21,8 @@ pub fn misplaced(slot: *Slot, isolate: *Isolate) u64 {
     return @atomicLoad(u64, &slot.fallback, .monotonic);
 }
 
-/// Counts a call from another thread that nobody could serve while JavaScript was in a native call. It stops short of
-/// the largest count: 0 has another meaning.
+/// Counts a call from another thread that JavaScript couldn't serve, being in a native call. The count stops short of
+/// the largest: 0 has another meaning.
 pub fn countInVain(slot: *Slot, isolate: *Isolate, native_call: u32) void {
     isolate.words.noteInVain(native_call);
     const most = std.math.maxInt(u16) / 2;

@@ -30,7 +30,7 @@ const max_blocks = abi.max_thunk_blocks;
 /// from there afterwards: the second integer register's place, and those of the first four float registers.
 pub const Registers = [abi.register_words]u64;
 
-/// Who has a chunk, and the shape that it serves for good.
+/// A chunk's isolate, and the shape that it serves for good.
 const Chunk = struct {
     owner: *Isolate,
     shape: u32,
@@ -45,7 +45,7 @@ var block_count: u32 = 1;
 pub var chunks: std.ArrayList(Chunk) = .empty;
 /// The names of the shapes, by their numbers.
 var shapes: std.ArrayList([]const u8) = .empty;
-/// Tests hold it in place of another thread.
+/// Tests hold it, too, in place of another thread.
 pub var lock: Lock = .{};
 
 /// The number of a shape, the same for every isolate.
@@ -97,7 +97,7 @@ pub fn reuse(slot: *Slot, isolate: *Isolate) void {
     }
 }
 
-/// A chunk that nobody has had.
+/// A chunk that no isolate has had.
 fn fresh(isolate: *Isolate, shape_number: u32) ?usize {
     lock.assertHeld();
     const chunk = chunks.items.len;
@@ -157,7 +157,7 @@ pub fn slotOf(number: u32) *Slot {
     return &slots_of_blocks[number / block_length].?[number % block_length];
 }
 
-/// What C calls.
+/// The code of a thunk: the pointer that C calls.
 pub fn address(number: u32) *const anyopaque {
     const block = number / block_length;
     const code = if (block == 0) @intFromPtr(symbol("belay_thunks")) else code_of_blocks[block];

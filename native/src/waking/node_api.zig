@@ -1,5 +1,5 @@
-//! What the core uses of Node-API, which the runtime's executable has: a thread-safe function wakes the event loop and
-//! has it call JavaScript, and a cleanup hook runs when a worker is terminated, before its thread ends.
+//! The functions of Node-API that the core uses; the runtime's executable has them. A thread-safe function wakes the
+//! event loop and has it call JavaScript. A cleanup hook runs when a worker is terminated, before its thread ends.
 
 const isolates = @import("../isolate.zig");
 const libraries = @import("../library.zig");
@@ -63,7 +63,7 @@ pub fn use(other: Api) void {
     api_loaded = .loaded;
 }
 
-/// Calls what wakes the isolate's event loop: what is faster, or what is sure to.
+/// Wakes the isolate's event loop, by the faster way if there is one, or by the sure one.
 pub fn call(waker: *Waker, way: enum { fast, sure }) void {
     waker.mutex.acquire();
     defer waker.mutex.release();

@@ -1,7 +1,7 @@
 //! Waking an isolate's event loop from any thread.
 //!
-//! A burst of wakes is one: whoever sets the flag calls the function; JavaScript clears the flag before it looks at
-//! what there is, so what came after that look sets it anew.
+//! A burst of wakes is one. The thread that sets the flag calls the function. JavaScript clears the flag before it
+//! looks, so a wake after that look sets the flag anew.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -30,7 +30,7 @@ pub noinline fn wakeAndGiveWay(isolate: *Isolate) void {
     took(way, after, after - before);
 }
 
-/// Answers whether JavaScript had to be woken, and nobody else has.
+/// Answers whether JavaScript had to be woken, and this thread has done it.
 fn wakeSleeping(isolate: *Isolate) bool {
     const waker = &isolate.waker;
     // Sequentially consistent, as what was queued before this: JavaScript clears the flag and then looks at the queues,
@@ -123,7 +123,7 @@ pub fn connect(
     waker.watched = watched and waker.listed;
     waker.mutex.acquire();
     defer waker.mutex.release();
-    // Only with somebody who repeats wakes: the callback may have become deaf (see backend_bun.ts).
+    // Only if the watchdog repeats wakes: the callback may have become deaf (see backend_bun.ts).
     if (waker.watched) waker.callback = callback;
     @atomicStore(?ThreadsafeFunction, &waker.function, function, .release);
 }
