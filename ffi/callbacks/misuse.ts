@@ -92,9 +92,8 @@ function inVainOf(bound: BoundFunction): InVain {
       return blameCaller(new CallbackThreadError(message, name, call));
     }
     const { timeoutMs } = contract;
-    const waited = count === 1 ? `waited ${timeoutMs} ms` : `waited up to ${timeoutMs} ms`;
     const message =
-      `${what}, ${waited}, and got its fallback: JavaScript was in that native call. Since its threads call ` +
+      `${what}, waited up to ${timeoutMs} ms, and got its fallback: JavaScript was in that native call. Since its threads call ` +
       `back, ${remedy}`;
     return blameCaller(new CallbackTimeoutError(message, name, call, timeoutMs));
   };
@@ -122,7 +121,7 @@ function reportTimeouts(bound: BoundFunction, { timeoutMs }: Contract, count: nu
       "it with nonblocking: true";
   const often = count === 1 ? "" : ` ${count} times`;
   const error = new CallbackTimeoutError(
-    `C called callback "${name}" from another thread${often}, waited ${timeoutMs} ms, and got its fallback: ${why}`,
+    `C called callback "${name}" from another thread${often}, waited up to ${timeoutMs} ms, and got its fallback: ${why}`,
     name,
     where,
     timeoutMs,

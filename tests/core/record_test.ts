@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { argumentLayout, argumentWords } from "../ffi/abi.ts";
-import * as record from "../ffi/core/record.ts";
+import { argumentLayout, argumentWords } from "../../ffi/abi.ts";
+import * as record from "../../ffi/core/record.ts";
 
 const platform = { os: "linux", arch: "x86_64" } as const;
 
