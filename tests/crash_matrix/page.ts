@@ -5,7 +5,8 @@
  */
 
 import { table } from "../../scripts/markdown.ts";
-import { events, type Expected, expectedOn } from "./events.ts";
+import { type Expected, expectedOn } from "./event.ts";
+import { events } from "./events.ts";
 import { alike, bare, notPromised, observation } from "./seen.ts";
 
 /** The cell for what a process is expected to say and to do. */

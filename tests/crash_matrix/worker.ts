@@ -1,6 +1,6 @@
 /** Runs one of the workers' programs, and says when it begins and when it has ended. */
 
-import { workerPrograms } from "./events.ts";
+import { workerPrograms } from "./steps.ts";
 
 const scope = globalThis as unknown as {
   onmessage: (event: { data: string }) => void;

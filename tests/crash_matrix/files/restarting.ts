@@ -8,7 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { slowness } from "../../support/machine.ts";
-import { callWhatWasKept, keepForLater } from "../events.ts";
+import { callWhatWasKept, keepForLater } from "../steps.ts";
 import { observe } from "../observe.ts";
 import { openWithoutBelay } from "../test_library.ts";
 
