@@ -49,9 +49,9 @@ describe("an asynchronous context", () => {
 
 describe("a test that fails", () => {
   test("leaves the callbacks of the next one as they are (in a child process)", () => {
-    const fixture = "./tests/programs/after_failure.ts";
+    const program = "./tests/programs/after_failure.ts";
     const options = { as: "test", env: { TEST_LIBRARY: testLibrary }, timeoutMs: 30_000 } as const;
-    const { code, stdout, stderr } = runFiles([fixture], options);
+    const { code, stdout, stderr } = runFiles([program], options);
     assertEquals(code, 1, stderr);
     assertStringIncludes(stdout, "all were called");
   });
@@ -170,7 +170,7 @@ describe("SQLite in serialized mode, used by four threads of C's", () => {
         calls: threads * rounds * rows,
         rounds: Array.from({ length: threads }, () => Array.from({ length: rounds }, (_, round) => round)),
         errors: threads * rounds,
-        foreignCalls: 0,
+        misplacedCalls: 0,
       });
     });
   }
