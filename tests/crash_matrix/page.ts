@@ -35,7 +35,7 @@ A C library can call a callback too late, from another thread, or from a place w
 show what happens then, on Deno and on Bun, without belay and with it.
 
 - **belay** is tested. Each row is a program in a process of its own, on Deno and on Bun
-  (\`tests/crash_matrix_test.ts\`).
+  (\`tests/package/crash_matrix_test.ts\`).
 - **Deno** and **Bun** are a record of what their own FFI did on ${date}, with Deno ${versions.deno} and Bun
   ${versions.bun} on ${system}. Much of it is undefined behaviour and may end differently the next time.
 - Deno ${alike.deno} did the same in these rows: ${alike.events.map((event) => `*${event}*`).join("; ")}.
