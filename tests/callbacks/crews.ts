@@ -9,9 +9,8 @@ import { it } from "@std/testing/bdd";
 import { callback, configure, dlopen, type Report, stats } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { type Crew, post, threadDefinitions, wait } from "../programs/threads.ts";
-import { turn } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
-import { slowness } from "../support/machine.ts";
+import { until } from "../support/until.ts";
 
 /** A callback that is only called. */
 export const nothing = { parameters: [], result: "void" } as const;
@@ -52,15 +51,6 @@ export function test(name: string, body: () => void | Promise<void>): void {
       configure({ onReport: undefined });
     }
   });
-}
-
-/** Lets turns of the event loop pass until something has come about. */
-export async function until(condition: () => boolean, what = "it"): Promise<void> {
-  const endMs = performance.now() + 50_000 * slowness;
-  while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`${what} has not come about`);
-    await turn();
-  }
 }
 
 /** Waits for threads without blocking, and answers the sum of their answers. */

@@ -104,19 +104,23 @@ describe("a call from elsewhere", () => {
       start_watching: { parameters: ["u64", "u64", "u64"], result: "bool" },
       stop_watching: { parameters: ["buffer"], result: "void" },
     });
-    assert(start_watching(pointerValue(pointer), fallbacks[0], fallbacks[1]));
-    const counts = new BigUint64Array(3);
+    const counts = [0n, 0n, 0n];
     reportsOf(() => {
-      watched.close();
-      // A thunk comes back after 256 younger frees, so every other time with the other fallback.
-      let replaced = 0;
-      // Long enough for the thread to run on a busy machine.
-      const endMs = performance.now() + 500;
-      for (let i = 0; replaced < 1000 || performance.now() < endMs; i++) {
-        using made = callback(toU64, () => 0n, { fallback: fallbacks[i % 2] });
-        if (made.pointer === pointer) replaced += 1;
+      // On a machine that is busy, the thread may not run in time to see both.
+      for (let tries = 0; tries < 50 && (counts[0] === 0n || counts[1] === 0n); tries++) {
+        assert(start_watching(pointerValue(pointer), fallbacks[0], fallbacks[1]));
+        watched.close();
+        // A thunk comes back after 256 younger frees, so every other time with the other fallback.
+        let replaced = 0;
+        const endMs = performance.now() + 500;
+        for (let i = 0; replaced < 1000 || performance.now() < endMs; i++) {
+          using made = callback(toU64, () => 0n, { fallback: fallbacks[i % 2] });
+          if (made.pointer === pointer) replaced += 1;
+        }
+        const seen = new BigUint64Array(3);
+        stop_watching(seen);
+        seen.forEach((count, index) => counts[index] += count);
       }
-      stop_watching(counts);
       void stats();
     });
     assertEquals([counts[0] > 0n, counts[1] > 0n, counts[2]], [true, true, 0n]);
@@ -284,7 +288,8 @@ describe("endless recursion", () => {
       depth += 1;
       return relay_i32(deeper, value);
     }, { name: "deeper" });
-    const startMs = performance.now();
+    // Of the processor, which other processes have meanwhile, too.
+    const began = process.cpuUsage();
     for (let i = 0; i < 3; i++) {
       assertThrows(
         () => relay_i32(deeper, 1),
@@ -293,7 +298,8 @@ describe("endless recursion", () => {
       );
     }
     // Each level looks at a part of the stack only: all of it at each would take seconds.
-    const tookMs = performance.now() - startMs;
+    const { user, system } = process.cpuUsage(began);
+    const tookMs = (user + system) / 1000;
     assert(tookMs < 2000 * slowness, `${tookMs} ms`);
     assert(depth > 3 * 100, `${depth} levels`);
     assertStrictEquals(relay_i32((value) => value + 1, 1), 2);

@@ -320,10 +320,12 @@ describe("an error", () => {
   }
 
   it("costs about the same with 20,000 callbacks alive as with one", () => {
-    const few = throwingUs();
+    const before = throwingUs();
     const made = Array.from({ length: 20_000 }, () => callback(i32ToI32, (value) => value));
     const many = throwingUs();
     for (const each of made) each.close();
+    // The machine may have become slower meanwhile.
+    const few = Math.max(before, throwingUs());
     assert(many < 4 * few + 20, `${many.toFixed(0)} µs, with one it is ${few.toFixed(0)} µs`);
   });
 });

@@ -7,7 +7,8 @@ import { testLibrary } from "../../scripts/build.ts";
 import { endless, keepBusy, type Post, post, threadDefinitions } from "../programs/threads.ts";
 import { alive, collectFully, isLive, turn } from "../support/gc.ts";
 import { reportsOf } from "../support/outcome.ts";
-import { c, ended, kinds, listen, relay_i32, served, test, until } from "./crews.ts";
+import { until } from "../support/until.ts";
+import { c, ended, kinds, listen, relay_i32, served, test } from "./crews.ts";
 
 const before = alive();
 

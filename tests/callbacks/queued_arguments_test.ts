@@ -8,7 +8,8 @@ import { alive, collectFully } from "../support/gc.ts";
 import { scalarTypes } from "../support/scalars.ts";
 import { memoryOf, valuesOf } from "../support/scalar_arrays.ts";
 import { callbackUnchecked, openUnchecked } from "../support/unchecked.ts";
-import { c, ended, kinds, listen, served, test, until } from "./crews.ts";
+import { until } from "../support/until.ts";
+import { c, ended, kinds, listen, served, test } from "./crews.ts";
 
 const before = alive();
 

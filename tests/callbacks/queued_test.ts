@@ -6,7 +6,8 @@ import { callback, Handle, stats } from "@belay/ffi";
 import { type Post, post, type Wait, wait } from "../programs/threads.ts";
 import { alive, collect, collectFully, collectUntil, turn } from "../support/gc.ts";
 import { reportsOf } from "../support/outcome.ts";
-import { c, ended, kinds, listen, served, test, until } from "./crews.ts";
+import { until } from "../support/until.ts";
+import { c, ended, kinds, listen, served, test } from "./crews.ts";
 
 const before = alive();
 

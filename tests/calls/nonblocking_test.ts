@@ -7,8 +7,8 @@ import { host, testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collect, collectFully, collectUntil, turn } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
-import { slowness } from "../support/machine.ts";
 import { caught, raise } from "../support/outcome.ts";
+import { until } from "../support/until.ts";
 import { i32Function, onMany, rejection } from "./nonblocking_calls.ts";
 
 const gate = {
@@ -16,14 +16,6 @@ const gate = {
   set_gate: { parameters: ["bool"], result: "void" },
   at_gate: { parameters: [], result: "i32" },
 } as const;
-
-async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 20_000 * slowness;
-  while (!condition()) {
-    assert(performance.now() < end, "it took too long");
-    await turn();
-  }
-}
 
 /** What is reported while a promise settles. */
 async function reportsDuring(promise: () => Promise<unknown>): Promise<Report[]> {

@@ -88,10 +88,9 @@ describe("Channel", () => {
       const channel = new Channel({ signal: controller.signal });
       sendNumbers(channel, 1);
       let kept: ChannelData | undefined;
-      setTimeout(() => how === "close" ? channel.close() : controller.abort(), 20);
       let batches = 0;
       for await (const batch of channel) {
-        batches += 1;
+        if (batches++ === 0) setTimeout(() => how === "close" ? channel.close() : controller.abort(), 20);
         kept = batch[0].data;
       }
       assertStrictEquals(batches, 1);

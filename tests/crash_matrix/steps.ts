@@ -27,9 +27,9 @@ export function sleep(durationMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, durationMs));
 }
 
-/** Lets time pass until a condition holds, or for three seconds; answers whether it came to hold. */
+/** Lets time pass until a condition holds, or for twenty seconds; answers whether it came to hold. */
 export async function until(condition: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 300 * slowness && !condition(); i++) await sleep(10);
+  for (let i = 0; i < 2000 * slowness && !condition(); i++) await sleep(10);
   return condition();
 }
 
@@ -107,19 +107,25 @@ export async function inWorker(program: string, terminate: "begun" | "ended"): P
     worker.onerror = (event) => reject(new Error((event as ErrorEvent).message));
     worker.postMessage(program);
   });
-  // So that it is in the middle of things.
+  // So that it is in the middle of things, a while after it has begun.
   if (terminate === "begun") await sleep(200);
   worker.terminate();
 }
 
-/** What a worker can be asked to do. */
-export const workerPrograms: Readonly<Record<string, () => void>> = {
+/** What a worker can be asked to do; one that may be ended in the middle says that it has begun. */
+export const workerPrograms: Readonly<Record<string, (begin: () => void) => void>> = {
   recurse,
   keep() {
     open("keep").keep(makeCallback(i32ToI32, ranAsUsual).pointer);
   },
-  loop() {
-    open("call_for").call_for(makeCallback(i32ToI32, () => right).pointer, 1500);
+  loop(begin) {
+    let begun = false;
+    const made = makeCallback(i32ToI32, () => {
+      if (!begun) begin();
+      begun = true;
+      return right;
+    });
+    open("call_for").call_for(made.pointer, 1500);
   },
   "call at thread end"() {
     open("call_at_thread_end").call_at_thread_end(makeCallback(i32ToI32, ranAsUsual).pointer);

@@ -53,7 +53,7 @@ export const argumentRuleCases: readonly PointerRuleCase[] = [
       }));
       const uncaught = new Promise((resolve) => process.on("uncaughtException", resolve));
       raw["relay_i64"](pointerValue(failing.pointer), 0n);
-      throw await Promise.race([uncaught, new Promise((resolve) => setTimeout(resolve, 1000))]);
+      throw await Promise.race([uncaught, new Promise((resolve) => setTimeout(resolve, 20_000))]);
     },
     refused: result,
   },

@@ -24,6 +24,7 @@ import { runChild } from "../support/child.ts";
 import { alive, collectUntil, isLive } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
 import { slowness } from "../support/machine.ts";
+import { settledIsolates } from "../support/until.ts";
 import type { ReleaseAnswer, ReleaseQuestion } from "../programs/release_worker.ts";
 import { slotOf } from "./handle_ids.ts";
 
@@ -324,13 +325,6 @@ describe("native.releaseHandle and workers", () => {
     }
   }
 
-  /** Waits until the isolates of workers that were terminated are gone. */
-  async function settle(): Promise<void> {
-    for (let tries = 0; tries < 500 && stats().process.isolates > 1; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-
   it("deletes this isolate's handles when C releases them on a worker's thread", async () => {
     const ids = create(1000);
     using witness = Handle.create("witness");
@@ -342,7 +336,7 @@ describe("native.releaseHandle and workers", () => {
   });
 
   it("does nothing for handles of a worker that is gone, whoever has its tag", async () => {
-    await settle();
+    await settledIsolates(1);
     const { live: { handles }, counts: { staleReleases } } = stats();
     let gone: number[] = [];
     for (let i = 0; i < 20; i++) {
@@ -351,7 +345,7 @@ describe("native.releaseHandle and workers", () => {
       // The worker that has the tag of the one before finds its handles stale, or there is none that has it.
       assertStrictEquals(counts.handles, 50);
       assert(counts.staleReleases === 0 || counts.staleReleases === gone.length, `${counts.staleReleases}`);
-      await settle();
+      await settledIsolates(1);
       release(ids);
       gone = [...ids];
     }
@@ -368,7 +362,7 @@ describe("native.releaseHandle and workers", () => {
       const next = await ask({ count: 1000, released: 1000 });
       assertStrictEquals(next.handles, 0);
       symbols.join_destroyers();
-      await settle();
+      await settledIsolates(1);
     }
   });
 });

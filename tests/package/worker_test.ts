@@ -11,6 +11,7 @@ import { root } from "../../scripts/tools.ts";
 import { runChild } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
+import { settledIsolates } from "../support/until.ts";
 import type { CallbackAnswer, CallbackQuestion } from "../programs/callback_worker.ts";
 import type { Answer, Question } from "../programs/worker.ts";
 
@@ -131,14 +132,6 @@ describe("isolates", () => {
     };
   }
 
-  /** Waits until the isolates of workers that were terminated are gone. */
-  async function settle(isolates: number): Promise<number> {
-    for (let tries = 0; tries < 500 && stats().process.isolates > isolates; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    return stats().process.isolates;
-  }
-
   it("300 workers in turn make, call and leave callbacks: those of this thread, and the number of thunks, stay", async () => {
     using library = dlopen(testLibrary, {
       relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" },
@@ -146,7 +139,7 @@ describe("isolates", () => {
     });
     using here = callbacksHere(library.symbols);
     // Of the workers of other tests, some may be about to end.
-    await settle(1);
+    await settledIsolates(1);
     const beforeAll = stats();
     for (let i = 1; i <= 300; i++) {
       const answer = await askForCallbacks({ testLibrary, addend: i, rounds: 2, keeps: true });
@@ -160,7 +153,7 @@ describe("isolates", () => {
       );
       assert(here.answer(), `after worker ${i}`);
     }
-    assertEquals(await settle(beforeAll.process.isolates), beforeAll.process.isolates);
+    assertEquals(await settledIsolates(beforeAll.process.isolates), beforeAll.process.isolates);
     // What the last worker left with C answers with its fallback, each time.
     assertEquals([library.symbols.call_kept(1), library.symbols.call_kept(2)], [-300, -300]);
     assert(here.answer());
