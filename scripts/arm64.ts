@@ -24,19 +24,40 @@ const chosenFiles = [
   // Calling conventions: registers, stack, variadic functions, structures by value.
   "types/calling_convention",
   "calls/library",
+  "calls/library_path",
+  "calls/arguments",
+  "calls/variable",
   "calls/block_call",
+  "crossing/definition",
+  "crossing/marshal",
   "memory/struct",
   "memory/struct_fuzz",
   // The dispatcher and the thunks.
   "callbacks/callback",
+  "callbacks/callback_model",
+  "callbacks/handle_parameters",
+  "callbacks/invoker",
+  "callbacks/on_error",
+  "callbacks/signature",
   // Atomics: handles that C releases, rings of events, the pool of calls, the queue of calls from other threads.
   "lifetime/handle",
+  "lifetime/handle_in_c",
+  "lifetime/handle_table",
   "lifetime/release",
   "channels/channel",
+  "channels/channel_data",
+  "channels/ring_reader",
   "calls/nonblocking",
+  "calls/nonblocking_values",
+  "callbacks/post",
+  "callbacks/wait",
   "callbacks/queued",
+  "callbacks/queued_arguments",
   // Memory that is mapped onto C's.
+  "memory/mapping",
   "memory/native_memory",
+  "memory/native_memory_access",
+  "memory/pointer",
 ].map((name) => `./tests/${name}_test.ts`);
 
 /** A package of the lock file, unpacked: its folder. The lock file pins what is inside. */

@@ -1,3 +1,5 @@
+/** `Arena`: memory that is freed together. */
+
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Arena, cstringAt, dlopen, MemoryFreedError, NativeMemory, stats } from "@belay/ffi";

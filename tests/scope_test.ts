@@ -1,3 +1,5 @@
+/** `Scope`: what is disposed of together. */
+
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { dlopen, Handle, InvalidHandleError, Scope, stats } from "@belay/ffi";

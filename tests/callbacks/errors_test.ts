@@ -25,6 +25,7 @@ import { type Crew, post, wait } from "../programs/threads.ts";
 import { alive, collectFully, turn } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
 import { slowness } from "../support/machine.ts";
+import { until } from "../support/until.ts";
 import { caught, raise, reportsOf } from "../support/outcome.ts";
 
 const before = alive();
@@ -58,6 +59,8 @@ const threadSymbols = {
   crew_running: { parameters: ["pointer"], result: "i32" },
   crew_join: { parameters: ["pointer"], result: "i64" },
   there_and_here: { parameters: [i32ToI32, i32ToI32, "i32"], result: "i32" },
+  wait_at_gate: { parameters: ["i32"], result: "i32", nonblocking: true },
+  set_gate: { parameters: ["bool"], result: "void" },
   sleep_later: { name: "sleep_ms", parameters: ["i32"], result: "void", nonblocking: true },
 } as const;
 const { relay_i32, collect_i32, each } = dlopen(testLibrary, symbols).symbols;
@@ -71,7 +74,7 @@ const itOnThreads = possible ? it : it.skip;
 
 /** Waits for threads without blocking, and answers the sum of their answers. */
 async function ended(crew: Crew): Promise<bigint> {
-  while (c.crew_running(crew) > 0) await turn();
+  await until(() => c.crew_running(crew) === 0, "the end of the threads");
   return c.crew_join(crew);
 }
 
@@ -373,7 +376,7 @@ describe("calls of other threads in vain while a native call runs", () => {
     });
     const beganMs = performance.now();
     const error = caught(() => c.there_and_here(there, (value) => relay_i32((value) => value, value), 20));
-    assert(performance.now() - beganMs < 10_000 * slowness, "each call waited");
+    assert(performance.now() - beganMs < 15_000 * slowness, "each call waited");
     assertInstanceOf(error, CallbackTimeoutError);
     assertEquals([error.callback, error.call], ["there", "there_and_here"]);
     assertStringIncludes(error.message, "20 times");
@@ -420,10 +423,13 @@ itOnThreads("an error of a post callback keeps no later call from running", asyn
   using made = callback(post, (_, index) => (runs += 1, index === 3 ? raise("the fourth") : undefined), {
     thread: "post",
   });
-  const sleeping = c.sleep_later(300).catch((error) => error);
+  // Outstanding until all of them have run.
+  c.set_gate(false);
+  const waiting = c.wait_at_gate(1).catch((error) => error);
   assertStrictEquals(await ended(c.start_fast_posts(made, 1, 100)), 0n);
-  assertStrictEquals(await sleeping, "the fourth");
-  while (runs < 100) await turn();
+  await until(() => runs === 100, "the last call");
+  c.set_gate(true);
+  assertStrictEquals(await waiting, "the fourth");
 });
 
 it("always must be a boolean", () => {

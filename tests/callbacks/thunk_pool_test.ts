@@ -1,3 +1,5 @@
+/** The pool of thunks: which thunk a new callback gets, and how long a freed one rests. */
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,5 @@
+/** Calls by a block of words: out-parameters, `errno`, variadic functions, structures. */
+
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {

@@ -1,13 +1,10 @@
-/** `Channel`: events from C libraries that are written for belay. */
+/** `Channel`: events from C libraries that are written for belay, and how it ends. */
 
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { afterAll, afterEach, describe, it } from "@std/testing/bdd";
 import {
   Channel,
-  type ChannelData,
-  type ChannelEvent,
   configure,
-  dlopen,
   Handle,
   leaks,
   native,
@@ -17,75 +14,16 @@ import {
   type Report,
   stats,
 } from "@belay/ffi";
-import { testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collectUntil, turn } from "../support/gc.ts";
+import { until } from "../support/until.ts";
+import { collector, pause, reports, send, sendNumbers, symbols } from "./senders.ts";
 
 const before = alive();
-const library = dlopen(testLibrary, {
-  send_bytes: { parameters: ["function", "pointer", "usize", "buffer", "u32"], result: "bool" },
-  send_numbers: { parameters: ["function", "pointer", "buffer", "u32", "u32", "u32"], result: "u32" },
-  start_senders: { parameters: ["function", "pointer", "u64", "u32", "u32", "u32"], result: "bool" },
-  stop_senders: { parameters: [], result: "void" },
-});
-const { symbols } = library;
-
-function send(channel: { readonly pointer: Pointer }, handle: number | bigint, bytes: Uint8Array | null): boolean {
-  return symbols.send_bytes(native.sendToChannel, channel.pointer, handle, bytes, bytes?.length ?? 0);
-}
-
-function sendNumbers(
-  channel: Channel<never> | Channel,
-  count: number,
-  first = 0,
-  ids: readonly number[] = [0],
-): number {
-  return symbols.send_numbers(
-    native.sendToChannel,
-    channel.pointer,
-    BigUint64Array.from(ids, BigInt),
-    ids.length,
-    first,
-    count,
-  );
-}
-
-/** Collects what a channel's function gets, as it was then; `until` so many came. */
-function collector<T>(channel: Channel<T>): { events: [unknown, number][]; until: (count: number) => Promise<void> } {
-  const events: [unknown, number][] = [];
-  let wanted = Infinity;
-  let resolve = (): void => {};
-  channel.onEvent((value, data) => {
-    events.push([value, data.byteLength === 8 ? data.getFloat64(0) : data.byteLength]);
-    if (events.length >= wanted) resolve();
-  });
-  return {
-    events,
-    until(count) {
-      wanted = count;
-      return events.length >= count ? Promise.resolve() : new Promise((resolved) => resolve = resolved);
-    },
-  };
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** What is reported while a function runs. */
-async function reports(fn: () => Promise<void>): Promise<Report[]> {
-  const reported: Report[] = [];
-  configure({ onReport: (report) => reported.push(report) });
-  try {
-    await fn();
-  } finally {
-    configure({ onReport: undefined });
-  }
-  return reported;
-}
 
 afterEach(() => assertStrictEquals(stats().live.channels, 0));
 
 afterAll(() => {
-  library.close();
   assertEquals(alive(), before);
 });
 
@@ -114,23 +52,6 @@ describe("Channel", () => {
     const later = collector(channel);
     await later.until(3);
     assertEquals(later.events.map(([, number]) => number), [3, 4, 5]);
-  });
-
-  it("takes payloads of 0 bytes up to half of its capacity less 16, and counts what it refuses", async () => {
-    using channel = new Channel({ capacity: 2 ** 17 });
-    assertStrictEquals(channel.capacity, 2 ** 17);
-    const { droppedEvents } = stats().counts;
-    const largest = 2 ** 16 - 16;
-    for (const length of [0, 1, 7, 8, 9, 4096, largest - 1, largest]) {
-      const bytes = new Uint8Array(length).map((_, index) => index * 7);
-      assert(send(channel, 0, bytes), String(length));
-      const seen = await new Promise<Uint8Array>((resolve) => channel.onEvent((_, data) => resolve(data.bytes())));
-      assertEquals(seen, bytes);
-    }
-    assert(send(channel, 0, null));
-    assert(!send(channel, 0, new Uint8Array(largest + 1)));
-    assertStrictEquals(stats().counts.droppedEvents, droppedEvents + 1);
-    assertStrictEquals(new Channel({ capacity: 100, signal: AbortSignal.abort() }).disposed, true);
   });
 
   it("refuses events when it is full, until some were read", async () => {
@@ -194,83 +115,6 @@ describe("Channel", () => {
     assert(/channel "sensors" dropped an event: Cannot read handle \d+: it has been deleted/.test(reported[0].message));
   });
 
-  it("ends the data when the function returns", async () => {
-    using channel = new Channel();
-    let kept: ChannelData | undefined;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    channel.onEvent((_, data) => {
-      kept = data;
-      assertStrictEquals(data.getUint8(0), 7);
-      resolve();
-    });
-    send(channel, 0, Uint8Array.of(7));
-    await promise;
-    assert(kept !== undefined);
-    const data = kept;
-    const uses: (() => unknown)[] = [
-      () => data.byteLength,
-      () => data.getUint8(0),
-      () => data.getUint8(-1),
-      () => data.getFloat64(0),
-      () => data.bytes(),
-      () => data.bytes(0, 0),
-      () => data.text(),
-    ];
-    for (const use of uses) assertThrows(use, Error, "the event is over");
-  });
-
-  it("reads numbers as a DataView does, within the payload only, at offsets that are numbers", async () => {
-    using channel = new Channel();
-    const bytes = crypto.getRandomValues(new Uint8Array(29));
-    // Others around it, which must not be seen.
-    send(channel, 0, new Uint8Array(64).fill(255));
-    send(channel, 0, bytes);
-    send(channel, 0, new Uint8Array(64).fill(255));
-    const view = new DataView(bytes.buffer);
-    const widths = {
-      getInt8: 1,
-      getUint8: 1,
-      getInt16: 2,
-      getUint16: 2,
-      getInt32: 4,
-      getUint32: 4,
-      getBigInt64: 8,
-      getBigUint64: 8,
-      getFloat32: 4,
-      getFloat64: 8,
-    } as const;
-    let failure: unknown;
-    await new Promise<void>((resolve) => {
-      let count = 0;
-      channel.onEvent((_, data) => {
-        if (++count !== 2) return;
-        try {
-          for (const [name, width] of Object.entries(widths) as [keyof typeof widths, number][]) {
-            for (let offset = 0; offset + width <= 29; offset++) {
-              assertEquals(data[name](offset), view[name](offset, true));
-              assertEquals(data[name](offset, false), view[name](offset, false));
-            }
-            for (const offset of [-1, -0.5, 29 - width + 0.5, 30 - width, 2 ** 32, -(2 ** 32), Infinity, NaN]) {
-              assertThrows(() => data[name](offset), RangeError, "the event has 29 bytes");
-            }
-            for (const wrong of ["1e9", "2", null, { valueOf: () => 2 }]) {
-              assertThrows(() => data[name](wrong as unknown as number), RangeError);
-            }
-          }
-          assertEquals(data.bytes(3, 4), bytes.slice(3, 7));
-          assertEquals(data.bytes(29), new Uint8Array());
-          for (const [offset, length] of [[-1, 2], [0, 30], [29, 1], [1.5, 1], [0, -1], [NaN, 1]]) {
-            assertThrows(() => data.bytes(offset, length), RangeError);
-          }
-        } catch (error) {
-          failure = error;
-        }
-        resolve();
-      });
-    });
-    if (failure !== undefined) throw failure;
-  });
-
   it("can be closed, and given another function, by its function", async () => {
     using channel = new Channel();
     const seen: string[] = [];
@@ -294,73 +138,6 @@ describe("Channel", () => {
     assert(!send(channel, 0, null));
   });
 
-  it("iterates in batches whose data ends with the next one", async () => {
-    using channel = new Channel<string>();
-    using handle = Handle.create("value");
-    sendNumbers(channel, 1000, 0, [handle.id]);
-    let next = 0;
-    let last: ChannelEvent<string> | undefined;
-    for await (const batch of channel) {
-      const ended = last;
-      if (ended !== undefined) assertThrows(() => ended.data.getFloat64(0), Error, "the event is over");
-      assert(batch.length > 0);
-      for (const { value, data } of batch) {
-        assertStrictEquals(value, "value");
-        assertStrictEquals(data.getFloat64(0), next);
-        next += 1;
-      }
-      // An array like any other, as long as the batch lasts.
-      assertStrictEquals(batch[0].data.getFloat64(0), next - batch.length);
-      last = batch.at(-1);
-      await turn();
-      assertStrictEquals(last?.data.getFloat64(0), next - 1);
-      if (next === 1000) sendNumbers(channel, 10, 1000, [handle.id]);
-      if (next === 1010) break;
-    }
-    const ended = last;
-    assert(ended !== undefined);
-    assertThrows(() => ended.data.getFloat64(0), Error, "the event is over");
-    // Leaving the loop has not closed it.
-    sendNumbers(channel, 1, 1010, [handle.id]);
-    for await (const batch of channel) {
-      assertStrictEquals(batch[0].data.getFloat64(0), 1010);
-      break;
-    }
-  });
-
-  it("doesn't give a batch of nothing but stale handles", async () => {
-    using channel = new Channel();
-    const gone = Handle.create("gone");
-    gone.delete();
-    const reported = await reports(async () => {
-      sendNumbers(channel, 3, 0, [gone.id]);
-      const batches = channel[Symbol.asyncIterator]();
-      const batch = batches.next();
-      await pause(20);
-      sendNumbers(channel, 1);
-      assertStrictEquals((await batch).value?.length, 1);
-    });
-    assertStrictEquals(reported.length, 1);
-  });
-
-  it("lets timers have their turn while events always come, and a slow reader fills the ring", async () => {
-    using channel = new Channel({ capacity: 2 ** 16 });
-    const { droppedEvents } = stats().counts;
-    assert(symbols.start_senders(native.sendToChannel, channel.pointer, 0, 2, 2 ** 31, 1));
-    let timers = 0;
-    const timer = setInterval(() => timers += 1, 1);
-    let batches = 0;
-    for await (const batch of channel) {
-      assert(batch.length <= 2 ** 16 / 24);
-      batches += 1;
-      if (timers >= 5) break;
-    }
-    clearInterval(timer);
-    assert(batches > 1);
-    symbols.stop_senders();
-    assert(stats().counts.droppedEvents > droppedEvents);
-  });
-
   it("has one reader at a time", async () => {
     using channel = new Channel();
     const batches = channel[Symbol.asyncIterator]();
@@ -377,171 +154,6 @@ describe("Channel", () => {
     assertThrows(() => channel[Symbol.asyncIterator](), TypeError, "it has a function for its events");
     channel.onEvent(null);
     channel[Symbol.asyncIterator]().return?.();
-  });
-
-  it("ends an iteration when it is closed or aborted", async () => {
-    for (const how of ["close", "abort"] as const) {
-      const controller = new AbortController();
-      const channel = new Channel({ signal: controller.signal });
-      sendNumbers(channel, 1);
-      let kept: ChannelData | undefined;
-      setTimeout(() => how === "close" ? channel.close() : controller.abort(), 20);
-      let batches = 0;
-      for await (const batch of channel) {
-        batches += 1;
-        kept = batch[0].data;
-      }
-      assertStrictEquals(batches, 1);
-      assert(channel.disposed);
-      assertThrows(() => kept?.getUint8(0), Error, "the event is over");
-      assert(!send(channel, 0, null));
-      assertEquals(await channel[Symbol.asyncIterator]().next(), { done: true, value: undefined });
-      channel.close();
-      controller.abort();
-    }
-  });
-
-  it("leaves a batch that was delivered to the reader, whoever closes the channel before it is read", async () => {
-    using handle = Handle.create("value");
-    const ends: Record<string, (channel: Channel<string>, controller: AbortController) => void> = {
-      close: (channel) => channel.close(),
-      dispose: (channel) => channel[Symbol.dispose](),
-      abort: (_, controller) => controller.abort(),
-      twice(channel, controller) {
-        controller.abort();
-        channel.close();
-      },
-    };
-    for (const [how, end] of Object.entries(ends)) {
-      for (const when of ["delivered", "in the body"]) {
-        const controller = new AbortController();
-        const channel = new Channel<string>({ signal: controller.signal, capacity: 4096 });
-        const { channels } = stats().live;
-        const batches = channel[Symbol.asyncIterator]();
-        const next = batches.next();
-        // Somebody else's code, in the same turn.
-        if (when === "delivered") void next.then(() => end(channel, controller));
-        sendNumbers(channel, 3, 7, [handle.id]);
-        const { value: batch } = await next;
-        if (when === "in the body") end(channel, controller);
-        assert(batch !== undefined && channel.disposed);
-        assertStrictEquals(stats().live.channels, channels - 1);
-        assert(!send(channel, 0, null));
-        // What others do with channels meanwhile doesn't touch it.
-        using other = new Channel({ capacity: 4096 });
-        sendNumbers(other, 3, 100);
-        await turn();
-        const seen = batch.map(({ value, data }) => [value, data.getFloat64(0), data.bytes().length]);
-        // Where the ring ends, the batch does.
-        assertEquals(seen, batch.map((_, index) => ["value", 7 + index, 8]), `${how}, ${when}`);
-        assertEquals(await batches.next(), { done: true, value: undefined });
-        assertThrows(() => batch[0].data.getFloat64(0), Error, "the event is over");
-        channel.close();
-      }
-    }
-  });
-
-  it("leaves a batch of a closed channel readable until the iteration is left, or is collected with it", async () => {
-    const channel = new Channel();
-    sendNumbers(channel, 2);
-    let kept: ChannelData | undefined;
-    for await (const batch of channel) {
-      channel.close();
-      kept = batch[1].data;
-      await turn();
-      assertStrictEquals(kept.getFloat64(0), 1);
-      break;
-    }
-    assertThrows(() => kept?.getFloat64(0), Error, "the event is over");
-    // An event is enough to keep what it is read from.
-    const data = await (async () => {
-      const dropped = new Channel();
-      sendNumbers(dropped, 2);
-      const { value: batch } = await dropped[Symbol.asyncIterator]().next();
-      dropped.close();
-      return batch?.[1].data;
-    })();
-    await collectUntil(() => false, 5);
-    assertStrictEquals(data?.getFloat64(0), 1);
-  });
-
-  it("gives a stream the events of the batch during which it is closed", async () => {
-    using handle = Handle.create("value");
-    const channel = new Channel<string>();
-    const reader = channel.toReadableStream().getReader();
-    const first = reader.read();
-    await turn();
-    // It is read after that, and before the stream has copied the batch.
-    using other = new Channel();
-    other.onEvent(() => channel.close());
-    sendNumbers(other, 1);
-    sendNumbers(channel, 3, 0, [handle.id]);
-    const events = [await first];
-    assert(channel.disposed);
-    for (let read = await reader.read(); !read.done; read = await reader.read()) events.push(read);
-    const seen = events.map(({ value }) => [value?.value, value?.data.getFloat64(0)]);
-    assertEquals(seen, [["value", 0], ["value", 1], ["value", 2]]);
-  });
-
-  /** Reads 256 events, fast ones first and then those that take 2 ms; how many came between two ticks of a timer. */
-  async function readSlowly(read: (channel: Channel, seen: () => void) => unknown): Promise<number> {
-    using channel = new Channel();
-    let count = 0;
-    let sinceTimer = 0;
-    let most = 0;
-    const seen = (): void => {
-      count += 1;
-      most = Math.max(most, ++sinceTimer);
-      for (const endMs = performance.now() + (count > 20 ? 2 : 0); performance.now() < endMs;);
-    };
-    read(channel, seen);
-    const timer = setInterval(() => sinceTimer = 0, 1);
-    sendNumbers(channel, 256);
-    while (count < 256) await turn();
-    clearInterval(timer);
-    return most;
-  }
-
-  it("looks at the clock between slow events", async () => {
-    const most = await readSlowly((channel, seen) => channel.onEvent(seen));
-    assert(most <= 160, `${most} events between two ticks`);
-  });
-
-  it("lets other events have their turn while a stream is read slowly, and gives it all", async () => {
-    const most = await readSlowly(async (channel, seen) => {
-      const reader = channel.toReadableStream().getReader();
-      for (let next = 0;; next++) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        assertStrictEquals(value.data.getFloat64(0), next);
-        // What was delivered is the stream's.
-        if (next === 30) channel.close();
-        seen();
-      }
-    });
-    assert(most <= 160, `${most} events between two ticks`);
-  });
-
-  it("becomes a stream of events that stay", async () => {
-    using channel = new Channel<string>();
-    using handle = Handle.create("value");
-    sendNumbers(channel, 100, 0, [handle.id]);
-    const events: ChannelEvent<string>[] = [];
-    for await (const event of channel.toReadableStream() as unknown as AsyncIterable<ChannelEvent<string>>) {
-      events.push(event);
-      if (events.length === 100) channel.close();
-    }
-    assertEquals(
-      events.map(({ value, data }) => [value, data.getFloat64(0)]),
-      events.map((_, index) => ["value", index]),
-    );
-    assertThrows(() => events[0].data.getFloat64(1), RangeError);
-    const other = new Channel();
-    const reader = other.toReadableStream().getReader();
-    const read = reader.read();
-    await reader.cancel();
-    assertStrictEquals((await read).done, true);
-    assert(other.disposed);
   });
 
   it("answers false for what is no channel, or no longer one", () => {
@@ -574,30 +186,6 @@ describe("Channel", () => {
     configure({ trackLeaks: false, onReport: undefined });
     assertEquals([leaks(), reports.map(({ kind }) => kind)], [[], ["leak"]]);
     assert(reports[0].message.includes('"dropped"'));
-  });
-
-  it("gives an iteration that begins inside its function what comes after the events that are being delivered", async () => {
-    using channel = new Channel();
-    const seen: number[] = [];
-    let iteration: Promise<void> | undefined;
-    channel.onEvent((_, data) => {
-      seen.push(data.getFloat64(0));
-      if (seen.length < 4) return;
-      channel.onEvent(null);
-      iteration = (async () => {
-        for await (const batch of channel) {
-          for (const { data } of batch) seen.push(data.getFloat64(0));
-          if (seen.length === 8) break;
-        }
-      })();
-      // It is still this function's.
-      assertStrictEquals(data.getFloat64(0), 3);
-    });
-    sendNumbers(channel, 4);
-    while (iteration === undefined) await turn();
-    sendNumbers(channel, 4, 4);
-    await iteration;
-    assertEquals(seen, [0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   it("is closed after a garbage collection when it is dropped", async () => {
@@ -639,7 +227,7 @@ describe("Channel", () => {
     await collectUntil(() => false, 5);
     assertStrictEquals(stats().live.channels, channels + 1);
     assert(send({ pointer }, 0, null));
-    await pause(20);
+    await until(() => count > 0, "the event");
     assertStrictEquals(count, 1);
     close();
   });
@@ -662,7 +250,9 @@ describe("Channel", () => {
 
 describe("a program with a channel", () => {
   const run = (name: string, expected: string): void => {
-    const { code, signal, stdout, stderr } = runChild("channel.ts", [name]);
+    // One that ends does so by itself, however slow the machine is.
+    const timerMs = expected.includes("timer") ? 200 : 20_000;
+    const { code, signal, stdout, stderr } = runChild("channel.ts", [name, String(timerMs)]);
     assertEquals({ code, signal, stdout, stderr }, { code: 0, signal: null, stdout: expected, stderr: "" });
   };
 

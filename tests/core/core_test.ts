@@ -59,7 +59,7 @@ describe("the native core", () => {
   });
 
   (emulator === undefined ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
-    const fixture = join(root, "tests", "programs", "narrow_permission.ts");
+    const program = join(root, "tests", "programs", "narrow_permission.ts");
     for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(corePath()))}`]) {
       const args = [
         "run",
@@ -70,7 +70,7 @@ describe("the native core", () => {
         "--allow-read",
         `--allow-ffi=${list}`,
       ];
-      const { stdout, stderr } = spawnSync(deno(), [...args, fixture], { cwd: root, encoding: "utf8" });
+      const { stdout, stderr } = spawnSync(deno(), [...args, program], { cwd: root, encoding: "utf8" });
       assertStringIncludes(stdout, "NotCapable", stderr);
       assertStringIncludes(stdout, "belay needs --allow-ffi without a list of paths");
       assertFalse(stdout.includes("opened"));

@@ -18,7 +18,7 @@ const programs: readonly (readonly [name: string, printed: string])[] = [
 describe("a program that replaces its timers and its clock for a while, in a child process", () => {
   for (const [name, printed] of programs) {
     it(`goes on, and ends when it should: ${name}`, () => {
-      const { code, stdout, stderr } = runChild("replaced_timers.ts", [testLibrary, name], { timeoutMs: 30_000 });
+      const { code, stdout, stderr } = runChild("replaced_timers.ts", [testLibrary, name]);
       assertEquals({ code, stdout, stderr }, { code: 0, stdout: printed, stderr: "" });
     });
   }
@@ -32,7 +32,6 @@ if (!onBun) leftOut("the fake timers of Bun's test runner, which only Bun has");
     const { code, stderr, timedOut } = runFiles(["tests/programs/fake_timers_file.ts"], {
       as: "test",
       env: { BELAY_TEST_LIBRARY: testLibrary },
-      timeoutMs: 30_000,
     });
     assertEquals([code, timedOut], [0, false], stderr);
     assert(stderr.includes("1 pass"), stderr);

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ChildResult, runFiles } from "../support/child.ts";
-import type { Event } from "./events.ts";
+import type { Event } from "./event.ts";
 import { fallback, right, type Word, words } from "./observe.ts";
 
 /** Long, for a busy machine. */

@@ -5,7 +5,8 @@
  */
 
 import { table } from "../../scripts/markdown.ts";
-import { events, type Expected, expectedOn } from "./events.ts";
+import { type Expected, expectedOn } from "./event.ts";
+import { events } from "./events.ts";
 import { alike, bare, notPromised, observation } from "./seen.ts";
 
 /** The cell for what a process is expected to say and to do. */
@@ -34,7 +35,7 @@ A C library can call a callback too late, from another thread, or from a place w
 show what happens then, on Deno and on Bun, without belay and with it.
 
 - **belay** is tested. Each row is a program in a process of its own, on Deno and on Bun
-  (\`tests/crash_matrix_test.ts\`).
+  (\`tests/package/crash_matrix_test.ts\`).
 - **Deno** and **Bun** are a record of what their own FFI did on ${date}, with Deno ${versions.deno} and Bun
   ${versions.bun} on ${system}. Much of it is undefined behaviour and may end differently the next time.
 - Deno ${alike.deno} did the same in these rows: ${alike.events.map((event) => `*${event}*`).join("; ")}.

@@ -1,6 +1,6 @@
-/** Runs one of the workers' programs, and says when it begins and when it has ended. */
+/** Runs one of the workers' programs, and says when it has ended. */
 
-import { workerPrograms } from "./events.ts";
+import { workerPrograms } from "./steps.ts";
 
 const scope = globalThis as unknown as {
   onmessage: (event: { data: string }) => void;
@@ -8,7 +8,6 @@ const scope = globalThis as unknown as {
 };
 
 scope.onmessage = ({ data: program }) => {
-  scope.postMessage("begun");
-  workerPrograms[program]();
+  workerPrograms[program](() => scope.postMessage("begun"));
   scope.postMessage("ended");
 };

@@ -1,3 +1,5 @@
+/** The rules for pointers: programs that keep or break one, each in a process of its own. */
+
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { configure } from "@belay/ffi";

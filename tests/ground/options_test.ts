@@ -1,3 +1,5 @@
+/** Options and definitions: what is inherited is not taken, and what isn't known is refused. */
+
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {

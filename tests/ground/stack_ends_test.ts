@@ -1,3 +1,5 @@
+/** Calls for which the stack ends in the middle, and the second try after each. */
+
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { runChild } from "../support/child.ts";

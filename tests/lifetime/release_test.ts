@@ -1,6 +1,6 @@
 /** `native.releaseHandle`: C deletes handles, from any thread. */
 
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import {
   callback,
@@ -19,13 +19,14 @@ import {
   stats,
 } from "@belay/ffi";
 import { rawOpen } from "../bench/raw.ts";
-import { HandleTable } from "../../ffi/lifetime/handle.ts";
 import { testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collectUntil, isLive } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
 import { slowness } from "../support/machine.ts";
+import { settledIsolates } from "../support/until.ts";
 import type { ReleaseAnswer, ReleaseQuestion } from "../programs/release_worker.ts";
+import { slotOf } from "./handle_ids.ts";
 
 const before = alive();
 const voidToVoid = { parameters: [], result: "void" } as const;
@@ -46,8 +47,6 @@ const bare = rawOpen(testLibrary, {
   destroy_each: { parameters: ["pointer", "buffer", "u32", "u32"], result: "void" },
   call_void: { parameters: ["pointer"], result: "void" },
 });
-
-const slotOf = (id: number): number => Math.floor(id / 2) % 2 ** 22;
 
 function create(count: number, value: unknown = "value"): number[] {
   return Array.from({ length: count }, () => Handle.create(value).id);
@@ -312,67 +311,6 @@ describe("native.releaseHandle", () => {
   });
 });
 
-describe("HandleTable with a list of released handles", () => {
-  /** A list as the core makes one, by hand. */
-  function tableWithList(slotCount: number): { table: HandleTable; list: (...ids: number[]) => void } {
-    const ids = new Float64Array(64);
-    const links = new Int32Array(128);
-    const head = new Int32Array(1);
-    const releases = { head, links: (length: number) => links.subarray(0, length * 2) };
-    const store = { used: new Uint32Array(1), grow: (length: number) => ids.subarray(0, length), releases };
-    return {
-      table: new HandleTable(() => ({ tag: 3, store, slotCount })),
-      list(...listed) {
-        for (const id of listed) {
-          const slot = slotOf(id);
-          // The core's own bits are not JavaScript's business.
-          links[2 * slot] = head[0] | 0x80800000;
-          links[2 * slot + 1] = Math.floor(id / 2 ** 31);
-          head[0] = slot + 1;
-        }
-      },
-    };
-  }
-
-  it("creates a handle when all slots are taken, but C has released some", () => {
-    const { table, list } = tableWithList(4);
-    const ids = [1, 2, 3, 4].map((value) => table.create(value));
-    assertThrows(() => table.create(5), RangeError, "full (4 handles are live)");
-    list(ids[1], ids[3]);
-    assertEquals([table.value(table.create(5)), table.value(table.create(6))], [5, 6]);
-    assertThrows(() => table.create(7), RangeError, "full (4 handles are live)");
-    assertEquals([table.has(ids[0]), table.has(ids[1]), table.has(ids[2]), table.has(ids[3])], [
-      true,
-      false,
-      true,
-      false,
-    ]);
-    assertStrictEquals(table.staleReleases, 0);
-  });
-
-  it("uses the slots that C has released before it takes memory for more", () => {
-    const { table, list } = tableWithList(2 ** 22);
-    for (let round = 0; round < 5; round++) {
-      const ids = Array.from({ length: 64 }, (_, value) => table.create(value));
-      for (const id of ids) assert(slotOf(id) < 64, `slot ${slotOf(id)}`);
-      list(...ids);
-    }
-    assertStrictEquals(table.live, 0);
-    assertStrictEquals(table.staleReleases, 0);
-  });
-
-  it("leaves a list alone until there is a handle, and then finds it stale", () => {
-    const { table, list } = tableWithList(4);
-    list(3 * 2 ** 23);
-    assertStrictEquals(table.live, 0);
-    const id = table.create("value");
-    table.delete(id);
-    list(table.create("next"));
-    assertStrictEquals(table.live, 0);
-    assert(table.staleReleases <= 1);
-  });
-});
-
 describe("native.releaseHandle and workers", () => {
   async function ask(question: Partial<ReleaseQuestion>): Promise<ReleaseAnswer> {
     const worker = new Worker(new URL("../programs/release_worker.ts", import.meta.url).href, { type: "module" });
@@ -380,17 +318,10 @@ describe("native.releaseHandle and workers", () => {
       return await new Promise((resolve, reject) => {
         worker.onmessage = (event) => resolve(event.data as ReleaseAnswer);
         worker.onerror = (event) => reject(new Error(event.message));
-        worker.postMessage({ testLibrary, foreign: [], count: 0, released: 0, ...question });
+        worker.postMessage({ testLibrary, others: [], count: 0, released: 0, ...question });
       });
     } finally {
       worker.terminate();
-    }
-  }
-
-  /** Waits until the isolates of workers that were terminated are gone. */
-  async function settle(): Promise<void> {
-    for (let tries = 0; tries < 500 && stats().process.isolates > 1; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
@@ -398,23 +329,23 @@ describe("native.releaseHandle and workers", () => {
     const ids = create(1000);
     using witness = Handle.create("witness");
     const { live: { handles }, counts: { staleReleases } } = stats();
-    const answer = await ask({ foreign: ids, count: 10, released: 4 });
+    const answer = await ask({ others: ids, count: 10, released: 4 });
     assertEquals([answer.handles, answer.staleReleases], [6, 0]);
     assertEquals([stats().live.handles - handles, stats().counts.staleReleases - staleReleases], [-1000, 0]);
     assertStrictEquals(witness.value, "witness");
   });
 
   it("does nothing for handles of a worker that is gone, whoever has its tag", async () => {
-    await settle();
+    await settledIsolates(1);
     const { live: { handles }, counts: { staleReleases } } = stats();
     let gone: number[] = [];
     for (let i = 0; i < 20; i++) {
-      const { ids, ...counts } = await ask({ count: 100, released: 50, foreign: gone });
+      const { ids, ...counts } = await ask({ count: 100, released: 50, others: gone });
       assertStrictEquals(ids.length, 50);
       // The worker that has the tag of the one before finds its handles stale, or there is none that has it.
       assertStrictEquals(counts.handles, 50);
       assert(counts.staleReleases === 0 || counts.staleReleases === gone.length, `${counts.staleReleases}`);
-      await settle();
+      await settledIsolates(1);
       release(ids);
       gone = [...ids];
     }
@@ -431,7 +362,7 @@ describe("native.releaseHandle and workers", () => {
       const next = await ask({ count: 1000, released: 1000 });
       assertStrictEquals(next.handles, 0);
       symbols.join_destroyers();
-      await settle();
+      await settledIsolates(1);
     }
   });
 });

@@ -1,3 +1,5 @@
+/** `pin`: a buffer that stays where it is while C has its pointer. */
+
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Arena, configure, dlopen, pin, PointerRuleError, pointerValue, type Report, stats } from "@belay/ffi";

@@ -1,3 +1,5 @@
+/** Structures as C has them: the layouts of generated types, and calls that take and give them. */
+
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { configure } from "@belay/ffi";
@@ -137,7 +139,7 @@ describe("a structure of", () => {
       try {
         for (const number of own) {
           assertStrictEquals(library.callDisposed(number), true);
-          assertStrictEquals(await library.callForeign(number), true);
+          assertStrictEquals(await library.callElsewhere(number), true);
         }
       } finally {
         configure({ onReport: undefined });

@@ -1,3 +1,5 @@
+/** Values that lie about what they are, or run code in the middle of a check. */
+
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { runChild } from "../support/child.ts";

@@ -7,14 +7,14 @@
 import process from "node:process";
 import { type ChildOptions, pinnedRuntime, runChild, type Runtime } from "../support/child.ts";
 import { testLibrary } from "../../scripts/build.ts";
-import type { CrowdFigures } from "../programs/closure_crowd.ts";
+import type { CrowdFigures } from "../programs/callback_crowd.ts";
 import type { EveryThunkFigures } from "../programs/every_thunk.ts";
-import type { MapsFigures } from "../programs/closure_maps.ts";
-import type { MemoryFigures } from "../programs/closure_memory.ts";
+import type { MapsFigures } from "../programs/callback_maps.ts";
+import type { MemoryFigures } from "../programs/callback_memory.ts";
 import type { NativeMemoryFigures } from "../programs/native_memory.ts";
 import type { StructWalkFigures } from "../programs/struct_walk.ts";
 import type { ExitFigures } from "../programs/thread_exits.ts";
-import type { WalkFigures } from "../programs/closure_walk.ts";
+import type { WalkFigures } from "../programs/callback_walk.ts";
 import { emulator } from "../support/machine.ts";
 import { measuring } from "../support/resident.ts";
 
@@ -22,7 +22,7 @@ import { measuring } from "../support/resident.ts";
 export interface SoakCase {
   /** A sentence. */
   readonly name: string;
-  readonly fixture: string;
+  readonly program: string;
   readonly args: readonly string[];
   readonly options?: ChildOptions;
   /** Why it can't run here. */
@@ -71,7 +71,7 @@ function memory(
   const grows = heapOnly ? "the heap grows by less than 1 MB" : "memory grows by less than 2 MB";
   return {
     name: `${grouped(cycles)} callbacks, ${name}: ${grows} (${grouped(live)} live, ${turns})`,
-    fixture: "closure_memory.ts",
+    program: "callback_memory.ts",
     args: [way, String(cycles), String(live), String(perTurn)],
     options: measuring,
     leftOut: emulated,
@@ -90,11 +90,11 @@ function memory(
   };
 }
 
-/** Cycles of one of the `ways` of the fixture. */
+/** Cycles of one of the `ways` of the program. */
 function nativeMemory(name: string, way: string, cycles: number): SoakCase {
   return {
     name: `${grouped(cycles)} ${name}: memory grows by less than 2 MB`,
-    fixture: "native_memory.ts",
+    program: "native_memory.ts",
     args: [way, String(cycles), "50000"],
     options: measuring,
     leftOut: emulated,
@@ -114,7 +114,7 @@ function nativeMemory(name: string, way: string, cycles: number): SoakCase {
 function generatedCode(name: string, way: string, cycles: number): SoakCase {
   return {
     name: `${grouped(cycles)} ${name}: the heap grows by less than 2 MB`,
-    fixture: "native_memory.ts",
+    program: "native_memory.ts",
     args: [way, String(cycles), "50"],
     options: measuring,
     leftOut: undefined,
@@ -134,7 +134,7 @@ function generatedCode(name: string, way: string, cycles: number): SoakCase {
 function structures(seed: number, definitions: number): SoakCase {
   return {
     name: `${grouped(definitions)} random structures are laid out and passed as C does it (seed ${seed})`,
-    fixture: "struct_walk.ts",
+    program: "struct_walk.ts",
     args: [String(seed), String(definitions)],
     options: { timeoutMs: 1_800_000 },
     leftOut: undefined,
@@ -149,7 +149,7 @@ function structures(seed: number, definitions: number): SoakCase {
 function walk(seed: number, operations: number): SoakCase {
   return {
     name: `a random walk of ${grouped(operations)} operations does what the model says (seed ${seed})`,
-    fixture: "closure_walk.ts",
+    program: "callback_walk.ts",
     args: [String(seed), String(operations)],
     options: { timeoutMs: 1_800_000 },
     leftOut: undefined,
@@ -179,7 +179,7 @@ function walk(seed: number, operations: number): SoakCase {
  */
 const maps: SoakCase = {
   name: "4,000 live callbacks map nothing that is executable, 10,000 two pieces of code that are never writable",
-  fixture: "closure_maps.ts",
+  program: "callback_maps.ts",
   args: [],
   options: { v8Flags: ["--jitless"] },
   leftOut: process.platform === "linux" ? emulated : "there is no /proc/self/maps",
@@ -207,7 +207,7 @@ const maps: SoakCase = {
 function crowd(count: number, rounds: number, churn: number): SoakCase {
   return {
     name: `${grouped(count)} callbacks live at once answer their own numbers, in ${rounds} rounds; churn maps no more`,
-    fixture: "closure_crowd.ts",
+    program: "callback_crowd.ts",
     args: [String(count), String(rounds), String(churn)],
     options: { ...measuring, timeoutMs: 600_000 },
     leftOut: undefined,
@@ -228,7 +228,7 @@ function crowd(count: number, rounds: number, churn: number): SoakCase {
 
 const everyThunk: SoakCase = {
   name: "when every thunk is in use, the next callback is refused, and one that is freed is used again",
-  fixture: "every_thunk.ts",
+  program: "every_thunk.ts",
   args: [],
   leftOut: undefined,
   wrong: ({ live, thunks, error, sound, left }: EveryThunkFigures) => [
@@ -243,9 +243,9 @@ const everyThunk: SoakCase = {
 const windows = process.platform === "win32" ? "it has POSIX threads only" : undefined;
 
 /** The library by its path, so that what starts often needs not the scripts to find it. */
-const threads = (fixture: string, name: string, args: readonly string[], times: number): SoakCase => ({
+const threads = (program: string, name: string, args: readonly string[], times: number): SoakCase => ({
   name,
-  fixture,
+  program,
   args: [testLibrary, ...args],
   options: { timeoutMs: 300_000 },
   leftOut: windows,
@@ -266,7 +266,7 @@ function closings(times: number): SoakCase {
 function exits(times: number): SoakCase {
   return {
     name: `${8 * times} processes end while threads call: with code 0, and nothing is printed`,
-    fixture: "thread_exits.ts",
+    program: "thread_exits.ts",
     args: [String(times)],
     options: { timeoutMs: 600_000 },
     leftOut: windows,
@@ -324,11 +324,11 @@ export function runCase(soakCase: SoakCase, runtime?: Runtime["name"]): Outcome 
 }
 
 function endOf(
-  { fixture, args, options, wrong, shown }: SoakCase,
+  { program, args, options, wrong, shown }: SoakCase,
   runtime?: Runtime["name"],
 ): Omit<Outcome, "seconds"> {
   const on = runtime === undefined ? undefined : pinnedRuntime(runtime);
-  const { code, signal, stdout, stderr } = runChild(fixture, args, { ...options, runtime: on });
+  const { code, signal, stdout, stderr } = runChild(program, args, { ...options, runtime: on });
   if (code !== 0 || stderr !== "") {
     const end = `it ended with ${signal ?? `code ${code}`}`;
     return { wrong: [end, stdout, stderr].filter((text) => text !== ""), figures: "" };

@@ -22,7 +22,7 @@ describe("callbacks and memory", () => {
     const caseOf = (name: string, timeoutMs: number, wrong: SoakCase["wrong"] = () => []): SoakCase => {
       return {
         name,
-        fixture: "stuck.ts",
+        program: "stuck.ts",
         args: [name],
         options: { timeoutMs },
         leftOut: undefined,

@@ -11,12 +11,13 @@ import { root } from "../../scripts/tools.ts";
 import { runChild } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
-import type { ClosureAnswer, ClosureQuestion } from "../programs/closure_worker.ts";
+import { settledIsolates } from "../support/until.ts";
+import type { CallbackAnswer, CallbackQuestion } from "../programs/callback_worker.ts";
 import type { Answer, Question } from "../programs/worker.ts";
 
 /** Asks a new worker, and terminates it when it has answered. */
-async function askWorker<A>(fixture: string, question: unknown): Promise<A> {
-  const worker = new Worker(new URL(`../programs/${fixture}`, import.meta.url).href, { type: "module" });
+async function askWorker<A>(program: string, question: unknown): Promise<A> {
+  const worker = new Worker(new URL(`../programs/${program}`, import.meta.url).href, { type: "module" });
   try {
     return await new Promise<A>((resolve, reject) => {
       worker.onmessage = (event) => resolve(event.data as A);
@@ -29,7 +30,8 @@ async function askWorker<A>(fixture: string, question: unknown): Promise<A> {
 }
 
 const ask = (question: Question): Promise<Answer> => askWorker("worker.ts", question);
-const askClosures = (question: ClosureQuestion): Promise<ClosureAnswer> => askWorker("closure_worker.ts", question);
+const askForCallbacks = (question: CallbackQuestion): Promise<CallbackAnswer> =>
+  askWorker("callback_worker.ts", question);
 
 const before = alive();
 const maps = "/proc/self/maps";
@@ -39,8 +41,8 @@ if (!hasMaps) leftOut("a look at what stays mapped after a worker, since there i
 describe("isolates", () => {
   it("a worker has a registry tag of its own, and refuses another isolate's handle as such", async () => {
     using handle = Handle.create("main");
-    const answer = await ask({ testLibrary, foreignId: handle.id });
-    assertEquals([answer.foreignReasonAtFirst, answer.foreignReason], ["other-isolate", "other-isolate"]);
+    const answer = await ask({ testLibrary, otherId: handle.id });
+    assertEquals([answer.otherReasonAtFirst, answer.otherReason], ["other-isolate", "other-isolate"]);
     assertNotEquals(Math.floor(answer.id / 2 ** 23) % 256, Math.floor(handle.id / 2 ** 23) % 256);
     assertEquals(answer.sum, 12);
     assertEquals(handle.value, "main");
@@ -48,7 +50,7 @@ describe("isolates", () => {
 
   it("twenty workers in turn never issue the same id, though they get the tags of those that are gone", async () => {
     const ids: number[] = [];
-    for (let i = 0; i < 20; i++) ids.push((await ask({ testLibrary, foreignId: 2 })).id);
+    for (let i = 0; i < 20; i++) ids.push((await ask({ testLibrary, otherId: 2 })).id);
     assertEquals(new Set(ids).size, ids.length);
     const tags = new Set(ids.map((id) => Math.floor(id / 2 ** 23) % 256));
     assert(tags.size < ids.length, `expected tags to be used again, got ${[...tags]}`);
@@ -56,7 +58,7 @@ describe("isolates", () => {
 
   it("a callback of a worker that is gone answers with its fallback and is counted as foreign", async () => {
     using library = dlopen(testLibrary, { call_kept: { parameters: ["i32"], result: "i32" } });
-    await ask({ testLibrary, foreignId: 2 });
+    await ask({ testLibrary, otherId: 2 });
     await new Promise((resolve) => setTimeout(resolve, 50));
     assertEquals(library.symbols.call_kept(1), -7);
     assertEquals(library.symbols.call_kept(2), -7);
@@ -69,7 +71,7 @@ describe("isolates", () => {
       try {
         const ownLibrary = join(folder, "only_in_a_worker.so");
         copyFileSync(testLibrary, ownLibrary);
-        await ask({ testLibrary, foreignId: 2, ownLibrary });
+        await ask({ testLibrary, otherId: 2, ownLibrary });
         await new Promise((resolve) => setTimeout(resolve, 100));
         assert(readFileSync(maps, "utf8").includes("only_in_a_worker.so"));
       } finally {
@@ -97,7 +99,7 @@ describe("isolates", () => {
         theirValues: true,
         refusals: [true, true, true, true],
         failed: [0, ["mine"], 0],
-        foreignCalls: 0,
+        misplacedCalls: 0,
       });
     } finally {
       rmSync(folder, { recursive: true });
@@ -130,14 +132,6 @@ describe("isolates", () => {
     };
   }
 
-  /** Waits until the isolates of workers that were terminated are gone. */
-  async function settle(isolates: number): Promise<number> {
-    for (let tries = 0; tries < 500 && stats().process.isolates > isolates; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    return stats().process.isolates;
-  }
-
   it("300 workers in turn make, call and leave callbacks: those of this thread, and the number of thunks, stay", async () => {
     using library = dlopen(testLibrary, {
       relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" },
@@ -145,10 +139,10 @@ describe("isolates", () => {
     });
     using here = callbacksHere(library.symbols);
     // Of the workers of other tests, some may be about to end.
-    await settle(1);
+    await settledIsolates(1);
     const beforeAll = stats();
     for (let i = 1; i <= 300; i++) {
-      const answer = await askClosures({ testLibrary, addend: i, rounds: 2, keeps: true });
+      const answer = await askForCallbacks({ testLibrary, addend: i, rounds: 2, keeps: true });
       const { live: { callbacks, thunks, handles }, counts: { staleCalls, misplacedCalls } } = answer.stats;
       assertEquals([answer.right, answer.wrong], [2 * 12 + 1, 0], `worker ${i}`);
       // What it counts is its own.
@@ -159,7 +153,7 @@ describe("isolates", () => {
       );
       assert(here.answer(), `after worker ${i}`);
     }
-    assertEquals(await settle(beforeAll.process.isolates), beforeAll.process.isolates);
+    assertEquals(await settledIsolates(beforeAll.process.isolates), beforeAll.process.isolates);
     // What the last worker left with C answers with its fallback, each time.
     assertEquals([library.symbols.call_kept(1), library.symbols.call_kept(2)], [-300, -300]);
     assert(here.answer());
@@ -182,11 +176,11 @@ describe("isolates", () => {
     const rounds = 2000;
     const answers = Array.from(
       { length: 8 },
-      (_, index) => askClosures({ testLibrary, addend: 1000 * (index + 1), rounds, keeps: false, gate }),
+      (_, index) => askForCallbacks({ testLibrary, addend: 1000 * (index + 1), rounds, keeps: false, gate }),
     );
     // They open the library first, each in its own time.
     await new Promise((resolve) => setTimeout(resolve, 300));
-    const { staleCalls, misplacedCalls: foreignCalls } = stats().counts;
+    const { staleCalls, misplacedCalls } = stats().counts;
     let done = false;
     const all = Promise.all(answers).finally(() => done = true);
     Atomics.store(gate, 0, 1);
@@ -207,7 +201,7 @@ describe("isolates", () => {
       // They rest and come again, each isolate's own: of each twelve frees, ten are of this shape, and ten are in use.
       assert(pointers > 213 && pointers <= 240, `${pointers} pointers`);
     }
-    assertEquals([stats().counts.staleCalls, stats().counts.misplacedCalls], [staleCalls, foreignCalls]);
+    assertEquals([stats().counts.staleCalls, stats().counts.misplacedCalls], [staleCalls, misplacedCalls]);
     assert(turns > 3, `${turns} turns`);
   });
 

@@ -1,6 +1,6 @@
 /**
  * Whether a callback keeps the process alive, by the name of the case. Prints "end", and "timer" when the process is still
- * there after a while: the timer itself doesn't keep it.
+ * there after so many milliseconds, which are the second argument: the timer itself doesn't keep it.
  */
 
 import process from "node:process";
@@ -105,4 +105,4 @@ console.log("end");
 setTimeout(() => {
   console.log("timer");
   inTimer?.();
-}, 200).unref();
+}, Number(process.argv[3])).unref();

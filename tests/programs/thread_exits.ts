@@ -18,14 +18,14 @@ export interface ExitFigures {
 
 const atOnce = 3;
 const longestMs = 60_000;
-const fixture = fileURLToPath(new URL("./thread_exit.ts", import.meta.url));
+const exitProgram = fileURLToPath(new URL("./thread_exit.ts", import.meta.url));
 const before = "Bun" in globalThis ? [] : ["run", "--quiet", "-A", "--no-check"];
 
 /** How one ends. */
 function end(thread: string, how: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), process.execPath];
-  const child = spawn(program, [...rest, ...before, fixture, testLibrary, thread, how], {
+  const child = spawn(program, [...rest, ...before, exitProgram, testLibrary, thread, how], {
     env: { ...process.env, NO_COLOR: "1" },
     stdio: ["ignore", "pipe", "pipe"],
   });

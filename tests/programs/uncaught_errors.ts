@@ -8,9 +8,9 @@ import { wait } from "./threads.ts";
 const [, , name, path] = process.argv;
 const library = dlopen(path, {
   start_waits: { parameters: [wait, "i32", "i32"], result: "pointer" },
-  sleep_ms: { parameters: ["i32"], result: "void", nonblocking: true },
+  wait_at_gate: { parameters: ["i32"], result: "i32", nonblocking: true },
 });
-const { start_waits, sleep_ms } = library.symbols;
+const { start_waits, wait_at_gate } = library.symbols;
 
 function fail(): never {
   throw new Error("thrown by the callback");
@@ -19,9 +19,9 @@ function fail(): never {
 const failing = callback(wait, fail, { thread: "wait" });
 const cases: Record<string, () => void> = {
   "no call": () => void start_waits(failing, 1, 1),
-  // Nobody can say which of them it is.
+  // Nobody can say which of them it is. The gate is never opened.
   "two calls"() {
-    for (let i = 0; i < 2; i++) void sleep_ms(3000).catch(() => console.log("rejected"));
+    for (let i = 0; i < 2; i++) void wait_at_gate(i).catch(() => console.log("rejected"));
     start_waits(failing, 1, 1);
   },
   "a closed function before"() {

@@ -80,7 +80,7 @@ export class CLibrary implements Disposable {
     for (const [key, definition] of Object.entries(definitions)) {
       if (!key.startsWith("back")) continue;
       const parameters = ["function", "pointer", "pointer"] as const;
-      definitions[`foreign${key}`] = { ...definition, parameters, name: key, nonblocking: true };
+      definitions[`elsewhere${key}`] = { ...definition, parameters, name: key, nonblocking: true };
     }
     const path = this.path = compiled(source.text);
     this.records = source.records;
@@ -176,13 +176,13 @@ export class CLibrary implements Disposable {
   }
 
   /** Has another thread call a callback that is for JavaScript's; answers whether it got zeroes. */
-  async callForeign(number: number): Promise<boolean> {
+  async callElsewhere(number: number): Promise<boolean> {
     const { parameters, result } = this.#functions[number];
     const type = belayRecord(result);
     const definition = { parameters: parameters.map(belayParameter), result: type };
     using made = callback(definition as never, (() => {}) as never) as Callback;
     this.#gives.fill(0xa5);
-    await this.#symbol(`foreignback${number}`)(made.pointer, this.#table.pointer, this.#gives.pointer);
+    await this.#symbol(`elsewhereback${number}`)(made.pointer, this.#table.pointer, this.#gives.pointer);
     return this.#gaveZeroes(type);
   }
 

@@ -57,9 +57,9 @@ export interface ChildOptions {
 }
 
 /** Runs a file of `tests/programs/` on the runtime that the tests run on, from the project's folder, and waits. */
-export function runChild(fixture: string, args: readonly string[] = [], options: ChildOptions = {}): ChildResult {
-  const result = runFiles([join("tests", "programs", fixture)], { ...options, args });
-  if (result.timedOut) throw new Error(`Cannot run "${fixture}": it has not ended in time`);
+export function runChild(program: string, args: readonly string[] = [], options: ChildOptions = {}): ChildResult {
+  const result = runFiles([join("tests", "programs", program)], { ...options, args });
+  if (result.timedOut) throw new Error(`Cannot run "${program}": it has not ended in time`);
   return result;
 }
 

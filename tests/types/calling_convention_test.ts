@@ -1,3 +1,5 @@
+/** Where C functions have their arguments and results, by platform, without calling any. */
+
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { stats } from "@belay/ffi";

@@ -1,3 +1,5 @@
+/** Strings in C's encodings: UTF-8 and UTF-16, with an end or with a length. */
+
 import process from "node:process";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";

@@ -2,7 +2,7 @@
 
 import { it } from "@std/testing/bdd";
 import { collectFully } from "../../support/gc.ts";
-import { callWhatWasKept } from "../events.ts";
+import { callWhatWasKept } from "../steps.ts";
 import { observe } from "../observe.ts";
 
 it("calls the first file's callback", async () => {

@@ -2,7 +2,7 @@
 
 import { assert } from "@std/assert";
 import { it } from "@std/testing/bdd";
-import { keepForLater } from "../events.ts";
+import { keepForLater } from "../steps.ts";
 
 // Held as long as its world lives.
 const kept = keepForLater();

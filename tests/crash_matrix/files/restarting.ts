@@ -8,7 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { slowness } from "../../support/machine.ts";
-import { callWhatWasKept, keepForLater } from "../events.ts";
+import { callWhatWasKept, keepForLater } from "../steps.ts";
 import { observe } from "../observe.ts";
 import { openWithoutBelay } from "../test_library.ts";
 
@@ -20,7 +20,9 @@ if (!existsSync(imported)) {
   await import(pathToFileURL(imported).href);
   // Held as long as its world lives.
   Object.assign(globalThis, { kept: keepForLater() });
-  setTimeout(() => writeFileSync(imported, "// changed"), 300 * slowness);
+  // Again and again, since the watcher takes its time to begin. The world that comes then has no timer of this one.
+  let changes = 0;
+  setInterval(() => writeFileSync(imported, `// changed ${++changes}`), 300 * slowness);
 } else {
   observe("started again");
   callWhatWasKept();

@@ -1,7 +1,7 @@
 /** The second of three test files. */
 
 import { it } from "@std/testing/bdd";
-import { callWhatWasKept } from "../events.ts";
+import { callWhatWasKept } from "../steps.ts";
 import { observe } from "../observe.ts";
 
 it("calls the first file's callback", () => {

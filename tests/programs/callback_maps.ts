@@ -7,6 +7,7 @@
 import { type Callback, callback, dlopen, stats } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { byteLengthOf, executableMappings, without } from "../support/maps.ts";
+import { until } from "../support/until.ts";
 
 /** What is printed, as JSON. */
 export interface MapsFigures {
@@ -55,7 +56,7 @@ function sound(): boolean {
 makeUntil(2);
 const warm = sound() && stats().process.thunks === 4096;
 
-const word = new Int32Array(new SharedArrayBuffer(4));
+const word = new Int32Array(new SharedArrayBuffer(8));
 const worker = new Worker(new URL("./maps_worker.ts", import.meta.url).href, { type: "module" });
 const message = (): Promise<unknown> =>
   new Promise((resolve, reject) => {
@@ -65,12 +66,13 @@ const message = (): Promise<unknown> =>
 await message();
 const seen = message();
 worker.postMessage(word);
-// It waits inside its message handler when it has got as far as that.
+// It waits inside its message handler when it has got as far as that, a moment after it says so.
+await until(() => Atomics.load(word, 1) === 1, "the worker");
 await new Promise((resolve) => setTimeout(resolve, 200));
 const before = executableMappings();
 Atomics.store(word, 0, 1);
 Atomics.notify(word, 0);
-await new Promise((resolve) => setTimeout(resolve, 100));
+await until(() => Atomics.load(word, 1) === 2, "the worker's first look");
 
 makeUntil(4000);
 const with4000 = without(executableMappings(), before);
