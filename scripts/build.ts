@@ -92,10 +92,10 @@ export function build(target: Platform = host): void {
     copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
   });
   const library = testLibraryOf(target);
-  const fixtures = sources(join(root, "tests", "native"));
+  const librarySources = sources(join(root, "tests", "native"));
   const libraryArgs = ["cc", "-target", targetName, "-shared", "-O2", "-fPIC"];
-  update(library, fixtures, libraryArgs, `Building the tests' C library${forWhat(target)} …`, () => {
-    const inputs = fixtures.filter((path) => path.endsWith(".c"));
+  update(library, librarySources, libraryArgs, `Building the tests' C library${forWhat(target)} …`, () => {
+    const inputs = librarySources.filter((path) => path.endsWith(".c"));
     runZig([...libraryArgs, "-o", library, ...inputs], { quiet: true });
   });
 }
