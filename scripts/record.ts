@@ -18,15 +18,18 @@ function generate(): string {
   return readFileSync(join(native, "zig-out", "record.ts"), "utf8");
 }
 
+/** What is wrong with a module, if it is not as it has to be. */
+export function staleness(found: string, wanted: string): string | undefined {
+  if (found === wanted) return undefined;
+  const lines = new Set(found.split("\n"));
+  const first = wanted.split("\n").find((line) => !lines.has(line)) ?? "fewer lines";
+  return `"ffi/core/record.ts" is stale: native/src/abi.zig has ${first}. \`deno task record\` writes it`;
+}
+
 /** Compares the module that is there. @throws {StepError} When it is another one. */
 export function checkRecord(): void {
-  const lines = new Set(existsSync(file) ? readFileSync(file, "utf8").split("\n") : []);
-  const wanted = generate();
-  if (existsSync(file) && readFileSync(file, "utf8") === wanted) return;
-  const first = wanted.split("\n").find((line) => !lines.has(line)) ?? "fewer lines";
-  throw new StepError(
-    `Cannot pass: "ffi/core/record.ts" is stale: native/src/abi.zig has ${first}. \`deno task record\` writes it`,
-  );
+  const stale = staleness(existsSync(file) ? readFileSync(file, "utf8") : "", generate());
+  if (stale !== undefined) throw new StepError(`Cannot pass: ${stale}`);
 }
 
 if (import.meta.main) await main(() => writeFileSync(file, generate()));
