@@ -124,7 +124,7 @@ describe("the npm package", () => {
     const onBun = run(bun(), ["run", "first.ts"]);
     for (const { code, stdout, stderr } of [onDeno, onBun]) {
       assertEquals([code, stderr], [0, ""]);
-      assertStringIncludes(stdout, '"/etc');
+      assertStringIncludes(stdout, "/etc");
     }
   });
 
