@@ -20,6 +20,7 @@ import {
   writtenType,
 } from "../crossing/fields.ts";
 import { generate, sourceUrl } from "../crossing/generate.ts";
+import { noBytes } from "../crossing/helpers.ts";
 import type { Layout, RecordLayout } from "../crossing/layout.ts";
 import { nameOf } from "../crossing/layout.ts";
 import { onPointerOf } from "../crossing/owners.ts";
@@ -111,6 +112,8 @@ onPointerOf((value) => {
 function addressIn(view: DataView<ArrayBuffer>, at: number): Address {
   const { buffer } = view;
   if (buffer.detached) throw freedBehind(buffer);
+  // Of no elements: no runtime gives the address of nothing.
+  if (view.byteLength === 0) return backend().viewAddress(backend().hold(noBytes));
   return backend().viewAddress(new Uint8Array(buffer, view.byteOffset + at));
 }
 
