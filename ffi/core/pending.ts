@@ -91,7 +91,8 @@ const nativeCallMark = `belay-native-call-${Math.random().toString(36).slice(2)}
 
 /** What stacks call the generated function for a C function. */
 export function nativeCallUrl(key: string): string {
-  return nativeCallMark + encodeURIComponent(key);
+  // A name may have surrogates that stand alone, which have no encoding.
+  return nativeCallMark + encodeURIComponent(key.toWellFormed());
 }
 
 /**

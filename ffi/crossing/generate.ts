@@ -16,7 +16,8 @@ export function sourceUrl(
   kind: "callback" | "nonblocking" | "read" | "variable" | "view" | "write",
   of: string,
 ): string {
-  return `belay-${kind}/${encodeURIComponent(of)}`;
+  // A name may have surrogates that stand alone, which have no encoding.
+  return `belay-${kind}/${encodeURIComponent(of.toWellFormed())}`;
 }
 
 /**
