@@ -111,8 +111,9 @@ export function startCall(index: number, call: NonblockingCall): void {
   } finally {
     if (!submitted) {
       outstanding[index] = undefined;
+      // Before the block may be another call's.
+      lent.takeBack(index);
       freeBlock(index);
-      lent.giveBack(index);
       call.ended?.();
       if (calls.outstanding === 0 && !lingers) letGo(holder);
     }
@@ -194,9 +195,10 @@ function settle(index: number): void {
       value = error;
     }
   }
+  // Before the block may be another call's: what is called from here on may start one.
+  lent.giveBack(index);
   freeBlock(index);
   call.ended?.();
-  lent.giveBack(index);
   if (failed) call.reject(value);
   else call.resolve(value);
 }
