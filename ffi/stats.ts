@@ -96,7 +96,9 @@ export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
   // What waits to be reported is; what C has released is deleted.
   if (native !== undefined) look();
-  const { foreign, dropped, timeouts } = native === undefined ? { foreign: 0, dropped: 0, timeouts: 0 } : callCounts();
+  const { misplaced, dropped, timeouts } = native === undefined
+    ? { misplaced: 0, dropped: 0, timeouts: 0 }
+    : callCounts();
   const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
   const { channels, dropped: droppedEvents } = channelCounts();
   const table = handleTable();
@@ -115,7 +117,7 @@ export function stats(): Stats {
     },
     counts: {
       staleCalls: callbackCounts.staleCalls,
-      misplacedCalls: foreign,
+      misplacedCalls: misplaced,
       droppedCalls: dropped,
       droppedEvents,
       timeouts,

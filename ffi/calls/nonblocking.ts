@@ -1,6 +1,6 @@
 /**
- * Calls of C that the core makes, each from a block of words; those that its pool of threads makes, and the promises that
- * wait for them. `block_call.ts` generates the functions.
+ * Calls of C that the core's call threads make, each from a block of words, and the promises that wait for them.
+ * `block_call.ts` generates the functions.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * How each type crosses: what checks it, what the runtime is told, where it stands in a callback's words. The answers are
- * source text, from which `downcall.ts` and `bound.ts` generate one function for each signature: engines can only inline
+ * source text, from which `ffi/calls/` and `invoker.ts` generate one function for each signature: engines can only inline
  * a native call in a function of its own, and a checked argument costs then less than a nanosecond.
  *
  * @module

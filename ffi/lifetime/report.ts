@@ -11,7 +11,7 @@ export interface Report {
   /**
    * `stale-callback`: C called a callback that was closed or garbage-collected. `invalid-handle`: C passed a handle
    * that names nothing, or sent an event with one, which was dropped. `misplaced-call`: C called from another thread, or from a stack that is not the thread's own. All
-   * three got the callback's fallback; the report of a foreign call follows with the isolate's next call of C or callback,
+   * three got the callback's fallback; the report of a misplaced call follows with the isolate's next call of C or callback,
    * or with `stats()`. `leak`: a callback, channel or library was garbage-collected before it
    * was closed; it has been released (only while leaks are tracked); or memory was, and can't be freed, since the library
    * with the function for that is closed. `dropped-calls`: calls from other threads found
