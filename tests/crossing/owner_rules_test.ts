@@ -94,3 +94,20 @@ describe("a view of no elements", () => {
     }
   });
 });
+
+describe("a view that a program makes itself, of the class of belay's views", () => {
+  it("is no pointer, whatever it is a view of", () => {
+    using memory = Point.allocMany(2);
+    const views = [Point.view(memory), Point.viewMany(memory), Point.viewMany(memory).at(1)];
+    const lies = [new DataView(new ArrayBuffer(16)), { buffer: 16, byteOffset: 0 }, { buffer: [1, 2] }, {}, undefined];
+    for (const View of views.map((view) => view.constructor as new (view: unknown, at: number) => never)) {
+      for (const lie of lies) {
+        assertThrows(() => symbols.pass(new View(lie, 0)), TypeError);
+        assertThrows(() => memory.setPointer(0, new View(lie, 0)), TypeError);
+      }
+      const beyond = { buffer: memory.bytes().buffer, byteOffset: 2 ** 30, byteLength: 8 };
+      assertThrows(() => symbols.pass(new View(beyond, 0)), RangeError);
+    }
+    assertStrictEquals(memory.getPointer(0), null);
+  });
+});
