@@ -8,7 +8,7 @@ import { staleReleasesWord } from "./core/record.ts";
 import { thunksInUse } from "./callbacks/binding.ts";
 import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
-import { outstandingCalls, poolThreads } from "./calls/nonblocking.ts";
+import { callThreads, outstandingCalls } from "./calls/nonblocking.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
 import { look, waitingErrors } from "./core/pending.ts";
@@ -124,6 +124,6 @@ export function stats(): Stats {
       invalidHandles: callbackCounts.invalidHandles,
       staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
     },
-    process: { isolates, thunks, callThreads: poolThreads() },
+    process: { isolates, thunks, callThreads: callThreads() },
   };
 }

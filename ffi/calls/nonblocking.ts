@@ -46,7 +46,7 @@ const outstanding: (NonblockingCall | undefined)[] = [];
 
 type Submit = (isolate: Address, index: number) => boolean;
 let submit: Submit | undefined;
-export let isolate: Address;
+let isolate: Address;
 
 /** What keeps the event loop alive while calls are outstanding, and whether it still does a moment later. */
 const holder = {};
@@ -69,13 +69,13 @@ export function outstandingCalls(): number {
   return calls.outstanding;
 }
 
-/** How many threads the process's pool has. */
-export function poolThreads(): number {
+/** How many call threads the process has. */
+export function callThreads(): number {
   return coreIsAttached() ? counts().threads() as number : 0;
 }
 
 /** Has the core's threads make calls, and the event loop woken when they have. */
-function openPool(): Submit {
+function openCallThreads(): Submit {
   connect();
   isolate = core().isolate;
   onCallThreads((threads) => void functions().limit(threads));
@@ -91,7 +91,7 @@ function openPool(): Submit {
 export function startCall(index: number, call: NonblockingCall): void {
   let submitted = false;
   try {
-    const submitCall: Submit = submit ??= openPool();
+    const submitCall: Submit = submit ??= openCallThreads();
     if (calls.outstanding === 0 && !lingers) keepAlive(holder, outstanding, lookNowAndThen);
     // Without holes, which engines look up more slowly.
     while (outstanding.length <= index) outstanding.push(undefined);
