@@ -43,6 +43,8 @@ export type {
   NamedType,
   ParameterType,
   ResultType,
+  TaggedPointerType,
+  TypedHandleType,
   VariableDefinition,
 } from "./ffi/types/definitions.ts";
 export type { LibraryFunction, LibrarySymbols, NativeFunction } from "./ffi/types/inference.ts";

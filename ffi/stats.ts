@@ -8,7 +8,7 @@ import { staleReleasesWord } from "./core/record.ts";
 import { thunksInUse } from "./callbacks/binding.ts";
 import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
-import { outstandingCalls, poolThreads } from "./calls/nonblocking.ts";
+import { callThreads, outstandingCalls } from "./calls/nonblocking.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
 import { look, waitingErrors } from "./core/pending.ts";
@@ -98,7 +98,9 @@ export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
   // What waits to be reported is; what C has released is deleted.
   if (native !== undefined) look();
-  const { foreign, dropped, timeouts } = native === undefined ? { foreign: 0, dropped: 0, timeouts: 0 } : callCounts();
+  const { misplaced, dropped, timeouts } = native === undefined
+    ? { misplaced: 0, dropped: 0, timeouts: 0 }
+    : callCounts();
   const { isolates, thunks } = native === undefined ? { isolates: 0, thunks: 0 } : processCounts();
   const { channels, dropped: droppedEvents } = channelCounts();
   const table = handleTable();
@@ -117,13 +119,13 @@ export function stats(): Stats {
     },
     counts: {
       staleCalls: callbackCounts.staleCalls,
-      misplacedCalls: foreign,
+      misplacedCalls: misplaced,
       droppedCalls: dropped,
       droppedEvents,
       timeouts,
       invalidHandles: callbackCounts.invalidHandles,
       staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
     },
-    process: { isolates, thunks, callThreads: poolThreads() },
+    process: { isolates, thunks, callThreads: callThreads() },
   };
 }

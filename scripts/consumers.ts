@@ -20,6 +20,7 @@ const strict = {
   noFallthroughCasesInSwitch: true,
   noPropertyAccessFromIndexSignature: true,
   noUncheckedIndexedAccess: true,
+  declaration: true,
 };
 
 const program = `
@@ -42,6 +43,17 @@ Point.view(memory).x += 1;
 using name: Handle<string> = Handle.create("belay");
 using twice = callback({ parameters: ["i32"], result: "i32" }, (value) => 2 * value);
 export const all = [belay.stats(), leaks()[0]?.stack, name.value, twice.disposed];
+
+// What a program exports has a type that its own declarations can name.
+export const Node = struct({ next: belay.pointer<"node">(), owner: belay.handle<Date>(), at: Point, sizes: belay.array("f32", 4) });
+export const bound = dlopen({ name: "c", versions: ["6"] }, {
+  frexp: { parameters: ["f64", belay.out(Point), belay.handleAddress<string>()], result: belay.pointer<"x">() },
+  later: { parameters: ["cstring"], result: "i32", nonblocking: true, captureErrno: true },
+});
+export const { frexp, later } = bound.symbols;
+export const onRow = callback({ parameters: [belay.handle<string[]>(), "i32"], result: "i32" }, (rows) => rows.length);
+export const viewOf = (memory: NativeMemory) => [Node.read(memory), Node.view(memory), Node.viewMany(memory)] as const;
+export const structOf = <F extends belay.Fields>(fields: F) => struct(fields);
 `;
 
 /** Type-checks the programs. @throws {StepError} When a type is wrong; the compiler has said which. */

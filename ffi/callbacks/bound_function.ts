@@ -52,7 +52,7 @@ export interface SignatureCode {
 /** What a callback has called with an error, and with the arguments that C gave. It answers C. */
 export type ErrorFunction = (error: unknown, ...parameters: never[]) => unknown;
 
-/** What becomes of calls of a callback from other threads; `contracts.ts` makes it. */
+/** What becomes of calls of a callback from other threads; `queued.ts` makes it. */
 export interface Contract {
   readonly thread: "post" | "wait";
   readonly timeoutMs: number;

@@ -105,14 +105,14 @@ export function makeCode(
   const { result: resultPlace } = layout;
   const { names, reads, copies, values, passed } = argumentReads(parameters, layout);
   const scope = invokerScope(result, passed);
-  const checkResult = result === "pointer" ? "if (dangling.some) checkUse(result); " : "";
+  const use = result === "pointer" ? "if (dangling.some) checkUse(result);" : "";
   // Where the arguments are given, what a promise is rejected with goes to `onError`.
   const write = (bad: string, given = "undefined"): string =>
     isRecord(result)
       ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${bound.name}": the result`)
       : result === "void"
       ? `if (result !== undefined) refusePromise(bound, result, ${given});`
-      : checkResult + writeResult(result, "result", resultWord * 8, `${bad}(bound, result)`, addressKind);
+      : writeResult(result, "result", resultWord * 8, `${bad}(bound, result)`, addressKind, use);
   const given = `[${names.join(", ")}]`;
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
         if (i32[${attentionWord}] === 0 || interrupted(bound) !== ${skips}) failed(bound, error, ${given}, resultAddress);

@@ -63,7 +63,7 @@ export function tellNotices(where: string | undefined): void {
       throwInVain(depth, inVainOf(bound), inVain);
       if (contract === undefined) bound.thrownCalls += inVain;
     }
-    const refused = notes.foreignCalls > bound.thrownCalls;
+    const refused = notes.misplacedCalls > bound.thrownCalls;
     if (refused && !bound.misplacedReported && !ended) reportMisplacedCalls(bound);
     if (notes.dropped > 0 && !bound.droppedReported) {
       bound.droppedReported = true;

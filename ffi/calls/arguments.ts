@@ -85,8 +85,9 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     const type = present(parameters[index]);
     const bad = `bad(${index}, ${name})`;
     if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
-    const use = type === "pointer" ? `if (dangling.some) checkPointer(${name}); ` : "";
-    if (typeof type === "string") return use + checkArgument(type, name, bad, addressKind);
+    // Afterwards: what has a pointer is an address by then.
+    const use = type === "pointer" ? ` if (dangling.some) checkPointer(${name});` : "";
+    if (typeof type === "string") return checkArgument(type, name, bad, addressKind) + use;
     if (!isCallbackDefinition(type)) return "";
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;

@@ -2,7 +2,7 @@
  * Calls whose arguments are put where C expects them, in a block that the core makes the call from: nonblocking ones, which
  * answer a promise; those that pass structures by value or are variadic, which no two runtimes do alike; those that want
  * C's error number, which is gone when a runtime has returned. For each function of a library one is generated, which checks
- * the arguments as `downcall.ts` does.
+ * the arguments as `direct_call.ts` does.
  *
  * @module
  */

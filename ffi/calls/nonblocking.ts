@@ -1,6 +1,6 @@
 /**
- * Calls of C that the core makes, each from a block of words; those that its pool of threads makes, and the promises that
- * wait for them. `block_call.ts` generates the functions.
+ * Calls of C that the core's call threads make, each from a block of words, and the promises that wait for them.
+ * `block_call.ts` generates the functions.
  *
  * @module
  */
@@ -46,7 +46,7 @@ const outstanding: (NonblockingCall | undefined)[] = [];
 
 type Submit = (isolate: Address, index: number) => boolean;
 let submit: Submit | undefined;
-export let isolate: Address;
+let isolate: Address;
 
 /** What keeps the event loop alive while calls are outstanding, and whether it still does a moment later. */
 const holder = {};
@@ -69,13 +69,13 @@ export function outstandingCalls(): number {
   return calls.outstanding;
 }
 
-/** How many threads the process's pool has. */
-export function poolThreads(): number {
+/** How many call threads the process has. */
+export function callThreads(): number {
   return coreIsAttached() ? counts().threads() as number : 0;
 }
 
 /** Has the core's threads make calls, and the event loop woken when they have. */
-function openPool(): Submit {
+function openCallThreads(): Submit {
   connect();
   isolate = core().isolate;
   onCallThreads((threads) => void functions().limit(threads));
@@ -91,7 +91,7 @@ function openPool(): Submit {
 export function startCall(index: number, call: NonblockingCall): void {
   let submitted = false;
   try {
-    const submitCall: Submit = submit ??= openPool();
+    const submitCall: Submit = submit ??= openCallThreads();
     if (calls.outstanding === 0 && !lingers) keepAlive(holder, outstanding, lookNowAndThen);
     // Without holes, which engines look up more slowly.
     while (outstanding.length <= index) outstanding.push(undefined);
@@ -111,8 +111,9 @@ export function startCall(index: number, call: NonblockingCall): void {
   } finally {
     if (!submitted) {
       outstanding[index] = undefined;
+      // Before the block may be another call's.
+      lent.takeBack(index);
       freeBlock(index);
-      lent.giveBack(index);
       call.ended?.();
       if (calls.outstanding === 0 && !lingers) letGo(holder);
     }
@@ -194,9 +195,10 @@ function settle(index: number): void {
       value = error;
     }
   }
+  // Before the block may be another call's: what is called from here on may start one.
+  lent.giveBack(index);
   freeBlock(index);
   call.ended?.();
-  lent.giveBack(index);
   if (failed) call.reject(value);
   else call.resolve(value);
 }

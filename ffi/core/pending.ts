@@ -17,6 +17,7 @@ import {
   inVainCallWord,
   nativeCallWord,
 } from "./record.ts";
+import { inUrl } from "../ground/source_name.ts";
 import { handleTable } from "../lifetime/handle.ts";
 import { report, reportUncaught } from "../lifetime/report.ts";
 
@@ -91,7 +92,7 @@ const nativeCallMark = `belay-native-call-${Math.random().toString(36).slice(2)}
 
 /** What stacks call the generated function for a C function. */
 export function nativeCallUrl(key: string): string {
-  return nativeCallMark + encodeURIComponent(key);
+  return nativeCallMark + inUrl(key);
 }
 
 /**

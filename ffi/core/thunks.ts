@@ -143,7 +143,7 @@ export function takeNoted(each: (index: number) => void): void {
 /** What a thunk has to tell: since it was described, unless it says something else. */
 export interface ThunkNotes {
   /** Calls that came from elsewhere and got the fallback. */
-  readonly foreignCalls: number;
+  readonly misplacedCalls: number;
   /** Calls that were not queued, or were dropped for newer ones. */
   readonly dropped: number;
   /** Calls since the last look that waited too long, and that were no fault of the native call which JavaScript was in. */
@@ -158,7 +158,7 @@ export function thunkNotes(index: number): ThunkNotes {
   const slot = (index & (thunkChunkLength - 1)) << slotBits;
   const inTime = Atomics.exchange(slots, slot + timeoutsPlace, 0);
   return {
-    foreignCalls: present(slots[slot + thunkMisplacedCallsWord]),
+    misplacedCalls: present(slots[slot + thunkMisplacedCallsWord]),
     dropped: present(slots[slot + thunkDroppedWord]),
     timeouts: inTime & 0xffff,
     inVain: inTime >>> 16,
@@ -171,10 +171,10 @@ export function setTrampoline(trampoline: Address): void {
 }
 
 /** Counts of this isolate's thunks: calls that got the fallback for where they came from, that were dropped, that waited too long. */
-export function callCounts(): { foreign: number; dropped: number; timeouts: number } {
+export function callCounts(): { misplaced: number; dropped: number; timeouts: number } {
   const { u32 } = core().words;
   return {
-    foreign: present(u32[misplacedCallsWord]),
+    misplaced: present(u32[misplacedCallsWord]),
     dropped: present(u32[droppedWord]),
     timeouts: present(u32[timeoutsWord]),
   };

@@ -15,7 +15,6 @@ import { utf8, zeroIndex } from "../types/text.ts";
 import { generate, sourceUrl } from "./generate.ts";
 import { type FieldScalar, type Layout, nameOf, type RecordLayout, shapeOf } from "./layout.ts";
 import { checkArgument, isNamedType, mismatch } from "./marshal.ts";
-import { callbackStateOf } from "./owners.ts";
 import { checkStored, checkUse, dangling, Returned } from "./pointer_rules.ts";
 
 /** Reads a value whose first byte is at an offset. */
@@ -123,8 +122,7 @@ export const writeScope = { dangling, checkUse } as const;
  * @throws {PointerRuleError | TypeError | RangeError} That begins with `subject`.
  */
 export function refuseStored(type: NamedType, value: unknown, subject: string): never {
-  const isCallback = type === "function" && callbackStateOf(value) !== undefined;
-  if (type === "pointer" || type === "function" && !isCallback) checkStored(value, subject);
+  if (type === "pointer" || type === "function") checkStored(value, subject);
   throw blameCaller(mismatch(type, value, subject));
 }
 
@@ -137,8 +135,9 @@ export function writeScalar(type: FieldScalar, view: string, place: string, valu
       setPointerIn(${view}, ${place}, address); }`;
   }
   const written = writtenType(type);
-  const use = written === "pointer" ? `if (dangling.some) checkUse(${value});` : "";
-  const check = use + checkArgument(written, value, bad, addressKind);
+  // Afterwards: what has a pointer is an address by then.
+  const use = written === "pointer" ? ` if (dangling.some) checkUse(${value});` : "";
+  const check = checkArgument(written, value, bad, addressKind) + use;
   if (type === "bool") return `${check} ${view}.setUint8(${place}, ${value} ? 1 : 0);`;
   const accessor = scalarOf(type)?.accessor;
   if (accessor === undefined) return `${check} setPointerIn(${view}, ${place}, ${value});`;

@@ -4,10 +4,11 @@
  * @module
  */
 
+import { inUrl } from "../ground/source_name.ts";
 import { helpers } from "./helpers.ts";
 
-// As they were before the program could replace them.
-const { encodeURIComponent, Function } = globalThis;
+// As it was before the program could replace it.
+const { Function } = globalThis;
 
 let generated = 0;
 
@@ -16,7 +17,7 @@ export function sourceUrl(
   kind: "callback" | "nonblocking" | "read" | "variable" | "view" | "write",
   of: string,
 ): string {
-  return `belay-${kind}/${encodeURIComponent(of)}`;
+  return `belay-${kind}/${inUrl(of)}`;
 }
 
 /**

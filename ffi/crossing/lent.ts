@@ -44,12 +44,16 @@ export class LentMemory {
     this.#count += 1;
   }
 
+  /** A nonblocking call was not made after all. What waits for one to end waits on: there may be no stack left for it. */
+  takeBack(call: number): void {
+    if (this.#outstanding[call] === undefined) return;
+    this.#outstanding[call] = undefined;
+    this.#count -= 1;
+  }
+
   /** A nonblocking call has ended. */
   giveBack(call: number): void {
-    if (this.#outstanding[call] !== undefined) {
-      this.#outstanding[call] = undefined;
-      this.#count -= 1;
-    }
+    this.takeBack(call);
     if (this.#putOff.length > 0) this.#runPutOff();
   }
 

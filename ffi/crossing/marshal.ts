@@ -1,6 +1,6 @@
 /**
  * How each type crosses: what checks it, what the runtime is told, where it stands in a callback's words. The answers are
- * source text, from which `downcall.ts` and `bound.ts` generate one function for each signature: engines can only inline
+ * source text, from which `ffi/calls/` and `invoker.ts` generate one function for each signature: engines can only inline
  * a native call in a function of its own, and a checked argument costs then less than a nanosecond.
  *
  * @module
@@ -253,6 +253,8 @@ export function writeArgument(
 
 /**
  * Statements that write a callback's result, in `variable`, to the words; or call `bad`, an expression that throws.
+ *
+ * @param use Statements for a result that was checked and is not written yet.
  */
 export function writeResult(
   type: NamedType | "void",
@@ -260,6 +262,7 @@ export function writeResult(
   byteOffset: number,
   bad: string,
   addressKind: "number" | "bigint",
+  use = "",
 ): string {
   const writeAddress = (address: string): string =>
     addressKind === "bigint"
@@ -283,7 +286,7 @@ export function writeResult(
     case "bool":
       return `${check} u32[${byteOffset / 4}] = ${variable} ? 1 : 0;`;
     default:
-      return `${check} ${writeAddress(variable)}`;
+      return `${check} ${use} ${writeAddress(variable)}`;
   }
 }
 
@@ -313,7 +316,7 @@ export function gotFor(type: ParameterType | ResultType, value: unknown): string
   }
   const isFunction = type === "function" || typeof type === "object" && isCallbackDefinition(type);
   const state = callbackStateOf(value);
-  if (state !== undefined && (isFunction || type === "pointer")) {
+  if (state !== undefined && (isFunction || type === "pointer" && state.fn === null)) {
     return `a Callback ${state.fn === null ? "that was closed" : "of another shape"}`;
   }
   if (type !== "pointer" && !isFunction || typeof value !== "object" || value === null) return shown(value);

@@ -14,6 +14,7 @@ import { addressOf } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { Pointer } from "../types/definitions.ts";
 import { isWithin, lent, type LentView } from "./lent.ts";
+import { callbackStateOf } from "./owners.ts";
 
 /**
  * What keeps an address from being anything else's: the buffer that it points into. Of a copied string it is the view: Bun
@@ -188,7 +189,9 @@ function brokenByStoring(value: unknown): PointerRule | undefined {
       return "function";
     case "object":
       if (isBuffer(value)) return "buffer";
-      return value !== null && "pointer" in value ? "owner" : undefined;
+      // A callback that was closed has a pointer, and is belay's: that it was closed is what there is to say.
+      if (value === null || callbackStateOf(value) !== undefined) return undefined;
+      return "pointer" in value ? "owner" : undefined;
   }
   return undefined;
 }

@@ -11,7 +11,7 @@ import { pointerOf } from "../crossing/owners.ts";
 import { checkUse } from "../crossing/pointer_rules.ts";
 import { blameCaller, RangeError } from "../ground/blame.ts";
 import { noOptions } from "../ground/options.ts";
-import { isAddress, nullable, toAddress } from "../runtime/address.ts";
+import { isAddress, isNull, nullable, toAddress } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { PointerOwner } from "../types/data_type.ts";
 import type { Pointer } from "../types/definitions.ts";
@@ -140,7 +140,7 @@ function followed(value: unknown): Address | null {
 }
 
 function decodeAt(encoding: Encoding, address: Address | null, options: TextOptions): string | null {
-  if (address === null) return null;
+  if (isNull(address)) return null;
   // However far away the zero is.
   const bytes = bytesBeforeZero(encoding, address, 0, Number.MAX_SAFE_INTEGER) as Uint8Array<ArrayBuffer>;
   return decode(encoding, bytes, options, () => `a string at 0x${BigInt(address).toString(16)}`);

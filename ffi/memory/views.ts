@@ -20,9 +20,11 @@ import {
   writtenType,
 } from "../crossing/fields.ts";
 import { generate, sourceUrl } from "../crossing/generate.ts";
+import { noBytes } from "../crossing/helpers.ts";
 import type { Layout, RecordLayout } from "../crossing/layout.ts";
 import { nameOf } from "../crossing/layout.ts";
 import { onPointerOf } from "../crossing/owners.ts";
+import { MappedBuffer } from "../crossing/pointer_rules.ts";
 import { RangeError, TypeError } from "../ground/blame.ts";
 import { shownStranger } from "../ground/errors.ts";
 import type { Address } from "../runtime/backend.ts";
@@ -107,9 +109,19 @@ onPointerOf((value) => {
   return prototype === null ? undefined : viewAddresses.get(prototype)?.(value);
 });
 
-/** Where C's memory is that a view is of. @throws {MemoryFreedError} When it has been freed. */
-function addressIn(view: DataView<ArrayBuffer>, at: number): Address {
-  const { buffer } = view;
+/**
+ * Where C's memory is that a view is of; `undefined` where it is of anything else: the classes are within a program's reach,
+ * which may make views of what it likes.
+ *
+ * @throws {MemoryFreedError} When it has been freed.
+ */
+function addressIn(view: DataView<ArrayBuffer> | undefined, at: number): Address | undefined {
+  const buffer = view?.buffer;
+  if (view === undefined || typeof buffer !== "object" || buffer === null) return undefined;
+  if (!MappedBuffer.is(buffer)) {
+    // Of no elements: no runtime gives the address of nothing.
+    return view.byteLength === 0 ? backend().viewAddress(backend().hold(noBytes)) : undefined;
+  }
   if (buffer.detached) throw freedBehind(buffer);
   return backend().viewAddress(new Uint8Array(buffer, view.byteOffset + at));
 }

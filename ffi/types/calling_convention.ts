@@ -59,7 +59,7 @@ export type ResultPlace = { readonly memory: false; readonly place: StructurePla
   readonly copy: number;
 };
 
-/** Where the arguments of a signature are, in the words that the native core shares (`belay.h`). */
+/** Where the arguments of a signature are, in the words that the native core shares (`core.h`). */
 export interface ArgumentLayout {
   /** The byte offset of each argument from the first word; a structure's first one. */
   readonly byteOffsets: readonly number[];

@@ -18,7 +18,7 @@ pub const max_thunk_blocks = 256;
 /// Isolates claim thunks so many at a time, all for one shape.
 pub const thunk_chunk_length = 16;
 
-/// Ids have 22 bits for the slot (`ffi/handle.ts`).
+/// Ids have 22 bits for the slot (`ffi/lifetime/handle.ts`).
 pub const max_handle_slots = 1 << 22;
 /// From a registry's ids to its links: behind the room for all ids.
 pub const handle_links_byte_offset = max_handle_slots * @sizeOf(f64);

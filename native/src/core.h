@@ -83,7 +83,7 @@ typedef struct belay_isolate {
   uint32_t misplaced_calls;
   uint32_t attention; /* BELAY_ATTENTION_…: what waits for JavaScript to look at it */
   uint32_t notices;   /* the list of thunks that have a notice: the first one's index and 1, or 0; taken whole */
-  /* Callbacks that found their queue full, were dropped for newer ones, or waited when the function was disposed of. */
+  /* Callbacks that found their queue full, were dropped for newer ones, or waited when the callback was closed. */
   uint32_t dropped;
   uint32_t timeouts; /* callbacks that waited too long for their function to be called */
   /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends, the core in a forked

@@ -62,4 +62,19 @@ describe("LentMemory", () => {
     lent.giveBack(0);
     assertEquals(called, ["first", "second", "later"]);
   });
+
+  it("calls nothing that was put off where a call wasn't made after all", () => {
+    const lent = new LentMemory();
+    const called: string[] = [];
+    lent.lend(1, { kept: undefined, pointers: [at(40)] });
+    lent.afterCall(() => called.push("later"));
+    lent.takeBack(1);
+    lent.takeBack(1);
+    assertEquals(called, []);
+    assertFalse(lent.isUsed(begin, 64));
+    lent.lend(1, { kept: undefined, pointers: [at(8)] });
+    assert(lent.isUsed(begin, 64));
+    lent.giveBack(1);
+    assertEquals(called, ["later"]);
+  });
 });

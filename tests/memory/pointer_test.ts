@@ -3,6 +3,7 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { cstringAt, dlopen, type Pointer, pointerFrom, pointerValue, utf16At } from "@belay/ffi";
+import { backend } from "../../ffi/runtime/choose.ts";
 import { testLibrary } from "../../scripts/build.ts";
 import { alive } from "../support/gc.ts";
 import { present } from "./kinds.ts";
@@ -68,6 +69,15 @@ describe("pointerFrom and pointerValue", () => {
       assertStrictEquals(identity_pointer(pointer), pointer);
       assertStrictEquals(relay_pointer((value) => value, pointer), pointer);
     }
+  });
+});
+
+describe("a pointer that was made up of 0", () => {
+  it("is NULL for what reads strings", () => {
+    const zero = (backend().addressKind === "bigint" ? 0n : 0) as unknown as Pointer;
+    assertStrictEquals(cstringAt(zero), null);
+    assertStrictEquals(cstringAt(zero, { fatal: true }), null);
+    assertStrictEquals(utf16At(zero), null);
   });
 });
 

@@ -1,4 +1,4 @@
-/** Holds what `ffi/backend_bun.ts` says of Bun against Bun's own types; only TypeScript with `bun-types` checks this. */
+/** Holds what `ffi/runtime/bun.ts` says of Bun against Bun's own types; only TypeScript with `bun-types` checks this. */
 
 import type { BunFfi } from "../../ffi/runtime/bun.ts";
 

@@ -1,4 +1,4 @@
-/** Holds what `ffi/backend_deno.ts` says of Deno against Deno's own types; only Deno checks this file. */
+/** Holds what `ffi/runtime/deno.ts` says of Deno against Deno's own types; only Deno checks this file. */
 
 import type { DenoNamespace } from "../../ffi/runtime/deno.ts";
 

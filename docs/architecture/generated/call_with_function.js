@@ -10,13 +10,13 @@
         if (owner.closed) closed();
         const given = arguments.length;
         if (given > 4) surplus(given);
-        if (dangling.some) checkPointer(a0);
         if (a0 === null) a0 = 0n;
         else if (typeof a0 !== "bigint" || BigInt.asUintN(64, a0) !== a0) {
           const owned = pointerOf(a0);
           if (owned === undefined) bad(0, a0);
           a0 = owned;
         }
+        if (dangling.some) checkPointer(a0);
         if (typeof a1 === "bigint") { if (BigInt.asUintN(64, a1) !== a1) bad(1, a1); }
         else if (Number.isSafeInteger(a1) && a1 >= 0) a1 = BigInt(a1);
         else bad(1, a1);

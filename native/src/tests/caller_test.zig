@@ -1,4 +1,4 @@
-//! Any call of C, from a frame as `ffi/abi.ts` lays it out.
+//! Any call of C, from a frame as `ffi/types/calling_convention.ts` lays it out.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -13,7 +13,7 @@ const test_layout = struct {
         (if (builtin.os.tag == .windows) .windows else .sysv)
     else if (builtin.os.tag == .macos) .apple else .aapcs;
 
-    /// Puts arguments where `argumentLayout` in `ffi/abi.ts` does.
+    /// Puts arguments where `argumentLayout` in `ffi/types/calling_convention.ts` does.
     fn write(frame: *Frame, arguments: anytype) void {
         const bytes = std.mem.asBytes(&frame.arguments);
         var integers: usize = 0;

@@ -123,7 +123,7 @@ pub fn connect(
     waker.watched = watched and waker.listed;
     waker.mutex.acquire();
     defer waker.mutex.release();
-    // Only if the watchdog repeats wakes: the callback may have become deaf (see backend_bun.ts).
+    // Only if the watchdog repeats wakes: the callback may have become deaf (see ffi/runtime/bun.ts).
     if (waker.watched) waker.callback = callback;
     @atomicStore(?ThreadsafeFunction, &waker.function, function, .release);
 }
