@@ -36,11 +36,13 @@ import * as exported from "./mod.ts";
 export { dlopen, type Library, type LibraryOptions } from "./ffi/calls/library.ts";
 export type { LibraryName, LibraryPath } from "./ffi/calls/library_path.ts";
 export type {
+  BigIntegerType,
   CallbackDefinition,
   Definitions,
   FieldType,
   FunctionDefinition,
   NamedType,
+  NumberType,
   ParameterType,
   ResultType,
   TaggedPointerType,
@@ -56,6 +58,7 @@ export { native, type NativeFunctions } from "./ffi/native.ts";
 export { type Callback, callback } from "./ffi/callbacks/callback.ts";
 export {
   type CallbackOptions,
+  type OnFull,
   type PostFunction,
   type PostOptions,
   type QueueOptions,

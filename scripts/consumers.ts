@@ -53,6 +53,8 @@ export const bound = dlopen({ name: "c", versions: ["6"] }, {
 export const { frexp, later } = bound.symbols;
 export const onRow = callback({ parameters: [belay.handle<string[]>(), "i32"], result: "i32" }, (rows) => rows.length);
 export const viewOf = (memory: NativeMemory) => [Node.read(memory), Node.view(memory), Node.viewMany(memory)] as const;
+export const typeOf = (variable: belay.VariableDefinition) => variable.type;
+export const onFull = (queue: belay.QueueOptions) => queue.onFull;
 export const structOf = <F extends belay.Fields>(fields: F) => struct(fields);
 `;
 

@@ -262,6 +262,7 @@ export function callback<const D extends CallbackDefinition>(
   }
   const bits = fallback === undefined ? zero : signature.code.fallbackBits(fallback, name ?? functionName(fn));
   const bound = bind(signature, name ?? fn, fn, bits);
+  if (typeof fallback === "object" && fallback !== null) fallbackOwners.set(bound, fallback);
   bound.onError = onError as ErrorFunction | undefined;
   bound.always = always;
   const made = own(definition, bound);
@@ -274,6 +275,9 @@ export function callback<const D extends CallbackDefinition>(
   if (thread !== "same") letOthersCall(made, bound, thread, timeoutMs, queue);
   return made;
 }
+
+/** What the pointers are of that C gets as fallbacks, kept for as long as it may get them: also from what stays of a callback. */
+const fallbackOwners = new WeakMap<BoundFunction, object>();
 
 function letOthersCall(
   made: { ref(): void; close(): void },

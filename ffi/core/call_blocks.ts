@@ -52,8 +52,9 @@ function grow(key: string): number {
   if (count === maxCalls) throw new RangeError(`Cannot call "${key}": ${maxCalls} calls are outstanding`);
   const newCount = Math.max(firstCalls, 2 * count);
   blocks.words = wordViews(backend().map(base, newCount * callByteLength));
-  for (let index = newCount - 1; index >= count; index--) free.push(index);
+  // First: should the stack end in the middle, no index is given twice.
   blocks.count = newCount;
+  for (let index = newCount - 1; index >= count; index--) free.push(index);
   return free.pop() as number;
 }
 

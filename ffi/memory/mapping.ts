@@ -199,10 +199,16 @@ export class Mapping {
   }
 }
 
-/** What an access to a buffer is that was mapped onto memory which has been freed. */
-export function freedBehind(buffer: ArrayBuffer): MemoryFreedError {
+/** What an access to a buffer is that was mapped onto memory, and is detached: the memory has been freed, or transferred. */
+export function endedBehind(buffer: ArrayBuffer): MemoryFreedError | PointerRuleError {
   const memory = MappedBuffer.memoryOf(buffer);
-  return memory instanceof Mapping ? memory.freedError() : new MemoryFreedError();
+  if (!(memory instanceof Mapping)) return new MemoryFreedError();
+  try {
+    if (!memory.freed) memory.checkTransfer();
+  } catch (error) {
+    return error as PointerRuleError;
+  }
+  return memory.freedError();
 }
 
 /** Whether a nonblocking call that is outstanding has a pointer into it. */

@@ -30,7 +30,7 @@ import { shownStranger } from "../ground/errors.ts";
 import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import type { NamedType } from "../types/definitions.ts";
-import { freedBehind } from "./mapping.ts";
+import { endedBehind } from "./mapping.ts";
 import { NativeMemory } from "./native_memory.ts";
 
 /** Fields that give what can't be written to them. */
@@ -113,7 +113,7 @@ onPointerOf((value) => {
  * Where C's memory is that a view is of; `undefined` where it is of anything else: the classes are within a program's reach,
  * which may make views of what it likes.
  *
- * @throws {MemoryFreedError} When it has been freed.
+ * @throws {MemoryFreedError | PointerRuleError} When it has been freed; when it was transferred.
  */
 function addressIn(view: DataView<ArrayBuffer> | undefined, at: number): Address | undefined {
   const buffer = view?.buffer;
@@ -122,7 +122,7 @@ function addressIn(view: DataView<ArrayBuffer> | undefined, at: number): Address
     // Of no elements: no runtime gives the address of nothing.
     return view.byteLength === 0 ? backend().viewAddress(backend().hold(noBytes)) : undefined;
   }
-  if (buffer.detached) throw freedBehind(buffer);
+  if (buffer.detached) throw endedBehind(buffer);
   return backend().viewAddress(new Uint8Array(buffer, view.byteOffset + at));
 }
 
@@ -156,7 +156,7 @@ export function arrayClass(element: Layout): ArrayClass {
 
 /** What an access that the engine refused is. */
 function failed(error: unknown, view: DataView): unknown {
-  return (view.buffer as ArrayBuffer).detached ? freedBehind(view.buffer as ArrayBuffer) : error;
+  return (view.buffer as ArrayBuffer).detached ? endedBehind(view.buffer as ArrayBuffer) : error;
 }
 
 /** What a write does, by the name of a field or the index of an element. */

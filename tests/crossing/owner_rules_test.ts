@@ -111,3 +111,24 @@ describe("a view that a program makes itself, of the class of belay's views", ()
     assertStrictEquals(memory.getPointer(0), null);
   });
 });
+
+describe("a view of memory whose bytes were transferred", () => {
+  it("says so at its next use, and the memory is never freed", () => {
+    // Borrowed, since transferred memory would never be freed.
+    using owner = NativeMemory.alloc(4096);
+    const memory = NativeMemory.borrow(owner.pointer, 4096);
+    const view = Point.view(memory);
+    const many = Point.viewMany(memory);
+    memory.bytes().buffer.transfer();
+    const ways = [
+      () => view.x,
+      () => view.x = 1,
+      () => JSON.stringify(view),
+      () => many.at(0).y,
+      () => many.toArray(),
+      () => symbols.pass(view),
+      () => symbols.pass(many),
+    ];
+    for (const way of ways) assertStrictEquals(assertThrows(way, PointerRuleError).rule, "transferred");
+  });
+});
