@@ -49,7 +49,14 @@ export type {
   TypedHandleType,
   VariableDefinition,
 } from "./ffi/types/definitions.ts";
-export type { LibraryFunction, LibrarySymbols, NativeFunction } from "./ffi/types/inference.ts";
+export type {
+  FromNative,
+  LibraryFunction,
+  LibraryFunctionResult,
+  LibrarySymbols,
+  NativeFunction,
+  StoredValue,
+} from "./ffi/types/inference.ts";
 export { out } from "./ffi/crossing/definition.ts";
 export { handle, handleAddress, pointer } from "./ffi/types/definitions.ts";
 export { native, type NativeFunctions } from "./ffi/native.ts";
@@ -82,6 +89,7 @@ export {
   charArray,
   type CharArrayType,
   type Fields,
+  type FieldView,
   struct,
   type StructInput,
   type StructOptions,

@@ -39,7 +39,7 @@ const runtimesNames = /\b(Deno\.|Bun\.|bun:ffi|UnsafeCallback|JSCallback)/;
 
 /** The files that a module imports or exports from, by their paths in `ffi/`. */
 function importsOf(path: string, source: string): string[] {
-  const specifiers = source.matchAll(/^(?:import|export) [^;]*?from "(\.[^"]+)";/gms);
+  const specifiers = source.matchAll(/(?:^(?:import|export) [^;]*?from |^import |\bimport\()"(\.[^"]+)"/gms);
   return Array.from(specifiers, ([, specifier = ""]) => posix.join(dirname(path), specifier));
 }
 

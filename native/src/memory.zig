@@ -50,7 +50,7 @@ const standard = struct {
 };
 
 pub fn findZero(base: [*]const u8, byte_offset: f64, unit_byte_length: u32, byte_length: f64) callconv(.c) f64 {
-    std.debug.assert(unit_byte_length == 1 or unit_byte_length == 2);
+    if (std.debug.runtime_safety) std.debug.assert(unit_byte_length == 1 or unit_byte_length == 2);
     const text = base + @as(usize, @intFromFloat(byte_offset));
     const length: usize = @intFromFloat(byte_length);
     if (unit_byte_length == 1) {
@@ -77,7 +77,7 @@ const posix = struct {
 const usual_alignment = 16;
 
 pub fn allocate(byte_length: f64, alignment: u32, zero: bool) callconv(.c) ?[*]u8 {
-    std.debug.assert(std.math.isPowerOfTwo(alignment));
+    if (std.debug.runtime_safety) std.debug.assert(std.math.isPowerOfTwo(alignment));
     const length: usize = @max(1, @as(usize, @intFromFloat(byte_length)));
     // Pages from the system are zeroes, and take no memory until they are written.
     if (builtin.os.tag != .windows and alignment <= usual_alignment) {

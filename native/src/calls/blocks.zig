@@ -42,13 +42,13 @@ pub fn letGo(isolate: *Isolate) void {
 /// Makes the call of a block on this thread, the isolate's.
 pub fn make(isolate: *Isolate, index: u32) void {
     isolate.assertOwnThread();
-    std.debug.assert(index < abi.max_calls);
+    if (std.debug.runtime_safety) std.debug.assert(index < abi.max_calls);
     perform(&isolate.calls.blocks.load(.monotonic).?[index]);
 }
 
 /// Makes the call of a block, and captures its error where that is asked for.
 pub fn perform(call: *Call) void {
-    std.debug.assert(call.frame.stack_words <= abi.stack_words);
+    if (std.debug.runtime_safety) std.debug.assert(call.frame.stack_words <= abi.stack_words);
     if (call.capture_error != 0) call.@"error" = caller.makeCapturing(&call.frame) else caller.make(&call.frame);
 }
 

@@ -69,7 +69,7 @@ pub fn isIdle() bool {
 /// Has a thread make a call whose frame is written. On the isolate's thread. False when the system starts no thread.
 pub fn submit(isolate: *Isolate, index: u32) bool {
     isolate.assertOwnThread();
-    std.debug.assert(index < abi.max_calls);
+    if (std.debug.runtime_safety) std.debug.assert(index < abi.max_calls);
     const call = &(isolate.calls.blocks.load(.monotonic) orelse return false)[index];
     blocks.freeString(call);
     call.isolate = &isolate.words;

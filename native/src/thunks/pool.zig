@@ -75,7 +75,7 @@ pub fn claim(isolate: *Isolate, shape: []const u8) ?u32 {
     const chunk = number orelse return null;
     chunks.items[chunk] = .{ .owner = isolate, .shape = shape_number };
     const first = chunk * chunk_length;
-    std.debug.assert(first < block_count * block_length);
+    if (std.debug.runtime_safety) std.debug.assert(first < block_count * block_length);
     const slots = slots_of_blocks[first / block_length].?[first % block_length ..][0..chunk_length];
     for (slots) |*slot| reuse(slot, isolate);
     isolate.words.chunk_slots = slots;
