@@ -29,7 +29,7 @@
 import { addEntrances } from "./ffi/ground/blame.ts";
 import { Callback } from "./ffi/callbacks/callback.ts";
 import { Pin } from "./ffi/memory/pin.ts";
-import { ArrayType, CharArrayType, StructType, UnionType } from "./ffi/memory/struct.ts";
+import { ArrayType, CharArrayType, StructType, UnionType } from "./ffi/memory/record_types.ts";
 import * as exported from "./mod.ts";
 
 // Libraries, and what their definitions say.
@@ -82,24 +82,20 @@ export { type Pin, pin } from "./ffi/memory/pin.ts";
 export type { TextOptions } from "./ffi/types/text.ts";
 
 // Structures, unions, arrays.
+export { array, charArray, struct, type StructOptions, union } from "./ffi/memory/struct.ts";
 export {
-  array,
   type ArrayType,
   type ArrayView,
-  charArray,
   type CharArrayType,
   type Fields,
   type FieldView,
-  struct,
   type StructInput,
-  type StructOptions,
   type StructType,
   type StructValue,
   type StructView,
-  union,
   type UnionInput,
   type UnionType,
-} from "./ffi/memory/struct.ts";
+} from "./ffi/memory/record_types.ts";
 export type { DataType, OutType, RecordType } from "./ffi/types/data_type.ts";
 
 // Lifetimes.

@@ -20,6 +20,9 @@
  * }
  * ```
  *
+ * The file is long because the table is a constant of the module that `Handle` is in: engines then compile its methods into
+ * their callers.
+ *
  * @module
  * @see https://pkg.go.dev/runtime/cgo#Handle
  */

@@ -19,7 +19,7 @@ import {
 } from "@belay/ffi";
 import { Callback } from "../../ffi/callbacks/callback.ts";
 import { Pin } from "../../ffi/memory/pin.ts";
-import { ArrayType, CharArrayType, StructType, UnionType } from "../../ffi/memory/struct.ts";
+import { ArrayType, CharArrayType, StructType, UnionType } from "../../ffi/memory/record_types.ts";
 import { testLibrary } from "../../scripts/build.ts";
 import { canResize } from "../support/machine.ts";
 import { openUnchecked, type Unchecked } from "../support/unchecked.ts";

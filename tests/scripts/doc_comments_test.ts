@@ -27,7 +27,7 @@ function ofFunction(jsDoc: unknown, def: Record<string, unknown>): Record<string
 
 describe("the rule over doc comments", () => {
   itOnHost("is kept by mod.ts, and by what its classes inherit", () => {
-    const read = documentation("mod.ts", "ffi/memory/struct.ts");
+    const read = documentation("mod.ts", "ffi/memory/record_types.ts");
     assertEquals(Object.values(read.nodes).every(({ symbols }) => symbols.length > 10), true);
     assertEquals(lacking(read), []);
   });
