@@ -1,4 +1,4 @@
-/* What the tests call and are called back from. */
+/* What the tests call and are called back from. The file is long because all tests open one library. */
 
 #include <stdbool.h>
 #include <stdint.h>

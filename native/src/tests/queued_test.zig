@@ -1,4 +1,5 @@
 //! Callbacks of other threads, end to end: real thunks and threads, with a runtime that is the tests' own.
+//! The file is long because all of its tests share that runtime and its crews of threads.
 
 const std = @import("std");
 const builtin = @import("builtin");

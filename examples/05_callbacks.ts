@@ -24,7 +24,7 @@ function find(folder: string, ending: string, most: number): string[] {
   return found.sort();
 }
 
-console.log(find("examples", "s.ts", 10).join(" ")); // examples/05_closures.ts
+console.log(find("examples", "s.ts", 10).join(" ")); // examples/05_callbacks.ts
 console.log(find("ffi", ".ts", 3).length); // 3
 
 // C keeps the pointer? That is safe: once the callback is gone, C gets the fallback.
