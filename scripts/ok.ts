@@ -13,6 +13,7 @@ import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
 import { checkLinks, markdownFiles } from "./links.ts";
+import { checkOutputs } from "./outputs.ts";
 import { checkNativeLayers } from "./native_layers.ts";
 import { checkRecord } from "./record.ts";
 import { noteResults, Times } from "./results.ts";
@@ -67,6 +68,8 @@ const steps: Readonly<Record<string, () => void>> = {
   },
   /** The pages and pictures that scripts write. */
   pages: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pages.ts"]),
+  /** What the guides say that their programs print. */
+  outputs: checkOutputs,
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */
   races() {
