@@ -299,7 +299,7 @@ export function soakCases({ long, seeds }: SoakOptions): readonly SoakCase[] {
     generatedCode("libraries, opened and closed", "libraries", long ? 20_000 : 500),
     generatedCode("libraries, opened, dropped and collected", "dropped libraries", long ? 20_000 : 1000),
     generatedCode("types of structures, defined, used and dropped", "types", long ? 20_000 : 3000),
-    ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 100_000)),
+    ...seeds.map((seed) => walk(seed, long ? 5_000_000 : 200_000)),
     ...(long ? seeds.map((seed) => structures(seed, 10_000)) : []),
     maps,
     crowd(100_000, long ? 20 : 3, long ? full : full / 10),
