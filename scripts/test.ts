@@ -9,6 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import type { Platform } from "../ffi/types/platform.ts";
+import type { Command } from "./beside.ts";
 import { build, host } from "./build.ts";
 import { noteResults, readResults, type Results, shownTimes, Times } from "./results.ts";
 import { bun, deno, main, root, run, runtimes, toolsFolder, typeScriptIn } from "./tools.ts";
@@ -24,8 +25,8 @@ export interface Machine {
   readonly name?: string;
   readonly target: Platform;
   /** The commands that start the runtimes. */
-  readonly deno: () => readonly [string, ...string[]];
-  readonly bun: () => readonly [string, ...string[]];
+  readonly deno: () => Command;
+  readonly bun: () => Command;
   readonly env: Readonly<Record<string, string>>;
   /** How many times slower than usual it may be. */
   readonly slowness: number;
@@ -33,9 +34,37 @@ export interface Machine {
 
 const thisMachine: Machine = { target: host, deno: () => [deno()], bun: () => [bun()], env: {}, slowness: 1 };
 
-/** Where the runtimes write what their tests came to. */
-const reportFile = join(toolsFolder, "tests.xml");
 const mostFilesShown = 5;
+
+/**
+ * Files whose programs take a second or more each, in processes of their own, and have no time limit that a busy machine could
+ * exceed: the runtimes run them side by side.
+ */
+const sideBySide = [
+  "./tests/package/soak_test.ts",
+  "./tests/crossing/pointer_rules_test.ts",
+  "./tests/calls/call_misuse_test.ts",
+  "./tests/calls/call_sweep_test.ts",
+];
+
+/** One runtime's run of some files. */
+interface Run {
+  readonly name: string;
+  readonly command: Command;
+  /** Where the runtime writes what its tests came to. */
+  readonly report: string;
+}
+
+function runOn(runtime: "deno" | "bun", files: readonly string[], machine: Machine): Run {
+  const where = machine.name === undefined ? "" : ` on ${machine.name}`;
+  const report = join(toolsFolder, `tests_${runtime}.xml`);
+  if (runtime === "deno") {
+    const flags = ["--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", `--junit-path=${report}`];
+    return { name: `Deno${where}`, command: [...machine.deno(), "test", ...flags, ...files], report };
+  }
+  const flags = [`--timeout=${120_000 * machine.slowness}`, "--reporter=junit", `--reporter-outfile=${report}`];
+  return { name: `Bun${where}`, command: [...machine.bun(), "test", ...flags, ...files], report };
+}
 
 /** Runs test files, on both runtimes unless one is asked for. */
 export function test(
@@ -48,22 +77,16 @@ export function test(
   const leftOut = join(root, ".tools", "left_out.txt");
   rmSync(leftOut, { force: true });
   const env = { ...machine.env, BELAY_LEFT_OUT: leftOut, BELAY_SLOW: String(machine.slowness) };
-  const where = machine.name === undefined ? "" : ` on ${machine.name}`;
   const results: Results[] = [];
+  const beside = on.length > 1 && machine === thisMachine ? files.filter((file) => sideBySide.includes(file)) : [];
+  const alone = files.filter((file) => !beside.includes(file));
   try {
-    if (on.includes("deno")) {
-      const [command, ...args] = machine.deno();
-      const flags = ["--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", `--junit-path=${reportFile}`];
-      runTests(`Deno${where}`, command, [...args, "test", ...flags, ...files], env, times, results);
-    }
-    if (on.includes("bun")) {
-      const [command, ...args] = machine.bun();
-      const flags = [`--timeout=${120_000 * machine.slowness}`, "--reporter=junit", `--reporter-outfile=${reportFile}`];
-      runTests(`Bun${where}`, command, [...args, "test", ...flags, ...files], env, times, results);
-    }
+    for (const runtime of on) if (alone.length > 0) runTests([runOn(runtime, alone, machine)], env, times, results);
+    if (beside.length > 0) runTests(on.map((runtime) => runOn(runtime, beside, machine)), env, times, results);
     const missing = existsSync(leftOut) ? new Set(readFileSync(leftOut, "utf8").trim().split("\n")) : new Set<string>();
     for (const what of missing) console.log(`\nLeft out: ${what}`);
     const which = missing.size > 0 ? "Every other test" : "Every test";
+    const where = machine.name === undefined ? "" : ` on ${machine.name}`;
     console.log(`\n${which} of ${files.length} files passed on ${on.join(" and ")}${where}.`);
   } finally {
     console.log(String(times));
@@ -73,28 +96,39 @@ export function test(
   }
 }
 
-/** Runs tests on one runtime; what they came to is among the results then, whether they passed or not. */
+/** Makes one run, or several side by side; what they came to is among the results then, whether the tests passed or not. */
 function runTests(
-  name: string,
-  command: string,
-  args: readonly string[],
+  runs: readonly Run[],
   env: Readonly<Record<string, string>>,
   times: Times,
   results: Results[],
 ): void {
+  const name = runs.map((one) => one.name).join(" beside ");
   console.log(`\n=== ${name} ===\n`);
   mkdirSync(toolsFolder, { recursive: true });
-  rmSync(reportFile, { force: true });
+  for (const { report } of runs) rmSync(report, { force: true });
+  const [{ command: [program, ...args] }] = runs as [Run];
+  const [command, ...rest] = runs.length === 1 ? [program, ...args] : [
+    deno(),
+    "run",
+    "-A",
+    "--quiet",
+    "--no-check",
+    "scripts/beside.ts",
+    JSON.stringify(runs.map((one) => one.command)),
+  ];
   try {
-    times.take(name, () => run(command, args, { env }));
+    times.take(name, () => run(command, rest, { env }));
   } finally {
-    // One that crashed has written none.
-    const result = existsSync(reportFile)
-      ? readResults(readFileSync(reportFile, "utf8"))
-      : { passed: 0, failed: 1, files: [] };
-    results.push(result);
-    const slowest = result.files.slice(0, mostFilesShown);
-    if (slowest.length > 1) console.log(`\nSlowest on ${name}: ${shownTimes(slowest)}`);
+    for (const { name: runtime, report } of runs) {
+      // One that crashed has written none.
+      const result = existsSync(report)
+        ? readResults(readFileSync(report, "utf8"))
+        : { passed: 0, failed: 1, files: [] };
+      results.push(result);
+      const slowest = result.files.slice(0, mostFilesShown);
+      if (slowest.length > 1) console.log(`\nSlowest on ${runtime}: ${shownTimes(slowest)}`);
+    }
   }
 }
 

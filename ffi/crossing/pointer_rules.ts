@@ -13,6 +13,7 @@ import { pointerSettings } from "../lifetime/settings.ts";
 import { addressOf } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { Pointer } from "../types/definitions.ts";
+import { noBytes } from "./helpers.ts";
 import { isWithin, lent, type LentView } from "./lent.ts";
 import { callbackStateOf } from "./owners.ts";
 
@@ -102,7 +103,8 @@ export function noteResult(
   if (pointer === null || !pointerSettings.checks) return pointer;
   const address = addressOf(pointer);
   for (const [index, view] of views.entries()) {
-    if (isWithin(view, address)) remember(address, view, texts[index] === true);
+    // What stands for buffers of no bytes stays for ever.
+    if (view !== noBytes && isWithin(view, address)) remember(address, view, texts[index] === true);
   }
   return pointer;
 }

@@ -89,6 +89,8 @@ describe("a view of no elements", () => {
     for (const byteOffset of [0, memory.byteLength]) {
       const none = Point.viewMany(memory, byteOffset, 0);
       assertEquals(none.toArray(), []);
+      // Where C gives the same address back for a buffer of no bytes, that is no pointer into an argument.
+      assert(symbols.passBuffer(new Uint8Array(0)) !== null);
       assert(symbols.pass(none) !== null);
       assert(await symbols.passLater(none) !== null);
     }
