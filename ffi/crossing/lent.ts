@@ -46,7 +46,8 @@ export class LentMemory {
 
   /** A nonblocking call was not made after all. What waits for one to end waits on: there may be no stack left for it. */
   takeBack(call: number): void {
-    if (this.#outstanding[call] === undefined) return;
+    // Not beyond the end of the array, where engines look more slowly.
+    if (this.#count === 0 || call >= this.#outstanding.length || this.#outstanding[call] === undefined) return;
     this.#outstanding[call] = undefined;
     this.#count -= 1;
   }
