@@ -14,8 +14,8 @@ import process from "node:process";
 import type { Figure, Outcome } from "../tests/bench/harness.ts";
 import { type Comparison, comparisonTable, type Results, resultsText, unmeasured } from "./benchmarks.ts";
 import { build, host } from "./build.ts";
-import { formatted, resultsPath, writePage } from "./pages.ts";
-import { bun, deno, main, output, root, StepError } from "./tools.ts";
+import { resultsPath, writePage } from "./pages.ts";
+import { bun, deno, formatted, main, output, root, StepError } from "./tools.ts";
 
 function capture(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): string {
   const result = spawnSync(command, [...args], {

@@ -6,13 +6,12 @@
  * @module
  */
 
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { callFunctionByteOffset } from "../ffi/core/record.ts";
 import { build } from "./build.ts";
-import { deno, main, root, StepError } from "./tools.ts";
+import { formatted, main, root, StepError } from "./tools.ts";
 
 /** A definition, and the sources of what was generated for it last. */
 interface Listing {
@@ -107,10 +106,7 @@ function fileOf({ title, bodies }: Listing): string {
   const head = `// Written by scripts/generated.ts: what belay generates, on Deno, for\n// ${title}\n\n`;
   // Each is the body of a function whose parameters are the names that it uses.
   const functions = bodies.map((body) => `() => {\n${body}\n};\n`).join("\n");
-  const args = ["fmt", "--ext=js", "--line-width=120", "-"];
-  const { status, stdout, stderr } = spawnSync(deno(), args, { input: head + functions, encoding: "utf8" });
-  if (status !== 0) throw new StepError(`Cannot format what is generated for ${title}: ${stderr}`);
-  return stdout;
+  return formatted(head + functions, "js");
 }
 
 /** Writes the files, or only looks at them; answers the names of those that were not as they are now. */

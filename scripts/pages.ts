@@ -4,13 +4,12 @@
  * @module
  */
 
-import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crashMatrixPage } from "../tests/crash_matrix/page.ts";
 import { benchmarksPage, type Results } from "./benchmarks.ts";
 import { speedPicture } from "./speed_picture.ts";
-import { deno, main, root, StepError } from "./tools.ts";
+import { formatted, main, root, StepError } from "./tools.ts";
 
 /** Where the figures of the last benchmark are, from the project's folder. */
 export const resultsPath = "docs/benchmarks.json";
@@ -29,20 +28,6 @@ const pages: Readonly<Record<string, Page>> = {
   "docs/benchmarks.md": { make: () => benchmarksPage(results()), command: "deno task bench --draw" },
   "docs/speed.svg": { make: () => speedPicture(results()), command: "deno task bench --draw" },
 };
-
-/** A text as `deno fmt` has it. */
-export function formatted(text: string, extension: string): string {
-  // Deno's formatter can end in a signal; see `run`.
-  for (let attempt = 0;; attempt++) {
-    const { status, signal, stdout, stderr } = spawnSync(deno(), ["fmt", "--ext", extension, "-"], {
-      cwd: root,
-      input: text,
-      encoding: "utf8",
-    });
-    if (status === 0) return stdout;
-    if (signal === null || attempt > 0) throw new StepError(`Cannot format ${extension}: ${signal ?? stderr}`);
-  }
-}
 
 /** What a page has to say. */
 export function page(path: string): string {

@@ -173,3 +173,17 @@ export function typeScriptIn(folder: string): string[] {
   const paths = entries.map((path) => `./${folder}/${path.replaceAll("\\", "/")}`);
   return paths.filter((path) => path.endsWith(".ts") && !path.includes("/build/")).sort();
 }
+
+/** A text as `deno fmt` has it. */
+export function formatted(text: string, extension: string): string {
+  // Deno's formatter can end in a signal; see `run`.
+  for (let attempt = 0;; attempt++) {
+    const { status, signal, stdout, stderr } = spawnSync(deno(), ["fmt", "--ext", extension, "-"], {
+      cwd: root,
+      input: text,
+      encoding: "utf8",
+    });
+    if (status === 0) return stdout;
+    if (signal === null || attempt > 0) throw new StepError(`Cannot format ${extension}: ${signal ?? stderr}`);
+  }
+}
