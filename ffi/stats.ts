@@ -12,6 +12,7 @@ import { callThreads, outstandingCalls } from "./calls/nonblocking.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
 import { look, waitingErrors } from "./core/pending.ts";
+import { knownCoreFile } from "./core/path.ts";
 import { callCounts, processCounts } from "./core/thunks.ts";
 import { handleTable } from "./lifetime/handle.ts";
 import { memoryCounts } from "./memory/mapping.ts";
@@ -68,6 +69,16 @@ export interface Stats {
      */
     readonly staleReleases: number;
   };
+  /** The native core that this isolate has opened; `undefined` before it opens one. */
+  readonly core: {
+    /** Its file. */
+    readonly path: string;
+    /**
+     * Where the file came from: it is the `"package"`'s, was `"embedded"` in its modules or in a bundle, or is the one that
+     * {@linkcode configure} named.
+     */
+    readonly source: "package" | "embedded" | "configured";
+  } | undefined;
   /** What the process has, for all of its isolates. */
   readonly process: {
     /** Isolates that have opened something, and live. */
@@ -126,6 +137,7 @@ export function stats(): Stats {
       invalidHandles: callbackCounts.invalidHandles,
       staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
     },
+    core: native === undefined ? undefined : knownCoreFile(),
     process: { isolates, thunks, callThreads: callThreads() },
   };
 }

@@ -7,20 +7,14 @@ pub fn build(b: *std.Build) void {
     const optimize = b.standardOptimizeOption(.{});
     const sanitize_thread = b.option(bool, "sanitize-thread", "Run the tests under ThreadSanitizer") orelse false;
 
-    const core = b.createModule(.{
-        .root_source_file = b.path("src/root.zig"),
-        .target = target,
-        .optimize = optimize,
-        .link_libc = true,
-        .strip = optimize != .Debug,
-        .pic = true,
-    });
     const library = b.addLibrary(.{
         .linkage = .dynamic,
         .name = "belay",
         .use_llvm = true,
-        .root_module = core,
+        .root_module = coreModule(b, target, optimize),
     });
+    // What the core needs of it, it has itself, or the C library does. On Windows all of it would be linked.
+    library.bundle_compiler_rt = optimize == .Debug;
     b.installArtifact(library);
 
     const test_module = b.createModule(.{
@@ -50,4 +44,36 @@ pub fn build(b: *std.Build) void {
     const record = b.addRunArtifact(b.addExecutable(.{ .name = "record", .root_module = record_module }));
     const written = b.addInstallFile(record.captureStdOut(.{}), "record.ts");
     b.step("record", "Write zig-out/record.ts").dependOn(&written.step);
+}
+
+/// The module that is linked as the core: the object file of its code, without Zig's way of linking a C library. On Linux
+/// the program has one already, glibc or musl, and what only one of them has is looked up weakly. On Windows the system
+/// has one, and Zig's would bring its own start and all of its mathematics along.
+fn coreModule(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) *std.Build.Module {
+    const os = target.result.os.tag;
+    const code = b.createModule(.{
+        .root_source_file = b.path("src/root.zig"),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+        .strip = optimize != .Debug,
+        .pic = true,
+    });
+    if (os != .linux and os != .windows) return code;
+    const object = b.addObject(.{ .name = "belay", .root_module = code, .use_llvm = true });
+    var query = target.query;
+    if (os == .linux) query.abi = .none;
+    const linked = b.createModule(.{
+        .root_source_file = if (os == .windows) b.path("src/os/windows_start.zig") else null,
+        .target = b.resolveTargetQuery(query),
+        .optimize = optimize,
+        .link_libc = false,
+        .strip = optimize != .Debug,
+        .pic = true,
+    });
+    linked.addObjectFile(object.getEmittedBin());
+    if (os == .windows) {
+        for ([_][]const u8{ "kernel32", "ntdll", "api-ms-win-crt-heap-l1-1-0", "api-ms-win-crt-private-l1-1-0", "api-ms-win-crt-string-l1-1-0" }) |name| linked.linkSystemLibrary(name, .{});
+    }
+    return linked;
 }

@@ -1,6 +1,6 @@
 /**
  * Builds the native core and the C library of the tests, for this machine or another, unless what is there is up to
- * date.
+ * date. `--all` builds the cores of all platforms.
  *
  * @module
  */
@@ -18,10 +18,16 @@ export const host: Platform = {
   arch: process.arch === "arm64" ? "aarch64" : "x86_64",
 };
 
+/** The platforms that the package brings a core for. */
+export const platforms: readonly Platform[] = (["linux", "darwin", "windows"] as const).flatMap((os) =>
+  (["x86_64", "aarch64"] as const).map((arch) => ({ os, arch }))
+);
+
 const systems = {
-  linux: { zig: "linux-gnu", outputFolder: "lib", file: (name: string) => `lib${name}.so` },
-  darwin: { zig: "macos", outputFolder: "lib", file: (name: string) => `lib${name}.dylib` },
-  windows: { zig: "windows", outputFolder: "bin", file: (name: string) => `${name}.dll` },
+  // The core is linked with no C library, whichever one it is compiled for, and runs with glibc and with musl.
+  linux: { zig: "linux-gnu", core: "linux-musl", outputFolder: "lib", file: (name: string) => `lib${name}.so` },
+  darwin: { zig: "macos", core: "macos", outputFolder: "lib", file: (name: string) => `lib${name}.dylib` },
+  windows: { zig: "windows", core: "windows", outputFolder: "bin", file: (name: string) => `${name}.dll` },
 } as const;
 
 /** What Zig calls a target. */
@@ -29,26 +35,45 @@ export function zigTarget({ os, arch }: Platform): string {
   return `${arch}-${systems[os].zig}`;
 }
 
+/** The name of a platform's folder. */
+export function folderOf({ os, arch }: Platform): string {
+  return `${os}-${arch}`;
+}
+
+/** Where a platform's core is built. */
+export function coreOf(target: Platform): string {
+  return join(root, "native", "lib", folderOf(target), systems[target.os].file("belay"));
+}
+
+/** Builds a core from a copy of its sources, into `zig-out` there. The file. */
+export function buildCoreIn(native: string, target: Platform): string {
+  const { os, arch } = target;
+  const { core, outputFolder, file } = systems[os];
+  const args = ["build", "-Doptimize=ReleaseFast", `-Dtarget=${arch}-${core}`, "-Dcpu=baseline"];
+  runZig(args, { cwd: native, quiet: true });
+  return join(native, "zig-out", outputFolder, file("belay"));
+}
+
 /** Where the C library of the tests is built. */
-export function testLibraryOf({ os, arch }: Platform): string {
-  return join(root, "tests", "native", "build", `${os}-${arch}`, systems[os].file("testlib"));
+export function testLibraryOf(target: Platform): string {
+  return join(root, "tests", "native", "build", folderOf(target), systems[target.os].file("testlib"));
 }
 
 /** The C library of the tests, for this machine. */
 export const testLibrary: string = testLibraryOf(host);
 
-/** Every file below a folder, caches and outputs aside. */
-function sources(folder: string): string[] {
+/** Every source file below a folder, caches and outputs aside. */
+export function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) =>
-      entry.isFile() && /\.(zig|zon|h|c)$/.test(entry.name) && !entry.parentPath.includes(".zig-cache")
+      entry.isFile() && /\.(zig|zon|h|c|ts)$/.test(entry.name) && !/[/\\](\.zig-cache|zig-out)/.test(entry.parentPath)
     )
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 }
 
 /** Makes `target` by calling `make`, if what it is made of, or how, has changed since it was. */
-function update(
+export function update(
   target: string,
   inputs: readonly string[],
   args: readonly string[],
@@ -71,33 +96,37 @@ function isHost({ os, arch }: Platform): boolean {
 }
 
 function forWhat(target: Platform): string {
-  return isHost(target) ? "" : ` for ${target.os}-${target.arch}`;
+  return isHost(target) ? "" : ` for ${folderOf(target)}`;
 }
 
-/**
- * Builds what is out of date, for any processor of the target's kind and, on Linux, for older C libraries than this
- * machine's: what is built here may be packed.
- */
+/** Builds a platform's core if it is out of date, for any processor of its kind: what is built here may be packed. */
+export function buildCore(target: Platform): void {
+  const native = join(root, "native");
+  // How it is built is in a file of the project's, too.
+  const inputs = [...sources(native), join(root, "scripts", "build.ts")];
+  update(coreOf(target), inputs, [folderOf(target)], `Building the native core${forWhat(target)} …`, () => {
+    copyFileSync(buildCoreIn(native, target), coreOf(target));
+  });
+}
+
+/** Builds what is out of date of the core and the tests' C library. */
 export function build(target: Platform = host): void {
+  buildCore(target);
   const { os, arch } = target;
   // Zig finds out by itself that it is on musl.
   const musl = isHost(target) && os === "linux" && existsSync(`/lib/ld-musl-${arch}.so.1`);
-  const targetName = musl ? "native" : zigTarget(target);
-  const { outputFolder, file } = systems[os];
-  const native = join(root, "native");
-  const core = join(native, "lib", `${os}-${arch}`, file("belay"));
-  const coreArgs = ["build", "-Doptimize=ReleaseFast", `-Dtarget=${targetName}`, "-Dcpu=baseline"];
-  update(core, sources(native), coreArgs, `Building the native core${forWhat(target)} …`, () => {
-    runZig(coreArgs, { cwd: native, quiet: true });
-    copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
-  });
   const library = testLibraryOf(target);
   const librarySources = sources(join(root, "tests", "native"));
-  const libraryArgs = ["cc", "-target", targetName, "-shared", "-O2", "-fPIC"];
-  update(library, librarySources, libraryArgs, `Building the tests' C library${forWhat(target)} …`, () => {
+  const args = ["cc", "-target", musl ? "native" : zigTarget(target), "-shared", "-O2", "-fPIC"];
+  update(library, librarySources, args, `Building the tests' C library${forWhat(target)} …`, () => {
     const inputs = librarySources.filter((path) => path.endsWith(".c"));
-    runZig([...libraryArgs, "-o", library, ...inputs], { quiet: true });
+    runZig([...args, "-o", library, ...inputs], { quiet: true });
   });
 }
 
-if (import.meta.main) await main(() => build());
+if (import.meta.main) {
+  await main(() => {
+    build();
+    if (process.argv.includes("--all")) platforms.forEach(buildCore);
+  });
+}

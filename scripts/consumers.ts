@@ -5,11 +5,11 @@
  * @module
  */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { compile, copySources } from "./pack.ts";
+import { packForNpm } from "./pack.ts";
 import { deno, main, root, run, runTypeScript, type TypeScriptName } from "./tools.ts";
 
 const strict = {
@@ -73,8 +73,8 @@ export function checkConsumers(): void {
 function withNpm(folder: string): void {
   const installed = join(folder, "node_modules", "@belay", "ffi");
   mkdirSync(installed, { recursive: true });
-  compile(join(installed, "dist"));
-  copySources(installed);
+  packForNpm(join(installed, "dist"));
+  copyFileSync(join(root, "package.json"), join(installed, "package.json"));
   const module = { target: "ESNext", module: "ESNext", moduleResolution: "bundler", noEmit: true, types: [] };
   const lib = ["ESNext", "ESNext.Disposable", "DOM", "DOM.Iterable"];
   const consumers = {

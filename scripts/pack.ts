@@ -1,51 +1,196 @@
 /**
- * What `npm pack` runs before and after (`prepack` and `postpack` in package.json). The package holds the sources, which
- * Bun runs, JavaScript with declarations in `dist/`, since Deno takes no TypeScript from `node_modules`, and the native
- * core for this machine's platform. `--clean` takes `dist/` away again.
+ * Makes what is published.
+ *
+ * Without arguments, as `npm pack` runs it (`prepack` in package.json): the parts of the npm package that aren't sources. These are
+ * `dist/mod.js`, all modules as one file with a source map, declarations beside it, the cores as files in `native/lib/`,
+ * and the cores as modules in `dist/cores/`, which bundles take along. `--jsr`: `dist/jsr/`, the folder that is published on
+ * JSR. `--clean` takes `dist/` away again.
  *
  * @module
  */
 
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
 import process from "node:process";
-import { build } from "./build.ts";
-import { main, root, runTypeScript, StepError } from "./tools.ts";
+import { decode, encode } from "@jridgewell/sourcemap-codec";
+import type { Platform } from "../ffi/types/platform.ts";
+import { buildCore, coreOf, folderOf, platforms, sources, update } from "./build.ts";
+import { bun, main, output, root, run, runTypeScript, StepError, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
 
-/** Replaces in a file what must be there. */
-function replace(file: string, pattern: RegExp, by: string): void {
-  const text = readFileSync(file, "utf8");
-  if (!pattern.test(text)) throw new StepError(`Cannot pack "${file}": it has no ${pattern}`);
-  writeFileSync(file, text.replaceAll(pattern, by));
+/** A core as a module has it: the text of an `EmbeddedCore`. */
+function embedded(target: Platform): string {
+  const bytes = readFileSync(coreOf(target));
+  const sum = createHash("sha256").update(bytes).digest("hex");
+  return `{\n  sum: "${sum}",\n  base64: "${bytes.toString("base64")}",\n}`;
 }
 
-/** Compiles the sources to JavaScript and declarations of them, in a folder `dist` of the package. */
-export function compile(folder: string): void {
+/** Compiles the declarations of the modules that `mod.ts` shows something of. */
+function declare(folder: string): void {
   runTypeScript(["--project", "tsconfig.package.json", "--outDir", folder]);
-  // The JavaScript is a folder deeper than the sources, and has the core in common with them.
-  replace(join(folder, "ffi", "core", "path.js"), /\.\.\/\.\.\/native\/lib/g, "../../../native/lib");
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !entry.name.endsWith(".d.ts")) continue;
+  const needed = new Set<string>();
+  const visit = (path: string): void => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    const file = join(folder, path);
     // The compiler makes `.js` of `.ts` in the imports of JavaScript only.
-    const file = join(entry.parentPath, entry.name);
-    writeFileSync(file, readFileSync(file, "utf8").replaceAll(/((?:from|import\() ?"\.[^"]*)\.ts"/g, '$1.js"'));
+    const text = readFileSync(file, "utf8").replaceAll(/((?:from|import\() ?"\.[^"]*)\.ts"/g, '$1.js"');
+    writeFileSync(file, text);
+    for (const [, specifier = ""] of text.matchAll(/(?:from|import\() ?"(\.[^"]+)\.js"/g)) {
+      visit(posix.join(posix.dirname(path), `${specifier}.d.ts`));
+    }
+  };
+  visit("mod.d.ts");
+  for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (entry.endsWith(".d.ts") && !needed.has(entry.replaceAll("\\", "/"))) rmSync(join(folder, entry));
   }
 }
 
-/** Copies what else of the package type checkers read. */
-export function copySources(folder: string): void {
-  for (const name of ["package.json", "mod.ts", "ffi"]) {
-    cpSync(join(root, name), join(folder, name), { recursive: true });
+interface SourceMap {
+  readonly version: 3;
+  readonly sources: string[];
+  readonly mappings: string;
+}
+
+/**
+ * Makes the modules one file. Its map has the line of each line: the text is as it was written, but for types and comments, so
+ * columns and contents would tell no more, and take half of the package.
+ */
+function bundle(folder: string): void {
+  run(bun(), ["run", join(root, "scripts", "bundle.ts"), folder], { quiet: true });
+  const file = join(folder, "mod.js");
+  const map = JSON.parse(readFileSync(`${file}.map`, "utf8")) as SourceMap;
+  const lines = decode(map.mappings).map((segments) => segments.filter((segment) => segment.length > 1).slice(0, 1));
+  const sources = map.sources.map((source) => {
+    const [, path] = /(?:^|\/)((?:ffi\/.*|mod)\.ts)$/.exec(source) ?? [];
+    if (path === undefined) throw new StepError(`Cannot pack: "${source}" isn't among the sources`);
+    return `../${path}`;
+  });
+  const lineMap = { version: 3, file: "mod.js", sources, names: [], mappings: encode(lines.map(withoutNames)) };
+  writeFileSync(`${file}.map`, JSON.stringify(lineMap));
+  writeFileSync(file, readFileSync(file, "utf8").replace(/\n\/\/# debugId=.*/, ""));
+}
+
+type Segments = ReturnType<typeof decode>[number];
+
+function withoutNames(segments: Segments): Segments {
+  return segments.map(([column, source = 0, line = 0, sourceColumn = 0]) => [column, source, line, sourceColumn]);
+}
+
+/** The module that stands beside the bundle. A bundler follows `require`, which nothing else ever calls. */
+function embeddedForNpm(): string {
+  const cases = platforms.map(folderOf).map((name) =>
+    `    case "${name}":\n      return require("./cores/${name}.cjs");\n`
+  );
+  return `export const embeddedUrl = import.meta.url;
+export function embeddedCore(platform) {
+  switch (platform) {
+${cases.join("")}  }
+}
+`;
+}
+
+/** The module that JSR gets in place of \`ffi/ground/embedded.ts\`: it loads the one core that fits. */
+function embeddedForJsr(): string {
+  const source = readFileSync(join(root, "ffi", "ground", "embedded.ts"), "utf8");
+  const [head = "", url = ""] = source.split("/** Where this module is");
+  const [where = ""] = url.split("/** A platform's core");
+  const cases = platforms.map(folderOf).map((name) =>
+    `    case "${name}":\n      return (await import("./cores/${name}.ts")).core;\n`
+  );
+  return `${head}/** Where this module is${where}const { Deno, process } = globalThis as unknown as {
+  Deno?: { readonly build: { readonly os: string; readonly arch: string } };
+  process: { readonly platform: string; readonly arch: string };
+};
+const [system, processor]: [string, string] = Deno === undefined
+  ? [process.platform, process.arch]
+  : [Deno.build.os, Deno.build.arch];
+const systems: Readonly<Record<string, string>> = { darwin: "darwin", win32: "windows", windows: "windows" };
+const own: string = \`\${systems[system] ?? "linux"}-\${/^a(arch|rm)64$/.test(processor) ? "aarch64" : "x86_64"}\`;
+
+async function load(): Promise<EmbeddedCore | undefined> {
+  switch (own) {
+${cases.join("")}    default:
+      return undefined;
   }
+}
+
+const core: EmbeddedCore | undefined = await load();
+
+/** This platform's core, by the name of its folder; \`undefined\` for every other platform. */
+export function embeddedCore(platform: string): EmbeddedCore | undefined {
+  return platform === own ? core : undefined;
+}
+`;
+}
+
+/** What of the npm package isn't source. */
+export function packForNpm(folder: string = dist): void {
+  mkdirSync(join(folder, "cores"), { recursive: true });
+  declare(folder);
+  bundle(folder);
+  writeFileSync(join(folder, "embedded.js"), embeddedForNpm());
+  for (const target of platforms) {
+    buildCore(target);
+    writeFileSync(join(folder, "cores", `${folderOf(target)}.cjs`), `module.exports = ${embedded(target)};\n`);
+  }
+}
+
+/** The folder that is published on JSR: the sources, and the cores as modules. */
+export function packForJsr(folder: string = join(dist, "jsr")): void {
+  rmSync(folder, { recursive: true, force: true });
+  const config = JSON.parse(readFileSync(join(root, "deno.json"), "utf8")) as {
+    readonly publish: { readonly include: readonly string[] };
+  } & Readonly<Record<string, unknown>>;
+  for (const path of config.publish.include) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    cpSync(join(root, path), join(folder, path), { recursive: true });
+  }
+  const { name, version, license, exports, compilerOptions } = config;
+  writeFileSync(
+    join(folder, "deno.json"),
+    JSON.stringify({ name, version, license, exports, compilerOptions }, null, 2),
+  );
+  const ground = join(folder, "ffi", "ground");
+  mkdirSync(join(ground, "cores"));
+  writeFileSync(join(ground, "embedded.ts"), embeddedForJsr());
+  for (const target of platforms) {
+    buildCore(target);
+    writeFileSync(
+      join(ground, "cores", `${folderOf(target)}.ts`),
+      `import type { EmbeddedCore } from "../embedded.ts";\n\n/** Its bytes and their sum. */\nexport const core: EmbeddedCore = ${
+        embedded(target)
+      };\n`,
+    );
+  }
+}
+
+/** The npm package as a file, packed again only if what it is made of has changed: tests install it. */
+export function packedForNpm(): string {
+  const file = join(toolsFolder, "packed", "belay-ffi.tgz");
+  const inputs = [
+    ...["ffi", "native", "scripts"].flatMap((folder) => sources(join(root, folder))),
+    ...["mod.ts", "package.json", "tsconfig.json", "tsconfig.package.json", "README.md"].map((name) =>
+      join(root, name)
+    ),
+  ];
+  update(file, inputs, [], "Packing the npm package …", () => {
+    const folder = dirname(file);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    run("npm", ["pack", "--pack-destination", folder], { quiet: true });
+    const [packed = ""] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
+    renameSync(join(folder, packed), file);
+  });
+  return file;
 }
 
 if (import.meta.main) {
   await main(() => {
+    if (process.argv.includes("--jsr")) return packForJsr();
     rmSync(dist, { recursive: true, force: true });
-    if (process.argv.includes("--clean")) return;
-    build();
-    compile(dist);
+    if (!process.argv.includes("--clean")) packForNpm();
   });
 }

@@ -19,12 +19,13 @@ import {
 } from "./record.ts";
 import { RangeError } from "../ground/blame.ts";
 import { LibraryLoadError } from "../ground/errors.ts";
+import { type Place, place } from "../ground/place.ts";
 import { present } from "../ground/present.ts";
 import { type IdStore, onFirstHandle } from "../lifetime/handle.ts";
 import { isNull } from "../runtime/address.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
-import { corePath } from "./path.ts";
+import { type CoreFile, coreFile, otherCoreFile } from "./path.ts";
 
 /** Words that the core shares, as typed arrays of every width, and as what reads them at any offset. */
 export interface WordViews {
@@ -186,7 +187,7 @@ function whyNotAttached(): string {
   const { functions, opened } = openCore({ count: signature("belay_isolate_count", [], "u32") });
   const count = functions.count() as number;
   opened.close();
-  if (count < maxIsolates) return `no memory is left, or "${corePath()}" is of another version than ${abiVersion}`;
+  if (count < maxIsolates) return `no memory is left, or "${coreFile().path}" is of another version than ${abiVersion}`;
   return `${count} isolates of this process use belay, the most there can be; a worker is one until it ends, so end those ` +
     "that have nothing to do";
 }
@@ -213,7 +214,7 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
   functions: Record<N, NativeFunctionObject>;
   opened: NativeLibrary;
 } {
-  const path = corePath();
+  const { path, source } = coreFile();
   try {
     const opened = backend().open(path, Object.values(signatures));
     const functions: Partial<Record<N, NativeFunctionObject>> = {};
@@ -222,8 +223,9 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
     return { functions: functions as Record<N, NativeFunctionObject>, opened };
   } catch (error) {
     if (isDenied(error)) throw error;
+    if (otherCoreFile() !== undefined) return openCore(signatures);
     const reason = error instanceof Error ? error.message : String(error);
-    throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(import.meta.url));
+    throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(source, place()));
   }
 }
 
@@ -239,10 +241,16 @@ function withoutList(error: Error): Error {
   return new NotCapable(`Cannot open belay's native core: ${need}. ${error.message}`, { cause: error });
 }
 
-/** What to do when the core isn't there, by where this module is. */
-export function missingCoreHint(url: string): string {
+/** What to do when the core doesn't load, by where its file came from. */
+export function missingCoreHint(source: CoreFile["source"], { kind, prefixes }: Place): string {
   const { os, arch } = backend().platform;
-  return /\/(node_modules|dist)\//.test(url)
+  if (source === "configured") return "It is what configure({ core }) named.";
+  if (source === "embedded") {
+    return "The loader must be able to map it: a folder on a file system that is mounted with `noexec` won't do. Set " +
+      "XDG_CACHE_HOME to another one, or name the file of the core: configure({ core: path }).";
+  }
+  const installed = kind === "package" || prefixes.some((prefix) => /[/\\](node_modules|dist)[/\\]/.test(prefix));
+  return installed
     ? `The package @belay/ffi brings it along for the platforms that it supports. This is ${os}-${arch}: install the package ` +
       "again if that is one of them."
     : "In a checkout, `deno task build` makes it.";

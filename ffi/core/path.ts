@@ -5,16 +5,99 @@
  */
 
 import { TypeError } from "../ground/blame.ts";
+import { type EmbeddedCore, embeddedCore } from "../ground/embedded.ts";
+import { LibraryLoadError } from "../ground/errors.ts";
+import { place } from "../ground/place.ts";
+import { onCorePath } from "../lifetime/settings.ts";
 import { backend } from "../runtime/choose.ts";
+import { memoryFile } from "../runtime/memory_file.ts";
+import { privateFile } from "../runtime/private_file.ts";
 
-/** Where the core is, beside these modules: `native/lib/<os>-<arch>/`. */
-export function corePath(): string {
+/** The file that the core is opened from. */
+export interface CoreFile {
+  readonly path: string;
+  /** It came with the `"package"`, was `"embedded"` in its modules or a bundle, or the program `"configured"` it. */
+  readonly source: "package" | "embedded" | "configured";
+}
+
+let configured: string | undefined;
+let found: CoreFile | undefined;
+/** What can be tried when the file that was found doesn't load. */
+let other: (() => CoreFile) | undefined;
+
+onCorePath((core) => {
+  const path = typeof core === "string" ? core : filePath(core, backend().platform.os === "windows");
+  if (found !== undefined && found.path !== path) {
+    throw new TypeError(`Cannot configure "core": belay has opened "${found.path}" already`);
+  }
+  configured = path;
+});
+
+/** The core's file: the same one for every caller. @throws {LibraryLoadError} When the package has none that can be a file. */
+export function coreFile(): CoreFile {
+  return found ??= find();
+}
+
+/** The file to try when the first one didn't load; `undefined` when there is none. */
+export function otherCoreFile(): CoreFile | undefined {
+  const make = other;
+  other = undefined;
+  return make === undefined ? undefined : found = make();
+}
+
+/** The file, if one has been looked for: asking makes none. */
+export function knownCoreFile(): CoreFile | undefined {
+  return found;
+}
+
+function find(): CoreFile {
+  if (configured !== undefined) return { path: configured, source: "configured" };
   const { os, arch } = backend().platform;
+  const folder = `${os}-${arch}`;
   const file = os === "windows" ? "belay.dll" : os === "darwin" ? "libbelay.dylib" : "libbelay.so";
-  // Half a millisecond is saved where no URL has to be taken apart; both runtimes have it for modules that are files.
+  const { kind } = place();
+  // The package's one file has them beside it.
+  const embedded = kind === "package" ? undefined : embeddedCore(folder);
+  if (embedded !== undefined) return madeOf(embedded, file);
+  if (kind === "bundle") {
+    throw notThere(folder, "this bundle carries no core for it", "Leave @belay/ffi out of the bundle, as external");
+  }
   const { dirname, url } = import.meta as { readonly dirname?: string; readonly url: string };
-  const path = `../../native/lib/${os}-${arch}/${file}`;
-  return dirname === undefined ? filePath(new URL(path, url), os === "windows") : `${dirname}/${path}`;
+  const path = `${kind === "package" ? ".." : "../.."}/native/lib/${folder}/${file}`;
+  // Half a millisecond is saved where no URL has to be taken apart; both runtimes have it for modules that are files.
+  return {
+    path: dirname === undefined ? filePath(new URL(path, url), os === "windows") : `${dirname}/${path}`,
+    source: "package",
+  };
+}
+
+/** A file of bytes: in memory where the system has that, and in a private folder elsewhere. */
+function madeOf({ base64, sum }: EmbeddedCore, file: string): CoreFile {
+  const runtime = backend();
+  const named = sum.slice(0, 16);
+  const bytes = (): Uint8Array<ArrayBuffer> =>
+    (Uint8Array as unknown as { fromBase64(text: string): Uint8Array<ArrayBuffer> }).fromBase64(base64);
+  const inFolder = (): CoreFile => {
+    const name = file.replace(".", `-${named}.`);
+    try {
+      return { path: privateFile(runtime, name, bytes()), source: "embedded" };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const { os } = runtime.platform;
+      const variable = os === "linux" ? "XDG_CACHE_HOME" : os === "darwin" ? "HOME" : "LOCALAPPDATA";
+      throw notThere(name, reason, `Set ${variable} to a folder that the program may write to and load libraries from`);
+    }
+  };
+  if (runtime.platform.os !== "linux") return inFolder();
+  const made = memoryFile(runtime, `belay-${named}`, bytes);
+  if (!("path" in made)) return inFolder();
+  other = inFolder;
+  return { path: made.path, source: "embedded" };
+}
+
+function notThere(path: string, reason: string, hint: string): LibraryLoadError {
+  const configure = "or name the file of the core: configure({ core: path })";
+  return new LibraryLoadError("belay's native core", [{ path, reason }], `${hint}, ${configure}.`);
 }
 
 /** The path of a file URL, as the loader wants it. */

@@ -8,7 +8,7 @@ import { attentionWord } from "./record.ts";
 import { reportUncaught } from "../lifetime/report.ts";
 import { backend } from "../runtime/choose.ts";
 import { core, coreFunctions, signature } from "./core.ts";
-import { corePath } from "./path.ts";
+import { coreFile } from "./path.ts";
 import { fromEventLoop, look as lookAround } from "./pending.ts";
 
 const functions = coreFunctions({
@@ -90,7 +90,7 @@ export function onCompletion(given: Completions): void {
 export function connect(): void {
   if (connected) return;
   const { isolate } = core();
-  if (!backend().connect(corePath(), isolate, look)) {
+  if (!backend().connect(coreFile().path, isolate, look)) {
     throw new Error(
       "Cannot wake this runtime's event loop from other threads: it has no thread-safe functions of Node-API",
     );

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { place } from "./place.ts";
+
 // As they were before the program could replace them.
 const { RangeError: EngineRangeError, TypeError: EngineTypeError } = globalThis;
 const Error = globalThis.Error as ErrorConstructor & {
@@ -56,25 +58,13 @@ function findEntrances(): Map<string, unknown[]> {
   return found;
 }
 
-/** How stacks spell the folder of belay's modules. */
-let places: readonly string[] | undefined;
-
-function findPlaces(): readonly string[] {
-  const { dirname, url } = import.meta as { readonly dirname?: string; readonly url: string };
-  // A bundle has the program's lines in the same file.
-  if (!/\/ground\/blame\.[jt]s$/.test(url)) return [];
-  const folder = dirname?.replace(/[/\\]ground$/, "");
-  return [new URL("..", url).href, ...(folder === undefined ? [] : [`${folder}/`, `${folder}\\`])];
-}
-
 /** The line of generated code. */
 const generated = /[( @]belay-[\w-]+\/[^:,)\s]*(:\d|, )/;
 /** The line of a function of the engine's, such as `map`: its caller may be belay or the program. */
 const engines = /\((<anonymous>|native(:\d+)*)\)$/;
 
 function isOwn(line: string): boolean {
-  places ??= findPlaces();
-  return generated.test(line) || places.some((place) => line.includes(place));
+  return generated.test(line) || place().prefixes.some((prefix) => line.includes(prefix));
 }
 
 /** The lines of a stack, the text before them, and how many of the first lines are belay's. */

@@ -37,6 +37,13 @@ export interface ConfigureOptions {
    * call. Without the checks, a program that breaks a rule may crash.
    */
   readonly pointerChecks?: boolean;
+  /**
+   * The path or the `file:` URL of the native core to open, in place of the one that the package brings.
+   *
+   * It must be set before belay opens anything, and the same in every isolate of the process. Without it, belay opens the
+   * file beside its own modules, or what they or your bundle carry of it.
+   */
+  readonly core?: string | URL;
 }
 
 /** Whether pointers are held against the rules. */
@@ -52,8 +59,17 @@ export function onCallThreads(set: (count: number) => void): void {
   if (mostCallThreads !== undefined) set(mostCallThreads);
 }
 
+let corePath: string | URL | undefined;
+let setCorePath: ((path: string | URL) => void) | undefined;
+
+/** Has a function called with the path of the core, when the program has set one. */
+export function onCorePath(set: (path: string | URL) => void): void {
+  setCorePath = set;
+  if (corePath !== undefined) set(corePath);
+}
+
 const mostThreads = 1024;
-const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks"] as const;
+const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks", "core"] as const;
 
 /**
  * Changes belay's settings for this isolate. A setting that you leave out stays as it is.
@@ -69,16 +85,22 @@ const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks"] 
  *
  * @param options The settings to change.
  * @throws {TypeError} If an option is misspelled or of the wrong type. Nothing is changed then.
+ * @throws {TypeError} If `core` is set when belay has opened another one. Nothing is changed then.
  * @throws {RangeError} If `callThreads` is out of its range. Nothing is changed then.
  */
 export function configure(options: ConfigureOptions): void {
   const own = ownOptions("Cannot configure belay", options, settingNames, "a setting", "the configuration");
-  const { onReport, trackLeaks, callThreads, pointerChecks } = own;
+  const { onReport, trackLeaks, callThreads, pointerChecks, core } = own;
   if (onReport !== undefined && typeof onReport !== "function") {
     throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
   }
   if (pointerChecks !== undefined && typeof pointerChecks !== "boolean") {
     throw new TypeError(`Cannot configure "pointerChecks": expected a boolean, got ${String(pointerChecks)}`);
+  }
+  if (
+    core !== undefined && !(core instanceof URL) && (typeof core !== "string" || core === "" || core.includes("\0"))
+  ) {
+    throw new TypeError('Cannot configure "core": expected the path of a file');
   }
   if (callThreads !== undefined) {
     const what = `Cannot configure "callThreads": expected an integer from 1 to ${mostThreads}, got ${
@@ -86,6 +108,12 @@ export function configure(options: ConfigureOptions): void {
     }`;
     if (typeof callThreads !== "number") throw new TypeError(what);
     if (!Number.isInteger(callThreads) || callThreads < 1 || callThreads > mostThreads) throw new RangeError(what);
+  }
+  if (core !== undefined) {
+    setCorePath?.(core);
+    corePath = core;
+  }
+  if (callThreads !== undefined) {
     mostCallThreads = callThreads;
     setCallThreads?.(callThreads);
   }

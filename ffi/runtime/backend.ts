@@ -49,6 +49,35 @@ export interface NativeLibrary {
   close(): void;
 }
 
+/** Files, for what can't be had without them. Its functions throw the runtime's errors, those about permissions among them. */
+export interface Files {
+  /** A variable of the environment. */
+  env(name: string): string | undefined;
+  /** Makes a folder that only the user can enter, and those above it. A folder that is there stays as it is. */
+  makeFolder(path: string): void;
+  /** What is at a path, not followed if it is a link; `undefined` when nothing is. */
+  status(path: string): FileStatus | undefined;
+  /** The bytes of a file. */
+  read(path: string): Uint8Array;
+  /** Makes a file that only the user can write to. There must be none yet. */
+  write(path: string, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Puts a file in the place of another one, at once. */
+  rename(from: string, to: string): void;
+  /** Removes a file, if it is there. */
+  remove(path: string): void;
+  /** A name that no other process and no other isolate has at this time. */
+  unique(): string;
+}
+
+/** What a file system says of a path. */
+export interface FileStatus {
+  readonly kind: "file" | "folder" | "other";
+  /** Whether it is the user's own. Windows doesn't tell. */
+  readonly owned: boolean;
+  /** POSIX permissions; Windows has none. */
+  readonly mode: number;
+}
+
 /** One runtime's way to C. */
 export interface Backend {
   readonly runtime: "deno" | "bun";
@@ -63,6 +92,8 @@ export interface Backend {
   requirePermission(path: string): void;
   /** Whether there is a file at a path; `undefined` when the program may not know. Nobody is asked for permission. */
   isFile(path: string): boolean | undefined;
+  /** The runtime's way to files. */
+  files(): Files;
   /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */
   open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
   /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */

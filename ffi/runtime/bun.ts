@@ -7,7 +7,7 @@
  */
 
 import { typedArrayBuffer } from "../ground/buffers.ts";
-import type { Backend, NativeFunctionObject, NativeType } from "./backend.ts";
+import type { Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
@@ -35,8 +35,28 @@ export interface BunProcess extends ModuleLoader {
   readonly platform: string;
   readonly arch: string;
   getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
-  getBuiltinModule(name: "node:fs"): { existsSync(path: string): boolean } | undefined;
+  getBuiltinModule(name: "node:fs"): NodeFiles | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly pid: number;
+  /** Windows has none. */
+  getuid?(): number;
   on(event: "exit", listener: () => void): unknown;
+}
+
+/** The part of `node:fs` that is used here. */
+interface NodeFiles {
+  existsSync(path: string): boolean;
+  lstatSync(path: string, options: { throwIfNoEntry: false }): {
+    isFile(): boolean;
+    isDirectory(): boolean;
+    readonly uid: number;
+    readonly mode: number;
+  } | undefined;
+  mkdirSync(path: string, options: { recursive: true; mode: number }): unknown;
+  readFileSync(path: string): Uint8Array;
+  writeFileSync(path: string, bytes: Uint8Array, options: { flag: "wx"; mode: number }): void;
+  renameSync(from: string, to: string): void;
+  rmSync(path: string, options: { force: true }): void;
 }
 
 interface BunTimers {
@@ -52,6 +72,26 @@ const { setImmediate } = globalThis as unknown as BunTimers;
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
 const encoder = new TextEncoder();
+
+function bunFiles(process: BunProcess): Files {
+  const fs = process.getBuiltinModule("node:fs");
+  if (fs === undefined) throw new TypeError('Cannot use this runtime: it has no "node:fs"');
+  return {
+    env: (name) => process.env[name],
+    makeFolder: (path) => void fs.mkdirSync(path, { recursive: true, mode: 0o700 }),
+    status(path) {
+      const status = fs.lstatSync(path, { throwIfNoEntry: false });
+      if (status === undefined) return undefined;
+      const kind = status.isFile() ? "file" : status.isDirectory() ? "folder" : "other";
+      return { kind, owned: status.uid === process.getuid?.(), mode: status.mode & 0o777 };
+    },
+    read: (path) => fs.readFileSync(path),
+    write: (path, bytes) => fs.writeFileSync(path, bytes, { flag: "wx", mode: 0o700 }),
+    rename: (from, to) => fs.renameSync(from, to),
+    remove: (path) => fs.rmSync(path, { force: true }),
+    unique: () => `${process.pid}-${crypto.randomUUID()}`,
+  };
+}
 
 /** The backend for `bun:ffi`. It is long because it is one object, whose functions share what is found at the start. */
 export function bunBackend(process: BunProcess): Backend {
@@ -81,6 +121,7 @@ export function bunBackend(process: BunProcess): Backend {
     mostParameters: 32,
     requirePermission() {},
     isFile: (path) => process.getBuiltinModule("node:fs")?.existsSync(path),
+    files: () => bunFiles(process),
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.
       const libraries: ReturnType<BunFfi["dlopen"]>[] = [];

@@ -7,16 +7,33 @@
  * @module
  */
 
-import type { Address, Backend, NativeFunctionObject, NativeType } from "./backend.ts";
+import type { Address, Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
 /** The part of Deno's namespace that is used here, so that it type-checks everywhere. */
 export interface DenoNamespace {
   readonly build: { readonly os: string; readonly arch: string };
   readonly permissions: {
-    querySync(descriptor: { name: "ffi" | "read"; path: string }): { readonly state: string };
+    querySync(
+      descriptor: { name: "ffi" | "read"; path: string } | { name: "sys"; kind: "uid" },
+    ): { readonly state: string };
   };
+  readonly env: { get(name: string): string | undefined };
+  readonly pid: number;
   statSync(path: string): { readonly isFile: boolean };
+  lstatSync(path: string): {
+    readonly isFile: boolean;
+    readonly isDirectory: boolean;
+    readonly uid: number | null;
+    readonly mode: number | null;
+  };
+  uid(): number | null;
+  chmodSync(path: string, mode: number): void;
+  mkdirSync(path: string, options: { recursive: true; mode: number }): void;
+  readFileSync(path: string): Uint8Array;
+  writeFileSync(path: string, bytes: Uint8Array, options: { createNew: true; mode: number }): void;
+  renameSync(from: string, to: string): void;
+  removeSync(path: string): void;
   dlopen(path: string, symbols: Record<string, DenoDefinition>): {
     readonly symbols: Record<string, unknown>;
     close(): void;
@@ -75,6 +92,46 @@ function alone<D extends object>(definition: D): D {
   return Object.assign(Object.create(null) as D, definition);
 }
 
+function denoFiles(deno: DenoNamespace): Files {
+  const tellsUser = deno.permissions.querySync({ name: "sys", kind: "uid" }).state === "granted";
+  /** Whether the user owns what is at a path: only an owner may change a mode. */
+  const mayChange = (path: string, mode: number): boolean => {
+    try {
+      deno.chmodSync(path, mode);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return {
+    env: (name) => deno.env.get(name),
+    makeFolder: (path) => deno.mkdirSync(path, { recursive: true, mode: 0o700 }),
+    status(path) {
+      try {
+        const { isFile, isDirectory, uid, mode } = deno.lstatSync(path);
+        const kind = isFile ? "file" : isDirectory ? "folder" : "other";
+        const permissions = (mode ?? 0) & 0o777;
+        const owned = kind !== "other" && (tellsUser ? uid === deno.uid() : mayChange(path, permissions));
+        return { kind, owned, mode: permissions };
+      } catch (error) {
+        if (error instanceof Error && error.name === "NotFound") return undefined;
+        throw error;
+      }
+    },
+    read: (path) => deno.readFileSync(path),
+    write: (path, bytes) => deno.writeFileSync(path, bytes, { createNew: true, mode: 0o700 }),
+    rename: (from, to) => deno.renameSync(from, to),
+    remove(path) {
+      try {
+        deno.removeSync(path);
+      } catch {
+        // It isn't there, or can't be helped.
+      }
+    },
+    unique: () => `${deno.pid}-${crypto.randomUUID()}`,
+  };
+}
+
 /** The backend for a Deno namespace. It is long because it is one object, whose functions share what is found at the start. */
 export function denoBackend(deno: DenoNamespace): Backend {
   const pointerTo = (address: Address): object => {
@@ -123,6 +180,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
         return false;
       }
     },
+    files: () => denoFiles(deno),
     open(path, signatures) {
       const definitions: Record<string, DenoDefinition> = {};
       for (const [index, { name, parameters, result }] of signatures.entries()) {

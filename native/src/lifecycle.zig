@@ -9,6 +9,7 @@ const fork = @import("os/fork.zig");
 const isolates = @import("isolate.zig");
 const queues = @import("queued/queues.zig");
 const tags = @import("handles/tags.zig");
+const weak = @import("os/weak.zig");
 const Isolate = isolates.Isolate;
 const Lock = @import("os/lock.zig").Lock;
 
@@ -135,13 +136,17 @@ const ExitKey = if (builtin.os.tag == .windows) u32 else std.c.pthread_key_t;
 var exit_key: ?ExitKey = null;
 
 const glibc = struct {
-    extern "c" fn __cxa_thread_atexit_impl(
-        destructor: *const fn (?*anyopaque) callconv(.c) void,
-        object: ?*anyopaque,
-        inside_library: *const anyopaque,
-    ) c_int;
-    const present = builtin.os.tag == .linux and builtin.abi.isGnu();
+    const Destructor = fn (?*anyopaque) callconv(.c) void;
+    const AtExit = fn (destructor: *const Destructor, object: ?*anyopaque, inside_library: *const anyopaque) callconv(.c) c_int;
     threadlocal var registered = false;
+
+    /// Whether the C library has a list of the thread's destructors, and this one is in it.
+    fn register() bool {
+        if (builtin.os.tag != .linux) return false;
+        const atExit = weak.function(AtExit, "__cxa_thread_atexit_impl") orelse return false;
+        registered = registered or atExit(threadEnds, null, &lock) == 0;
+        return registered;
+    }
 
     fn threadEnds(_: ?*anyopaque) callconv(.c) void {
         leaveThread();
@@ -153,11 +158,7 @@ const glibc = struct {
 /// thread's isolates have left: Windows runs it for every thread that has a value, the main one at the process's end,
 /// too.
 fn onThreadExit(isolate: ?*Isolate) void {
-    if (glibc.present) {
-        if (glibc.registered) return;
-        glibc.registered = glibc.__cxa_thread_atexit_impl(glibc.threadEnds, null, &lock) == 0;
-        if (glibc.registered) return;
-    }
+    if (glibc.register()) return;
     lock.acquire();
     defer lock.release();
     if (exit_key == null) {

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/as
 import { describe, it } from "@std/testing/bdd";
 import { rawOpen } from "../bench/raw.ts";
 import { core } from "../../ffi/core/core.ts";
-import { corePath } from "../../ffi/core/path.ts";
+import { coreFile } from "../../ffi/core/path.ts";
 import { deno, root } from "../../scripts/tools.ts";
 import { runFiles } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
@@ -22,12 +22,12 @@ if (!measured) leftOut("the size of the native core, whose limit is for Linux x6
 
 describe("the native core", () => {
   (measured ? it : it.skip)("is a file of at most 96 KB", () => {
-    const { size } = statSync(corePath());
+    const { size } = statSync(coreFile().path);
     assert(size <= 96 * 1024, `${size} bytes`);
   });
 
   it("refuses a caller of another ABI version, and attaches nothing for it", () => {
-    const { belay_isolate_attach, belay_isolate_count } = rawOpen(corePath(), {
+    const { belay_isolate_attach, belay_isolate_count } = rawOpen(coreFile().path, {
       belay_isolate_attach: { parameters: ["u32", "bool", "u32", "u64"], result: "u64" },
       belay_isolate_count: { parameters: [], result: "u32" },
     });
@@ -60,7 +60,7 @@ describe("the native core", () => {
 
   (emulator === undefined ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
     const program = join(root, "tests", "programs", "narrow_permission.ts");
-    for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(corePath()))}`]) {
+    for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(coreFile().path))}`]) {
       const args = [
         "run",
         "--no-prompt",

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { corePath } from "../../ffi/core/path.ts";
+import { coreFile } from "../../ffi/core/path.ts";
 import { abiVersion } from "../../ffi/core/record.ts";
 import { runChild } from "../support/child.ts";
 
@@ -22,7 +22,7 @@ describe("when there are no more, in a child process", () => {
   });
 
   it("isolates: says so", () => {
-    assertEquals(run("isolates", String(abiVersion), corePath()), [
+    assertEquals(run("isolates", String(abiVersion), coreFile().path), [
       "255",
       "RangeError: Cannot attach to belay's native core: 255 isolates of this process use belay, the most there can be; " +
       "a worker is one until it ends, so end those that have nothing to do",

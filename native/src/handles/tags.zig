@@ -46,7 +46,7 @@ pub fn leave(isolate: *Isolate) void {
 /// How many tags isolates have. Under the lock.
 pub fn usedCount() u32 {
     var used: u32 = 0;
-    for (table) |tag| used += @intFromBool(tag.used);
+    for (&table) |*tag| used += @intFromBool(tag.used);
     return used;
 }
 

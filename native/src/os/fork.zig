@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const weak = @import("weak.zig");
 
 var child: std.atomic.Value(bool) = .init(false);
 
@@ -15,9 +16,18 @@ const Handler = ?*const fn () callconv(.c) void;
 const glibc = struct {
     /// What `pthread_atfork` is in programs that link it statically; as a symbol of the shared library that is for old
     /// programs, and not on every processor. Without a library to go with, a handler stays for good, as the core does.
-    extern "c" fn __register_atfork(before: Handler, parent: Handler, in_child: Handler, library: ?*anyopaque) c_int;
-    const present = builtin.os.tag == .linux and builtin.abi.isGnu();
+    const Register = fn (before: Handler, parent: Handler, in_child: Handler, library: ?*anyopaque) callconv(.c) c_int;
 };
+
+/// glibc's shared library lacks it where no old program can have it.
+const Atfork = fn (before: Handler, parent: Handler, in_child: Handler) callconv(.c) c_int;
+
+fn register(comptime in_child: fn () callconv(.c) void) bool {
+    if (builtin.os.tag != .linux) return std.c.pthread_atfork(null, null, in_child) == 0;
+    if (weak.function(glibc.Register, "__register_atfork")) |call| return call(null, null, in_child, null) == 0;
+    const atfork = weak.function(Atfork, "pthread_atfork") orelse return false;
+    return atfork(null, null, in_child) == 0;
+}
 
 const exists = builtin.os.tag != .windows;
 var watched = false;
@@ -33,5 +43,5 @@ pub fn watch(comptime inChild: fn () void) void {
         }
     }.begin;
     if (watched) return;
-    watched = 0 == if (glibc.present) glibc.__register_atfork(null, null, begin, null) else std.c.pthread_atfork(null, null, begin);
+    watched = register(begin);
 }

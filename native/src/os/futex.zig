@@ -60,11 +60,24 @@ pub noinline fn now() u64 {
         var frequency: i64 = undefined;
         _ = windows.QueryPerformanceCounter(&count);
         _ = windows.QueryPerformanceFrequency(&frequency);
-        return @intCast(@divTrunc(@as(i128, count) * std.time.ns_per_s, frequency));
+        return inNanoseconds(@intCast(count), @intCast(frequency));
     }
     var time: std.c.timespec = undefined;
     _ = std.c.clock_gettime(.MONOTONIC, &time);
     return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+/// Whole seconds and the rest are converted one by one: their product would have more than 64 bits within minutes.
+fn inNanoseconds(count: u64, frequency: u64) u64 {
+    return count / frequency * std.time.ns_per_s + count % frequency * std.time.ns_per_s / frequency;
+}
+
+test "a counter's time in nanoseconds" {
+    try std.testing.expectEqual(@as(u64, 0), inNanoseconds(0, 10_000_000));
+    try std.testing.expectEqual(@as(u64, 300), inNanoseconds(3, 10_000_000));
+    const year_s = 365 * 24 * 3600;
+    try std.testing.expectEqual(@as(u64, year_s * std.time.ns_per_s + 100), inNanoseconds(year_s * 10_000_000 + 1, 10_000_000));
+    try std.testing.expectEqual(@as(u64, year_s * std.time.ns_per_s), inNanoseconds(year_s * 3_579_545, 3_579_545));
 }
 
 /// A lock that is held for moments only, but by threads that the system may put aside meanwhile.

@@ -21,7 +21,6 @@ const posix = struct {
     extern "c" fn mmap(address: ?*anyopaque, byte_length: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64) callconv(.c) usize;
     extern "c" fn mprotect(address: [*]u8, byte_length: usize, protection: c_int) callconv(.c) c_int;
     extern "c" fn munmap(address: [*]u8, byte_length: usize) callconv(.c) c_int;
-    extern fn __clear_cache(start: [*]u8, end: [*]u8) callconv(.c) void;
     const read = 1;
     const write = 2;
     const execute = 4;
@@ -65,8 +64,38 @@ pub fn makeExecutable(memory: []u8) bool {
         return windows.VirtualProtect(memory.ptr, memory.len, windows.execute_read, &old) != 0 and
             windows.FlushInstructionCache(windows.GetCurrentProcess(), memory.ptr, memory.len) != 0;
     }
-    if (builtin.cpu.arch == .aarch64) posix.__clear_cache(memory.ptr, memory.ptr + memory.len);
+    if (builtin.cpu.arch == .aarch64) showInstructions(memory);
     return posix.mprotect(memory.ptr, memory.len, posix.read | posix.execute) == 0;
+}
+
+const darwin = struct {
+    extern "c" fn sys_icache_invalidate(start: [*]u8, byte_length: usize) callconv(.c) void;
+};
+
+/// AArch64 fetches instructions from a cache that doesn't see what was written: the lines of data are cleaned to where
+/// both meet, then those of instructions are dropped (Arm's reference manual, "Synchronization and coherency issues
+/// between data and instruction accesses").
+fn showInstructions(memory: []u8) void {
+    if (builtin.os.tag.isDarwin()) return darwin.sys_icache_invalidate(memory.ptr, memory.len);
+    const types = asm ("mrs %[types], ctr_el0"
+        : [types] "=r" (-> u64),
+    );
+    const start = @intFromPtr(memory.ptr);
+    const end = start + memory.len;
+    const data_line = @as(usize, 4) << @truncate(types >> 16 & 15);
+    var line = start & ~(data_line - 1);
+    while (line < end) : (line += data_line) asm volatile ("dc cvau, %[line]"
+        :
+        : [line] "r" (line),
+        : .{ .memory = true });
+    asm volatile ("dsb ish" ::: .{ .memory = true });
+    const instruction_line = @as(usize, 4) << @truncate(types & 15);
+    line = start & ~(instruction_line - 1);
+    while (line < end) : (line += instruction_line) asm volatile ("ic ivau, %[line]"
+        :
+        : [line] "r" (line),
+        : .{ .memory = true });
+    asm volatile ("dsb ish\nisb" ::: .{ .memory = true });
 }
 
 pub fn unmap(memory: []u8) void {

@@ -2,16 +2,18 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const threads = @import("threads.zig");
+
+const Attributes = threads.Attributes;
 
 const linux = struct {
-    extern "c" fn pthread_getattr_np(thread: std.c.pthread_t, attributes: *std.c.pthread_attr_t) c_int;
-    extern "c" fn pthread_attr_getstack(attributes: *const std.c.pthread_attr_t, low: *usize, byte_length: *usize) c_int;
+    extern "c" fn pthread_getattr_np(thread: std.c.pthread_t, attributes: *Attributes) callconv(.c) c_int;
+    extern "c" fn pthread_attr_getstack(attributes: *const Attributes, low: *usize, byte_length: *usize) callconv(.c) c_int;
 };
 
 const glibc = struct {
-    /// Where the main thread's stack began, from glibc's loader.
+    /// Where the main thread's stack began, from glibc's loader; null with another C library.
     fn stackEnd() ?usize {
-        if (!builtin.abi.isGnu()) return null;
         const end = @extern(?*const usize, .{ .name = "__libc_stack_end", .linkage = .weak }) orelse return null;
         return end.*;
     }
@@ -59,9 +61,9 @@ pub const Stack = struct {
         if (main_thread) {
             if (glibc.stackEnd()) |end| return mainStack(end);
         }
-        var attributes: std.c.pthread_attr_t = undefined;
+        var attributes: Attributes = .{};
         if (linux.pthread_getattr_np(std.c.pthread_self(), &attributes) != 0) return .{};
-        defer _ = std.c.pthread_attr_destroy(&attributes);
+        defer attributes.destroy();
         var low: usize = undefined;
         var byte_length: usize = undefined;
         if (linux.pthread_attr_getstack(&attributes, &low, &byte_length) != 0) return .{};

@@ -4,6 +4,27 @@
 const std = @import("std");
 const builtin = @import("builtin");
 
+/// C's `pthread_attr_t`, with space for that of any C library: on Linux one core runs with several.
+pub const Attributes = extern struct {
+    words: [16]u64 align(16) = @splat(0),
+
+    fn init(attributes: *Attributes) bool {
+        return posix.pthread_attr_init(attributes) == 0;
+    }
+
+    pub fn destroy(attributes: *Attributes) void {
+        _ = posix.pthread_attr_destroy(attributes);
+    }
+};
+
+const posix = struct {
+    const Start = fn (?*anyopaque) callconv(.c) ?*anyopaque;
+    extern "c" fn pthread_attr_init(attributes: *Attributes) callconv(.c) c_int;
+    extern "c" fn pthread_attr_destroy(attributes: *Attributes) callconv(.c) c_int;
+    extern "c" fn pthread_attr_setstacksize(attributes: *Attributes, byte_length: usize) callconv(.c) c_int;
+    extern "c" fn pthread_create(thread: *std.c.pthread_t, attributes: *const Attributes, start: *const Start, argument: ?*anyopaque) callconv(.c) c_int;
+};
+
 pub const Main = fn (argument: ?*anyopaque) void;
 
 const windows = struct {
@@ -31,12 +52,12 @@ pub fn spawn(comptime main: Main, argument: ?*anyopaque, stack_byte_length: usiz
             return null;
         }
     }.start;
-    var attributes: std.c.pthread_attr_t = undefined;
-    if (std.c.pthread_attr_init(&attributes) != .SUCCESS) return false;
-    defer _ = std.c.pthread_attr_destroy(&attributes);
-    _ = std.c.pthread_attr_setstacksize(&attributes, stack_byte_length);
+    var attributes: Attributes = .{};
+    if (!attributes.init()) return false;
+    defer attributes.destroy();
+    _ = posix.pthread_attr_setstacksize(&attributes, stack_byte_length);
     var thread: std.c.pthread_t = undefined;
-    if (std.c.pthread_create(&thread, &attributes, start, argument) != .SUCCESS) return false;
+    if (posix.pthread_create(&thread, &attributes, start, argument) != 0) return false;
     _ = std.c.pthread_detach(thread);
     return true;
 }

@@ -11,18 +11,19 @@ const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;
 
 pub const thunk_byte_length = 8;
+pub const group_byte_length = symbols.group_length * thunk_byte_length + 8;
 
 comptime {
     asm (".text\n" ++
             symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
-            ".p2align 6\n" ++
-            prefix ++ "belay_thunks:\n" ++
-            ".set belay_index, 0\n" ++
-            ".rept " ++ symbols.block_length_text ++ "\n" ++
-            "movz w16, #belay_index\n" ++
-            "b " ++ prefix ++ "belay_entry\n" ++
-            ".set belay_index, belay_index + 1\n" ++
-            ".endr\n" ++
+            symbols.block(
+                \\movz w16, #belay_in_group
+                \\b 1f
+                \\
+            ,
+                \\add w16, w16, #belay_group
+                \\
+            ++ "b " ++ prefix ++ "belay_entry\n") ++
             ".p2align 4\n" ++
             prefix ++ "belay_entry:\n" ++ (if (windows) ".seh_proc belay_entry\n" else ".cfi_startproc\n") ++
             \\stp x29, x30, [sp, #-144]!

@@ -10,6 +10,7 @@ const isolates = @import("../isolate.zig");
 const pages = @import("../os/pages.zig");
 const Isolate = isolates.Isolate;
 const Lock = @import("../os/lock.zig").Lock;
+const symbols = @import("symbols.zig");
 const Slot = abi.Slot;
 
 const arch = switch (builtin.cpu.arch) {
@@ -161,7 +162,9 @@ pub fn slotOf(number: u32) *Slot {
 pub fn address(number: u32) *const anyopaque {
     const block = number / block_length;
     const code = if (block == 0) @intFromPtr(symbol("belay_thunks")) else code_of_blocks[block];
-    return @ptrFromInt(code + @as(usize, number % block_length) * arch.thunk_byte_length);
+    const in_block: usize = number % block_length;
+    const group = in_block / symbols.group_length * arch.group_byte_length;
+    return @ptrFromInt(code + group + in_block % symbols.group_length * arch.thunk_byte_length);
 }
 
 fn symbol(comptime name: []const u8) [*]const u8 {
@@ -186,6 +189,8 @@ pub fn forget() void {
 
 comptime {
     _ = arch;
+    // Thunks of one chunk are as far from each other as their stride says.
+    std.debug.assert(symbols.group_length % chunk_length == 0);
     // JavaScript finds a slot's words by shifts.
     std.debug.assert(std.math.isPowerOfTwo(chunk_length) and std.math.isPowerOfTwo(@sizeOf(Slot)));
 }

@@ -5,8 +5,27 @@ const builtin = @import("builtin");
 const abi = @import("../abi.zig");
 const darwin = builtin.os.tag.isDarwin();
 
-/// How many thunks the assembly makes.
-pub const block_length_text = std.fmt.comptimePrint("{d}", .{abi.thunk_block_length});
+/// How many thunks share the way to the entry: as many as a short jump reaches across.
+pub const group_length = 32;
+
+/// The assembly of all thunks, in groups: each thunk, then the end of the group. They have `belay_in_group`, the
+/// thunk's number in its group, and `belay_group`, the number of the group's first thunk; `1f` is the end of the group.
+pub fn block(comptime thunk: []const u8, comptime end: []const u8) []const u8 {
+    return std.fmt.comptimePrint(
+        \\.p2align 6
+        \\{s}belay_thunks:
+        \\.set belay_group, 0
+        \\.rept {d}
+        \\.set belay_in_group, 0
+        \\.rept {d}
+        \\{s}.set belay_in_group, belay_in_group + 1
+        \\.endr
+        \\1:
+        \\{s}.set belay_group, belay_group + {d}
+        \\.endr
+        \\
+    , .{ prefix, abi.thunk_block_length / group_length, group_length, thunk, end, group_length });
+}
 
 /// What the system puts before the name of a C symbol.
 pub const prefix = if (darwin) "_" else "";

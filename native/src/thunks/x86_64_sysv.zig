@@ -6,24 +6,16 @@
 //! number, and jumps to the entry.
 
 const symbols = @import("symbols.zig");
+const x86_64 = @import("x86_64.zig");
 const prefix = symbols.prefix;
 
-pub const thunk_byte_length = 10;
+pub const thunk_byte_length = x86_64.thunk_byte_length;
+pub const group_byte_length = x86_64.group_byte_length;
 
 comptime {
     asm (".text\n" ++
             symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
-            ".p2align 6\n" ++
-            prefix ++ "belay_thunks:\n" ++
-            ".set belay_index, 0\n" ++
-            ".rept " ++ symbols.block_length_text ++ "\n" ++
-            "movl $belay_index, %eax\n" ++
-            "jmp " ++ prefix ++ "belay_entry\n" ++
-            ".set belay_index, belay_index + 1\n" ++
-            ".endr\n" ++
-            // As far as makes every jump a long one, so that all thunks have one length.
-            ".space 128, 0xcc\n" ++
-            ".p2align 4\n" ++
+            x86_64.block ++
             prefix ++ "belay_entry:\n" ++
             \\.cfi_startproc
             \\pushq %rbp

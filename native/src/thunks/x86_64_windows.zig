@@ -5,23 +5,15 @@
 //! tail stands where the entry is here: it adds the copy's first number, and jumps to the entry.
 
 const symbols = @import("symbols.zig");
+const x86_64 = @import("x86_64.zig");
 
-pub const thunk_byte_length = 10;
+pub const thunk_byte_length = x86_64.thunk_byte_length;
+pub const group_byte_length = x86_64.group_byte_length;
 
 comptime {
     asm (".text\n" ++
             symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
-            ".p2align 6\n" ++
-            "belay_thunks:\n" ++
-            ".set belay_index, 0\n" ++
-            ".rept " ++ symbols.block_length_text ++ "\n" ++
-            "movl $belay_index, %eax\n" ++
-            "jmp belay_entry\n" ++
-            ".set belay_index, belay_index + 1\n" ++
-            ".endr\n" ++
-            // As far as makes every jump a long one, so that all thunks have one length.
-            ".space 128, 0xcc\n" ++
-            ".p2align 4\n" ++
+            x86_64.block ++
             \\.def belay_entry; .scl 3; .type 32; .endef
             \\belay_entry:
             \\.seh_proc belay_entry

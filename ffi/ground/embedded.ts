@@ -1,0 +1,22 @@
+/**
+ * The cores that the package carries inside its modules. A checkout has none: its cores are files. What is published has another
+ * module in the place of this one, which `scripts/pack.ts` writes.
+ *
+ * @module
+ */
+
+/** A core as a module has it. */
+export interface EmbeddedCore {
+  /** Its bytes in base64. */
+  readonly base64: string;
+  /** The bytes' SHA-256 sum, in hexadecimal digits. */
+  readonly sum: string;
+}
+
+/** Where this module is: in a bundle, in the program's file. */
+export const embeddedUrl: string | undefined = import.meta.url;
+
+/** A platform's core, by the name of its folder; `undefined` when the package carries none. */
+export function embeddedCore(_platform: string): EmbeddedCore | undefined {
+  return undefined;
+}
