@@ -58,6 +58,8 @@ fn coreModule(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.bui
         .link_libc = true,
         .strip = optimize != .Debug,
         .pic = true,
+        // Nothing unwinds through the core: engines can't. On Windows every function has to say how.
+        .unwind_tables = if (os == .windows) null else .none,
     });
     if (os != .linux and os != .windows) return code;
     const object = b.addObject(.{ .name = "belay", .root_module = code, .use_llvm = true });
@@ -73,7 +75,14 @@ fn coreModule(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.bui
     });
     linked.addObjectFile(object.getEmittedBin());
     if (os == .windows) {
-        for ([_][]const u8{ "kernel32", "ntdll", "api-ms-win-crt-heap-l1-1-0", "api-ms-win-crt-private-l1-1-0", "api-ms-win-crt-string-l1-1-0" }) |name| linked.linkSystemLibrary(name, .{});
+        const libraries = [_][]const u8{
+            "kernel32",
+            "ntdll",
+            "api-ms-win-crt-heap-l1-1-0",
+            "api-ms-win-crt-private-l1-1-0",
+            "api-ms-win-crt-string-l1-1-0",
+        };
+        for (libraries) |name| linked.linkSystemLibrary(name, .{});
     }
     return linked;
 }

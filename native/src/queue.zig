@@ -61,9 +61,14 @@ pub const Queue = struct {
         sleepers: std.atomic.Value(u32) = .init(0),
     };
 
+    /// How many words a queue has for a limit from 1 to 2^63: the next power of two.
+    pub fn lengthFor(limit: u64) u64 {
+        return @as(u64, 1) << @intCast(64 - @clz(limit - 1));
+    }
+
     /// Its memory is never given back: a thread may hold on to it for any time.
     pub fn create(allocator: std.mem.Allocator, limit: u64, on_full: abi.OnFull) ?*Queue {
-        const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
+        const length = lengthFor(limit);
         const queue = allocator.create(Queue) catch return null;
         const words = zeroed(allocator, @intCast(length)) orelse {
             allocator.destroy(queue);

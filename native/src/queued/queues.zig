@@ -20,7 +20,7 @@ pub fn create(isolate: *Isolate, call_count: u32, layout_bits: u32, extra_words:
     isolate.assertOwnThread();
     const slot: Slot = .{ .layout = layout_bits };
     const limit = @as(u64, call_count) * (1 + @as(u64, extra_words) + Layout.of(&slot).words());
-    const length = std.math.ceilPowerOfTwo(u64, limit) catch return null;
+    const length = Queue.lengthFor(limit);
     const queue = retiredQueue(isolate, length, on_full) orelse added: {
         const added = adopt(length, on_full) orelse Queue.create(allocator, limit, on_full) orelse return null;
         added.next = isolate.queued.queues;
