@@ -31,13 +31,8 @@ const optionNames = ["--json", "--help"];
 /**
  * Checks whether belay works here, and prints a table of what it found.
  *
- * Nothing that fails throws: it is a row of the table. Nobody is asked for a permission.
- *
- * ```ts
- * import { doctor } from "@belay/ffi/doctor";
- *
- * const exitCode = await doctor(["--json"]);
- * ```
+ * If something fails, it is a row of the table: the function doesn't throw. It asks for no permission. A check that gets
+ * no answer may keep the event loop alive, so a program ends by `process.exit` with the code.
  *
  * @param args The command's options: `--json` prints one object in place of the table, `--help` the options.
  * @returns The exit code: 0 if everything that belay needs works, 1 if not, 2 for a wrong option.

@@ -13,15 +13,15 @@ import { allowFfi, attempt, failed, failedBy, ok, type Row, type Rows, skipped, 
 import { kernelVersion, mayUse, permission, type PermissionName, runtime, system } from "./surroundings.ts";
 import { version } from "./version.ts";
 
-/** With which versions belay is tested. */
-const tested = { deno: "2.9.6", bun: "1.4.5" };
+/** The versions of the runtimes that belay is tested with. */
+export const tested: Readonly<Record<"deno" | "bun", string>> = { deno: "2.9.6", bun: "1.4.5" };
 const cores = ["linux", "darwin", "windows"].flatMap((os) => [`${os} x86_64`, `${os} aarch64`]);
 
 /** Adds what belay runs on, and answers belay if its core could be opened. */
 export async function addFacts(rows: Rows): Promise<Belay | undefined> {
   const add = (name: string, row: Row): void => rows.add("facts", name, row);
   add("belay", ok(version));
-  add("runtime", runtimeRow());
+  add("runtime", runtimeRow(runtime()));
   const { os, arch } = system();
   const here = `${os} ${arch}`;
   const isKnown = cores.includes(here);
@@ -39,8 +39,8 @@ export async function addFacts(rows: Rows): Promise<Belay | undefined> {
   return belay;
 }
 
-function runtimeRow(): Row {
-  const { name, version } = runtime();
+/** A row of the runtime: Node is refused, an older version is a warning. */
+export function runtimeRow({ name, version }: ReturnType<typeof runtime>): Row {
   const value = `${name} ${version}`;
   if (name === "node") {
     return failed(value, "belay doesn't run on Node yet. Run this by Deno or by Bun: bunx --bun @belay/ffi doctor");
@@ -59,6 +59,8 @@ function isOlder(version: string, than: string): boolean {
   return false;
 }
 
+const coreAdvice = "belay brings its core along: install the package again. configure({ core }) names another one.";
+
 /** Opens the core; answers belay if that worked. */
 async function openCore(isKnown: boolean): Promise<{ belay?: Belay; row: Row }> {
   if (runtime().name === "node" || !isKnown) return { row: without() };
@@ -69,7 +71,7 @@ async function openCore(isKnown: boolean): Promise<{ belay?: Belay; row: Row }> 
     void belay.native.releaseHandle;
     return { belay, row: ok(normalize(belay.stats().core.path)) };
   } catch (error) {
-    return { row: failedBy(error, "Install the package again. belay's list of errors has the message.") };
+    return { row: failedBy(error, coreAdvice) };
   }
 }
 
