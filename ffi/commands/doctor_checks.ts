@@ -167,7 +167,8 @@ async function post({ callback, Handle }: Belay, threads: Threads): Promise<void
   const name = Handle.create("a thread");
   let called: (name: unknown) => void = () => {};
   const got = new Promise<unknown>((resolve) => called = resolve);
-  const main = callback({ parameters: ["handle"], result: "void" }, (value) => called(value), { thread: "post" });
+  const options = { name: "posted to the doctor", thread: "post" } as const;
+  const main = callback({ parameters: ["handle"], result: "void" }, (value) => called(value), options);
   try {
     threads.detach(threads.start(main.pointer, name.id));
     expect("a posted call's handle", await inTime(got), "a thread");
@@ -180,7 +181,8 @@ async function post({ callback, Handle }: Belay, threads: Threads): Promise<void
 async function wait({ callback, Handle }: Belay, threads: Threads): Promise<void> {
   const name = Handle.create("a thread");
   const answer = (value: unknown): number => value === "a thread" ? 42 : 0;
-  const main = callback({ parameters: ["handle"], result: "u32" }, answer, { thread: "wait", timeoutMs: patienceMs });
+  const options = { name: "waits for the doctor", thread: "wait", timeoutMs: patienceMs / 2 } as const;
+  const main = callback({ parameters: ["handle"], result: "u32" }, answer, options);
   try {
     expect("a thread's answer", await inTime(threads.join(threads.start(main.pointer, name.id))), 42);
   } finally {
@@ -291,7 +293,7 @@ async function useWorker({ stats }: Belay): Promise<void> {
 }
 
 /** How long a check waits for what takes milliseconds. */
-const patienceMs = 10_000;
+const patienceMs = 5000;
 
 /** Settles as a promise does, or throws when that takes too long. */
 async function inTime<T>(promise: Promise<T>): Promise<T> {

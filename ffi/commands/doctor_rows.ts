@@ -103,6 +103,9 @@ export function attempt(find: () => string): Row {
   try {
     return ok(find());
   } catch (error) {
-    return { state: "warning", value: error instanceof Error ? error.message : String(error) };
+    const value = error instanceof Error ? error.message : String(error);
+    // Deno names the flag: files of /proc need --allow-all.
+    const [flag] = /--allow-[a-z]+/.exec(value) ?? [];
+    return flag === undefined ? { state: "warning", value } : skipped(flag);
   }
 }
