@@ -24,7 +24,7 @@ export function libcVersion(belay: Belay): string {
     gnu_get_libc_version: { parameters: [], result: "cstring", optional: true },
   });
   try {
-    // The C library itself is asked: Deno's process.report names the version that Deno was built for.
+    // The C library itself is asked: Deno's process.report names another version than the one that is loaded.
     const version = library.symbols.gnu_get_libc_version?.();
     return version === undefined ? muslVersion() : `glibc ${version}`;
   } finally {
