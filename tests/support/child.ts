@@ -48,6 +48,8 @@ export interface ChildOptions {
    */
   readonly as?: "run" | "test" | "watch";
   readonly args?: readonly string[];
+  /** What the program may do, on Deno: everything by default. */
+  readonly permissions?: readonly string[];
   /** More flags for Deno's engine. */
   readonly v8Flags?: readonly string[];
   /** More environment variables. */
@@ -72,8 +74,9 @@ const verbs = {
 /** Runs a program from the project's folder, or several test files, and waits. */
 export function runFiles(files: readonly string[], options: ChildOptions = {}): ChildResult {
   const { runtime = ownRuntime, as = "run", args = [], env = {}, v8Flags = [], timeoutMs = 100_000 } = options;
+  const { permissions = ["-A"] } = options;
   const engine = `--v8-flags=${["--expose-gc", ...v8Flags].join()}`;
-  const flags = runtime.name === "bun" ? [] : ["-A", "--no-check", engine];
+  const flags = runtime.name === "bun" ? [] : [...permissions, "--no-check", engine];
   const command = [...verbs[runtime.name][as], ...flags, ...files.map((file) => `./${file}`), ...args];
   const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), runtime.binary, ...command];
   const start = () =>

@@ -1,0 +1,21 @@
+/**
+ * belay as programs see it, loaded when a command needs it: a command can tell why that fails.
+ *
+ * @module
+ */
+
+export type { LibraryPath, Pointer } from "../../mod.ts";
+
+/** What `mod.ts` exports. */
+export type Belay = typeof import("../../mod.ts");
+
+/** Loads belay. */
+export function loadBelay(): Promise<Belay> {
+  return import("../../mod.ts");
+}
+
+/** Where belay's module is, for a worker: beside `ffi/`, or in the npm package a folder above the commands. */
+export function belayUrl(): URL {
+  const [, folder, extension = "ts"] = /(\/ffi)?\/commands\/[^/]*\.(\w+)$/.exec(import.meta.url) ?? [];
+  return new URL(`${folder === undefined ? ".." : "../.."}/mod.${extension}`, import.meta.url);
+}
