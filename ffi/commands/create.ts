@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { type Language, type Names, namesOf } from "./template/names.ts";
 import { projectFiles } from "./template/project.ts";
+import { version } from "./version.ts";
 
 const onBun = process.versions["bun"] !== undefined;
 
@@ -30,16 +31,13 @@ class Refusal extends Error {}
 /** What the arguments ask for. */
 function parse(args: readonly string[]): { readonly names: Names; readonly language: Language } {
   const options = args.filter((arg) => arg.startsWith("-"));
-  const [name, ...others] = args.filter((arg) => !arg.startsWith("-"));
+  const given = args.filter((arg) => !arg.startsWith("-"));
   const unknown = options.find((option) => option !== "--c" && option !== "--zig");
   if (unknown !== undefined) {
     throw new Refusal(`Cannot create a library: "${unknown}" is not an option; there are --c, --zig and --help`);
   }
-  if (name === undefined || others.length > 0) {
-    throw new Refusal(
-      `Cannot create a library: expected one name, got ${others.length + (name === undefined ? 0 : 1)}`,
-    );
-  }
+  if (given.length !== 1) throw new Refusal(`Cannot create a library: expected one name, got ${given.length}`);
+  const [name = ""] = given;
   if (options.includes("--c") && options.includes("--zig")) {
     throw new Refusal(`Cannot create "${name}": it is in C or in Zig; expected --c or --zig, got both`);
   }
@@ -63,12 +61,19 @@ function requireEmpty(folder: string): void {
   }
 }
 
-/** Writes the files of a project. */
+/** Writes the files of a project, by their paths in its folder. */
 function write(folder: string, files: Readonly<Record<string, string>>): void {
-  for (const [path, text] of Object.entries(files)) {
-    const file = join(folder, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text, { flag: "wx" });
+  try {
+    requireEmpty(folder);
+    for (const [path, text] of Object.entries(files)) {
+      const file = join(folder, path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text, { flag: "wx" });
+    }
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    // The system's reason, or Deno's.
+    throw new Refusal(`Cannot create "${folder}": ${error instanceof Error ? error.message : error}`);
   }
 }
 
@@ -99,17 +104,9 @@ export function create(args: readonly string[]): number {
   }
   try {
     const { names, language } = parse(args);
-    const { folder } = names;
-    const files = projectFiles(names, language);
-    try {
-      requireEmpty(folder);
-      write(folder, files);
-    } catch (error) {
-      if (error instanceof Refusal) throw error;
-      // The system's reason, or Deno's.
-      throw new Refusal(`Cannot create "${folder}": ${error instanceof Error ? error.message : error}`);
-    }
-    console.log(summary(folder, Object.keys(files)));
+    const files = projectFiles(names, language, version);
+    write(names.folder, files);
+    console.log(summary(names.folder, Object.keys(files)));
     return 0;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

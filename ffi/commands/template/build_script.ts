@@ -121,15 +121,17 @@ function findZig() {
 }
 
 const args = process.argv.slice(2);
-const wanted = args.includes("--all")
-  ? [...platforms.keys()]
-  : args.length > 0
-  ? args
-  : [\`\${process.platform}-\${process.arch}\`];
+const names = [...platforms.keys()];
+const own = \`\${process.platform}-\${process.arch}\`;
+const wanted = args.includes("--all") ? names : args.length > 0 ? args : [own];
+const unknown = wanted.find((name) => !platforms.has(name));
+if (unknown !== undefined) {
+  fail(\`There is no platform "\${unknown}" among \${names.join(", ")}\`);
+}
+
 const zig = findZig();
 for (const platform of wanted) {
-  const [target, file] = platforms.get(platform) ??
-    fail(\`No "\${platform}": there are \${[...platforms.keys()].join(", ")}\`);
+  const [target = "", file = ""] = platforms.get(platform) ?? [];
   const folder = \`native/lib/\${platform}\`;
   mkdirSync(join(root, folder), { recursive: true });
   const outputs = [\`-femit-bin=\${folder}/\${file}\`, "-fno-emit-implib"];

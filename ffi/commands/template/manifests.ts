@@ -4,15 +4,14 @@
  * @module
  */
 
-import { version } from "../version.ts";
 import type { Names } from "./names.ts";
 
 function json(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
-/** `package.json`. */
-export function packageManifest(names: Names): string {
+/** `package.json`, of a package that needs a version of belay. */
+export function packageManifest(names: Names, belayVersion: string): string {
   return json({
     name: names.package,
     version: "0.1.0",
@@ -24,7 +23,7 @@ export function packageManifest(names: Names): string {
       test: "bun test",
       prepack: "node scripts/build.js --all && tsc --project tsconfig.package.json",
     },
-    dependencies: { "@belay/ffi": `^${version}` },
+    dependencies: { "@belay/ffi": `^${belayVersion}` },
     devDependencies: { "@types/node": "26.6.7", typescript: "7.0.2" },
   });
 }

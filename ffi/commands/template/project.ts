@@ -11,11 +11,15 @@ import type { Language, Names } from "./names.ts";
 import { cHeader, cSource, zigSource } from "./native.ts";
 import { readme } from "./readme.ts";
 
-/** The files of a project, by their paths in its folder. */
-export function projectFiles(names: Names, language: Language): Readonly<Record<string, string>> {
+/** The files of a project that needs a version of belay, by their paths in its folder. */
+export function projectFiles(
+  names: Names,
+  language: Language,
+  belayVersion: string,
+): Readonly<Record<string, string>> {
   return {
     "README.md": readme(names, language),
-    "package.json": packageManifest(names),
+    "package.json": packageManifest(names, belayVersion),
     "deno.json": denoManifest(),
     "tsconfig.json": typeScriptOptions(),
     "tsconfig.package.json": packageTypeScriptOptions(),

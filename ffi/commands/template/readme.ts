@@ -6,29 +6,23 @@
 
 import type { Language, Names } from "./names.ts";
 
-/** What is where, and on which Linux systems it runs. */
-const words: Readonly<Record<Language, { name: string; files: (names: Names) => string; linux: string }>> = {
+const languages: Readonly<Record<Language, { readonly name: string; readonly files: (names: Names) => string }>> = {
   zig: {
     name: "Zig",
     files: ({ library }) => `- \`native/${library}.zig\`: the library`,
-    linux: `- The libraries for Linux run with glibc and with musl (Alpine). If you link C's
-  library (\`-lc\` in \`scripts/build.js\`), they need glibc 2.17 or newer.`,
   },
   c: {
     name: "C",
-    files: ({ library }) =>
-      `- \`native/${library}.c\`: the library
-- \`native/${library}.h\`: its functions`,
-    linux: "- The libraries for Linux need glibc 2.17 or newer: not musl (Alpine).",
+    files: ({ library }) => `- \`native/${library}.c\`: the library\n- \`native/${library}.h\`: its functions`,
   },
 };
 
 /** `README.md`. */
 export function readme(names: Names, language: Language): string {
-  const { name, files, linux } = words[language];
+  const { name, files } = languages[language];
   return `# ${names.package}
 
-A ${name} library for TypeScript, on Deno and Bun.
+A ${name} library that TypeScript calls, in programs for Deno and for Bun:
 
 \`\`\`ts
 import { eachPrime, isPrime } from "${names.package}";
@@ -61,6 +55,9 @@ ${files(names)}
 - \`tests/mod_test.ts\`: tests, for both runtimes
 - \`scripts/build.js\`: builds the library with Zig
 
+To add a function, export it in \`native/\`, declare it in \`src/mod.ts\`, and call
+it there from a TypeScript function.
+
 \`build\` makes the library for this machine. It uses Zig from \`$ZIG\` or from the
 PATH. If there is none, it installs Zig from PyPI, by Python's pip.
 
@@ -75,7 +72,9 @@ The package has JavaScript, declarations, and the library for Linux, macOS and
 Windows, each for x64 and arm64. Zig builds all of them on any machine:
 \`deno task build --all\`, \`bun run build --all\`.
 
-- Tests run on this machine only. Run them on each platform that you promise.
-${linux}
+- The tests run on this machine's platform only. Run them on each platform that
+  you promise.
+- The libraries for Linux run with glibc 2.17 or newer. With musl (Alpine) they
+  run unless they use something that only glibc has.
 `;
 }
