@@ -135,8 +135,8 @@ for (const platform of wanted) {
   const folder = \`native/lib/\${platform}\`;
   mkdirSync(join(root, folder), { recursive: true });
   const outputs = [\`-femit-bin=\${folder}/\${file}\`, "-fno-emit-implib"];
-  run(zig, [...command, "-target", target, ...outputs]);
   console.log(\`\${folder}/\${file}\`);
+  run(zig, [...command, "-target", target, ...outputs]);
 }
 `;
 }
