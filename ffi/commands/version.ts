@@ -1,8 +1,8 @@
 /**
- * This version of belay, for what commands write and print: they can read no manifest beside them.
+ * belay's version, since a module from a registry can't read the package's manifest.
  *
  * @module
  */
 
-/** As in package.json and deno.json. */
+/** The version of this package, as its manifests have it. */
 export const version = "0.1.0";
