@@ -19,6 +19,7 @@ import { checkRecord } from "./record.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError, typeScriptIn } from "./tools.ts";
+import { checkVersion } from "./version.ts";
 
 function typeScriptFiles(): string[] {
   const files = ["ffi", "tests", "examples", "scripts"].flatMap(typeScriptIn);
@@ -100,6 +101,8 @@ const steps: Readonly<Record<string, () => void>> = {
   },
   bench: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/bench.ts", "--small"]),
   publish: () => tool(["publish", "--quiet", "--dry-run", "--allow-dirty"]),
+  /** Manifests, changelog, documents and sources name one version. */
+  version: () => checkVersion(),
   /** No machine's name or path gets in. */
   hygiene() {
     const tracked = output("git", ["ls-files", "-z"])?.split("\0").filter((file) => file !== "") ?? [];
