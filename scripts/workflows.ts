@@ -65,8 +65,10 @@ export function thisProject(names: Readonly<Record<string, readonly string[]>>):
   };
 }
 
-/** Reads YAML, by way of Bun, which has a parser. */
+/** Reads YAML by Bun's parser: the one that runs this, or the pinned one. */
 export function parseYaml(text: string): unknown {
+  const { Bun } = globalThis as { Bun?: { YAML: { parse(text: string): unknown } } };
+  if (Bun !== undefined) return Bun.YAML.parse(text);
   const program = "console.log(JSON.stringify(Bun.YAML.parse(await Bun.stdin.text())))";
   const { status, stdout, stderr } = spawnSync(bun(), ["-e", program], { input: text, encoding: "utf8" });
   if (status !== 0) throw new StepError(`Cannot read YAML: ${stderr}`);

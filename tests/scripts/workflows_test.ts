@@ -2,7 +2,20 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { problemsOf, type Project, readWorkflow, workflowFiles } from "../../scripts/workflows.ts";
+import { parseYaml, problemsOf, type Project, readWorkflow, workflowFiles } from "../../scripts/workflows.ts";
+import { leftOut } from "../support/left_out.ts";
+
+/** Whether YAML can be read: Deno for another system can't start this machine's Bun. */
+function canParse(): boolean {
+  try {
+    return parseYaml("a: 1") !== undefined;
+  } catch {
+    leftOut("the check of the workflows, which the host's Bun reads");
+    return false;
+  }
+}
+
+const itParses = canParse() ? it : it.skip;
 
 const project: Project = {
   deno: "2.0.0",
@@ -32,7 +45,7 @@ function problems(text: string): string[] {
 }
 
 describe("a workflow", () => {
-  it("runs tasks of deno.json and scripts, with pinned actions", () => {
+  itParses("runs tasks of deno.json and scripts, with pinned actions", () => {
     assertEquals(
       problems(workflow(
         `uses: actions/checkout@${commit} # v7.0.1`,
@@ -46,7 +59,7 @@ describe("a workflow", () => {
     );
   });
 
-  it("doesn't take actions by a name that may move", () => {
+  itParses("doesn't take actions by a name that may move", () => {
     const message = "isn't pinned: expected the commit, and its version as a comment";
     assertEquals(problems(workflow("uses: actions/checkout@v7", `uses: actions/setup-node@${commit}`)), [
       `w.yml: "actions/checkout@v7" ${message}`,
@@ -56,7 +69,7 @@ describe("a workflow", () => {
     assertEquals(problems(action), [`w.yml: "actions/setup-node@v7" ${message}`]);
   });
 
-  it("has no command that can't be tried here", () => {
+  itParses("has no command that can't be tried here", () => {
     assertEquals(
       problems(workflow(
         "run: npm publish",
@@ -79,14 +92,14 @@ describe("a workflow", () => {
     );
   });
 
-  it("puts no expression into a command", () => {
+  itParses("puts no expression into a command", () => {
     assertEquals(problems(workflow("run: npx --yes deno@2.0.0 task test --only=${{ matrix.runtime }}")), [
       'w.yml: "npx --yes deno@2.0.0 task test --only=${{ matrix.runtime }}" has an expression, which may be anybody\'s ' +
       "text: expected a variable of `env`",
     ]);
   });
 
-  it("says its permissions and the time limit of each job", () => {
+  itParses("says its permissions and the time limit of each job", () => {
     const without = workflow("run: .ci/run").replace(/permissions:\n.*\n/, "").replace(/.*timeout.*\n/, "");
     assertEquals(problems(without), [
       "w.yml: the workflow doesn't say its permissions",
@@ -96,7 +109,7 @@ describe("a workflow", () => {
   });
 });
 
-it("only the jobs that publish may write, and only what they need", () => {
+itParses("only the jobs that publish may write, and only what they need", () => {
   const writing = workflowFiles().flatMap((path) => {
     const { permissions, jobs = {} } = readWorkflow(path);
     const named = [["", permissions], ...Object.entries(jobs).map(([name, job]) => [name, job.permissions])] as const;
