@@ -23,8 +23,8 @@ import { notesOf, projectFiles, versionOf } from "./version.ts";
 
 const releaseFolder = join(root, "dist-release");
 const testedFolder = join(root, "dist-tested");
-/** The folder in npm's package, or in `native/lib`, that the cores are in by their platforms. */
-const coresInPackage = join("package", "native", "lib");
+/** The folder in npm's package that the cores are in, by their platforms. */
+const coresInPackage = "package/native/lib";
 
 /** The first npm that publishes without a token: https://docs.npmjs.com/trusted-publishers */
 const oldestNpm = [11, 5, 1];
@@ -70,8 +70,11 @@ export function sumsOf(files: ReadonlyMap<string, Uint8Array>): string {
     .join("");
 }
 
-/** How the packages' cores differ from those that were tested. `modules` is the text of what JSR gets. */
-export function differences(packed: Cores, tested: Cores, modules: readonly string[]): string[] {
+/** The text of modules, by the package that has them. */
+export type Modules = Readonly<Record<string, readonly string[]>>;
+
+/** How the packages' cores differ from those that were tested: npm's files, and the modules of both that have their bytes. */
+export function differences(packed: Cores, tested: Cores, modules: Modules): string[] {
   const wrong: string[] = [];
   for (const path of [...new Set([...packed.keys(), ...tested.keys()])].sort()) {
     const [mine, other] = [packed.get(path), tested.get(path)];
@@ -79,8 +82,11 @@ export function differences(packed: Cores, tested: Cores, modules: readonly stri
     else if (other === undefined) wrong.push(`${path} wasn't tested`);
     else if (sum(mine) !== sum(other)) {
       wrong.push(`${path} is ${sum(mine)} in the package, and ${sum(other)} was tested`);
-    } else if (!modules.some((text) => text.includes(Buffer.from(mine).toString("base64")))) {
-      wrong.push(`${path} isn't in JSR's package`);
+    } else {
+      const base64 = Buffer.from(mine).toString("base64");
+      for (const [name, texts] of Object.entries(modules)) {
+        if (!texts.some((text) => text.includes(base64))) wrong.push(`${path} is in no module of ${name}'s package`);
+      }
     }
   }
   if (packed.size === 0) wrong.push("npm's package has no core");
@@ -100,6 +106,12 @@ function coresIn(folder: string): Cores {
   return new Map(paths.map((path) => [path, readFileSync(join(folder, path))]));
 }
 
+function modulesIn(folder: string): string[] {
+  return filesIn(folder).filter((path) => /\.[cm]?[jt]s$/.test(path)).map((path) =>
+    readFileSync(join(folder, path), "utf8")
+  );
+}
+
 function version(): string {
   return versionOf(projectFiles());
 }
@@ -108,23 +120,22 @@ function packageFile(): string {
   return `belay-ffi-${version()}.tgz`;
 }
 
-/** The cores in npm's package. */
-function packedCores(): Cores {
+/** What npm's package has: its cores, and the text of its modules. */
+function unpacked(): { readonly cores: Cores; readonly modules: readonly string[] } {
   const folder = mkdtempSync(join(tmpdir(), "belay-release-"));
   try {
     run("tar", ["-xzf", join(releaseFolder, packageFile()), "-C", folder]);
-    return coresIn(join(folder, coresInPackage));
+    return { cores: coresIn(join(folder, ...coresInPackage.split("/"))), modules: modulesIn(join(folder, "package")) };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 /** The sums of npm's package and of each core in it, by the paths that unpacking gives them. */
-function sums(): string {
-  const cores = [...packedCores()].map(([path, bytes]) => [`${coresInPackage}/${path}`.replaceAll("\\", "/"), bytes]);
-  return sumsOf(
-    new Map([[packageFile(), readFileSync(join(releaseFolder, packageFile()))], ...cores as [string, Uint8Array][]]),
-  );
+function sums(cores: Cores): string {
+  const files = new Map<string, Uint8Array>([[packageFile(), readFileSync(join(releaseFolder, packageFile()))]]);
+  for (const [path, bytes] of cores) files.set(`${coresInPackage}/${path}`, bytes);
+  return sumsOf(files);
 }
 
 function pack(): void {
@@ -134,17 +145,16 @@ function pack(): void {
   run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pack.ts", "--jsr"]);
   cpSync(join(root, "dist", "jsr"), join(releaseFolder, "jsr"), { recursive: true });
   writeFileSync(join(releaseFolder, "NOTES.md"), notesOf(readFileSync(join(root, "CHANGELOG.md"), "utf8"), version()));
-  writeFileSync(join(releaseFolder, "SHA256SUMS"), sums());
+  writeFileSync(join(releaseFolder, "SHA256SUMS"), sums(unpacked().cores));
   console.log(readFileSync(join(releaseFolder, "SHA256SUMS"), "utf8"));
 }
 
 function check(): void {
-  const jsr = join(releaseFolder, "jsr");
-  const modules = filesIn(jsr).map((path) => readFileSync(join(jsr, path), "utf8"));
-  const wrong = differences(packedCores(), coresIn(testedFolder), modules);
-  if (readFileSync(join(releaseFolder, "SHA256SUMS"), "utf8") !== sums()) wrong.push("SHA256SUMS has other sums");
+  const { cores, modules } = unpacked();
+  const wrong = differences(cores, coresIn(testedFolder), { JSR: modulesIn(join(releaseFolder, "jsr")), npm: modules });
+  if (readFileSync(join(releaseFolder, "SHA256SUMS"), "utf8") !== sums(cores)) wrong.push("SHA256SUMS has other sums");
   if (wrong.length > 0) throw new StepError(`Cannot publish what wasn't tested:\n${wrong.join("\n")}`);
-  console.log(`The packages have the ${packedCores().size} cores that were tested.`);
+  console.log(`The packages have the ${cores.size} cores that were tested.`);
 }
 
 function publish(dryRun: boolean): void {
