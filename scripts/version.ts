@@ -5,7 +5,7 @@
  * @module
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { main, output, root, StepError } from "./tools.ts";
@@ -112,7 +112,9 @@ function isDate(text: string): boolean {
 /** The files of the checkout. */
 export function projectFiles(): TextFiles {
   const listed = output("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]) ?? "";
-  const paths = [...new Set(listed.split("\0"))].filter((path) => path !== "" && existsSync(join(root, path)));
+  const isFile = (path: string) =>
+    path !== "" && statSync(join(root, path), { throwIfNoEntry: false })?.isFile() === true;
+  const paths = [...new Set(listed.split("\0"))].filter(isFile);
   return { paths, read: (path) => readFileSync(join(root, path), "utf8") };
 }
 
