@@ -28,13 +28,15 @@ export interface ReleaseOptions {
 const number = String.raw`\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?`;
 
 /**
- * How documents and sources name the version: a package with its version, the package's file, and a constant. The version
- * behind an `@` may be cut short, as in `@belay/ffi@0.1`.
+ * How documents and sources name the version: a package with its version, the package's file, a constant, and belay with a
+ * number behind it, before another name or the end of the sentence. The version behind an `@` may be cut short, as in
+ * `@belay/ffi@0.1`.
  */
 const mentions = [
   String.raw`@belay/ffi@[\^~]?(\d+(?:\.\d+)*(?:-[0-9A-Za-z.-]+)?)`,
   String.raw`\bbelay-ffi-(${number})\.tgz`,
   String.raw`\b(?:const version|BELAY_VERSION)\b[^"\n]*"(${number})"`,
+  String.raw`(?<![@\w])belay\b(?!-ffi-)[^\n.A-Z]{0,80}?\b(${number})`,
 ].map((pattern) => new RegExp(pattern, "g"));
 
 /** Tests and findings name made-up versions and those of other packages, the changelog older ones. */

@@ -61,6 +61,11 @@ describe("the version", () => {
     assertEquals(plant("jsr:@belay/ffi@1.2.4"), ['docs/guide/a.md has "@belay/ffi@1.2.4"']);
     assertEquals(plant("jsr:@belay/ffi@^1.20"), ['docs/guide/a.md has "@belay/ffi@^1.20"']);
     assertEquals(plant("jsr:@belay/ffi@1, npm:@belay/ffi@1.2, zig 0.16.0, bun@1.4.5"), []);
+    assertEquals(plant("belay        ok       1.2.2"), ['docs/guide/a.md has "belay        ok       1.2.2"']);
+    assertEquals(plant("It depends on belay's version, `^1.2.4`."), [
+      'docs/guide/a.md has "belay\'s version, `^1.2.4"',
+    ]);
+    assertEquals(plant("With belay on Deno 2.9.6. On belay. Zig 0.16.0."), []);
     assertEquals(plant('#define BELAY_VERSION "1.2.2"'), ['docs/guide/a.md has "BELAY_VERSION \\"1.2.2\\""']);
   });
 
