@@ -34,6 +34,8 @@ export type Cores = ReadonlyMap<string, Uint8Array>;
 
 /** What {@linkcode refusal} looks at. */
 export interface Conditions {
+  /** Whether GitHub gives this job OpenID Connect tokens: permission `id-token: write`. */
+  readonly mayIdentify: boolean;
   /** What `npm --version` says. */
   readonly npm: string;
   /** `repository` of package.json. */
@@ -42,8 +44,9 @@ export interface Conditions {
   readonly runsIn?: string;
 }
 
-/** Why npm would refuse the package after JSR has taken it, if it would. */
-export function refusal({ npm, repository, runsIn }: Conditions): string | undefined {
+/** Why JSR or npm would refuse the package, if one of them would: before the other has it. */
+export function refusal({ mayIdentify, npm, repository, runsIn }: Conditions): string | undefined {
+  if (!mayIdentify) return "only a job of release.yml can, with the permission `id-token: write`";
   const version = npm.split(".").map(Number);
   const first = oldestNpm.findIndex((part, index) => version[index] !== part);
   if (first >= 0 && !(version[first] > oldestNpm[first])) {
@@ -161,7 +164,8 @@ function publish(dryRun: boolean): void {
   const runsIn = process.env["GITHUB_REPOSITORY"];
   const { repository } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const npm = output("npm", ["--version"]) ?? "";
-  const refused = refusal({ npm, repository, ...(runsIn === undefined ? {} : { runsIn }) });
+  const mayIdentify = process.env["ACTIONS_ID_TOKEN_REQUEST_URL"] !== undefined;
+  const refused = refusal({ mayIdentify, npm, repository, ...(runsIn === undefined ? {} : { runsIn }) });
   if (refused !== undefined && !dryRun) throw new StepError(`Cannot publish: ${refused}`);
   const more = dryRun ? ["--dry-run"] : [];
   // JSR leaves a version alone that is there already.
@@ -173,7 +177,8 @@ function publish(dryRun: boolean): void {
     const options = ["--provenance", "--access", "public", "--tag", tag, "--ignore-scripts", ...more];
     run("npm", ["publish", `./${packageFile()}`, ...options], { cwd: releaseFolder });
   }
-  if (refused !== undefined) console.log(`\nA release would be refused here: ${refused}`);
+  const elsewhere = refusal({ mayIdentify: true, npm, repository });
+  if (elsewhere !== undefined) console.log(`\nA release would be refused on GitHub, too: ${elsewhere}`);
 }
 
 function announce(dryRun: boolean): void {

@@ -3,20 +3,21 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { jobsInOrder, rehearsed } from "../../scripts/rehearsal.ts";
-import { differences, refusal, sumsOf } from "../../scripts/release.ts";
+import { type Conditions, differences, refusal, sumsOf } from "../../scripts/release.ts";
 
 const repository = { type: "git", url: "git+https://github.com/owner/name.git" };
 
-describe("what npm would refuse", () => {
+describe("what JSR or npm would refuse", () => {
   it("is refused before anything is published", () => {
-    assertEquals(refusal({ npm: "11.5.1", repository, runsIn: "owner/name" }), undefined);
-    assertEquals(refusal({ npm: "12.0.0", repository }), undefined);
-    assertEquals(refusal({ npm: "11.10.0", repository }), undefined);
-    for (const npm of ["11.5.0", "10.9.4", "11.4.9", ""]) {
-      assertStringIncludes(refusal({ npm, repository }) ?? "", "11.5.1 or later");
-    }
-    assertStringIncludes(refusal({ npm: "11.5.1", repository: undefined }) ?? "", "package.json needs");
-    assertStringIncludes(refusal({ npm: "11.5.1", repository, runsIn: "Owner/name" }) ?? "", '"Owner/name"');
+    const refused = (changes: Partial<Conditions>) =>
+      refusal({ mayIdentify: true, npm: "11.5.1", repository, runsIn: "owner/name", ...changes }) ?? "";
+    assertEquals(refused({}), "");
+    assertEquals(refused({ npm: "12.0.0" }), "");
+    assertEquals(refused({ npm: "11.10.0" }), "");
+    for (const npm of ["11.5.0", "10.9.4", "11.4.9", ""]) assertStringIncludes(refused({ npm }), "11.5.1 or later");
+    assertStringIncludes(refused({ mayIdentify: false }), "id-token: write");
+    assertStringIncludes(refused({ repository: undefined }), "package.json needs");
+    assertStringIncludes(refused({ runsIn: "Owner/name" }), '"Owner/name"');
   });
 });
 
