@@ -16,9 +16,12 @@ import { checkLinks, markdownFiles } from "./links.ts";
 import { checkOutputs } from "./outputs.ts";
 import { checkNativeLayers } from "./native_layers.ts";
 import { checkRecord } from "./record.ts";
+import { releaseSteps } from "./release.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError, typeScriptIn } from "./tools.ts";
+import { checkVersion } from "./version.ts";
+import { checkWorkflows } from "./workflows.ts";
 
 function typeScriptFiles(): string[] {
   const files = ["ffi", "tests", "examples", "scripts"].flatMap(typeScriptIn);
@@ -100,6 +103,10 @@ const steps: Readonly<Record<string, () => void>> = {
   },
   bench: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/bench.ts", "--small"]),
   publish: () => tool(["publish", "--quiet", "--dry-run", "--allow-dirty"]),
+  /** Manifests, changelog, documents and sources name one version. */
+  version: () => checkVersion(),
+  /** GitHub's workflows, which don't run here. */
+  workflows: () => checkWorkflows({ ok: Object.keys(steps), release: releaseSteps }),
   /** No machine's name or path gets in. */
   hygiene() {
     const tracked = output("git", ["ls-files", "-z"])?.split("\0").filter((file) => file !== "") ?? [];
