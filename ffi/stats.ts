@@ -11,7 +11,6 @@ import { libraryCounts } from "./calls/library.ts";
 import { callThreads, outstandingCalls } from "./calls/nonblocking.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
-import { corePath } from "./core/path.ts";
 import { look, waitingErrors } from "./core/pending.ts";
 import { knownCoreFile } from "./core/path.ts";
 import { callCounts, processCounts } from "./core/thunks.ts";
@@ -89,13 +88,6 @@ export interface Stats {
     /** Threads that make nonblocking calls, or wait for one. */
     readonly callThreads: number;
   };
-  /** The native core that this isolate uses, or would open. */
-  readonly core: {
-    /** The path of its file. */
-    readonly path: string;
-    /** What brought it: this package, the program that it is embedded in, or `configure({ core })`. */
-    readonly source: "package" | "embedded" | "configured";
-  };
 }
 
 /**
@@ -147,6 +139,5 @@ export function stats(): Stats {
     },
     core: native === undefined ? undefined : knownCoreFile(),
     process: { isolates, thunks, callThreads: callThreads() },
-    core: { path: corePath(), source: "package" },
   };
 }

@@ -80,7 +80,7 @@ function withNpm(folder: string): void {
   const consumers = {
     declarations: { lib },
     "declarations, as Node resolves": { lib, module: "NodeNext", moduleResolution: "NodeNext" },
-    "sources, as Bun resolves": { lib, customConditions: ["bun"], allowImportingTsExtensions: true },
+    "declarations, as Bun resolves": { lib, customConditions: ["bun"] },
   };
   for (const [name, options] of Object.entries(consumers)) {
     const config = join(folder, "tsconfig.json");

@@ -23,7 +23,8 @@ const publicModule = "../mod.ts";
 
 /** The folders that the files of a folder may import beside its own; `ffi/README.md` draws them. */
 const below: Readonly<Record<string, readonly string[]>> = {
-  commands: [dirname(publicModule)],
+  commands: [dirname(publicModule), "commands/template"],
+  "commands/template": [],
   ".": ["calls", "channels", ...callbacks, "memory"],
   calls: callbacks,
   callbacks: crossing,

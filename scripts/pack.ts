@@ -16,7 +16,7 @@ import process from "node:process";
 import { decode, encode } from "@jridgewell/sourcemap-codec";
 import type { Platform } from "../ffi/types/platform.ts";
 import { buildCore, coreOf, folderOf, platforms, sources, update } from "./build.ts";
-import { bun, main, output, root, run, runTypeScript, StepError, toolsFolder } from "./tools.ts";
+import { bun, main, root, run, runTypeScript, StepError, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
 
@@ -27,9 +27,17 @@ function embedded(target: Platform): string {
   return `{\n  sum: "${sum}",\n  base64: "${bytes.toString("base64")}",\n}`;
 }
 
-/** Compiles the declarations of the modules that `mod.ts` shows something of. */
-function declare(folder: string): void {
+/** Compiles the declarations of the modules that `mod.ts` shows something of, and the commands, each to a module. */
+function compile(folder: string): void {
   runTypeScript(["--project", "tsconfig.package.json", "--outDir", folder]);
+  // They use belay as programs do: the one file.
+  const commands = join(folder, "ffi", "commands");
+  for (const name of filesIn(commands, ".js")) {
+    const file = join(folder, "commands", name);
+    mkdirSync(dirname(file), { recursive: true });
+    const text = readFileSync(join(commands, name), "utf8");
+    writeFileSync(file, text.replaceAll(/"(\.\.\/)+mod\.js"/g, (path) => path.replace("../", "")));
+  }
   const needed = new Set<string>();
   const visit = (path: string): void => {
     if (needed.has(path)) return;
@@ -43,9 +51,14 @@ function declare(folder: string): void {
     }
   };
   visit("mod.d.ts");
-  for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
-    if (entry.endsWith(".d.ts") && !needed.has(entry.replaceAll("\\", "/"))) rmSync(join(folder, entry));
-  }
+  for (const name of filesIn(folder, ".d.ts")) if (!needed.has(name)) rmSync(join(folder, name));
+  for (const name of filesIn(join(folder, "ffi"), ".js")) rmSync(join(folder, "ffi", name));
+}
+
+/** The files of a folder, and of the folders in it, with an ending. */
+function filesIn(folder: string, ending: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => name.replaceAll("\\", "/"));
+  return names.filter((name) => name.endsWith(ending));
 }
 
 interface SourceMap {
@@ -79,15 +92,19 @@ function withoutNames(segments: Segments): Segments {
   return segments.map(([column, source = 0, line = 0, sourceColumn = 0]) => [column, source, line, sourceColumn]);
 }
 
-/** The module that stands beside the bundle. A bundler follows `require`, which nothing else ever calls. */
+/** The module that stands beside the bundle. A bundler follows `require`, which nothing calls outside of one. */
 function embeddedForNpm(): string {
   const cases = platforms.map(folderOf).map((name) =>
-    `    case "${name}":\n      return require("./cores/${name}.cjs");\n`
+    `      case "${name}":\n        return require("./cores/${name}.cjs");\n`
   );
   return `export const embeddedUrl = import.meta.url;
 export function embeddedCore(platform) {
-  switch (platform) {
-${cases.join("")}  }
+  try {
+    switch (platform) {
+${cases.join("")}    }
+  } catch {
+    // The bundler has left it out.
+  }
 }
 `;
 }
@@ -129,7 +146,7 @@ export function embeddedCore(platform: string): EmbeddedCore | undefined {
 /** What of the npm package isn't source. */
 export function packForNpm(folder: string = dist): void {
   mkdirSync(join(folder, "cores"), { recursive: true });
-  declare(folder);
+  compile(folder);
   bundle(folder);
   writeFileSync(join(folder, "embedded.js"), embeddedForNpm());
   for (const target of platforms) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Belay, belayUrl } from "./belay.ts";
+import { type Belay, belayUrl, openedCore } from "./belay.ts";
 import { libc, openThreads, type Threads } from "./c_library.ts";
 import { failedBy, type Row, type Rows, skipped, without } from "./doctor_rows.ts";
 import { mayUse } from "./surroundings.ts";
@@ -200,9 +200,10 @@ async function callLater({ dlopen }: Belay): Promise<void> {
   }
 }
 
-async function send({ Channel, dlopen, Handle, stats }: Belay): Promise<void> {
+async function send(belay: Belay): Promise<void> {
+  const { Channel, dlopen, Handle } = belay;
   // No function of the C library passes on four arguments. The core exports what `native.sendToChannel` points to.
-  const core = dlopen(stats().core.path, {
+  const core = dlopen(openedCore(belay).path, {
     belay_channel_send: { parameters: ["pointer", "handle", "buffer", "u32"], result: "bool", nonblocking: true },
   });
   const channel = new Channel<string>();
@@ -271,8 +272,8 @@ function workerSource(coreSettings: object, libraryPath: unknown): string {
   `;
 }
 
-async function useWorker({ stats }: Belay): Promise<void> {
-  const { path, source } = stats().core;
+async function useWorker(belay: Belay): Promise<void> {
+  const { path, source } = openedCore(belay);
   const program = workerSource(source === "configured" ? { core: path } : {}, libc);
   const url = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
   const worker = new Worker(url, { type: "module" });

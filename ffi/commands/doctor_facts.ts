@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { normalize } from "node:path";
-import { type Belay, loadBelay } from "./belay.ts";
+import { type Belay, loadBelay, openedCore } from "./belay.ts";
 import { emulator, libcVersion } from "./c_library.ts";
 import { allowFfi, attempt, failed, failedBy, ok, type Row, type Rows, skipped, without } from "./doctor_rows.ts";
 import { kernelVersion, mayUse, permission, type PermissionName, runtime, system } from "./surroundings.ts";
@@ -29,7 +29,7 @@ export async function addFacts(rows: Rows): Promise<Belay | undefined> {
   add("kernel", mayUse("sys") ? attempt(kernelVersion) : skipped("--allow-sys"));
   const { belay, row } = await openCore(isKnown);
   add("core", row);
-  const { path, source } = belay?.stats().core ?? { path: "", source: "" };
+  const { path, source } = belay === undefined ? { path: "", source: "" } : openedCore(belay);
   const ofCore = (find: (belay: Belay) => string): Row => belay === undefined ? without() : attempt(() => find(belay));
   add("source", ofCore(() => source));
   const isHidden = belay !== undefined && !mayUse("read", path);
@@ -69,7 +69,7 @@ async function openCore(isKnown: boolean): Promise<{ belay?: Belay; row: Row }> 
     const belay = await loadBelay();
     // Reading it opens the core.
     void belay.native.releaseHandle;
-    return { belay, row: ok(normalize(belay.stats().core.path)) };
+    return { belay, row: ok(normalize(openedCore(belay).path)) };
   } catch (error) {
     return { row: failedBy(error, coreAdvice) };
   }

@@ -6,16 +6,17 @@
 
 import type { Backend, NativeFunctionObject, NativeSignature } from "./backend.ts";
 
-const signatures: readonly NativeSignature[] = [
-  { name: "open", parameters: ["view", "i32"], result: "i32" },
-  { name: "close", parameters: ["i32"], result: "i32" },
-  { name: "flock", parameters: ["i32", "i32"], result: "i32" },
-  { name: "syscall", parameters: ["i64", "i32", "view", "i64"], result: "i64" },
-  { name: "readlink", parameters: ["view", "view", "u64"], result: "i64" },
-  { name: "memfd_create", parameters: ["view", "u32"], result: "i32" },
-  { name: "write", parameters: ["i32", "view", "u64"], result: "i64" },
-  { name: "fcntl", parameters: ["i32", "i32", "i32"], result: "i32" },
-];
+const signatures = {
+  open: { parameters: ["view", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  syscall: { parameters: ["i64", "i32", "view", "i64"], result: "i64" },
+  readlink: { parameters: ["view", "view", "u64"], result: "i64" },
+  memfd_create: { parameters: ["view", "u32"], result: "i32" },
+  write: { parameters: ["i32", "view", "u64"], result: "i64" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+} as const satisfies Readonly<Record<string, Omit<NativeSignature, "name">>>;
+type Libc = Readonly<Record<keyof typeof signatures, NativeFunctionObject>>;
 
 // As Linux's headers have them.
 const closeOnExec = 0x80000;
@@ -49,66 +50,87 @@ export function memoryFile(
   name: string,
   bytes: () => Uint8Array<ArrayBuffer>,
 ): { path: string } | { reason: string } {
-  let opened: ReturnType<Backend["open"]>;
   try {
     // musl's loader takes the name for itself, too.
-    opened = runtime.open("libc.so.6", signatures);
+    const names = Object.keys(signatures) as (keyof Libc)[];
+    const opened = runtime.open("libc.so.6", names.map((name) => ({ name, ...signatures[name] })));
+    try {
+      const libc = Object.fromEntries(names.map((name, i) => [name, opened.functions[i]])) as unknown as Libc;
+      return { path: fileOfProcess(runtime, libc, name, bytes) };
+    } finally {
+      opened.release();
+    }
   } catch (error) {
-    return { reason: String(error) };
+    // The program lacks Deno's permission for FFI: files wouldn't help.
+    if (error instanceof Error && error.name === "NotCapable") throw error;
+    return { reason: error instanceof Error ? error.message : String(error) };
   }
-  const [open, close, flock, syscall, readlink, create, write, fcntl] = opened.functions as NativeFunctionObject[];
+}
+
+function fileOfProcess(runtime: Backend, libc: Libc, name: string, bytes: () => Uint8Array<ArrayBuffer>): string {
   const text = (value: string): Uint8Array<ArrayBuffer> => runtime.hold(encoder.encode(`${value}\0`));
-  const folder = open(text("/proc/self/fd"), closeOnExec) as number;
-  if (folder < 0) return { reason: "/proc/self/fd can't be read" };
+  const descriptors = libc.open(text("/proc/self/fd"), closeOnExec) as number;
+  if (descriptors < 0) throw new Error("/proc/self/fd can't be read");
   try {
-    // Other isolates of this process wait here, and find what this one makes. Other processes have a folder each. One that was
-    // ended in the midst of it keeps the lock.
-    for (let waits = 0; flock(folder, lockExclusive | lockAtOnce) !== 0 && waits < mostWaits; waits++) {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    // Other isolates of this process wait here, and find what this one makes. Other processes have a folder each. An isolate
+    // that was ended in the midst of this keeps the lock.
+    const tick = new Int32Array(new SharedArrayBuffer(4));
+    for (let waits = 0; waits < mostWaits; waits++) {
+      if (libc.flock(descriptors, lockExclusive | lockAtOnce) === 0) break;
+      Atomics.wait(tick, 0, 0, 1);
     }
-    const known = find();
-    if (known !== undefined) return { path: pathOf(known) };
-    return make();
+    const isOurs = linksTo(runtime, libc, `/memfd:${name} (deleted)`, text);
+    const known = namesIn(runtime, libc, descriptors).map((entry) => `/proc/self/fd/${entry}`).find(isOurs);
+    return known ?? `/proc/self/fd/${make(runtime, libc, text(name), bytes())}`;
   } finally {
-    close(folder);
-    opened.release();
+    // This releases the lock, too.
+    libc.close(descriptors);
   }
+}
 
-  function pathOf(descriptor: string | number): string {
-    return `/proc/self/fd/${descriptor}`;
-  }
+/** Whether a path is a link with a target. */
+function linksTo(
+  runtime: Backend,
+  libc: Libc,
+  target: string,
+  text: (value: string) => Uint8Array<ArrayBuffer>,
+): (path: string) => boolean {
+  const expected = encoder.encode(target);
+  const link = runtime.hold(new Uint8Array(expected.length + 1));
+  return (path) => {
+    const length = Number(libc.readlink(text(path), link, BigInt(link.length)));
+    return length === expected.length && expected.every((byte, i) => byte === link[i]);
+  };
+}
 
-  /** The descriptor that has the name. */
-  function find(): string | undefined {
-    const target = encoder.encode(`/memfd:${name} (deleted)`);
-    const link = runtime.hold(new Uint8Array(target.length + 1));
-    const entries = runtime.hold(new Uint8Array(32 * 1024));
-    const view = new DataView(entries.buffer);
-    for (;;) {
-      const length = Number(syscall(readFolder[runtime.platform.arch], folder, entries, BigInt(entries.length)));
-      if (length <= 0) return undefined;
-      for (let at = 0; at < length; at += view.getUint16(at + entryLengthOffset, true)) {
-        const end = entries.indexOf(0, at + entryNameOffset);
-        const entry = decoder.decode(entries.subarray(at + entryNameOffset, end));
-        const linked = Number(readlink(text(pathOf(entry)), link, BigInt(link.length)));
-        if (linked === target.length && target.every((byte, i) => byte === link[i])) return entry;
-      }
+/** The names in an open folder. */
+function namesIn(runtime: Backend, libc: Libc, folder: number): string[] {
+  const names: string[] = [];
+  const entries = runtime.hold(new Uint8Array(32 * 1024));
+  const view = new DataView(entries.buffer);
+  for (;;) {
+    const length = Number(libc.syscall(readFolder[runtime.platform.arch], folder, entries, BigInt(entries.length)));
+    if (length <= 0) return names;
+    for (let at = 0; at < length; at += view.getUint16(at + entryLengthOffset, true)) {
+      const start = at + entryNameOffset;
+      names.push(decoder.decode(entries.subarray(start, entries.indexOf(0, start))));
     }
   }
+}
 
-  function make(): { path: string } | { reason: string } {
-    const descriptor = create(text(name), memoryCloseOnExec | memoryAllowSealing) as number;
-    if (descriptor < 0) return { reason: "the system makes no files in memory" };
-    const all = runtime.hold(bytes());
-    for (let written = 0; written < all.length;) {
-      const more = Number(write(descriptor, all.subarray(written), BigInt(all.length - written)));
-      if (more <= 0) {
-        close(descriptor);
-        return { reason: "there is no memory for the file" };
-      }
-      written += more;
+/** A new file in memory: its descriptor. */
+function make(runtime: Backend, libc: Libc, name: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>): number {
+  const descriptor = libc.memfd_create(name, memoryCloseOnExec | memoryAllowSealing) as number;
+  if (descriptor < 0) throw new Error("the system makes no files in memory");
+  runtime.hold(bytes);
+  for (let written = 0; written < bytes.length;) {
+    const more = Number(libc.write(descriptor, bytes.subarray(written), BigInt(bytes.length - written)));
+    if (more <= 0) {
+      libc.close(descriptor);
+      throw new Error("there is no memory for the file");
     }
-    fcntl(descriptor, addSeals, allSeals);
-    return { path: pathOf(descriptor) };
+    written += more;
   }
+  libc.fcntl(descriptor, addSeals, allSeals);
+  return descriptor;
 }

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, normalize, relative } from "node:path";
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { corePath } from "../../ffi/core/path.ts";
+import { coreFile } from "../../ffi/core/path.ts";
 import { runtimeRow, tested } from "../../ffi/commands/doctor_facts.ts";
 import type { Diagnosis, Row } from "../../ffi/commands/doctor_rows.ts";
 import { version } from "../../ffi/commands/version.ts";
@@ -65,7 +65,7 @@ describe("the doctor", () => {
   it("prints one object with --json, whose sum is that of the core's file", () => {
     const { code, ok, facts, permissions, checks: found } = diagnose();
     assertEquals([code, ok], [0, true]);
-    const path = normalize(corePath());
+    const path = normalize(coreFile().path);
     assertEquals(facts["core"], { state: "ok", value: path });
     assertEquals(facts["sha256"].value, createHash("sha256").update(readFileSync(path)).digest("hex"));
     assertEquals([facts["belay"].value, facts["source"].value], [version, "package"]);
@@ -115,7 +115,9 @@ describe("the doctor", () => {
 
   itOnDeno("says what to do without --allow-ffi, or with a list of paths, and tries nothing", () => {
     for (
-      const permissions of [nothing, ["--allow-ffi=/usr/lib"], [`--allow-ffi=${dirname(corePath())}`], ["--deny-ffi"]]
+      const permissions of [nothing, ["--allow-ffi=/usr/lib"], [`--allow-ffi=${dirname(coreFile().path)}`], [
+        "--deny-ffi",
+      ]]
     ) {
       const { code, ok, facts, permissions: { ffi }, checks: found } = diagnose({ permissions });
       assertEquals([code, ok, ffi.state], [1, false, "failed"]);
@@ -142,7 +144,7 @@ describe("the doctor", () => {
     try {
       cpSync(join(root, "ffi"), join(folder, "ffi"), { recursive: true });
       copyFileSync(join(root, "mod.ts"), join(folder, "mod.ts"));
-      const core = join(folder, relative(root, corePath()));
+      const core = join(folder, relative(root, coreFile().path));
       for (const text of [undefined, "no library"]) {
         if (text !== undefined) {
           mkdirSync(dirname(core), { recursive: true });

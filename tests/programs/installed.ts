@@ -5,7 +5,7 @@
 
 import { callback, Channel, dlopen, Handle, native, stats } from "@belay/ffi";
 import process from "node:process";
-import { squares } from "./installed_worker.ts";
+import { squares } from "./installed_sum.ts";
 
 // The worker's file: in a bundle it has another name.
 const [library = "", workerFile = "./installed_worker.ts"] = process.argv.slice(2);

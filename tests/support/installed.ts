@@ -41,7 +41,7 @@ export class ProgramFolder {
     const { status, stdout, stderr, error } = spawnSync(command, [...args], {
       cwd,
       encoding: "utf8",
-      timeout: 300_000,
+      timeout: 60_000,
       env: { ...process.env, NO_COLOR: "1", BUN_INSTALL_CACHE_DIR: join(this.above, "cache"), ...env },
     });
     if (error !== undefined) throw error;

@@ -1,0 +1,210 @@
+/** Programs that bundlers have made one file of, belay's package with them: they run in another folder, on both runtimes. */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { testLibrary } from "../../scripts/build.ts";
+import { bun, deno, root } from "../../scripts/tools.ts";
+import { ProgramFolder } from "../support/installed.ts";
+import { leftOut } from "../support/left_out.ts";
+import { emulator } from "../support/machine.ts";
+
+if (emulator !== undefined) leftOut("bundles, which are made by programs of the host");
+const itOnHost = emulator === undefined ? it : it.skip;
+
+/** What tests/programs/installed.ts prints. */
+const expected = "14, 200 calls, true, an event, 30 of 2, embedded, 2\n";
+const entries = ["installed.ts", "installed_worker.ts"];
+const node = process.platform === "win32" ? "node.exe" : "node";
+const modules = join(root, "node_modules");
+
+/** A bundler's command for both entries, and how it calls what it makes. */
+const bundlers: Readonly<Record<string, { command: () => readonly string[]; extension?: string }>> = {
+  "bun build": { command: () => [bun(), "build", ...entries, "--target=bun", "--outdir=out"] },
+  "bun build --minify": { command: () => [bun(), "build", ...entries, "--target=bun", "--minify", "--outdir=out"] },
+  esbuild: {
+    command: () => [
+      node,
+      join(modules, "esbuild", "bin", "esbuild"),
+      ...entries,
+      "--bundle",
+      "--format=esm",
+      "--platform=node",
+      "--outdir=out",
+    ],
+  },
+  "esbuild --minify --splitting": {
+    command: () => [
+      node,
+      join(modules, "esbuild", "bin", "esbuild"),
+      ...entries,
+      "--bundle",
+      "--minify",
+      "--splitting",
+      "--format=esm",
+      "--platform=node",
+      "--outdir=out",
+    ],
+  },
+  rolldown: {
+    command: () => [
+      node,
+      join(modules, "rolldown", "bin", "cli.mjs"),
+      ...entries,
+      "--format=esm",
+      "--platform=node",
+      "--dir=out",
+    ],
+  },
+  "deno bundle": {
+    command: () => [deno(), "bundle", "--quiet", "--node-modules-dir=manual", "--outdir=out", ...entries],
+  },
+};
+
+describe("a program with belay in it", () => {
+  let folder: ProgramFolder | undefined;
+  const app = (): ProgramFolder => folder as ProgramFolder;
+  const away = (): string => join(app().above, "away");
+
+  /** Takes what was made to another folder, and what it was made of out of the way, for the time of a function. */
+  function elsewhere(fn: () => void): void {
+    rmSync(away(), { recursive: true, force: true });
+    renameSync(join(app().path, "out"), away());
+    const hidden = join(app().above, "hidden");
+    renameSync(app().path, hidden);
+    try {
+      fn();
+    } finally {
+      renameSync(hidden, app().path);
+    }
+  }
+
+  const runDeno = (permissions: readonly string[], ...args: readonly string[]) =>
+    app().run(deno(), ["run", "--no-prompt", "--quiet", ...permissions, ...args], { cwd: away() });
+
+  beforeAll(() => {
+    if (emulator !== undefined) return;
+    folder = new ProgramFolder();
+    app().install();
+    for (const name of [...entries, "installed_sum.ts"]) {
+      cpSync(join(root, "tests", "programs", name), join(app().path, name));
+    }
+  });
+
+  afterAll(() => folder?.remove());
+
+  for (const [name, { command }] of Object.entries(bundlers)) {
+    itOnHost(`runs as ${name} makes it`, () => {
+      const [program = "", ...args] = command();
+      app().done(program, args);
+      elsewhere(() => {
+        const main = "installed.js";
+        const worker = "./installed_worker.js";
+        assertEquals(
+          app().run(bun(), ["run", main, testLibrary, worker], { cwd: away() }),
+          { code: 0, stdout: expected, stderr: "" },
+        );
+        // Workers read their file; belay itself needs FFI alone.
+        assertEquals(runDeno(["--allow-ffi", "--allow-read"], main, testLibrary, worker), {
+          code: 0,
+          stdout: expected,
+          stderr: "",
+        });
+      });
+    });
+  }
+
+  itOnHost("runs as bun build --compile makes it", () => {
+    mkdirSync(join(app().path, "out"));
+    app().done(bun(), ["build", "--compile", ...entries, "--outfile=out/program"]);
+    elsewhere(() => {
+      const program = join(away(), process.platform === "win32" ? "program.exe" : "program");
+      assertEquals(app().run(program, [testLibrary], { cwd: away() }), { code: 0, stdout: expected, stderr: "" });
+    });
+  });
+
+  itOnHost("is CommonJS, if need be", () => {
+    app().write(
+      "short.ts",
+      `import { Handle, callback, stats } from "@belay/ffi";
+callback({ parameters: [], result: "void" }, () => {}).close();
+console.log(Handle.create("x").value, stats().core?.source);
+`,
+    );
+    app().done(node, [
+      join(modules, "esbuild", "bin", "esbuild"),
+      "short.ts",
+      "--bundle",
+      "--format=cjs",
+      "--platform=node",
+      "--outfile=out/short.cjs",
+    ]);
+    elsewhere(() => {
+      const stdout = "x embedded\n";
+      assertEquals(app().run(bun(), ["run", "short.cjs"], { cwd: away() }), { code: 0, stdout, stderr: "" });
+      assertEquals(runDeno(["--allow-ffi", "--allow-read"], "short.cjs"), { code: 0, stdout, stderr: "" });
+    });
+  });
+
+  itOnHost("says what to do if its bundler left the cores out", () => {
+    app().write(
+      "short.ts",
+      `import { callback } from "@belay/ffi";
+try { callback({ parameters: [], result: "void" }, () => {}); } catch (error) { console.log(String(error)); }
+`,
+    );
+    mkdirSync(join(app().path, "out"));
+    app().done(bun(), ["build", "short.ts", "--target=bun", "--outdir=out", "--external=*.cjs"]);
+    elsewhere(() => {
+      const { stdout } = app().run(bun(), ["run", "short.js"], { cwd: away() });
+      assertStringIncludes(stdout, "belay's native core");
+      assertStringIncludes(stdout, "configure({ core: path })");
+    });
+  });
+
+  itOnHost("has one core for twenty workers that start at once, in each of two processes", () => {
+    app().write(
+      "crowd.ts",
+      `import { callback, stats } from "@belay/ffi";
+import { readFileSync } from "node:fs";
+callback({ parameters: [], result: "void" }, () => {}).close();
+
+const workers = Array.from({ length: 20 }, () => new Worker(new URL("./crowd_worker.js", import.meta.url), { type: "module" }));
+const answers = await Promise.all(workers.map((worker) => new Promise((resolve, reject) => {
+  worker.onmessage = ({ data }) => resolve(data);
+  worker.onerror = reject;
+})));
+const maps = readFileSync("/proc/self/maps", "utf8").split("\\n").filter((line) => line.includes("memfd:belay") && line.includes("r-xp"));
+console.log(stats().process.isolates, new Set(answers).size, maps.length);
+for (const worker of workers) worker.terminate();
+`,
+    );
+    app().write(
+      "crowd_worker.ts",
+      `import { callback, stats } from "@belay/ffi";
+callback({ parameters: [], result: "void" }, () => {}).close();
+postMessage(stats().core?.path);
+// It stays until it is terminated.
+onmessage = () => {};
+`,
+    );
+    app().done(bun(), ["build", "crowd.ts", "crowd_worker.ts", "--target=bun", "--outdir=out"]);
+    if (!existsSync("/proc/self/maps")) return leftOut("cores that are counted in /proc/self/maps");
+    elsewhere(() => {
+      for (const [command, ...args] of [[bun(), "run"], [deno(), "run", "--quiet", "-A"]]) {
+        const shell = [command, ...args, "crowd.js"].map((part) => `'${part}'`).join(" ");
+        const { stdout, stderr } = app().run("sh", ["-c", `${shell} & ${shell}; wait`], { cwd: away() });
+        assertEquals([stdout, stderr], ["21 1 1\n21 1 1\n", ""]);
+      }
+    });
+  });
+
+  itOnHost("has a source map that leads to the sources", () => {
+    const { sources } = JSON.parse(
+      readFileSync(join(app().path, "node_modules", "@belay", "ffi", "dist", "mod.js.map"), "utf8"),
+    ) as { sources: string[] };
+    for (const source of sources) assertEquals(existsSync(join(root, "dist", source)), true, source);
+  });
+});
