@@ -4,12 +4,22 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
-import { host } from "../../scripts/build.ts";
-import { modules } from "../../scripts/layers.ts";
+import { folderOf, platforms } from "../../scripts/build.ts";
+import { packedForNpm } from "../../scripts/pack.ts";
 import { bun, deno, root, runTypeScript } from "../../scripts/tools.ts";
 import { libcPath } from "../../examples/libc.ts";
 import { leftOut } from "../support/left_out.ts";
@@ -64,10 +74,7 @@ describe("the npm package", () => {
     mkdirSync(app);
     writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
     writeFileSync(join(app, "main.ts"), program);
-    const packed = run("npm", ["pack", "--pack-destination", folder], root);
-    assertEquals(packed.code, 0, packed.stderr);
-    const [file] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
-    const added = run(bun(), ["add", `../${file}`]);
+    const added = run(bun(), ["add", packedForNpm()]);
     assertEquals(added.code, 0, added.stderr);
   });
 
@@ -76,29 +83,40 @@ describe("the npm package", () => {
   });
 
   itOnHost(
-    "holds the modules, JavaScript with declarations of them, the core for this platform, and nothing else",
+    "holds one file of JavaScript, its declarations, every platform's core twice, the commands, and at most 500 KB",
     () => {
-      const platform = `${host.os}-${host.arch}`;
       const installed = join(app, "node_modules", "@belay", "ffi");
       const files = readdirSync(installed, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => relative(installed, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
-        // Bun's own note; a checkout in which other platforms are tested has their cores, too.
-        .filter((file) => file !== ".bun-tag" && (!file.startsWith("native/lib/") || file.includes(platform)));
-      const paths = modules().map((path) => `ffi/${path.replace(/\.ts$/, "")}`);
-      const core = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[host.os];
+        // Bun's own note.
+        .filter((file) => file !== ".bun-tag");
+      const isSource = (file: string): boolean => existsSync(join(root, file));
+      const rest = files.filter((file) => {
+        const [, source, extension = ""] = /^dist\/((?:ffi\/|mod).*?)(\.d\.ts)$/.exec(file) ??
+          /^dist\/(commands\/.*)(\.js)$/.exec(file) ?? [];
+        return source === undefined || !isSource(`${extension === ".js" ? "ffi/" : ""}${source}.ts`);
+      });
+      const cores = platforms.map((platform) => {
+        const name = { linux: "libbelay.so", darwin: "libbelay.dylib", windows: "belay.dll" }[platform.os];
+        return { folder: folderOf(platform), name };
+      });
       assertEquals(
-        files.sort(),
+        rest.sort(),
         [
-          "CHANGELOG.md",
           "LICENSE",
           "README.md",
-          ...["mod", ...paths].flatMap((module) => [`${module}.ts`, `dist/${module}.d.ts`, `dist/${module}.js`]),
+          ...cores.map(({ folder }) => `dist/cores/${folder}.cjs`),
+          "dist/embedded.js",
+          "dist/mod.js",
+          "dist/mod.js.map",
           "native/include/belay.h",
-          `native/lib/${platform}/${core}`,
+          ...cores.map(({ folder, name }) => `native/lib/${folder}/${name}`),
           "package.json",
         ].sort(),
       );
+      const { size } = statSync(packedForNpm());
+      assert(size <= 500_000, `${size} bytes`);
     },
   );
 
