@@ -7,7 +7,7 @@ import { callback, Channel, dlopen, Handle, native, stats } from "@belay/ffi";
 import process from "node:process";
 import { squares } from "./installed_sum.ts";
 
-// The worker's file: in a bundle it has another name.
+// The worker's file: in a bundle it has another name. "none" is for no worker.
 const [library = "", workerFile = "./installed_worker.ts"] = process.argv.slice(2);
 using opened = dlopen(library, {
   start_calls: { parameters: ["function", "i32", "i32", "i32"], result: "bool" },
@@ -38,12 +38,18 @@ const event = await new Promise<string>((resolve) => {
   send_bytes(native.sendToChannel, channel.pointer, name.id, new Uint8Array([1]), 1);
 });
 
-const worker = new Worker(new URL(workerFile, import.meta.url), { type: "module" });
-const fromWorker = await new Promise<string>((resolve, reject) => {
-  worker.onmessage = ({ data }) => resolve(data);
-  worker.onerror = (error) => reject(error);
-  worker.postMessage(library);
-});
-worker.terminate();
+async function askWorker(): Promise<string> {
+  const worker = new Worker(new URL(workerFile, import.meta.url), { type: "module" });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (error) => reject(error);
+      worker.postMessage(library);
+    });
+  } finally {
+    worker.terminate();
+  }
+}
+const fromWorker = workerFile === "none" ? "no worker" : await askWorker();
 
 console.log([sum, posted, ns > 0, event, fromWorker, stats().core?.source, stats().process.isolates].join(", "));

@@ -16,6 +16,22 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Runs a command to its end. */
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  { cwd, env = {} }: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Ended {
+  const { status, stdout, stderr, error } = spawnSync(command, [...args], {
+    ...(cwd === undefined ? {} : { cwd }),
+    encoding: "utf8",
+    timeout: 60_000,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+  });
+  if (error !== undefined) throw error;
+  return { code: status, stdout, stderr };
+}
+
 /** A folder for a program, and what is run there. */
 export class ProgramFolder {
   /** Above the program's folder: what the test keeps elsewhere. */
@@ -38,14 +54,7 @@ export class ProgramFolder {
     readonly cwd?: string;
     readonly env?: Readonly<Record<string, string>>;
   } = {}): Ended {
-    const { status, stdout, stderr, error } = spawnSync(command, [...args], {
-      cwd,
-      encoding: "utf8",
-      timeout: 60_000,
-      env: { ...process.env, NO_COLOR: "1", BUN_INSTALL_CACHE_DIR: join(this.above, "cache"), ...env },
-    });
-    if (error !== undefined) throw error;
-    return { code: status, stdout, stderr };
+    return runProgram(command, args, { cwd, env: { BUN_INSTALL_CACHE_DIR: join(this.above, "cache"), ...env } });
   }
 
   /** Runs a command that must end well; its output. */
