@@ -6,7 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import type { Platform } from "../ffi/types/platform.ts";
@@ -49,7 +49,9 @@ export function coreOf(target: Platform): string {
 export function buildCoreIn(native: string, target: Platform): string {
   const { os, arch } = target;
   const { core, outputFolder, file } = systems[os];
-  const args = ["build", "-Doptimize=ReleaseFast", `-Dtarget=${arch}-${core}`, "-Dcpu=baseline"];
+  // There every part of a library begins at a page of 16 KB: for speed, it would take one more than the size allows.
+  const mode = os === "darwin" && arch === "aarch64" ? "ReleaseSmall" : "ReleaseFast";
+  const args = ["build", `-Doptimize=${mode}`, `-Dtarget=${arch}-${core}`, "-Dcpu=baseline"];
   runZig(args, { cwd: native, quiet: true });
   return join(native, "zig-out", outputFolder, file("belay"));
 }
@@ -105,7 +107,10 @@ export function buildCore(target: Platform): void {
   // How it is built is in a file of the project's, too.
   const inputs = [...sources(native), join(root, "scripts", "build.ts")];
   update(coreOf(target), inputs, [folderOf(target)], `Building the native core${forWhat(target)} …`, () => {
-    copyFileSync(buildCoreIn(native, target), coreOf(target));
+    // A program that has mapped the old file keeps it.
+    const aside = `${coreOf(target)}.new`;
+    copyFileSync(buildCoreIn(native, target), aside);
+    renameSync(aside, coreOf(target));
   });
 }
 

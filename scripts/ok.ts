@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { build, host, zigTarget } from "./build.ts";
 import { checkConsumers } from "./consumers.ts";
+import { checkCores } from "./cores.ts";
 import { environmentForZig, MissingError, qemu, wine } from "./emulators.ts";
 import { runExample } from "./example.ts";
 import { checkLayers } from "./layers.ts";
@@ -73,6 +74,8 @@ const steps: Readonly<Record<string, () => void>> = {
   pages: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pages.ts"]),
   /** What the guides say that their programs print. */
   outputs: checkOutputs,
+  /** The cores of all platforms: sizes, exports, what they need, and the same bytes from another folder. */
+  cores: checkCores,
   native: () => nativeTests(),
   /** The native tests under ThreadSanitizer: a race fails them. */
   races() {

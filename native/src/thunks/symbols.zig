@@ -39,11 +39,8 @@ pub fn declare(comptime first: []const u8, comptime others: []const []const u8) 
 }
 
 fn globl(comptime name: []const u8) []const u8 {
-    const hidden = if (darwin)
-        ".private_extern _" ++ name ++ "\n"
-    else if (builtin.os.tag == .windows)
-        ""
-    else
-        ".hidden " ++ name ++ "\n";
+    // The linker would export a global symbol of a DLL's; class 3 is a static one.
+    if (builtin.os.tag == .windows) return ".def " ++ name ++ "\n.scl 3\n.type 32\n.endef\n";
+    const hidden = if (darwin) ".private_extern _" ++ name ++ "\n" else ".hidden " ++ name ++ "\n";
     return ".globl " ++ prefix ++ name ++ "\n" ++ hidden;
 }
