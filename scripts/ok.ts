@@ -16,6 +16,7 @@ import { checkLayers } from "./layers.ts";
 import { checkLinks, markdownFiles } from "./links.ts";
 import { checkOutputs } from "./outputs.ts";
 import { checkNativeLayers } from "./native_layers.ts";
+import { packForJsr } from "./pack.ts";
 import { checkRecord } from "./record.ts";
 import { releaseSteps } from "./release.ts";
 import { noteResults, Times } from "./results.ts";
@@ -105,7 +106,16 @@ const steps: Readonly<Record<string, () => void>> = {
     for (const path of paths) runExample(path);
   },
   bench: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/bench.ts", "--small"]),
-  publish: () => tool(["publish", "--quiet", "--dry-run", "--allow-dirty"]),
+  /** The npm package through a real registry on loopback, installed in four ways. */
+  registry: () => run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/registry.ts", "--if-available"]),
+  /** JSR would take the checkout, and what is published in its place: the modules with the cores in them. */
+  publish() {
+    const folder = join(root, "dist", "jsr");
+    packForJsr(folder);
+    for (const cwd of [root, folder]) {
+      run(deno(), ["publish", "--quiet", "--dry-run", "--allow-dirty"], { cwd, retryAfterSignal: true });
+    }
+  },
   /** Manifests, changelog, documents and sources name one version. */
   version: () => checkVersion(),
   /** GitHub's workflows, which don't run here. */

@@ -15,7 +15,7 @@ if (emulator !== undefined) leftOut("bundles, which are made by programs of the 
 const itOnHost = emulator === undefined ? it : it.skip;
 
 /** What tests/programs/installed.ts prints. */
-const expected = "14, 200 calls, true, an event, 30 of 2, embedded, 2\n";
+const expected = "14, 200 calls, true, an event, 30 of 2, embedded\n";
 const entries = ["installed.ts", "installed_worker.ts"];
 const node = process.platform === "win32" ? "node.exe" : "node";
 const modules = join(root, "node_modules");

@@ -52,4 +52,4 @@ async function askWorker(): Promise<string> {
 }
 const fromWorker = workerFile === "none" ? "no worker" : await askWorker();
 
-console.log([sum, posted, ns > 0, event, fromWorker, stats().core?.source, stats().process.isolates].join(", "));
+console.log([sum, posted, ns > 0, event, fromWorker, stats().core?.source].join(", "));
