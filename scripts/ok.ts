@@ -16,7 +16,7 @@ import { checkLayers } from "./layers.ts";
 import { checkLinks, markdownFiles } from "./links.ts";
 import { checkOutputs } from "./outputs.ts";
 import { checkNativeLayers } from "./native_layers.ts";
-import { packForJsr } from "./pack.ts";
+import { packedForNpm, packForJsr } from "./pack.ts";
 import { checkRecord } from "./record.ts";
 import { releaseSteps } from "./release.ts";
 import { noteResults, Times } from "./results.ts";
@@ -100,6 +100,11 @@ const steps: Readonly<Record<string, () => void>> = {
     nativeTests([`-Dtarget=${zigTarget({ os: "linux", arch: "aarch64" })}`, "-fqemu", ...libraries], env);
   },
   tests: () => test(testFiles()),
+  /** The libraries that the template starts: built, tested, packed and used by the commands that it prints. */
+  template() {
+    packedForNpm();
+    test(["./tests/commands/started_library.ts"]);
+  },
   examples() {
     const examples = readdirSync(join(root, "examples")).filter((file) => /^\d\d_.*\.ts$/.test(file)).sort();
     const paths = [...examples.map((file) => `examples/${file}`), "examples/sqlite/demo.ts"];
@@ -144,12 +149,12 @@ await main(() => {
     console.log(`\n--- ${name}`);
     try {
       times.take(name, steps[name]);
-      // That step notes its own.
-      if (name !== "tests") noteResults(1, 0);
+      // Those steps note their own.
+      if (name !== "tests" && name !== "template") noteResults(1, 0);
     } catch (error) {
       if (!(error instanceof MissingError)) {
         console.log(`\n${times}`);
-        if (name !== "tests") noteResults(0, 1);
+        if (name !== "tests" && name !== "template") noteResults(0, 1);
         throw error;
       }
       console.log(error.message);

@@ -45,6 +45,7 @@ const sideBySide = [
   "./tests/crossing/pointer_rules_test.ts",
   "./tests/calls/call_misuse_test.ts",
   "./tests/calls/call_sweep_test.ts",
+  "./tests/commands/started_library.ts",
 ];
 
 /** One runtime's run of some files. */
