@@ -16,6 +16,7 @@ import { track, untrack } from "../lifetime/leaks.ts";
 import { reportLeak } from "../lifetime/report.ts";
 import type { Address, NativeLibrary } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
+import { libraryFile } from "../runtime/library_file.ts";
 import type { Definitions, FunctionDefinition, VariableDefinition } from "../types/definitions.ts";
 import type { LibrarySymbols } from "../types/inference.ts";
 import type { LibraryOwner } from "./arguments.ts";
@@ -237,12 +238,28 @@ function openFirst(
   const failures: LibraryCandidate[] = [];
   for (const path of candidates) {
     backend().requirePermission(path);
-    const result = openLibrary(path, pinned);
-    if ("library" in result) return { path, library: result.library };
+    let file: string;
+    try {
+      file = loadable(path);
+    } catch (error) {
+      failures.push({ path, reason: error instanceof Error ? error.message : String(error) });
+      continue;
+    }
+    const result = openLibrary(file, pinned);
+    if ("library" in result) return { path: file, library: result.library };
     failures.push({ path, reason: result.reason });
   }
   const { platform, isFile } = backend();
   throw new LibraryLoadError(displayName(wanted), failures, pathHint(wanted, platform, isFile));
+}
+
+/** The path of a file that the loader finds: this one, or one that is made of what the executable has there. */
+function loadable(path: string): string {
+  const bytes = backend().inExecutable?.(path);
+  if (bytes === undefined) return path;
+  // Its name there has a hash of its bytes.
+  const [name = ""] = /[^/\\]+$/.exec(path) ?? [];
+  return libraryFile(backend(), `${bytes.length}-${name}`, () => bytes).path;
 }
 
 function bindLibrary<S extends Definitions>(

@@ -10,8 +10,7 @@ import { LibraryLoadError } from "../ground/errors.ts";
 import { place } from "../ground/place.ts";
 import { onCorePath } from "../lifetime/settings.ts";
 import { backend } from "../runtime/choose.ts";
-import { memoryFile } from "../runtime/memory_file.ts";
-import { privateFile } from "../runtime/private_file.ts";
+import { libraryFile } from "../runtime/library_file.ts";
 
 /** The file that the core is opened from. */
 export interface CoreFile {
@@ -71,28 +70,27 @@ function find(): CoreFile {
   };
 }
 
-/** A file of bytes: in memory where the system has that, and in a private folder elsewhere. */
+/** A file of bytes. */
 function madeOf({ base64, sum }: EmbeddedCore, file: string): CoreFile {
   const runtime = backend();
-  const named = sum.slice(0, 16);
-  const bytes = (): Uint8Array<ArrayBuffer> =>
-    (Uint8Array as unknown as { fromBase64(text: string): Uint8Array<ArrayBuffer> }).fromBase64(base64);
-  const inFolder = (): CoreFile => {
-    const name = file.replace(".", `-${named}.`);
+  const name = file.replace(".", `-${sum.slice(0, 16)}.`);
+  const from64 = Uint8Array as unknown as { fromBase64(text: string): Uint8Array<ArrayBuffer> };
+  const made = (make: () => string): CoreFile => {
     try {
-      return { path: privateFile(runtime, name, bytes()), source: "embedded" };
+      return { path: make(), source: "embedded" };
     } catch (error) {
+      if (error instanceof Error && error.name === "NotCapable") throw error;
       const reason = error instanceof Error ? error.message : String(error);
       const { os } = runtime.platform;
       const variable = os === "linux" ? "XDG_CACHE_HOME" : os === "darwin" ? "HOME" : "LOCALAPPDATA";
       throw notThere(name, reason, `Set ${variable} to a folder that the program may write to and load libraries from`);
     }
   };
-  if (runtime.platform.os !== "linux") return inFolder();
-  const made = memoryFile(runtime, `belay-${named}`, bytes);
-  if (!("path" in made)) return inFolder();
-  other = inFolder;
-  return { path: made.path, source: "embedded" };
+  return made(() => {
+    const { path, other: inFolder } = libraryFile(runtime, name, () => from64.fromBase64(base64));
+    other = inFolder === undefined ? undefined : () => made(inFolder);
+    return path;
+  });
 }
 
 function notThere(path: string, reason: string, hint: string): LibraryLoadError {

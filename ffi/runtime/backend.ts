@@ -94,6 +94,8 @@ export interface Backend {
   isFile(path: string): boolean | undefined;
   /** The runtime's way to files. */
   files(): Files;
+  /** The bytes of a file that the program has inside its executable, where no loader finds it; `undefined` for other paths. */
+  readonly inExecutable?: (path: string) => Uint8Array<ArrayBuffer> | undefined;
   /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */
   open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
   /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */

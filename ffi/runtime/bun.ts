@@ -122,6 +122,11 @@ export function bunBackend(process: BunProcess): Backend {
     requirePermission() {},
     isFile: (path) => process.getBuiltinModule("node:fs")?.existsSync(path),
     files: () => bunFiles(process),
+    // `bun build --compile` puts them there. `bun:ffi` copies such a library to a file before it opens it.
+    inExecutable: (path) =>
+      /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/.test(path)
+        ? new Uint8Array(process.getBuiltinModule("node:fs")?.readFileSync(path) ?? [])
+        : undefined,
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.
       const libraries: ReturnType<BunFfi["dlopen"]>[] = [];

@@ -125,6 +125,31 @@ describe("a program with belay in it", () => {
     });
   });
 
+  itOnHost("opens a library of its own that is inside the bundle, as bun:ffi does", () => {
+    cpSync(testLibrary, join(app().path, "own.so"));
+    app().write(
+      "own.ts",
+      `import library from "./own.so" with { type: "file" };
+import { dlopen } from "@belay/ffi";
+import { dlopen as bare } from "bun:ffi";
+const symbols = bare(library, { now_ns: { args: [], returns: "f64" } }).symbols;
+using own = dlopen(library, {
+  now_ns: { parameters: [], result: "f64" },
+  repeat: { parameters: [{ parameters: ["i32", "i32"], result: "i32" }, "i32"], result: "i32" },
+});
+console.log(symbols.now_ns() > 0, own.symbols.now_ns() > 0, own.symbols.repeat((value) => value, 4));
+`,
+    );
+    const stdout = "true true 6\n";
+    app().done(bun(), ["build", "own.ts", "--target=bun", "--outdir=out"]);
+    app().done(bun(), ["build", "--compile", "own.ts", "--outfile=out/own"]);
+    elsewhere(() => {
+      assertEquals(app().run(bun(), ["run", "own.js"], { cwd: away() }), { code: 0, stdout, stderr: "" });
+      const program = join(away(), process.platform === "win32" ? "own.exe" : "own");
+      assertEquals(app().run(program, [], { cwd: away() }), { code: 0, stdout, stderr: "" });
+    });
+  });
+
   itOnHost("is CommonJS, if need be", () => {
     app().write(
       "short.ts",
@@ -176,7 +201,7 @@ const answers = await Promise.all(workers.map((worker) => new Promise((resolve, 
   worker.onmessage = ({ data }) => resolve(data);
   worker.onerror = reject;
 })));
-const maps = readFileSync("/proc/self/maps", "utf8").split("\\n").filter((line) => line.includes("memfd:belay") && line.includes("r-xp"));
+const maps = readFileSync("/proc/self/maps", "utf8").split("\\n").filter((line) => line.includes("memfd:libbelay-") && line.includes("r-xp"));
 console.log(stats().process.isolates, new Set(answers).size, maps.length);
 for (const worker of workers) worker.terminate();
 `,
