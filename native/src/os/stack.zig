@@ -3,6 +3,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const threads = @import("threads.zig");
+const weak = @import("weak.zig");
 
 const Attributes = threads.Attributes;
 
@@ -14,8 +15,8 @@ const linux = struct {
 const glibc = struct {
     /// Where the main thread's stack began, from glibc's loader; null with another C library.
     fn stackEnd() ?usize {
-        const end = @extern(?*const usize, .{ .name = "__libc_stack_end", .linkage = .weak }) orelse return null;
-        return end.*;
+        const end = weak.address("__libc_stack_end");
+        return if (end == 0) null else @as(*const usize, @ptrFromInt(end)).*;
     }
 };
 
