@@ -188,8 +188,8 @@ const maps: SoakCase = {
   ) => [
     executable4000 !== 0 && `with 4,000 live, ${executable4000} more bytes are executable`,
     writable4000 !== 0 && `with 4,000 live, ${writable4000} more bytes are writable and executable`,
-    // Two copies, of 8 bytes a thunk at least; the kernel may join them.
-    executable10000 < 2 * libraryThunks * 8 && `with 10,000 live, only ${executable10000} more bytes are executable`,
+    // Two copies, of 4 bytes a thunk at least; the kernel may join them.
+    executable10000 < 2 * libraryThunks * 4 && `with 10,000 live, only ${executable10000} more bytes are executable`,
     executable10000 > 1_000_000 && `with 10,000 live, ${executable10000} more bytes are executable`,
     writable10000 !== 0 && `on the way to 10,000 live, ${writable10000} bytes were writable and executable`,
     (mappings10000 < 1 || mappings10000 > 2) && `with 10,000 live, there are ${mappings10000} more mappings`,
