@@ -12,10 +12,20 @@ import process from "node:process";
 import type { Platform } from "../ffi/types/platform.ts";
 import { main, root, runZig } from "./tools.ts";
 
+/** What the scripts build for. */
+export interface Target extends Platform {
+  /** Whether its C library is musl, which the tests' C library is built for. The core is one for glibc and musl. */
+  readonly musl?: boolean;
+}
+
+const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
+
 /** What the scripts and the tests run on. Under an emulator the tests see the emulated machine. */
-export const host: Platform = {
+export const host: Target = {
   os: process.platform === "win32" ? "windows" : process.platform === "darwin" ? "darwin" : "linux",
-  arch: process.arch === "arm64" ? "aarch64" : "x86_64",
+  arch,
+  // Some systems with glibc have musl besides.
+  musl: existsSync(`/lib/ld-musl-${arch}.so.1`) && !existsSync("/etc/ld.so.cache"),
 };
 
 const systems = {
@@ -25,13 +35,18 @@ const systems = {
 } as const;
 
 /** What Zig calls a target. */
-export function zigTarget({ os, arch }: Platform): string {
-  return `${arch}-${systems[os].zig}`;
+export function zigTarget({ os, arch, musl = false }: Target): string {
+  return `${arch}-${musl ? "linux-musl" : systems[os].zig}`;
+}
+
+/** What Zig is told to make a C library of the tests with, before its sources. */
+export function compileArgs(target: Target, flags: readonly string[]): string[] {
+  return ["cc", "-target", zigTarget(target), "-shared", "-fPIC", ...flags];
 }
 
 /** Where the C library of the tests is built. */
-export function testLibraryOf({ os, arch }: Platform): string {
-  return join(root, "tests", "native", "build", `${os}-${arch}`, systems[os].file("testlib"));
+export function testLibraryOf({ os, arch, musl = false }: Target): string {
+  return join(root, "tests", "native", "build", `${os}-${arch}${musl ? "-musl" : ""}`, systems[os].file("testlib"));
 }
 
 /** The C library of the tests, for this machine. */
@@ -66,34 +81,28 @@ function update(
   writeFileSync(stamp, digest);
 }
 
-function isHost({ os, arch }: Platform): boolean {
-  return os === host.os && arch === host.arch;
-}
-
-function forWhat(target: Platform): string {
-  return isHost(target) ? "" : ` for ${target.os}-${target.arch}`;
+function forWhat(target: Target): string {
+  return zigTarget(target) === zigTarget(host) ? "" : ` for ${target.os}-${target.arch}${target.musl ? "-musl" : ""}`;
 }
 
 /**
  * Builds what is out of date, for any processor of the target's kind and, on Linux, for older C libraries than this
  * machine's: what is built here may be packed.
  */
-export function build(target: Platform = host): void {
+export function build(target: Target = host): void {
   const { os, arch } = target;
-  // Zig finds out by itself that it is on musl.
-  const musl = isHost(target) && os === "linux" && existsSync(`/lib/ld-musl-${arch}.so.1`);
-  const targetName = musl ? "native" : zigTarget(target);
   const { outputFolder, file } = systems[os];
   const native = join(root, "native");
   const core = join(native, "lib", `${os}-${arch}`, file("belay"));
-  const coreArgs = ["build", "-Doptimize=ReleaseFast", `-Dtarget=${targetName}`, "-Dcpu=baseline"];
+  const coreArgs = ["build", "-Doptimize=ReleaseFast", `-Dtarget=${zigTarget({ os, arch })}`, "-Dcpu=baseline"];
   update(core, sources(native), coreArgs, `Building the native core${forWhat(target)} …`, () => {
     runZig(coreArgs, { cwd: native, quiet: true });
     copyFileSync(join(native, "zig-out", outputFolder, file("belay")), core);
   });
   const library = testLibraryOf(target);
   const librarySources = sources(join(root, "tests", "native"));
-  const libraryArgs = ["cc", "-target", targetName, "-shared", "-O2", "-fPIC"];
+  // The threads of Windows: Zig's winpthreads.
+  const libraryArgs = compileArgs(target, ["-O2", ...(os === "windows" ? ["-lpthread"] : [])]);
   update(library, librarySources, libraryArgs, `Building the tests' C library${forWhat(target)} …`, () => {
     const inputs = librarySources.filter((path) => path.endsWith(".c"));
     runZig([...libraryArgs, "-o", library, ...inputs], { quiet: true });

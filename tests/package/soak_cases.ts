@@ -240,15 +240,13 @@ const everyThunk: SoakCase = {
   shown: ({ live }: EveryThunkFigures) => `${grouped(live)} lived at once`,
 };
 
-const windows = process.platform === "win32" ? "it has POSIX threads only" : undefined;
-
 /** The library by its path, so that what starts often needs not the scripts to find it. */
 const threads = (program: string, name: string, args: readonly string[], times: number): SoakCase => ({
   name,
   program,
   args: [testLibrary, ...args],
   options: { timeoutMs: 300_000 },
-  leftOut: windows,
+  leftOut: undefined,
   wrong: (right: number) => [right !== times && `${right} of ${times} times it was so`],
   shown: () => `${times} times`,
 });
@@ -269,7 +267,7 @@ function exits(times: number): SoakCase {
     program: "thread_exits.ts",
     args: [String(times)],
     options: { timeoutMs: 600_000 },
-    leftOut: windows,
+    leftOut: undefined,
     wrong: ({ count, wrong }: ExitFigures) => [count !== 8 * times && `there were ${count}`, ...wrong],
     shown: ({ count }: ExitFigures) => `${count} processes`,
   };

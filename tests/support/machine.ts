@@ -9,6 +9,15 @@ import process from "node:process";
 /** The emulator that the runtime runs under, which the system can't start it without. */
 export const emulator: string | undefined = process.env["BELAY_RUNNER"];
 
+/** The system that the tests run in, where it is another one than the project's: Windows under Wine, a folder with musl. */
+export const guest: string | undefined = process.env["BELAY_GUEST"];
+
+/** Whether the tests can start the programs of the system that the project is in: npm, and the pinned runtimes. */
+export const hasHostPrograms: boolean = emulator === undefined && guest === undefined;
+
+/** Whether C's `atexit` handlers run when a program ends. Bun runs them on Windows alone. */
+export const runsExitHandlers: boolean = !("Bun" in globalThis) || process.platform === "win32";
+
 /** How many times slower than usual the machine may be. */
 export const slowness: number = Number(process.env["BELAY_SLOW"] ?? 1);
 
