@@ -37,7 +37,7 @@ function runFile(
   const logs = join(toolsFolder, "logs");
   mkdirSync(logs, { recursive: true });
   rmSync(report, { force: true });
-  const log = join(logs, `${runtime}_${basename(file, ".ts")}.txt`);
+  const log = join(logs, `${machine.name}_${runtime}_${basename(file, ".ts")}.txt`.replaceAll(" ", "_"));
   const output = openSync(log, "w");
   const startMs = performance.now();
   const { status, signal, error } = spawnSync(program, args, {
@@ -72,7 +72,7 @@ function lineOf(runtime: "deno" | "bun", file: string, { passed, failed, skipped
 /** Runs test files on another system's builds. @throws {StepError} When one fails. */
 export function testGuest(files: readonly string[], on: readonly ("deno" | "bun")[], machine: Machine): void {
   build(machine.target);
-  const notes = leftOutNotes();
+  const notes = leftOutNotes(machine);
   const env = { BELAY_LEFT_OUT: notes.file, BELAY_SLOW: String(machine.slowness), BELAY_GUEST: machine.name ?? "" };
   const results: [runtime: "deno" | "bun", file: string, FileResult][] = [];
   for (const runtime of on) {

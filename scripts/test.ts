@@ -58,10 +58,15 @@ export interface Run {
   readonly report: string;
 }
 
+/** What tells its files from those of others. */
+function suffixOf({ name }: Machine): string {
+  return name === undefined ? "" : `_${name.replaceAll(" ", "_")}`;
+}
+
 /** The command that runs some files. */
 export function runOn(runtime: "deno" | "bun", files: readonly string[], machine: Machine): Run {
   const where = machine.name === undefined ? "" : ` on ${machine.name}`;
-  const report = join(toolsFolder, `tests_${runtime}.xml`);
+  const report = join(toolsFolder, `tests_${runtime}${suffixOf(machine)}.xml`);
   const reportThere = machine.pathThere?.(report) ?? report;
   if (runtime === "deno") {
     const flags = ["--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", `--junit-path=${reportThere}`];
@@ -72,8 +77,8 @@ export function runOn(runtime: "deno" | "bun", files: readonly string[], machine
 }
 
 /** Where tests note what they leave out, from now on. */
-export function leftOutNotes(): { readonly file: string; read(): Set<string> } {
-  const file = join(toolsFolder, "left_out.txt");
+export function leftOutNotes(machine: Machine): { readonly file: string; read(): Set<string> } {
+  const file = join(toolsFolder, `left_out${suffixOf(machine)}.txt`);
   rmSync(file, { force: true });
   return {
     file,
@@ -89,7 +94,7 @@ export function test(
 ): void {
   const times = new Times();
   times.take("build", () => build(machine.target));
-  const notes = leftOutNotes();
+  const notes = leftOutNotes(machine);
   const env = { ...machine.env, BELAY_LEFT_OUT: notes.file, BELAY_SLOW: String(machine.slowness) };
   const results: Results[] = [];
   const beside = on.length > 1 && machine === thisMachine ? files.filter((file) => sideBySide.includes(file)) : [];

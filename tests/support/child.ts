@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
 import { bun, deno, root } from "../../scripts/tools.ts";
-import { emulator, slowness } from "./machine.ts";
+import { emulator, slowness, withoutWine } from "./machine.ts";
 
 /** How a child process ended, and what it printed. */
 export interface ChildResult {
@@ -69,9 +69,6 @@ const verbs = {
   bun: { run: ["run"], test: ["test"], watch: ["--hot", "run"] },
 } as const;
 
-/** Bun's build for Windows prints this for each folder under Wine, whether tests or programs run. */
-const printedUnderWine = /^Internal error: directory mismatch for directory .*\r?\n/gm;
-
 /** Runs a program from the project's folder, or several test files, and waits. */
 export function runFiles(files: readonly string[], options: ChildOptions = {}): ChildResult {
   const { runtime = ownRuntime, as = "run", args = [], env = {}, v8Flags = [], timeoutMs = 100_000 } = options;
@@ -96,5 +93,5 @@ export function runFiles(files: readonly string[], options: ChildOptions = {}): 
   const { status, signal, stdout, stderr, error } = ended;
   const timedOut = (error as { code?: string } | undefined)?.code === "ETIMEDOUT";
   if (error !== undefined && !timedOut) throw error;
-  return { code: status, signal, stdout, stderr: stderr.replaceAll(printedUnderWine, ""), timedOut };
+  return { code: status, signal, stdout, stderr: withoutWine(stderr), timedOut };
 }
