@@ -18,8 +18,11 @@ export const hasHostPrograms: boolean = emulator === undefined && guest === unde
 /** Whether C's `atexit` handlers run when a program ends. Bun runs them on Windows alone. */
 export const runsExitHandlers: boolean = !("Bun" in globalThis) || process.platform === "win32";
 
+/** Whether Wine runs the Windows builds. */
+export const underWine: boolean = guest !== undefined && process.platform === "win32";
+
 /** Whether the runtime sees that a file changes and starts a program again. Bun's build for Windows doesn't under Wine. */
-export const seesChanges: boolean = !("Bun" in globalThis && guest !== undefined && process.platform === "win32");
+export const seesChanges: boolean = !("Bun" in globalThis && underWine);
 
 /** How many times slower than usual the machine may be. */
 export const slowness: number = Number(process.env["BELAY_SLOW"] ?? 1);
