@@ -18,21 +18,21 @@ import { output, root, toolsFolder } from "./tools.ts";
  * orphans.
  */
 const script = `set -e
-root=$0; project=$1; tools=$2; last=$3; shift 3
+root=$0; project=$1; tools=$2; last=$3; here=$PWD; shift 3
 for folder in /dev /sys; do mount --rbind "$folder" "$root$folder"; done
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/tmp"
 for folder in "$project" "$tools"; do mkdir -p "$root$folder"; mount --rbind "$folder" "$root$folder"; done
 [ $# = 0 ] && exit
 set +e
-unshare --root="$root" --wd="$project" "$@"
+unshare --root="$root" --wd="$here" "$@"
 status=$?
-[ -z "$last" ] || unshare --root="$root" --wd="$project" $last
+[ -z "$last" ] || unshare --root="$root" --wd="$here" $last
 exit $status`;
 
 /**
- * The command that comes before a program's own, so that it runs with `folder` as its root and this project as its folder.
- * Then `last` runs, before the processes that are left are ended.
+ * The command that comes before a program's own, so that it runs with `folder` as its root. Its working folder is
+ * that of the command, which is in this project. Then `last` runs, before the processes that are left are ended.
  */
 export function inRoot(folder: string, last: string = ""): Command {
   const namespaces = ["--mount", "--pid", "--fork", "--kill-child"];
