@@ -7,12 +7,12 @@
  */
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { MissingError, qemu } from "./emulators.ts";
+import { qemu } from "./emulators.ts";
+import { lockedPackage, MissingError, once, unpackDebian } from "./packages.ts";
 import { type Machine, test, testFiles } from "./test.ts";
-import { main, output, root, run, runtimes, StepError, toolsFolder } from "./tools.ts";
+import { main, root, runtimes, toolsFolder } from "./tools.ts";
 
 const folder = join(toolsFolder, "arm64");
 
@@ -60,75 +60,20 @@ const chosenFiles = [
   "memory/pointer",
 ].map((name) => `./tests/${name}_test.ts`);
 
-/** A package of the lock file, unpacked: its folder. The lock file pins what is inside. */
-function lockedPackage(name: string): string {
-  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
-    packages: Record<string, { version: string; integrity: string } | undefined>;
-  };
-  const locked = packages[`node_modules/${name}`];
-  if (locked === undefined) throw new StepError(`Cannot install "${name}": package-lock.json doesn't name it`);
-  const target = join(folder, `${name.replace(/^@/, "").replace("/", "-")}-${locked.version}`);
-  if (existsSync(target)) return join(target, "package");
-  console.error(`Installing ${name} ${locked.version} from npm …`);
-  const temporary = `${target}.new`;
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
-  // npm installs no packages for other processors, but it does download them.
-  const packed = output("npm", [
-    "pack",
-    "--silent",
-    "--json",
-    "--pack-destination",
-    temporary,
-    `${name}@${locked.version}`,
-  ]);
-  if (packed === undefined) throw new StepError(`Cannot install "${name}": npm pack failed`);
-  const [{ filename, integrity }] = JSON.parse(packed) as { filename: string; integrity: string }[];
-  if (integrity !== locked.integrity) {
-    throw new StepError(`Cannot install "${name}": expected ${locked.integrity}, got ${integrity}`);
-  }
-  const archive = join(temporary, filename.replace(/^@/, "").replace("/", "-"));
-  run("tar", ["-xzf", archive, "-C", temporary], { quiet: true });
-  rmSync(archive);
-  renameSync(temporary, target);
-  return join(target, "package");
-}
-
-/**
- * The folder of arm64's SQLite library, where Debian's tools can get it; the tests say themselves when they lack it.
- * With package lists of our own, so that neither root nor a change of the system is needed.
- */
+/** The folder of arm64's SQLite library, where Debian's tools can get it; the tests say themselves when they lack it. */
 function sqliteFolder(): string | undefined {
   const sqlite = join(folder, "sqlite");
-  const libraries = join(sqlite, "usr", "lib", "aarch64-linux-gnu");
-  if (existsSync(join(libraries, "libsqlite3.so.0"))) return libraries;
-  if (output("apt-get", ["--version"]) === undefined) return undefined;
-  console.error("Downloading SQLite for arm64 …");
-  const apt = join(folder, "apt");
-  mkdirSync(join(apt, "lists", "partial"), { recursive: true });
-  mkdirSync(join(apt, "cache", "archives", "partial"), { recursive: true });
-  const settings = {
-    "Dir::State": apt,
-    "Dir::State::status": "/dev/null",
-    "Dir::Cache": join(apt, "cache"),
-    "APT::Architecture": "arm64",
-    "APT::Architectures": "arm64",
-    // apt leaves root for a user who can't write here.
-    "APT::Sandbox::User": "root",
-  };
-  const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
   try {
-    run("apt-get", [...options, "-qq", "update"], { quiet: true });
-    run("apt-get", [...options, "-qq", "download", "libsqlite3-0"], { cwd: apt, quiet: true });
-    run("sh", ["-c", 'dpkg-deb -x libsqlite3-0_*.deb "$0"', sqlite], { cwd: apt, quiet: true });
+    once(sqlite, (temporary) => {
+      console.error("Downloading SQLite for arm64 …");
+      unpackDebian({ names: ["libsqlite3-0"], architecture: "arm64", dependencies: false }, temporary);
+    });
   } catch (error) {
-    if (!(error instanceof StepError)) throw error;
+    if (!(error instanceof MissingError)) throw error;
     console.error(error.message);
     return undefined;
-  } finally {
-    rmSync(apt, { recursive: true, force: true });
   }
-  return libraries;
+  return join(sqlite, "usr", "lib", "aarch64-linux-gnu");
 }
 
 /** Runs test files on the arm64 builds. @throws {MissingError} When QEMU isn't there. */
@@ -140,8 +85,8 @@ function testArm64(files: readonly string[], on: readonly ("deno" | "bun")[]): v
   const machine: Machine = {
     name: "arm64 Linux",
     target: { os: "linux", arch: "aarch64" },
-    deno: () => [path, join(lockedPackage("@deno/linux-arm64-glibc"), "deno")],
-    bun: () => [path, join(lockedPackage("@oven/bun-linux-aarch64"), "bin", "bun")],
+    deno: () => [path, join(lockedPackage("@deno/linux-arm64-glibc", folder), "deno")],
+    bun: () => [path, join(lockedPackage("@oven/bun-linux-aarch64", folder), "bin", "bun")],
     env: { ...env, BELAY_RUNNER: path, ...(sqlite === undefined ? {} : { LD_LIBRARY_PATH: sqlite }) },
     slowness: 20,
   };

@@ -12,10 +12,20 @@ import process from "node:process";
 import type { Platform } from "../ffi/types/platform.ts";
 import { main, root, runZig } from "./tools.ts";
 
+/** What the scripts build for. */
+export interface Target extends Platform {
+  /** Whether its C library is musl, which the tests' C library is built for. The core is one for glibc and musl. */
+  readonly musl?: boolean;
+}
+
+const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
+
 /** What the scripts and the tests run on. Under an emulator the tests see the emulated machine. */
-export const host: Platform = {
+export const host: Target = {
   os: process.platform === "win32" ? "windows" : process.platform === "darwin" ? "darwin" : "linux",
-  arch: process.arch === "arm64" ? "aarch64" : "x86_64",
+  arch,
+  // Some systems with glibc have musl besides.
+  musl: existsSync(`/lib/ld-musl-${arch}.so.1`) && !existsSync("/etc/ld.so.cache"),
 };
 
 /** The platforms that the package brings a core for. */
@@ -31,8 +41,13 @@ const systems = {
 } as const;
 
 /** What Zig calls a target. */
-export function zigTarget({ os, arch }: Platform): string {
-  return `${arch}-${systems[os].zig}`;
+export function zigTarget({ os, arch, musl = false }: Target): string {
+  return `${arch}-${musl ? "linux-musl" : systems[os].zig}`;
+}
+
+/** What Zig is told to make a C library of the tests with, before its sources. */
+export function compileArgs(target: Target, flags: readonly string[]): string[] {
+  return ["cc", "-target", zigTarget(target), "-shared", "-fPIC", ...flags];
 }
 
 /** The name of a platform's folder. */
@@ -57,8 +72,9 @@ export function buildCoreIn(native: string, target: Platform): string {
 }
 
 /** Where the C library of the tests is built. */
-export function testLibraryOf(target: Platform): string {
-  return join(root, "tests", "native", "build", folderOf(target), systems[target.os].file("testlib"));
+export function testLibraryOf(target: Target): string {
+  const folder = `${folderOf(target)}${target.musl ? "-musl" : ""}`;
+  return join(root, "tests", "native", "build", folder, systems[target.os].file("testlib"));
 }
 
 /** The C library of the tests, for this machine. */
@@ -83,7 +99,7 @@ export function update(
   make: () => void,
 ): void {
   const hash = createHash("sha256").update(args.join("\0"));
-  for (const input of inputs) hash.update(input.slice(root.length)).update(readFileSync(input));
+  for (const input of inputs) hash.update(input.slice(root.length).replaceAll("\\", "/")).update(readFileSync(input));
   const stamp = `${target}.sha256`;
   const digest = hash.digest("hex");
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
@@ -93,12 +109,8 @@ export function update(
   writeFileSync(stamp, digest);
 }
 
-function isHost({ os, arch }: Platform): boolean {
-  return os === host.os && arch === host.arch;
-}
-
-function forWhat(target: Platform): string {
-  return isHost(target) ? "" : ` for ${folderOf(target)}`;
+function forWhat(target: Target): string {
+  return zigTarget(target) === zigTarget(host) ? "" : ` for ${folderOf(target)}${target.musl ? "-musl" : ""}`;
 }
 
 /** Builds a platform's core if it is out of date, for any processor of its kind: what is built here may be packed. */
@@ -115,14 +127,12 @@ export function buildCore(target: Platform): void {
 }
 
 /** Builds what is out of date of the core and the tests' C library. */
-export function build(target: Platform = host): void {
+export function build(target: Target = host): void {
   buildCore(target);
-  const { os, arch } = target;
-  // Zig finds out by itself that it is on musl.
-  const musl = isHost(target) && os === "linux" && existsSync(`/lib/ld-musl-${arch}.so.1`);
   const library = testLibraryOf(target);
   const librarySources = sources(join(root, "tests", "native"));
-  const args = ["cc", "-target", musl ? "native" : zigTarget(target), "-shared", "-O2", "-fPIC"];
+  // The threads of Windows: Zig's winpthreads.
+  const args = compileArgs(target, ["-O2", ...(target.os === "windows" ? ["-lpthread"] : [])]);
   update(library, librarySources, args, `Building the tests' C library${forWhat(target)} …`, () => {
     const inputs = librarySources.filter((path) => path.endsWith(".c"));
     runZig([...args, "-o", library, ...inputs], { quiet: true });

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Platform } from "../ffi/types/platform.ts";
 import { buildCore, buildCoreIn, coreOf, folderOf, platforms } from "./build.ts";
-import { MissingError } from "./emulators.ts";
+import { MissingError } from "./packages.ts";
 import { main, output, root, StepError } from "./tools.ts";
 
 /** The most bytes that a core may have. */

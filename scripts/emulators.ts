@@ -1,18 +1,17 @@
 /**
- * Programs that run what is built for other platforms: QEMU for arm64 Linux, Wine for Windows. The system has them or
- * hasn't; belay installs neither.
+ * Programs that run what is built for other platforms: QEMU for arm64 Linux, which the system has or hasn't, and Wine for
+ * Windows.
  *
  * @module
  */
 
-import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { host } from "./build.ts";
-import { output, StepError, toolsFolder } from "./tools.ts";
-
-/** What a step needs isn't there, so the step is left out. The message says why, and what to install. */
-export class MissingError extends StepError {}
+import { MissingError } from "./packages.ts";
+import { output, toolsFolder } from "./tools.ts";
+import { wineCommand } from "./wine.ts";
 
 /** A program that runs other platforms' programs. */
 export interface Emulator {
@@ -58,18 +57,13 @@ export function qemu(): Emulator {
   return { path, env };
 }
 
-/** Wine for x64 Windows programs. @throws {MissingError} When it isn't there. */
+/** Wine for x64 Windows programs, as one program. @throws {MissingError} When it can't be there. */
 export function wine(): Emulator {
-  if (host.os === "windows") {
-    throw new MissingError('Cannot emulate "Windows": this machine is that; the other steps run on it');
-  }
-  const path = which("wine");
-  if (path === undefined) {
-    throw new MissingError('Cannot emulate "Windows": Wine is missing (Debian: apt-get install wine wine64)');
-  }
-  mkdirSync(toolsFolder, { recursive: true });
-  // Wine's own messages aren't ours, and without the overrides it asks in a window whether to install .NET and HTML.
-  const env = { WINEPREFIX: join(toolsFolder, "wine"), WINEDEBUG: "-all", WINEDLLOVERRIDES: "mscoree,mshtml=" };
+  const { command, env } = wineCommand();
+  const path = join(toolsFolder, "emulators", "run_wine");
+  mkdirSync(dirname(path), { recursive: true });
+  const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  writeFileSync(path, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`, { mode: 0o755 });
   return { path, env };
 }
 

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { testLibrary } from "./build.ts";
-import { MissingError } from "./emulators.ts";
+import { MissingError } from "./packages.ts";
 import { packedForNpm } from "./pack.ts";
 import { bun, deno, main, output, root, StepError, toolsFolder } from "./tools.ts";
 

@@ -8,11 +8,10 @@
 import { join } from "node:path";
 import process from "node:process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import type { Platform } from "../ffi/types/platform.ts";
 import type { Command } from "./beside.ts";
-import { build, host } from "./build.ts";
+import { build, host, type Target } from "./build.ts";
 import { noteResults, readResults, type Results, shownTimes, Times } from "./results.ts";
-import { bun, deno, main, root, run, runtimes, toolsFolder, typeScriptIn } from "./tools.ts";
+import { bun, deno, main, run, runtimes, toolsFolder, typeScriptIn } from "./tools.ts";
 
 /** The test files. */
 export function testFiles(): string[] {
@@ -23,13 +22,17 @@ export function testFiles(): string[] {
 export interface Machine {
   /** What it is called in the messages, if it isn't this one. */
   readonly name?: string;
-  readonly target: Platform;
+  readonly target: Target;
   /** The commands that start the runtimes. */
   readonly deno: () => Command;
   readonly bun: () => Command;
   readonly env: Readonly<Record<string, string>>;
   /** How many times slower than usual it may be. */
   readonly slowness: number;
+  /** What it calls a path of this one. */
+  readonly pathThere?: (path: string) => string;
+  /** How many seconds a file may take, where each runs by itself. */
+  readonly fileLimitS?: number;
 }
 
 const thisMachine: Machine = { target: host, deno: () => [deno()], bun: () => [bun()], env: {}, slowness: 1 };
@@ -49,22 +52,39 @@ const sideBySide = [
 ];
 
 /** One runtime's run of some files. */
-interface Run {
+export interface Run {
   readonly name: string;
   readonly command: Command;
   /** Where the runtime writes what its tests came to. */
   readonly report: string;
 }
 
-function runOn(runtime: "deno" | "bun", files: readonly string[], machine: Machine): Run {
+/** What tells its files from those of others. */
+function suffixOf({ name }: Machine): string {
+  return name === undefined ? "" : `_${name.replaceAll(" ", "_")}`;
+}
+
+/** The command that runs some files. */
+export function runOn(runtime: "deno" | "bun", files: readonly string[], machine: Machine): Run {
   const where = machine.name === undefined ? "" : ` on ${machine.name}`;
-  const report = join(toolsFolder, `tests_${runtime}.xml`);
+  const report = join(toolsFolder, `tests_${runtime}${suffixOf(machine)}.xml`);
+  const reportThere = machine.pathThere?.(report) ?? report;
   if (runtime === "deno") {
-    const flags = ["--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", `--junit-path=${report}`];
+    const flags = ["--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", `--junit-path=${reportThere}`];
     return { name: `Deno${where}`, command: [...machine.deno(), "test", ...flags, ...files], report };
   }
-  const flags = [`--timeout=${120_000 * machine.slowness}`, "--reporter=junit", `--reporter-outfile=${report}`];
+  const flags = [`--timeout=${120_000 * machine.slowness}`, "--reporter=junit", `--reporter-outfile=${reportThere}`];
   return { name: `Bun${where}`, command: [...machine.bun(), "test", ...flags, ...files], report };
+}
+
+/** Where tests note what they leave out, from now on. */
+export function leftOutNotes(machine: Machine): { readonly file: string; read(): Set<string> } {
+  const file = join(toolsFolder, `left_out${suffixOf(machine)}.txt`);
+  rmSync(file, { force: true });
+  return {
+    file,
+    read: () => existsSync(file) ? new Set(readFileSync(file, "utf8").trim().split("\n")) : new Set(),
+  };
 }
 
 /** Runs test files, on both runtimes unless one is asked for. */
@@ -75,16 +95,15 @@ export function test(
 ): void {
   const times = new Times();
   times.take("build", () => build(machine.target));
-  const leftOut = join(root, ".tools", "left_out.txt");
-  rmSync(leftOut, { force: true });
-  const env = { ...machine.env, BELAY_LEFT_OUT: leftOut, BELAY_SLOW: String(machine.slowness) };
+  const notes = leftOutNotes(machine);
+  const env = { ...machine.env, BELAY_LEFT_OUT: notes.file, BELAY_SLOW: String(machine.slowness) };
   const results: Results[] = [];
   const beside = on.length > 1 && machine === thisMachine ? files.filter((file) => sideBySide.includes(file)) : [];
   const alone = files.filter((file) => !beside.includes(file));
   try {
     for (const runtime of on) if (alone.length > 0) runTests([runOn(runtime, alone, machine)], env, times, results);
     if (beside.length > 0) runTests(on.map((runtime) => runOn(runtime, beside, machine)), env, times, results);
-    const missing = existsSync(leftOut) ? new Set(readFileSync(leftOut, "utf8").trim().split("\n")) : new Set<string>();
+    const missing = notes.read();
     for (const what of missing) console.log(`\nLeft out: ${what}`);
     const which = missing.size > 0 ? "Every other test" : "Every test";
     const where = machine.name === undefined ? "" : ` on ${machine.name}`;

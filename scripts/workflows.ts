@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { MissingError } from "./emulators.ts";
+import { MissingError } from "./packages.ts";
 import { bun, main, output, root, run, StepError, toolsFolder } from "./tools.ts";
 
 /** The Go module that actionlint is installed from. */

@@ -5,6 +5,7 @@
 
 import { callback, dlopen, Handle, handle } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
+import { libcPath } from "../../examples/libc.ts";
 import { compare, finish } from "./harness.ts";
 import { rawCallback, rawOpen } from "./raw.ts";
 
@@ -33,7 +34,7 @@ const raw = (count: number): void => void rawEach(count, rawOnRow.pointer, 1);
 compare("callback/user-data", { belay, raw }, { count: 300_000 });
 
 const comparator = { parameters: ["pointer", "pointer"], result: "i32" } as const;
-const { bsearch } = dlopen({ name: "c", versions: ["6"] }, {
+const { bsearch } = dlopen(libcPath, {
   bsearch: { parameters: ["pointer", "buffer", "usize", "usize", comparator], result: "pointer" },
 }).symbols;
 const numbers = new Int32Array(1);

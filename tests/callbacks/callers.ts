@@ -22,7 +22,7 @@ export const definitions = {
   run_operations: { parameters: ["buffer", "i32"], result: "f64" },
   call_each: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   enter_pointer: { parameters: [], result: "pointer" },
-  call_on_thread: { parameters: [i32ToI32, "i32"], result: "i32", optional: true },
+  call_on_thread: { parameters: [i32ToI32, "i32"], result: "i32" },
   call_on_coroutine: { parameters: [i32ToI32], result: "i32", optional: true },
   call_in_signal: { parameters: [i32ToI32, "bool"], result: "i32", optional: true },
 } as const;

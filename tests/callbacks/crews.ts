@@ -4,17 +4,14 @@
  * @module
  */
 
-import process from "node:process";
 import { it } from "@std/testing/bdd";
 import { callback, configure, dlopen, type Report, stats } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { type Crew, post, threadDefinitions, wait } from "../programs/threads.ts";
-import { leftOut } from "../support/left_out.ts";
 import { until } from "../support/until.ts";
 
 /** A callback that is only called. */
 export const nothing = { parameters: [], result: "void" } as const;
-const possible = process.platform !== "win32";
 const definitions = {
   ...threadDefinitions,
   crew_tell_to_stop: { parameters: ["pointer"], result: "void" },
@@ -31,20 +28,17 @@ const definitions = {
   post_and_join: { parameters: [post, "i32", "i32"], result: "i64" },
   wait_and_join: { parameters: [wait, "i32", "i32"], result: "i64" },
 } as const;
-// Opened even where its functions are missing, so that what follows need not ask.
-const library = possible ? dlopen(testLibrary, definitions) : undefined;
-/** The test library's functions of threads, which the tests that are left out don't call. */
-export const c = library?.symbols as NonNullable<typeof library>["symbols"];
-if (!possible) leftOut("the tests of threads, which have POSIX threads only");
-/** Functions that there are without threads, too. */
+/** The test library's functions of threads. */
+export const c = dlopen(testLibrary, definitions).symbols;
+/** Functions that don't need threads. */
 export const { relay_i32, call_void } = dlopen(testLibrary, {
   relay_i32: { parameters: [{ parameters: ["i32"], result: "i32" }, "i32"], result: "i32" },
   call_void: { parameters: [nothing], result: "void" },
 }).symbols;
 
-/** A test that is left out where there are no threads. */
+/** A test after which nothing listens to reports. */
 export function test(name: string, body: () => void | Promise<void>): void {
-  (possible ? it : it.skip)(name, async () => {
+  it(name, async () => {
     try {
       await body();
     } finally {

@@ -29,17 +29,15 @@ describe("a call from elsewhere", () => {
   const { call_on_thread, call_on_coroutine, call_in_signal } = elsewhere;
   type Caller = (made: Callback<typeof i32ToI32> | Pointer) => number;
   // No native call of belay's, which would throw.
-  const rawThread = call_on_thread === null
-    ? undefined
-    : rawOpen(testLibrary, { call_on_thread: { parameters: ["u64", "i32"], result: "i32" } })["call_on_thread"];
+  const rawThread = rawOpen(testLibrary, { call_on_thread: { parameters: ["u64", "i32"], result: "i32" } });
   const callOnThread = (made: Callback<typeof i32ToI32> | Pointer, count: number): number => {
     const pointer = typeof made === "object" && "pointer" in made ? made.pointer : made;
-    const answer = rawThread?.(pointerValue(pointer), count) as number;
+    const answer = rawThread["call_on_thread"](pointerValue(pointer), count) as number;
     void stats();
     return answer;
   };
   const places: [name: string, call: Caller | undefined, from: string][] = [
-    ["a thread", call_on_thread === null ? undefined : (made) => callOnThread(made, 1), "pthreads"],
+    ["a thread", (made) => callOnThread(made, 1), "threads"],
     [
       "a coroutine's stack",
       call_on_coroutine === null ? undefined : (made) => call_on_coroutine(made as Pointer),
@@ -252,19 +250,17 @@ describe("a call from elsewhere", () => {
 });
 
 describe("a call from another thread that nothing follows", () => {
-  const possible = process.platform !== "win32";
-  if (!possible) leftOut("calls from a thread of the tests' C library, which has POSIX threads only");
   const child = (how: string): string[] => {
     const { code, stdout } = runChild("misplaced_reports.ts", [how]);
     assertStrictEquals(code, 0);
     return stdout.trim().split("\n");
   };
 
-  (possible ? it : it.skip)("is reported when the program ends (in a child process)", () => {
+  it("is reported when the program ends (in a child process)", () => {
     assertEquals(child("end"), ["-1", "the end of the turns", "misplaced-call true"]);
   });
 
-  (possible ? it : it.skip)(
+  it(
     "is reported while a callback is ref'd, which the program waits for (in a child process)",
     () => {
       assertEquals(child("ref"), ["-1", "the end of the turns", "misplaced-call true"]);

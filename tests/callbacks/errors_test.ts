@@ -1,6 +1,5 @@
 /** Where the errors of callbacks go: `onError`, `always`, the native call, its promise, reports. */
 
-import process from "node:process";
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
@@ -23,7 +22,6 @@ import { testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { type Crew, post, wait } from "../programs/threads.ts";
 import { alive, collectFully, turn } from "../support/gc.ts";
-import { leftOut } from "../support/left_out.ts";
 import { slowness } from "../support/machine.ts";
 import { until } from "../support/until.ts";
 import { caught, raise, reportsOf } from "../support/outcome.ts";
@@ -32,8 +30,6 @@ const before = alive();
 
 const i32ToI32 = { parameters: ["i32"], result: "i32" } as const;
 const onRow = { parameters: [handle<string>(), "i32"], result: "i32" } as const;
-const possible = process.platform !== "win32";
-if (!possible) leftOut("the tests of errors of callbacks on other threads, which are POSIX threads");
 
 const symbols = {
   relay_i32: { parameters: [i32ToI32, "i32"], result: "i32" },
@@ -64,13 +60,11 @@ const threadSymbols = {
   sleep_later: { name: "sleep_ms", parameters: ["i32"], result: "void", nonblocking: true },
 } as const;
 const { relay_i32, collect_i32, each } = dlopen(testLibrary, symbols).symbols;
-const threads = possible ? dlopen(testLibrary, threadSymbols).symbols : undefined;
-const c = threads as NonNullable<typeof threads>;
+const c = dlopen(testLibrary, threadSymbols).symbols;
 const raw = rawOpen(testLibrary, { relay_i32: { parameters: ["u64", "i32"], result: "i32" } });
 const relayRaw = (made: { readonly pointer: Pointer }, value: number): unknown =>
   raw["relay_i32"](pointerValue(made.pointer), value);
-before.libraries += possible ? 2 : 1;
-const itOnThreads = possible ? it : it.skip;
+before.libraries += 2;
 
 /** Waits for threads without blocking, and answers the sum of their answers. */
 async function ended(crew: Crew): Promise<bigint> {
@@ -163,7 +157,7 @@ describe("a callback with onError", () => {
     }
   });
 
-  itOnThreads("answers threads of C's that wait, and those of nonblocking calls", async () => {
+  it("answers threads of C's that wait, and those of nonblocking calls", async () => {
     const seen: unknown[] = [];
     using made = callback(wait, (thread) => raise(`thread ${thread}`), {
       thread: "wait",
@@ -175,7 +169,7 @@ describe("a callback with onError", () => {
     assertStrictEquals(seen.length, 5);
   });
 
-  itOnThreads("gets what C doesn't wait for, with C's arguments, also the rejection of an async function", async () => {
+  it("gets what C doesn't wait for, with C's arguments, also the rejection of an async function", async () => {
     const seen: unknown[] = [];
     using thrown = callback(post, () => raise("thrown"), {
       thread: "post",
@@ -193,7 +187,7 @@ describe("a callback with onError", () => {
 });
 
 describe("an error that is raised", () => {
-  itOnThreads("has C's cleanup run where the callback says always, and no other", () => {
+  it("has C's cleanup run where the callback says always, and no other", () => {
     for (const always of [true, false]) {
       const destroyed: number[] = [];
       using destroy = callback(i32ToI32, (index) => (destroyed.push(index), 1), { always });
@@ -203,7 +197,7 @@ describe("an error that is raised", () => {
     }
   });
 
-  itOnThreads("of a nonblocking call has C's cleanup run where the callback says always, and no other", async () => {
+  it("of a nonblocking call has C's cleanup run where the callback says always, and no other", async () => {
     for (const always of [true, false]) {
       const destroyed: number[] = [];
       using destroy = callback(i32ToI32, (index) => (destroyed.push(index), 1), { thread: "wait", always });
@@ -214,7 +208,7 @@ describe("an error that is raised", () => {
     }
   });
 
-  itOnThreads("is the first one; later ones are its suppressed", async () => {
+  it("is the first one; later ones are its suppressed", async () => {
     for (const later of [false, true]) {
       const first = new Error("first");
       using destroy = callback(i32ToI32, (index) => raise(`later ${index}`), {
@@ -230,7 +224,7 @@ describe("an error that is raised", () => {
     }
   });
 
-  itOnThreads("that takes no property has later ones reported", () => {
+  it("that takes no property has later ones reported", () => {
     for (const first of ["text", Object.freeze(new Error("frozen")), undefined]) {
       using destroy = callback(i32ToI32, (index) => raise(`later ${index}`), { always: true });
       using use = callback(i32ToI32, () => raise(first));
@@ -242,7 +236,7 @@ describe("an error that is raised", () => {
     }
   });
 
-  itOnThreads("is not thrown by native calls that are made while it waits; their own errors are", () => {
+  it("is not thrown by native calls that are made while it waits; their own errors are", () => {
     const seen: unknown[] = [];
     using destroy = callback(i32ToI32, (index) => {
       seen.push(relay_i32((value) => value + 1, index));
@@ -260,7 +254,7 @@ describe("an error that is raised", () => {
     assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
   });
 
-  itOnThreads(
+  it(
     "on a thread of C's rejects the only nonblocking call that is outstanding, whose others run no more",
     async () => {
       let runs = 0;
@@ -275,14 +269,14 @@ describe("an error that is raised", () => {
   );
 
   for (const name of ["no call", "two calls", "a closed function before"]) {
-    itOnThreads(`is an uncaught one where it belongs to no native call: ${name} (in a child process)`, () => {
+    it(`is an uncaught one where it belongs to no native call: ${name} (in a child process)`, () => {
       const { code, signal, stdout, stderr } = runChild("uncaught_errors.ts", [name, testLibrary]);
       assertEquals({ code, signal }, { code: 1, signal: null }, stdout);
       assertStringIncludes(stderr, "thrown by the callback");
     });
   }
 
-  itOnThreads("in a loop that goes on is reported after a second, and the loop can be quit", () => {
+  it("in a loop that goes on is reported after a second, and the loop can be quit", () => {
     let ticks = 0;
     let report: Report | undefined;
     configure({ onReport: (given) => report ??= given });
@@ -304,7 +298,7 @@ describe("an error that is raised", () => {
     for (const part of ['"ticking"', '"loop_run"', "onError", "fifth tick"]) assertStringIncludes(report.message, part);
   });
 
-  itOnThreads("in a nonblocking loop that goes on is reported after a second, and rejects the promise", async () => {
+  it("in a nonblocking loop that goes on is reported after a second, and rejects the promise", async () => {
     using listener = listening();
     let ticks = 0;
     using ticking = callback(i32ToI32, (index) => (ticks += 1, index === 4 ? raise("fifth tick") : 0), {
@@ -322,7 +316,7 @@ describe("an error that is raised", () => {
     for (const part of ['"ticking"', '"loop_later"', "onError"]) assertStringIncludes(message, part);
   });
 
-  itOnThreads("is none with onError: the loop ticks on, in either kind of call", async () => {
+  it("is none with onError: the loop ticks on, in either kind of call", async () => {
     const options = { thread: "wait", onError: () => 0 } as const;
     for (const later of [false, true]) {
       let ticks = 0;
@@ -335,7 +329,7 @@ describe("an error that is raised", () => {
 });
 
 describe("calls of other threads in vain while a native call runs", () => {
-  itOnThreads("are thrown by that call, not by one that its callbacks make, nor by a later one", () => {
+  it("are thrown by that call, not by one that its callbacks make, nor by a later one", () => {
     using there = callback(i32ToI32, (value) => value, { fallback: -1, name: "there" });
     const inner: unknown[] = [];
     const bodies: ((value: number) => number)[] = [
@@ -354,7 +348,7 @@ describe("calls of other threads in vain while a native call runs", () => {
     assertEquals(inner, [1, 2, "inner", "inner"]);
   });
 
-  itOnThreads("are thrown although a report's listener makes native calls meanwhile", () => {
+  it("are thrown although a report's listener makes native calls meanwhile", () => {
     using there = callback(i32ToI32, (value) => value, { fallback: -1 });
     const stale = callback(i32ToI32, (value) => value, { fallback: -2 });
     stale.close();
@@ -367,7 +361,7 @@ describe("calls of other threads in vain while a native call runs", () => {
     assertStrictEquals(relay_i32((value) => value + 1, 1), 2);
   });
 
-  itOnThreads("wait once, also where callbacks of the call make native calls in between", () => {
+  it("wait once, also where callbacks of the call make native calls in between", () => {
     using there = callback(i32ToI32, (value) => value, {
       thread: "wait",
       timeoutMs: 1000,
@@ -382,7 +376,7 @@ describe("calls of other threads in vain while a native call runs", () => {
     assertStringIncludes(error.message, "20 times");
   });
 
-  itOnThreads("are reported once each, where the native call throws them and where none does", () => {
+  it("are reported once each, where the native call throws them and where none does", () => {
     using there = callback(i32ToI32, (value) => value, { fallback: -1, name: "there" });
     const reports = reportsOf(() => {
       for (let i = 0; i < 3; i++) {
@@ -394,7 +388,7 @@ describe("calls of other threads in vain while a native call runs", () => {
 });
 
 describe("a second error", () => {
-  itOnThreads("leaves a suppressed of the program's alone, and is not lost", () => {
+  it("leaves a suppressed of the program's alone, and is not lost", () => {
     const first = Object.assign(new Error("first"), { suppressed: "the program's" });
     using use = callback(i32ToI32, () => raise(first));
     using destroy = callback(i32ToI32, () => raise("second"), { always: true });
@@ -402,7 +396,7 @@ describe("a second error", () => {
     assertEquals([first.suppressed, reports.map(({ cause }) => cause)], ["the program's", ["second"]]);
   });
 
-  itOnThreads("of each native call that an error passes is in its suppressed, and no error in its own", () => {
+  it("of each native call that an error passes is in its suppressed, and no error in its own", () => {
     const first = new Error("first");
     using inner = callback(i32ToI32, () => raise(first));
     using innerDestroy = callback(i32ToI32, () => raise("inner"), { always: true });
@@ -418,7 +412,7 @@ describe("a second error", () => {
   });
 });
 
-itOnThreads("an error of a post callback keeps no later call from running", async () => {
+it("an error of a post callback keeps no later call from running", async () => {
   let runs = 0;
   using made = callback(post, (_, index) => (runs += 1, index === 3 ? raise("the fourth") : undefined), {
     thread: "post",

@@ -1,6 +1,5 @@
 /** Callbacks that other threads call: how processes live and end with them, workers, and libraries as they are. */
 
-import process from "node:process";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { callback, dlopen, pointerFrom, pointerValue, stats } from "@belay/ffi";
@@ -14,9 +13,6 @@ import { leftOut } from "../support/left_out.ts";
 import { until } from "../support/until.ts";
 
 const before = alive();
-const possible = process.platform !== "win32";
-if (!possible) leftOut("the tests of threads and processes, which have POSIX threads only");
-const test = possible ? it : it.skip;
 
 describe("the event loop", () => {
   const lives: [name: string, lines: string[]][] = [
@@ -33,7 +29,7 @@ describe("the event loop", () => {
   for (const kind of ["post", "wait"]) {
     for (const [name, lines] of lives) {
       const lasts = lines.includes("timer") ? "lives on" : "ends";
-      test(`${lasts} with a ${kind} callback that is ${name} (in a child process)`, () => {
+      it(`${lasts} with a ${kind} callback that is ${name} (in a child process)`, () => {
         // One that ends does so by itself, however slow the machine is.
         const timerMs = lines.includes("timer") ? 300 : 20_000;
         const { code, signal, stdout, stderr } = runChild("thread_life.ts", [kind, name, String(timerMs)]);
@@ -44,14 +40,14 @@ describe("the event loop", () => {
 });
 
 describe("an asynchronous context", () => {
-  test("is none of those that threads' calls are made in, however the loop was woken (in a child process)", () => {
+  it("is none of those that threads' calls are made in, however the loop was woken (in a child process)", () => {
     const { code, stdout, stderr } = runChild("thread_context.ts", [testLibrary]);
     assertEquals([stdout.trim(), code, stderr], ['40000 ["undefined"]', 0, ""]);
   });
 });
 
 describe("a test that fails", () => {
-  test("leaves the callbacks of the next one as they are (in a child process)", () => {
+  it("leaves the callbacks of the next one as they are (in a child process)", () => {
     const program = "./tests/programs/after_failure.ts";
     const options = { as: "test", env: { TEST_LIBRARY: testLibrary } } as const;
     const { code, stdout, stderr } = runFiles([program], options);
@@ -69,7 +65,7 @@ describe("an error that nobody takes", () => {
     ["wait", "onError throws", "thrown by onError"],
   ];
   for (const [kind, name, thrown] of cases) {
-    test(`is uncaught: ${kind}, ${name} (in a child process)`, () => {
+    it(`is uncaught: ${kind}, ${name} (in a child process)`, () => {
       const { code, signal, stdout, stderr } = runChild("thread_life.ts", [kind, name, "20000"]);
       assertEquals([code, signal], [1, null], stderr);
       assertStringIncludes(stderr, thrown);
@@ -78,7 +74,7 @@ describe("an error that nobody takes", () => {
     });
   }
 
-  test("is none of a timeout, which is printed, with what JavaScript was in (in a child process)", () => {
+  it("is none of a timeout, which is printed, with what JavaScript was in (in a child process)", () => {
     const { code, stdout, stderr } = runChild("thread_life.ts", ["wait", "blocked", "20000"]);
     assertEquals([code, stdout.trim().split("\n")], [0, ["C got -7n", "end"]]);
     for (const part of ['belay: C called callback "awaited"', "500 ms", 'the native call "crew_join"']) {
@@ -114,7 +110,7 @@ describe("a worker", () => {
     };
   }
 
-  test("has its callbacks called in itself, whoever calls them", async () => {
+  it("has its callbacks called in itself, whoever calls them", async () => {
     using library = openThreads(testLibrary);
     const { start_waits, crew_running, crew_join } = library.symbols;
     await using worker = await ask({ thread: "wait", what: "give" });
@@ -127,7 +123,7 @@ describe("a worker", () => {
     assertEquals([here.symbols.call_here(pointer, 1, 77), Atomics.load(worker.calls, 0)], [77, 201]);
   });
 
-  test("has a callback of this thread called here, by its threads", async () => {
+  it("has a callback of this thread called here, by its threads", async () => {
     let calls = 0;
     using made = callback(wait, (_, index) => (calls += 1, index), { thread: "wait" });
     await using worker = await ask({ thread: "wait", what: "call", pointer: pointerValue(made.pointer) });
@@ -135,12 +131,12 @@ describe("a worker", () => {
   });
 
   for (const thread of ["post", "wait"] as const) {
-    test(`has a pool's threads tell it when a job is done (${thread})`, async () => {
+    it(`has a pool's threads tell it when a job is done (${thread})`, async () => {
       await using worker = await ask({ thread, what: "pool" });
       assert(worker.answer.right);
     });
 
-    test(`is called no more when it was terminated, and threads go on (${thread})`, async () => {
+    it(`is called no more when it was terminated, and threads go on (${thread})`, async () => {
       using library = openThreads(testLibrary);
       const { isolates } = stats().process;
       const worker = await ask({ thread, what: "crew" });
@@ -161,7 +157,7 @@ describe("a worker", () => {
 
 describe("SQLite in serialized mode, used by four threads of C's", () => {
   for (const where of ["main", "worker"]) {
-    test(`calls a function of SQL with wait, and its log with post (${where}, in a child process)`, () => {
+    it(`calls a function of SQL with wait, and its log with post (${where}, in a child process)`, () => {
       const { code, stdout, stderr } = runChild("thread_sqlite.ts", [where]);
       assertEquals([code, stderr], [0, ""]);
       const { installed, ...figures } = JSON.parse(stdout) as SqliteFigures;

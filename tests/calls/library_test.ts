@@ -6,7 +6,7 @@ import { dlopen, LibraryClosedError, stats } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collectFully, collectUntil } from "../support/gc.ts";
-import { copyLibrary, isMapped, itOnLinux } from "../support/library_copy.ts";
+import { copyLibrary, isMapped, itOnLinux, unmaps } from "../support/library_copy.ts";
 
 const before = alive();
 
@@ -147,7 +147,7 @@ describe("Library.close", () => {
     assertStrictEquals(add_i32(1, 2), 3);
     assert(isMapped(path));
     library.close();
-    assertFalse(isMapped(path));
+    assertStrictEquals(isMapped(path), !unmaps);
     assertThrows(() => add_i32(1, 2), LibraryClosedError);
     assertThrows(() => library.symbols.static_u8, LibraryClosedError);
   });
@@ -167,7 +167,7 @@ describe("Library.close", () => {
     assert(isMapped(path));
     assertStrictEquals(second.symbols.add_i32(1, 2), 3);
     second.close();
-    assertFalse(isMapped(path));
+    assertStrictEquals(isMapped(path), !unmaps);
   });
 });
 
@@ -215,7 +215,7 @@ describe("a library that was dropped", () => {
     };
     drop();
     assert(isMapped(path));
-    assert(await collectUntil(() => !isMapped(path)));
+    assertStrictEquals(await collectUntil(() => !isMapped(path), unmaps ? undefined : 5), unmaps);
   });
 });
 

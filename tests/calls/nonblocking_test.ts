@@ -6,10 +6,10 @@ import { callback, configure, dlopen, LibraryClosedError, pointerValue, type Rep
 import { host, testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collect, collectFully, collectUntil, turn } from "../support/gc.ts";
-import { leftOut } from "../support/left_out.ts";
 import { caught, raise } from "../support/outcome.ts";
 import { until } from "../support/until.ts";
 import { i32Function, onMany, rejection } from "./nonblocking_calls.ts";
+import { libcPath } from "../../examples/libc.ts";
 
 const gate = {
   wait_at_gate: { parameters: ["i32"], result: "i32", nonblocking: true },
@@ -169,7 +169,7 @@ describe("nonblocking calls: memory", () => {
 
 describe("nonblocking calls: callbacks", () => {
   it("qsort with a function that is lent to it", async () => {
-    using libc = dlopen({ name: "c", versions: ["6"] }, {
+    using libc = dlopen(libcPath, {
       qsort: {
         parameters: ["buffer", "usize", "usize", { parameters: ["pointer", "pointer"], result: "i32" }],
         result: "void",
@@ -203,10 +203,9 @@ describe("nonblocking calls: callbacks", () => {
 
   it("what a lent function throws on a thread of C's own rejects the promise, too, and none runs after it", async () => {
     using library = dlopen(testLibrary, {
-      call_on_thread: { parameters: [i32Function, "i32"], result: "i32", nonblocking: true, optional: true },
+      call_on_thread: { parameters: [i32Function, "i32"], result: "i32", nonblocking: true },
     });
     const { call_on_thread } = library.symbols;
-    if (call_on_thread === null) return leftOut("threads of the tests' C library, which has POSIX threads only");
     const error = new Error("thrown");
     let calls = 0;
     const promise = call_on_thread((value) => {
@@ -316,12 +315,9 @@ describe("nonblocking calls: ends", () => {
 
   it("gives each call the string that C keeps for each thread", async () => {
     using library = dlopen(testLibrary, {
-      thread_text: { parameters: ["i32"], result: "cstring", nonblocking: true, optional: true },
+      thread_text: { parameters: ["i32"], result: "cstring", nonblocking: true },
     });
     const { thread_text } = library.symbols;
-    if (thread_text === null) {
-      return leftOut("text of each thread, which the tests' C library has with POSIX threads only");
-    }
     for (let round = 0; round < 10; round++) {
       const texts = await Promise.all(Array.from({ length: 64 }, (_, index) => thread_text(round * 100 + index)));
       assertEquals(texts, texts.map((_, index) => `text ${round * 100 + index}`));
@@ -332,10 +328,9 @@ describe("nonblocking calls: ends", () => {
   it("settles when what threads posted before it returned was called", async () => {
     const post = { parameters: ["i32", "i32"], result: "void" } as const;
     using library = dlopen(testLibrary, {
-      post_and_join: { parameters: ["function", "i32", "i32"], result: "i64", nonblocking: true, optional: true },
+      post_and_join: { parameters: ["function", "i32", "i32"], result: "i64", nonblocking: true },
     });
     const { post_and_join } = library.symbols;
-    if (post_and_join === null) return leftOut("threads of the tests' C library, which has POSIX threads only");
     for (const queue of [undefined, { capacity: 100 }]) {
       for (let round = 0; round < 100; round++) {
         let calls = 0;

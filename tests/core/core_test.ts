@@ -14,7 +14,7 @@ import { deno, root } from "../../scripts/tools.ts";
 import { runFiles } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
-import { emulator } from "../support/machine.ts";
+import { hasHostPrograms } from "../support/machine.ts";
 
 const before = alive();
 const measured = process.platform === "linux" && process.arch === "x64";
@@ -58,7 +58,7 @@ describe("the native core", () => {
     }
   });
 
-  (emulator === undefined ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
+  (hasHostPrograms ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
     const program = join(root, "tests", "programs", "narrow_permission.ts");
     for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(coreFile().path))}`]) {
       const args = [

@@ -8,7 +8,7 @@ import { array, callback, type Definitions, dlopen, out, stats, struct, SymbolNo
 import { testLibrary } from "../../scripts/build.ts";
 import { alive } from "../support/gc.ts";
 import { openUnchecked } from "../support/unchecked.ts";
-import { copyLibrary, isMapped, itOnLinux } from "../support/library_copy.ts";
+import { copyLibrary, isMapped, itOnLinux, unmaps } from "../support/library_copy.ts";
 
 const before = alive();
 
@@ -215,7 +215,7 @@ describe("definitions", () => {
     const { path } = copy;
     const attempt = (definitions: unknown): void => {
       assertThrows(() => dlopen(path, definitions as Definitions, { unload: true }), Error);
-      assertFalse(isMapped(path), JSON.stringify(definitions));
+      if (unmaps) assertFalse(isMapped(path), JSON.stringify(definitions));
     };
     attempt({ enter: { parameters: ["int"], result: "i32" } });
     attempt({ no_such_symbol: { parameters: [], result: "void" } });

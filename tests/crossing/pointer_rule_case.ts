@@ -7,6 +7,7 @@
 import { assert } from "@std/assert";
 import { dlopen, NativeMemory, out, type Pointer } from "@belay/ffi";
 import { openUnchecked } from "../support/unchecked.ts";
+import { libcPath } from "../../examples/libc.ts";
 
 /** A program, and whether it keeps the rules. */
 export interface PointerRuleCase {
@@ -47,7 +48,7 @@ export const c = () =>
   }).symbols;
 
 export const libc = () =>
-  dlopen({ name: "c", versions: ["6"] }, {
+  dlopen(libcPath, {
     strchr: { parameters: ["cstring", "i32"], result: "pointer" },
     strtolLater: {
       name: "strtol",

@@ -17,12 +17,13 @@ import {
   union,
 } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
+import { libcPath } from "../../examples/libc.ts";
 import { callbackUnchecked, openUnchecked } from "../support/unchecked.ts";
 import { alive } from "../support/gc.ts";
 
 const before = alive();
 const i32ToI32 = { parameters: ["i32"], result: "i32" } as const;
-const libc = { name: "c", versions: ["6"] };
+const libc = libcPath;
 
 /** Calls a function while every object inherits properties. */
 function withInherited<T>(inherited: Record<string, unknown>, fn: () => T): T {

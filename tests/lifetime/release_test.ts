@@ -23,7 +23,7 @@ import { testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collectUntil, isLive } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
-import { slowness } from "../support/machine.ts";
+import { runsExitHandlers, slowness } from "../support/machine.ts";
 import { settledIsolates } from "../support/until.ts";
 import type { ReleaseAnswer, ReleaseQuestion } from "../programs/release_worker.ts";
 import { slotOf } from "./handle_ids.ts";
@@ -38,7 +38,7 @@ const library = dlopen(testLibrary, {
   start_consumer: { parameters: ["function"], result: "bool" },
   hand_over: { parameters: ["handle"], result: "void" },
   stop_consumer: { parameters: [], result: "void" },
-  destroy_in_signal: { parameters: ["function", "handle"], result: "void" },
+  destroy_in_signal: { parameters: ["function", "handle"], result: "void", optional: true },
   add_i32: { parameters: ["i32", "i32"], result: "i32" },
 });
 const { symbols } = library;
@@ -297,15 +297,17 @@ describe("native.releaseHandle", () => {
     release(witnesses);
   });
 
-  it("works in a signal's handler", () => {
-    assertCounts(() => symbols.destroy_in_signal(native.releaseHandle, Handle.create("value")), {});
+  const { destroy_in_signal } = symbols;
+  if (destroy_in_signal === null) leftOut("native.releaseHandle in a signal's handler, which needs signals");
+  (destroy_in_signal === null ? it.skip : it)("works in a signal's handler", () => {
+    assertCounts(() => destroy_in_signal?.(native.releaseHandle, Handle.create("value")), {});
   });
 
   it("does nothing when the program has ended (in a child process)", () => {
     for (const ending of ["runtime", "C"]) {
       const { code, signal, stdout, stderr } = runChild("release_at_exit.ts", [ending]);
       assertEquals({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
-      const destroyed = ending === "C" || !("Bun" in globalThis) ? ["destroyed"] : [];
+      const destroyed = ending === "C" || runsExitHandlers ? ["destroyed"] : [];
       assertEquals(stdout.trim().split("\n"), ["end", ...destroyed]);
     }
   });
@@ -415,7 +417,7 @@ describe("native.releaseHandle as SQLite's xDestroy", () => {
         assertStrictEquals(state.calls, 1);
       }
       // Refused: too many arguments. SQLite destroys the user data then, too.
-      assertStrictEquals(define("g", Handle.create({}), 1000), 21);
+      assertStrictEquals(define("g", Handle.create({}), 40_000), 21);
       assertStrictEquals(stats().live.handles, live + 1);
       for (let i = 0; i < 100; i++) assertStrictEquals(define(`f${i}`, Handle.create({})), 0);
       assertStrictEquals(stats().live.handles, live + 101);

@@ -313,10 +313,10 @@ EXPORT int32_t call_deep(int32_t (*callback)(int32_t), int32_t kilobytes) {
   return result;
 }
 
-/* What comes from elsewhere: another thread, a coroutine's stack, a signal handler. */
-#if !defined(_WIN32)
+/* What comes from elsewhere: another thread, a coroutine's stack, a signal handler. Windows has POSIX threads by a library
+ * that Zig brings, and no signals. */
 #include <pthread.h>
-#include <signal.h>
+#include <sched.h>
 #include <time.h>
 
 struct thread_call {
@@ -610,6 +610,8 @@ EXPORT void call_at_thread_end(int32_t (*callback)(int32_t)) {
 }
 EXPORT int32_t thread_end_answer(void) { return answer_at_thread_end; }
 
+#if !defined(_WIN32)
+#include <signal.h>
 static int32_t (*in_signal)(int32_t) = NULL;
 static volatile int32_t signal_answer = 0;
 static void signal_handler(int number) { signal_answer = in_signal(number); }
@@ -722,7 +724,6 @@ EXPORT double mixed_15(P15) { return S15; }
 EXPORT double mixed_16(P16) { return S16; }
 
 /* What calls that JavaScript doesn't wait for do meanwhile. */
-#if !defined(_WIN32)
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
 static int32_t met = 0, at_gate_now = 0, at_gate_most = 0;
@@ -776,7 +777,6 @@ EXPORT int32_t sum_of_calls(int32_t (*callback)(int32_t), int32_t count) {
   for (int32_t i = 0; i < count; i++) sum += callback(i);
   return sum;
 }
-#endif
 
 /* A structure by value, and the same numbers as scalars. */
 typedef struct {

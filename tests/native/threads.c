@@ -1,7 +1,5 @@
-/* Threads that call what the tests give them. POSIX threads only. */
+/* Threads that call what the tests give them: POSIX threads, which Windows has by a library that Zig brings. */
 
-#if !defined(_WIN32)
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -11,7 +9,18 @@
 #include <string.h>
 #include <time.h>
 
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#define EXPORT __declspec(dllexport)
+#define OPEN_LIBRARY(path) (void *)LoadLibraryA(path)
+#define FIND_SYMBOL(library, name) (void *)GetProcAddress(library, name)
+#else
+#include <dlfcn.h>
 #define EXPORT __attribute__((visibility("default")))
+#define OPEN_LIBRARY(path) dlopen(path, RTLD_NOW)
+#define FIND_SYMBOL(library, name) dlsym(library, name)
+#endif
 
 static double milliseconds(void) {
   struct timespec now;
@@ -366,14 +375,14 @@ enum { sqlite_serialized = 3, sqlite_log = 16, sqlite_read_write_create = 6, sql
 
 /* Configures it, before anything else of it is used: answers its code, or -1 when it isn't installed. */
 EXPORT int32_t sqlite_prepare(const char *path, void (*log)(void *user_data, int code, const char *message), void *user_data) {
-  void *library = dlopen(path, RTLD_NOW);
+  void *library = OPEN_LIBRARY(path);
   if (library == NULL) return -1;
-  *(void **)&sqlite.config = dlsym(library, "sqlite3_config");
-  *(void **)&sqlite.open = dlsym(library, "sqlite3_open_v2");
-  *(void **)&sqlite.create_function = dlsym(library, "sqlite3_create_function_v2");
-  *(void **)&sqlite.exec = dlsym(library, "sqlite3_exec");
-  *(void **)&sqlite.close = dlsym(library, "sqlite3_close");
-  *(void **)&sqlite.log = dlsym(library, "sqlite3_log");
+  *(void **)&sqlite.config = FIND_SYMBOL(library, "sqlite3_config");
+  *(void **)&sqlite.open = FIND_SYMBOL(library, "sqlite3_open_v2");
+  *(void **)&sqlite.create_function = FIND_SYMBOL(library, "sqlite3_create_function_v2");
+  *(void **)&sqlite.exec = FIND_SYMBOL(library, "sqlite3_exec");
+  *(void **)&sqlite.close = FIND_SYMBOL(library, "sqlite3_close");
+  *(void **)&sqlite.log = FIND_SYMBOL(library, "sqlite3_log");
   const int code = sqlite.config(sqlite_serialized);
   return code != 0 ? code : sqlite.config(sqlite_log, log, user_data);
 }
@@ -453,4 +462,3 @@ EXPORT int32_t there_and_here(int32_t (*there)(int32_t), int32_t (*here)(int32_t
   }
   return sum;
 }
-#endif

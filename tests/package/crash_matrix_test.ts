@@ -12,9 +12,14 @@ import { runEvent, wordsOf } from "../crash_matrix/outcome.ts";
 import { bothCell, expectedCell } from "../crash_matrix/page.ts";
 import { alike, bare, notPromised } from "../crash_matrix/seen.ts";
 import { leftOut } from "../support/left_out.ts";
+import { seesChanges } from "../support/machine.ts";
 
 /** Events that can be shown on this machine. */
-const possible = events.filter(({ name, needs }) => {
+const possible = events.filter(({ name, needs, run }) => {
+  if (!seesChanges && typeof run !== "function" && run.as === "watch") {
+    leftOut(`"${name}", since Bun doesn't see under Wine that a file changes`);
+    return false;
+  }
   if (needs === undefined) return true;
   using library = dlopen(testLibrary, { [needs]: { parameters: [], result: "void", optional: true } });
   if (library.symbols[needs] !== null) return true;

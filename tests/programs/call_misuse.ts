@@ -7,6 +7,7 @@
 import process from "node:process";
 import { callback, dlopen, NativeMemory, PointerRuleError, struct } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
+import { libcPath } from "../../examples/libc.ts";
 import { dangling } from "../../ffi/crossing/pointer_rules.ts";
 import { collectFully, collectUntil } from "../support/gc.ts";
 
@@ -18,7 +19,7 @@ const definitions = {
   look: { name: "pass", parameters: ["pointer"], result: "pointer" },
 } as const;
 const { relay_i32, later, compare_at_gate, set_gate, look } = dlopen(testLibrary, definitions).symbols;
-const { strchr, memchr, strcmp } = dlopen({ name: "c", versions: ["6"] }, {
+const { strchr, memchr, strcmp } = dlopen(libcPath, {
   strchr: { parameters: ["cstring", "i32"], result: "pointer" },
   memchr: { parameters: ["buffer", "i32", "usize"], result: "pointer" },
   strcmp: { parameters: ["cstring", "cstring"], result: "i32" },

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { testLibrary } from "../../scripts/build.ts";
-import { emulator } from "../support/machine.ts";
+import { emulator, withoutWine } from "../support/machine.ts";
 
 /** What is printed, as JSON. */
 export interface ExitFigures {
@@ -35,6 +35,7 @@ function end(thread: string, how: string): Promise<string> {
   child.on("error", reject);
   child.on("close", (code, signal) => {
     clearTimeout(timer);
+    text = withoutWine(text);
     resolve(code === 0 && text === "" ? "" : `${thread}, ${how}: ${signal ?? code} ${text.slice(0, 500)}`);
   });
   return promise;

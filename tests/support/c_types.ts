@@ -10,8 +10,8 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { dirname } from "node:path";
 import process from "node:process";
 import { array, charArray, type Fields, type FieldType, pointerFrom, struct, union } from "@belay/ffi";
-import { host, testLibrary, zigTarget } from "../../scripts/build.ts";
-import { runZig } from "../../scripts/tools.ts";
+import { compileArgs, host, testLibrary } from "../../scripts/build.ts";
+import { compile } from "./zig.ts";
 
 /** What C calls the scalars that belay knows. */
 export const scalars = {
@@ -249,8 +249,7 @@ export function compiled(source: string, flags: readonly string[] = ["-O1", "-fn
   mkdirSync(dirname(library), { recursive: true });
   const own = `${library}.${process.pid}`;
   writeFileSync(`${own}.c`, source);
-  const target = existsSync(`/lib/ld-musl-${host.arch}.so.1`) ? "native" : zigTarget(host);
-  runZig(["cc", "-target", target, "-shared", "-fPIC", ...flags, "-o", own, `${own}.c`], { quiet: true });
+  compile([...compileArgs(host, flags), "-o", own, `${own}.c`]);
   rmSync(`${own}.c`);
   renameSync(own, library);
   return library;

@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
 import { bun, deno, root } from "../../scripts/tools.ts";
-import { emulator, slowness } from "./machine.ts";
+import { emulator, slowness, withoutWine } from "./machine.ts";
 
 /** How a child process ended, and what it printed. */
 export interface ChildResult {
@@ -96,5 +96,5 @@ export function runFiles(files: readonly string[], options: ChildOptions = {}): 
   const { status, signal, stdout, stderr, error } = ended;
   const timedOut = (error as { code?: string } | undefined)?.code === "ETIMEDOUT";
   if (error !== undefined && !timedOut) throw error;
-  return { code: status, signal, stdout, stderr, timedOut };
+  return { code: status, signal, stdout, stderr: withoutWine(stderr), timedOut };
 }
