@@ -7,7 +7,11 @@ const interposition = @import("interposition.zig");
 
 const posix = struct {
     const now = 2;
-    const no_load: c_int = if (builtin.os.tag.isDarwin()) 0x10 else 4;
+    const no_load: c_int = switch (builtin.os.tag) {
+        .macos => 0x10,
+        .freebsd => 0x2000,
+        else => 4,
+    };
     const no_delete: c_int = if (builtin.os.tag.isDarwin()) 0x80 else 0x1000;
     const Info = extern struct {
         file_name: ?[*:0]const u8,

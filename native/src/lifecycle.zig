@@ -132,7 +132,14 @@ const windows = struct {
     extern "kernel32" fn FlsSetValue(index: u32, value: ?*anyopaque) callconv(.c) c_int;
 };
 
-const ExitKey = if (builtin.os.tag == .windows) u32 else std.c.pthread_key_t;
+const posix = struct {
+    /// C's `pthread_key_t`.
+    const Key = if (builtin.os.tag.isDarwin()) c_ulong else c_uint;
+    extern "c" fn pthread_key_create(key: *Key, destructor: *const fn (?*anyopaque) callconv(.c) void) callconv(.c) c_int;
+    extern "c" fn pthread_setspecific(key: Key, value: ?*anyopaque) callconv(.c) c_int;
+};
+
+const ExitKey = if (builtin.os.tag == .windows) u32 else posix.Key;
 var exit_key: ?ExitKey = null;
 
 const glibc = struct {
@@ -166,14 +173,14 @@ fn onThreadExit(isolate: ?*Isolate) void {
         if (builtin.os.tag == .windows) {
             exit_key = windows.FlsAlloc(threadExit);
         } else {
-            var key: std.c.pthread_key_t = undefined;
-            if (std.c.pthread_key_create(&key, threadExit) != .SUCCESS) return;
+            var key: posix.Key = undefined;
+            if (posix.pthread_key_create(&key, threadExit) != 0) return;
             exit_key = key;
         }
     }
     if (builtin.os.tag == .windows) {
         _ = windows.FlsSetValue(exit_key.?, isolate);
     } else {
-        _ = std.c.pthread_setspecific(exit_key.?, isolate);
+        _ = posix.pthread_setspecific(exit_key.?, isolate);
     }
 }

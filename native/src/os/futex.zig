@@ -14,6 +14,12 @@ const darwin = struct {
     const wake_all = 0x00000100;
 };
 
+const freebsd = struct {
+    extern "c" fn _umtx_op(address: *const anyopaque, operation: c_int, value: c_ulong, byte_length: usize, timeout: ?*const std.c.timespec) c_int;
+    const wait_private = 15;
+    const wake_private = 16;
+};
+
 const windows = struct {
     extern "ntdll" fn RtlWaitOnAddress(address: *const anyopaque, expected: *const u32, byte_length: usize, timeout: ?*const i64) callconv(.c) i32;
     extern "ntdll" fn RtlWakeAddressAll(address: *const anyopaque) callconv(.c) void;
@@ -34,6 +40,13 @@ pub noinline fn wait(word: *const Word, expected: u32, timeout_ns: u64) void {
             const timeout_us: u32 = @intCast(std.math.clamp(timeout_ns / 1000, 1, std.math.maxInt(u32)));
             _ = darwin.__ulock_wait(darwin.compare_and_wait | darwin.no_errno, word, expected, timeout_us);
         },
+        .freebsd => {
+            const timeout: std.c.timespec = .{
+                .sec = @intCast(timeout_ns / std.time.ns_per_s),
+                .nsec = @intCast(timeout_ns % std.time.ns_per_s),
+            };
+            _ = freebsd._umtx_op(word, freebsd.wait_private, expected, @sizeOf(std.c.timespec), &timeout);
+        },
         else => {
             const timeout: std.os.linux.timespec = .{
                 .sec = @intCast(timeout_ns / std.time.ns_per_s),
@@ -49,6 +62,7 @@ pub noinline fn wakeAll(word: *const Word) void {
     switch (builtin.os.tag) {
         .windows => windows.RtlWakeAddressAll(word),
         .macos => _ = darwin.__ulock_wake(darwin.compare_and_wait | darwin.no_errno | darwin.wake_all, word, 0),
+        .freebsd => _ = freebsd._umtx_op(word, freebsd.wake_private, std.math.maxInt(c_int), 0, null),
         else => _ = std.os.linux.futex_3arg(word, .{ .cmd = .WAKE, .private = true }, std.math.maxInt(i32)),
     }
 }

@@ -9,6 +9,9 @@ const Attributes = threads.Attributes;
 
 const linux = struct {
     extern "c" fn pthread_getattr_np(thread: std.c.pthread_t, attributes: *Attributes) callconv(.c) c_int;
+};
+
+const posix = struct {
     extern "c" fn pthread_attr_getstack(attributes: *const Attributes, low: *usize, byte_length: *usize) callconv(.c) c_int;
 };
 
@@ -18,6 +21,10 @@ const glibc = struct {
         const end = weak.address("__libc_stack_end");
         return if (end == 0) null else @as(*const usize, @ptrFromInt(end)).*;
     }
+};
+
+const freebsd = struct {
+    extern "c" fn pthread_attr_get_np(thread: std.c.pthread_t, attributes: *Attributes) callconv(.c) c_int;
 };
 
 const darwin = struct {
@@ -47,6 +54,13 @@ pub const Stack = struct {
                 const top = darwin.pthread_get_stackaddr_np(thread);
                 return .{ .low = top - darwin.pthread_get_stacksize_np(thread), .top = top };
             },
+            .freebsd => {
+                var attributes: Attributes = .{};
+                if (!attributes.init()) return .{};
+                defer attributes.destroy();
+                if (freebsd.pthread_attr_get_np(std.c.pthread_self(), &attributes) != 0) return .{};
+                return ofAttributes(&attributes);
+            },
             else => return ofLinuxThread(),
         }
     }
@@ -65,12 +79,16 @@ pub const Stack = struct {
         var attributes: Attributes = .{};
         if (linux.pthread_getattr_np(std.c.pthread_self(), &attributes) != 0) return .{};
         defer attributes.destroy();
+        const stack = ofAttributes(&attributes);
+        // musl tells of the main thread's what has grown already.
+        return if (main_thread) .{ .low = @min(stack.low, mainStack(stack.top).low), .top = stack.top } else stack;
+    }
+
+    fn ofAttributes(attributes: *const Attributes) Stack {
         var low: usize = undefined;
         var byte_length: usize = undefined;
-        if (linux.pthread_attr_getstack(&attributes, &low, &byte_length) != 0) return .{};
-        const top = low + byte_length;
-        // musl tells of the main thread's what has grown already.
-        return if (main_thread) .{ .low = @min(low, mainStack(top).low), .top = top } else .{ .low = low, .top = top };
+        if (posix.pthread_attr_getstack(attributes, &low, &byte_length) != 0) return .{};
+        return .{ .low = low, .top = low + byte_length };
     }
 
     /// The main thread's stack grows as far as its limit.

@@ -8,7 +8,7 @@ const builtin = @import("builtin");
 pub const Attributes = extern struct {
     words: [16]u64 align(16) = @splat(0),
 
-    fn init(attributes: *Attributes) bool {
+    pub fn init(attributes: *Attributes) bool {
         return posix.pthread_attr_init(attributes) == 0;
     }
 
