@@ -13,15 +13,14 @@ import { MissingError } from "./packages.ts";
 import { output, root, toolsFolder } from "./tools.ts";
 
 /**
- * Mounts what programs need, in namespaces of their own that end with the program: devices, what the kernel tells,
- * processes, memory for temporary files, and this project where it is. `sh` stays as their first process, whose duty it is to wait for others'
- * orphans.
+ * Mounts what programs need, in namespaces of their own that end with the program: devices, what the kernel tells, processes,
+ * and this project where it is. Temporary files are the folder's own: under Wine, Bun can't read a project that is inside
+ * of a mount in memory. `sh` stays as the first process, whose duty it is to wait for others' orphans.
  */
 const script = `set -e
 root=$0; project=$1; tools=$2; last=$3; here=$PWD; shift 3
 for folder in /dev /sys; do mount --rbind "$folder" "$root$folder"; done
 mount -t proc proc "$root/proc"
-mount -t tmpfs tmpfs "$root/tmp"
 for folder in "$project" "$tools"; do mkdir -p "$root$folder"; mount --rbind "$folder" "$root$folder"; done
 [ $# = 0 ] && exit
 set +e
