@@ -98,7 +98,10 @@ describe("a program with belay in it", () => {
   for (const [name, { command }] of Object.entries(bundlers)) {
     itOnHost(`runs as ${name} makes it`, () => {
       const [program = "", ...args] = command();
-      app().done(program, args);
+      // Deno fetches its bundler, esbuild, from npm when it is first needed, where its own certificates may not do.
+      const made = app().run(program, args, { env: { DENO_TLS_CA_STORE: "system,mozilla" } });
+      if (made.stderr.includes("error sending request")) return leftOut(`${name}, which fetches its bundler from npm`);
+      assertEquals(made.code, 0, made.stdout + made.stderr);
       elsewhere(() => {
         const main = "installed.js";
         const worker = "./installed_worker.js";
