@@ -4,6 +4,7 @@
  * @module
  */
 
+import { withoutList } from "../core/core.ts";
 import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "../core/library.ts";
 import { validate } from "../crossing/definition.ts";
 import { TypeError } from "../ground/blame.ts";
@@ -237,7 +238,7 @@ function openFirst(
 ): { path: string; library: Address } {
   const failures: LibraryCandidate[] = [];
   for (const path of candidates) {
-    backend().requirePermission(path);
+    requirePermission(path);
     let file: string;
     try {
       file = loadable(path);
@@ -251,6 +252,15 @@ function openFirst(
   }
   const { platform, isFile } = backend();
   throw new LibraryLoadError(displayName(wanted), failures, pathHint(wanted, platform, isFile));
+}
+
+/** @throws {Error} Deno's `NotCapable`, if the program may not load this library. */
+function requirePermission(path: string): void {
+  try {
+    backend().requirePermission(path);
+  } catch (error) {
+    throw withoutList(error, `"${path}"`);
+  }
 }
 
 /** The path of a file that the loader finds: this one, or one that is made of what the executable has there. */

@@ -119,7 +119,7 @@ export function core(shape = ""): Core {
   try {
     return attached ??= attach(shape);
   } catch (error) {
-    throw isDenied(error) ? withoutList(error) : error;
+    throw withoutList(error, "belay's native core");
   }
 }
 
@@ -234,11 +234,12 @@ function isDenied(error: unknown): error is Error {
   return error instanceof Error && error.name === "NotCapable";
 }
 
-/** Such an error, which asks for no more than a file, with what is needed. */
-function withoutList(error: Error): Error {
+/** Such an error, which asks for no more than a file, with what is needed; other errors as they are. */
+export function withoutList(error: unknown, what: string): unknown {
+  if (!isDenied(error)) return error;
   const NotCapable = error.constructor as new (message: string, options: ErrorOptions) => Error;
   const need = "belay needs --allow-ffi without a list of paths, since Deno's callbacks do";
-  return new NotCapable(`Cannot open belay's native core: ${need}. ${error.message}`, { cause: error });
+  return new NotCapable(`Cannot open ${what}: ${need}. ${error.message}`, { cause: error });
 }
 
 /** What to do when the core doesn't load, by where its file came from. */

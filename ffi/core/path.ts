@@ -62,10 +62,14 @@ function find(): CoreFile {
     throw notThere(folder, "this bundle carries no core for it", "Leave @belay/ffi out of the bundle, as external");
   }
   const { dirname, url } = import.meta as { readonly dirname?: string; readonly url: string };
-  const path = `${kind === "package" ? ".." : "../.."}/native/lib/${folder}/${file}`;
-  // Half a millisecond is saved where no URL has to be taken apart; both runtimes have it for modules that are files.
+  const path = `native/lib/${folder}/${file}`;
+  // The root of the package is above dist/, or ffi/core/. Half a millisecond is saved where no URL has to be taken apart; both
+  // runtimes have `dirname` for modules that are files.
+  const [up, above] = kind === "package" ? ["..", /[/\\][^/\\]+$/] : ["../..", /[/\\][^/\\]+[/\\][^/\\]+$/];
   return {
-    path: dirname === undefined ? filePath(new URL(path, url), os === "windows") : `${dirname}/${path}`,
+    path: dirname === undefined
+      ? filePath(new URL(`${up}/${path}`, url), os === "windows")
+      : `${dirname.replace(above, "")}/${path}`,
     source: "package",
   };
 }

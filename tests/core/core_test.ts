@@ -60,7 +60,7 @@ describe("the native core", () => {
 
   (hasHostPrograms ? it : it.skip)("says on Deno that it needs --allow-ffi without a list of paths", () => {
     const program = join(root, "tests", "programs", "narrow_permission.ts");
-    for (const list of ["libc.so.6", `libc.so.6,${dirname(dirname(coreFile().path))}`]) {
+    for (const list of ["/etc", "libc.so.6", `libc.so.6,${dirname(dirname(coreFile().path))}`]) {
       const args = [
         "run",
         "--no-prompt",
