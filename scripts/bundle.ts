@@ -27,7 +27,9 @@ const { success, logs } = await Bun.build({
   root,
   target: "node",
   format: "esm",
-  sourcemap: "linked",
+  // The text is as it was written, without types and comments, so it needs no map. A map to sources that the package
+  // doesn't have makes Deno print their lines beside this file's name.
+  sourcemap: "none",
   plugins: [{
     name: "embedded cores",
     setup(resolver: Resolver) {

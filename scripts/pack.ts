@@ -2,7 +2,7 @@
  * Makes what is published.
  *
  * Without arguments, as `npm pack` runs it (`prepack` in package.json): the parts of the npm package that aren't sources. These are
- * `dist/mod.js`, all modules as one file with a source map, declarations beside it, the cores as files in `native/lib/`,
+ * `dist/mod.js`, all modules as one file, declarations beside it, the cores as files in `native/lib/`,
  * and the cores as modules in `dist/cores/`, which bundles take along. `--jsr`: `dist/jsr/`, the folder that is published on
  * JSR. `--clean` takes `dist/` away again.
  *
@@ -13,10 +13,9 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import process from "node:process";
-import { decode, encode } from "@jridgewell/sourcemap-codec";
 import type { Platform } from "../ffi/types/platform.ts";
 import { buildCore, coreOf, folderOf, platforms, sources, update } from "./build.ts";
-import { bun, main, root, run, runTypeScript, StepError, toolsFolder } from "./tools.ts";
+import { bun, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
 
@@ -61,35 +60,9 @@ function filesIn(folder: string, ending: string): string[] {
   return names.filter((name) => name.endsWith(ending));
 }
 
-interface SourceMap {
-  readonly version: 3;
-  readonly sources: string[];
-  readonly mappings: string;
-}
-
-/**
- * Makes the modules one file. Its map has the line of each line: the text is as it was written, but for types and comments, so
- * columns and contents would tell no more, and take half of the package.
- */
+/** Makes the modules one file. */
 function bundle(folder: string): void {
   run(bun(), ["run", join(root, "scripts", "bundle.ts"), folder], { quiet: true });
-  const file = join(folder, "mod.js");
-  const map = JSON.parse(readFileSync(`${file}.map`, "utf8")) as SourceMap;
-  const lines = decode(map.mappings).map((segments) => segments.filter((segment) => segment.length > 1).slice(0, 1));
-  const sources = map.sources.map((source) => {
-    const [, path] = /(?:^|\/)((?:ffi\/.*|mod)\.ts)$/.exec(source) ?? [];
-    if (path === undefined) throw new StepError(`Cannot pack: "${source}" isn't among the sources`);
-    return `../${path}`;
-  });
-  const lineMap = { version: 3, file: "mod.js", sources, names: [], mappings: encode(lines.map(withoutNames)) };
-  writeFileSync(`${file}.map`, JSON.stringify(lineMap));
-  writeFileSync(file, readFileSync(file, "utf8").replace(/\n\/\/# debugId=.*/, ""));
-}
-
-type Segments = ReturnType<typeof decode>[number];
-
-function withoutNames(segments: Segments): Segments {
-  return segments.map(([column, source = 0, line = 0, sourceColumn = 0]) => [column, source, line, sourceColumn]);
 }
 
 /** The module that stands beside the bundle. A bundler follows `require`, which nothing calls outside of one. */

@@ -267,8 +267,8 @@ function requirePermission(path: string): void {
 function loadable(path: string): string {
   const bytes = backend().inExecutable?.(path);
   if (bytes === undefined) return path;
-  // Its name there has a hash of its bytes.
-  const [name = ""] = /[^/\\]+$/.exec(path) ?? [];
+  // One executable has one file of this path.
+  const name = path.replaceAll(/[^\w.-]+/g, "_").slice(-150);
   return libraryFile(backend(), `${bytes.length}-${name}`, () => bytes).path;
 }
 

@@ -25,7 +25,8 @@ import { type IdStore, onFirstHandle } from "../lifetime/handle.ts";
 import { isNull } from "../runtime/address.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
-import { type CoreFile, coreFile, otherCoreFile } from "./path.ts";
+import { folderVariable } from "../runtime/private_file.ts";
+import { type CoreFile, coreFile, forgetCoreFile, keepCoreFile, otherCoreFile } from "./path.ts";
 
 /** Words that the core shares, as typed arrays of every width, and as what reads them at any offset. */
 export interface WordViews {
@@ -169,6 +170,7 @@ function attach(shape: string): Core {
     opened.close();
     throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached()}`);
   }
+  keepCoreFile();
   // The core keeps itself mapped from here on.
   opened.release();
   const words = wordViews(runtime.map(isolate, isolateByteLength));
@@ -224,6 +226,7 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
   } catch (error) {
     if (isDenied(error)) throw error;
     if (otherCoreFile() !== undefined) return openCore(signatures);
+    forgetCoreFile();
     const reason = error instanceof Error ? error.message : String(error);
     throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(source, place()));
   }
@@ -234,9 +237,9 @@ function isDenied(error: unknown): error is Error {
   return error instanceof Error && error.name === "NotCapable";
 }
 
-/** Such an error, which asks for no more than a file, with what is needed; other errors as they are. */
+/** Such an error about FFI, which asks for no more than a file, with what is needed; other errors as they are. */
 export function withoutList(error: unknown, what: string): unknown {
-  if (!isDenied(error)) return error;
+  if (!isDenied(error) || !/\bffi\b/.test(error.message)) return error;
   const NotCapable = error.constructor as new (message: string, options: ErrorOptions) => Error;
   const need = "belay needs --allow-ffi without a list of paths, since Deno's callbacks do";
   return new NotCapable(`Cannot open ${what}: ${need}. ${error.message}`, { cause: error });
@@ -248,7 +251,7 @@ export function missingCoreHint(source: CoreFile["source"], { kind, prefixes }: 
   if (source === "configured") return "It is what configure({ core }) named.";
   if (source === "embedded") {
     return "The loader must be able to map it: a folder on a file system that is mounted with `noexec` won't do. Set " +
-      "XDG_CACHE_HOME to another one, or name the file of the core: configure({ core: path }).";
+      `${folderVariable({ os, arch })} to another one, or name the file of the core: configure({ core: path }).`;
   }
   const installed = kind === "package" || prefixes.some((prefix) => /[/\\](node_modules|dist)[/\\]/.test(prefix));
   return installed

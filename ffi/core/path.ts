@@ -11,6 +11,7 @@ import { place } from "../ground/place.ts";
 import { onCorePath } from "../lifetime/settings.ts";
 import { backend } from "../runtime/choose.ts";
 import { libraryFile } from "../runtime/library_file.ts";
+import { folderVariable } from "../runtime/private_file.ts";
 
 /** The file that the core is opened from. */
 export interface CoreFile {
@@ -21,20 +22,38 @@ export interface CoreFile {
 
 let configured: string | undefined;
 let found: CoreFile | undefined;
+/** Whether the core has been opened from the file that was found. */
+let kept = false;
 /** What can be tried when the file that was found doesn't load. */
 let other: (() => CoreFile) | undefined;
 
 onCorePath((core) => {
   const path = typeof core === "string" ? core : filePath(core, backend().platform.os === "windows");
-  if (found !== undefined && found.path !== path) {
-    throw new TypeError(`Cannot configure "core": belay has opened "${found.path}" already`);
+  // It is opened several times, and the current directory may change.
+  if (!/^(\/|\\\\|[A-Za-z]:[\\/])/.test(path)) {
+    throw new TypeError(`Cannot configure "core": expected an absolute path or a file: URL, got "${path}"`);
+  }
+  if (kept && found?.path !== path) {
+    throw new TypeError(`Cannot configure "core": belay has opened "${found?.path}" already`);
   }
   configured = path;
+  if (!kept) found = undefined;
 });
 
 /** The core's file: the same one for every caller. @throws {LibraryLoadError} When the package has none that can be a file. */
 export function coreFile(): CoreFile {
   return found ??= find();
+}
+
+/** Notes that the core has been opened: from now on its file is this one. */
+export function keepCoreFile(): void {
+  kept = true;
+  other = undefined;
+}
+
+/** Has the file looked for again, if the core hasn't been opened: something may have changed when a program tries again. */
+export function forgetCoreFile(): void {
+  if (!kept) found = undefined;
 }
 
 /** The file to try when the first one didn't load; `undefined` when there is none. */
@@ -85,8 +104,7 @@ function madeOf({ base64, sum }: EmbeddedCore, file: string): CoreFile {
     } catch (error) {
       if (error instanceof Error && error.name === "NotCapable") throw error;
       const reason = error instanceof Error ? error.message : String(error);
-      const { os } = runtime.platform;
-      const variable = os === "linux" ? "XDG_CACHE_HOME" : os === "darwin" ? "HOME" : "LOCALAPPDATA";
+      const variable = folderVariable(runtime.platform);
       throw notThere(name, reason, `Set ${variable} to a folder that the program may write to and load libraries from`);
     }
   };

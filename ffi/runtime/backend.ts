@@ -72,8 +72,8 @@ export interface Files {
 /** What a file system says of a path. */
 export interface FileStatus {
   readonly kind: "file" | "folder" | "other";
-  /** Whether it is the user's own. Windows doesn't tell. */
-  readonly owned: boolean;
+  /** The number of the user that owns it; Windows has none. */
+  readonly user: number;
   /** POSIX permissions; Windows has none. */
   readonly mode: number;
 }

@@ -38,8 +38,6 @@ export interface BunProcess extends ModuleLoader {
   getBuiltinModule(name: "node:fs"): NodeFiles | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
-  /** Windows has none. */
-  getuid?(): number;
   on(event: "exit", listener: () => void): unknown;
 }
 
@@ -83,7 +81,7 @@ function bunFiles(process: BunProcess): Files {
       const status = fs.lstatSync(path, { throwIfNoEntry: false });
       if (status === undefined) return undefined;
       const kind = status.isFile() ? "file" : status.isDirectory() ? "folder" : "other";
-      return { kind, owned: status.uid === process.getuid?.(), mode: status.mode & 0o777 };
+      return { kind, user: status.uid, mode: status.mode & 0o777 };
     },
     read: (path) => fs.readFileSync(path),
     write: (path, bytes) => fs.writeFileSync(path, bytes, { flag: "wx", mode: 0o700 }),

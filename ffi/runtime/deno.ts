@@ -14,9 +14,7 @@ import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 export interface DenoNamespace {
   readonly build: { readonly os: string; readonly arch: string };
   readonly permissions: {
-    querySync(
-      descriptor: { name: "ffi" | "read"; path: string } | { name: "sys"; kind: "uid" },
-    ): { readonly state: string };
+    querySync(descriptor: { name: "ffi" | "read"; path: string }): { readonly state: string };
   };
   readonly env: { get(name: string): string | undefined };
   readonly pid: number;
@@ -27,8 +25,6 @@ export interface DenoNamespace {
     readonly uid: number | null;
     readonly mode: number | null;
   };
-  uid(): number | null;
-  chmodSync(path: string, mode: number): void;
   mkdirSync(path: string, options: { recursive: true; mode: number }): void;
   readFileSync(path: string): Uint8Array;
   writeFileSync(path: string, bytes: Uint8Array, options: { createNew: true; mode: number }): void;
@@ -93,26 +89,13 @@ function alone<D extends object>(definition: D): D {
 }
 
 function denoFiles(deno: DenoNamespace): Files {
-  const tellsUser = deno.permissions.querySync({ name: "sys", kind: "uid" }).state === "granted";
-  /** Whether the user owns what is at a path: only an owner may change a mode. */
-  const mayChange = (path: string, mode: number): boolean => {
-    try {
-      deno.chmodSync(path, mode);
-      return true;
-    } catch {
-      return false;
-    }
-  };
   return {
     env: (name) => deno.env.get(name),
     makeFolder: (path) => deno.mkdirSync(path, { recursive: true, mode: 0o700 }),
     status(path) {
       try {
         const { isFile, isDirectory, uid, mode } = deno.lstatSync(path);
-        const kind = isFile ? "file" : isDirectory ? "folder" : "other";
-        const permissions = (mode ?? 0) & 0o777;
-        const owned = kind !== "other" && (tellsUser ? uid === deno.uid() : mayChange(path, permissions));
-        return { kind, owned, mode: permissions };
+        return { kind: isFile ? "file" : isDirectory ? "folder" : "other", user: uid ?? 0, mode: (mode ?? 0) & 0o777 };
       } catch (error) {
         if (error instanceof Error && error.name === "NotFound") return undefined;
         throw error;

@@ -22,10 +22,12 @@ type Libc = Readonly<Record<keyof typeof signatures, NativeFunctionObject>>;
 const closeOnExec = 0x80000;
 const lockExclusive = 2;
 const lockAtOnce = 4;
+const unlock = 8;
 const readFolder = { x86_64: 217n, aarch64: 61n };
 const memoryCloseOnExec = 1;
 const memoryAllowSealing = 2;
 const addSeals = 1033;
+const getSeals = 1034;
 /** Against more seals, shrinking, growing and writing. */
 const allSeals = 15;
 const entryLengthOffset = 16;
@@ -58,7 +60,7 @@ export function memoryFile(
       const libc = Object.fromEntries(names.map((name, i) => [name, opened.functions[i]])) as unknown as Libc;
       return { path: fileOfProcess(runtime, libc, name, bytes) };
     } finally {
-      opened.release();
+      opened.close();
     }
   } catch (error) {
     // The program lacks Deno's permission for FFI: files wouldn't help.
@@ -69,22 +71,39 @@ export function memoryFile(
 
 function fileOfProcess(runtime: Backend, libc: Libc, name: string, bytes: () => Uint8Array<ArrayBuffer>): string {
   const text = (value: string): Uint8Array<ArrayBuffer> => runtime.hold(encoder.encode(`${value}\0`));
-  const descriptors = libc.open(text("/proc/self/fd"), closeOnExec) as number;
-  if (descriptors < 0) throw new Error("/proc/self/fd can't be read");
+  const openDescriptors = (): number => {
+    const descriptors = libc.open(text("/proc/self/fd"), closeOnExec) as number;
+    if (descriptors < 0) throw new Error("/proc/self/fd can't be read");
+    return descriptors;
+  };
+  const isOurs = linksTo(runtime, libc, `/memfd:${name} (deleted)`, text);
+  // One without its seals was left by an isolate that was ended in the midst of it.
+  const isWhole = (entry: string): boolean =>
+    isOurs(`/proc/self/fd/${entry}`) && libc.fcntl(Number(entry), getSeals, 0) === allSeals;
+  const find = (): string | undefined => {
+    const descriptors = openDescriptors();
+    try {
+      return namesIn(runtime, libc, descriptors).find(isWhole);
+    } finally {
+      libc.close(descriptors);
+    }
+  };
+  const known = find();
+  if (known !== undefined) return `/proc/self/fd/${known}`;
+  // Other isolates of this process wait, and find what this one makes. Other processes have a folder each. An isolate that was
+  // ended in the midst of this keeps the lock.
+  const locked = openDescriptors();
   try {
-    // Other isolates of this process wait here, and find what this one makes. Other processes have a folder each. An isolate
-    // that was ended in the midst of this keeps the lock.
     const tick = new Int32Array(new SharedArrayBuffer(4));
     for (let waits = 0; waits < mostWaits; waits++) {
-      if (libc.flock(descriptors, lockExclusive | lockAtOnce) === 0) break;
+      if (libc.flock(locked, lockExclusive | lockAtOnce) === 0) break;
       Atomics.wait(tick, 0, 0, 1);
     }
-    const isOurs = linksTo(runtime, libc, `/memfd:${name} (deleted)`, text);
-    const known = namesIn(runtime, libc, descriptors).map((entry) => `/proc/self/fd/${entry}`).find(isOurs);
-    return known ?? `/proc/self/fd/${make(runtime, libc, text(name), bytes())}`;
+    return `/proc/self/fd/${find() ?? make(runtime, libc, text(name), bytes())}`;
   } finally {
-    // This releases the lock, too.
-    libc.close(descriptors);
+    // Closing alone would leave the lock to a child that was forked meanwhile.
+    libc.flock(locked, unlock);
+    libc.close(locked);
   }
 }
 
@@ -131,6 +150,9 @@ function make(runtime: Backend, libc: Libc, name: Uint8Array<ArrayBuffer>, bytes
     }
     written += more;
   }
-  libc.fcntl(descriptor, addSeals, allSeals);
+  if (libc.fcntl(descriptor, addSeals, allSeals) !== 0) {
+    libc.close(descriptor);
+    throw new Error("the system seals no files in memory");
+  }
   return descriptor;
 }

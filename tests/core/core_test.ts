@@ -77,6 +77,20 @@ describe("the native core", () => {
     }
   });
 
+  (process.platform === "win32" ? it.skip : it)(
+    "is the one that the program names, also after one that isn't there",
+    () => {
+      const { path } = coreFile();
+      const { stdout, stderr } = runFiles(["tests/programs/configured_core.ts"], { args: [path] });
+      const [relative, missing, named, again, other] = stdout.trim().split("\n");
+      assertStringIncludes(relative ?? "", "expected an absolute path or a file: URL", stderr);
+      assertStringIncludes(missing ?? "", "/nowhere/libbelay.so: ");
+      assertStringIncludes(missing ?? "", "It is what configure({ core }) named.");
+      assertEquals([named, again], ["configured true", "configured true"]);
+      assertStringIncludes(other ?? "", `belay has opened "${path}" already`);
+    },
+  );
+
   it("leaves nothing alive", () => {
     assertEquals(alive(), before);
   });

@@ -109,7 +109,6 @@ describe("the npm package", () => {
           ...cores.map(({ folder }) => `dist/cores/${folder}.cjs`),
           "dist/embedded.js",
           "dist/mod.js",
-          "dist/mod.js.map",
           "native/include/belay.h",
           ...cores.map(({ folder, name }) => `native/lib/${folder}/${name}`),
           "package.json",
