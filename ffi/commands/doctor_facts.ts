@@ -82,10 +82,10 @@ function sha256(path: string): string {
 /** What a program misses without a permission. */
 const permissions: readonly (readonly [PermissionName, string])[] = [
   ["ffi", "belay can do nothing"],
-  ["read", "belay does without; its errors about a library's path say less"],
+  ["read", "belay does without, but for a core in a private folder; its errors about a library's path say less"],
   ["sys", "belay does without"],
   ["run", "belay does without"],
-  ["env", "belay does without"],
+  ["env", "belay does without, but for a core in a private folder"],
 ];
 
 /** Adds what belay may do, where the runtime asks for permissions. */

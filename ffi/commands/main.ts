@@ -34,4 +34,5 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
 }
 
 // A check of the doctor that got no answer would keep the event loop alive.
-process.exit(await run(process.argv.slice(2)));
+// Older versions of Node, where the doctor says what to do, do not know `main`.
+if (import.meta.main !== false) process.exit(await run(process.argv.slice(2)));
