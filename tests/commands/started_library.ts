@@ -66,6 +66,8 @@ describe("a library that create started", () => {
         ZIG: zig(),
         ZIG_GLOBAL_CACHE_DIR: join(toolsFolder, "zig-cache"),
         DENO_DIR: join(folder, "cache", "deno"),
+        // npm's registry may be behind a certificate that the system alone knows.
+        DENO_TLS_CA_STORE: "system,mozilla",
         BUN_INSTALL_CACHE_DIR: join(folder, "cache", "bun"),
       },
       shell: windows,
