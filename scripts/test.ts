@@ -10,6 +10,7 @@ import process from "node:process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import type { Command } from "./beside.ts";
 import { build, host, type Target } from "./build.ts";
+import { packedForNpm } from "./pack.ts";
 import { noteResults, readResults, type Results, shownTimes, Times } from "./results.ts";
 import { bun, deno, main, run, runtimes, toolsFolder, typeScriptIn } from "./tools.ts";
 
@@ -49,6 +50,7 @@ const sideBySide = [
   "./tests/calls/call_misuse_test.ts",
   "./tests/calls/call_sweep_test.ts",
   "./tests/commands/started_library.ts",
+  "./tests/package/bundles_test.ts",
 ];
 
 /** One runtime's run of some files. */
@@ -102,6 +104,8 @@ export function test(
   const alone = files.filter((file) => !beside.includes(file));
   try {
     for (const runtime of on) if (alone.length > 0) runTests([runOn(runtime, alone, machine)], env, times, results);
+    // Both would pack it at the same time.
+    if (beside.length > 0) packedForNpm();
     if (beside.length > 0) runTests(on.map((runtime) => runOn(runtime, beside, machine)), env, times, results);
     const missing = notes.read();
     for (const what of missing) console.log(`\nLeft out: ${what}`);
