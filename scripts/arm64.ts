@@ -11,8 +11,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { qemu } from "./emulators.ts";
 import { lockedPackage, MissingError, once, unpackDebian } from "./packages.ts";
-import { type Machine, test, testFiles } from "./test.ts";
-import { main, root, runtimes, toolsFolder } from "./tools.ts";
+import { type Machine, test, testElsewhere } from "./test.ts";
+import { main, root, toolsFolder } from "./tools.ts";
 
 const folder = join(toolsFolder, "arm64");
 
@@ -97,14 +97,4 @@ function testArm64(files: readonly string[], on: readonly ("deno" | "bun")[]): v
   }
 }
 
-await main(() => {
-  const args = process.argv.slice(2);
-  const chosen = args.filter((arg) => !arg.startsWith("--"));
-  try {
-    const files = chosen.length > 0 ? chosen : args.includes("--chosen") ? chosenFiles : testFiles();
-    testArm64(files, runtimes(args));
-  } catch (error) {
-    if (!(error instanceof MissingError) || !args.includes("--if-available")) throw error;
-    console.log(`\nLeft out: the tests on arm64 Linux. ${error.message}`);
-  }
-});
+await main(() => testElsewhere("arm64 Linux", chosenFiles, testArm64));

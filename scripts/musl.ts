@@ -8,13 +8,12 @@
 
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { host, type Target } from "./build.ts";
 import { testGuest } from "./guest.ts";
 import { lockedPackage, mergedFolders, MissingError, once, unpackDebian, unpackWheel } from "./packages.ts";
 import { sqliteFolder } from "./sqlite.ts";
 import { inRoot, prepareRoot } from "./system_root.ts";
-import { testFiles } from "./test.ts";
+import { testElsewhere } from "./test.ts";
 import { main, StepError, toolsFolder } from "./tools.ts";
 
 const folder = join(toolsFolder, "musl");
@@ -89,13 +88,4 @@ function testMusl(files: readonly string[]): void {
   });
 }
 
-await main(() => {
-  const args = process.argv.slice(2);
-  const chosen = args.filter((arg) => !arg.startsWith("--"));
-  try {
-    testMusl(chosen.length > 0 ? chosen : args.includes("--chosen") ? chosenFiles : testFiles());
-  } catch (error) {
-    if (!(error instanceof MissingError) || !args.includes("--if-available")) throw error;
-    console.log(`\nLeft out: the tests on Linux with musl. ${error.message}`);
-  }
-});
+await main(() => testElsewhere("Linux with musl", chosenFiles, testMusl));

@@ -15,7 +15,7 @@ import { dirname, join, posix } from "node:path";
 import process from "node:process";
 import type { Platform } from "../ffi/types/platform.ts";
 import { buildCore, coreOf, folderOf, platforms, sources, update } from "./build.ts";
-import { bun, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
+import { bun, filesIn, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
 
@@ -54,12 +54,6 @@ function compile(folder: string): void {
   for (const name of filesIn(join(folder, "ffi"), ".js")) rmSync(join(folder, "ffi", name));
 }
 
-/** The files of a folder, and of the folders in it, with an ending. */
-function filesIn(folder: string, ending: string): string[] {
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => name.replaceAll("\\", "/"));
-  return names.filter((name) => name.endsWith(ending));
-}
-
 /** Makes the modules one file. */
 function bundle(folder: string): void {
   run(bun(), ["run", join(root, "scripts", "bundle.ts"), folder], { quiet: true });
@@ -85,12 +79,11 @@ ${cases.join("")}    }
 /** The module that JSR gets in place of \`ffi/ground/embedded.ts\`: it loads the one core that fits. */
 function embeddedForJsr(): string {
   const source = readFileSync(join(root, "ffi", "ground", "embedded.ts"), "utf8");
-  const [head = "", url = ""] = source.split("/** Where this module is");
-  const [where = ""] = url.split("/** A platform's core");
+  const kept = source.slice(0, source.indexOf("/** A platform's core"));
   const cases = platforms.map(folderOf).map((name) =>
     `    case "${name}":\n      return (await import("./cores/${name}.ts")).core;\n`
   );
-  return `${head}/** Where this module is${where}const { Deno, process } = globalThis as unknown as {
+  return `${kept}const { Deno, process } = globalThis as unknown as {
   Deno?: { readonly build: { readonly os: string; readonly arch: string } };
   process: { readonly platform: string; readonly arch: string };
 };
@@ -116,16 +109,21 @@ export function embeddedCore(platform: string): EmbeddedCore | undefined {
 `;
 }
 
+/** Writes a module for each platform's core. */
+function writeCores(folder: string, extension: string, textOf: (core: string) => string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const target of platforms) {
+    buildCore(target);
+    writeFileSync(join(folder, `${folderOf(target)}.${extension}`), textOf(embedded(target)));
+  }
+}
+
 /** What of the npm package isn't source. */
 export function packForNpm(folder: string = dist): void {
-  mkdirSync(join(folder, "cores"), { recursive: true });
   compile(folder);
   bundle(folder);
   writeFileSync(join(folder, "embedded.js"), embeddedForNpm());
-  for (const target of platforms) {
-    buildCore(target);
-    writeFileSync(join(folder, "cores", `${folderOf(target)}.cjs`), `module.exports = ${embedded(target)};\n`);
-  }
+  writeCores(join(folder, "cores"), "cjs", (core) => `module.exports = ${core};\n`);
 }
 
 /** The folder that is published on JSR: the sources, and the cores as modules. */
@@ -144,17 +142,9 @@ export function packForJsr(folder: string = join(dist, "jsr")): void {
     JSON.stringify({ name, version, license, exports, compilerOptions }, null, 2),
   );
   const ground = join(folder, "ffi", "ground");
-  mkdirSync(join(ground, "cores"));
   writeFileSync(join(ground, "embedded.ts"), embeddedForJsr());
-  for (const target of platforms) {
-    buildCore(target);
-    writeFileSync(
-      join(ground, "cores", `${folderOf(target)}.ts`),
-      `import type { EmbeddedCore } from "../embedded.ts";\n\n/** Its bytes and their sum. */\nexport const core: EmbeddedCore = ${
-        embedded(target)
-      };\n`,
-    );
-  }
+  const head = 'import type { EmbeddedCore } from "../embedded.ts";\n\n/** Its bytes and their sum. */\n';
+  writeCores(join(ground, "cores"), "ts", (core) => `${head}export const core: EmbeddedCore = ${core};\n`);
 }
 
 /** The npm package as a file, packed again only if what it is made of has changed: tests install it. */

@@ -16,10 +16,21 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { output, root, run, StepError } from "./tools.ts";
 
 /** What a step needs isn't there, so the step is left out. The message says why, and what to install. */
 export class MissingError extends StepError {}
+
+/** Runs a step. With `--if-available` on the command line it says what it left out, where what it needs isn't there. */
+export async function ifAvailable(what: string, run: () => void | Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!(error instanceof MissingError) || !process.argv.includes("--if-available")) throw error;
+    console.log(`\nLeft out: ${what}. ${error.message}`);
+  }
+}
 
 /** A package of npm. */
 export interface NpmPackage {

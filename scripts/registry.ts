@@ -7,14 +7,14 @@
  */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { testLibrary } from "./build.ts";
-import { MissingError } from "./packages.ts";
+import { ifAvailable, MissingError, once } from "./packages.ts";
 import { packedForNpm } from "./pack.ts";
 import { bun, deno, main, output, root, StepError, toolsFolder } from "./tools.ts";
 
@@ -24,19 +24,15 @@ const expected = "14, 200 calls, true, an event, 30 of 2, package\n";
 
 /** Where Verdaccio and pnpm are. @throws {MissingError} When npm can't install them. */
 function installTools(): string {
-  const folder = join(toolsFolder, "registry");
-  const stamp = join(folder, `${tools.join(" ")}.installed`.replaceAll("/", "-"));
-  if (existsSync(stamp)) return join(folder, "node_modules");
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  // Verdaccio asks for a tag of this one, which mirrors lack.
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ overrides: { "node-fetch": "2.7.0" } }));
-  console.error("Installing Verdaccio and pnpm from npm …");
-  const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact", ...tools];
-  if (spawnSync("npm", args, { cwd: folder, stdio: "ignore" }).status !== 0) {
-    throw new MissingError('Cannot start "a registry": npm can\'t install Verdaccio');
-  }
-  writeFileSync(stamp, "");
+  const folder = once(join(toolsFolder, ["registry", ...tools].join("-")), (temporary) => {
+    // Verdaccio asks for a tag of this one, which mirrors lack.
+    writeFileSync(join(temporary, "package.json"), JSON.stringify({ overrides: { "node-fetch": "2.7.0" } }));
+    console.error("Installing Verdaccio and pnpm from npm …");
+    const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact", ...tools];
+    if (spawnSync("npm", args, { cwd: temporary, stdio: "ignore" }).status !== 0) {
+      throw new MissingError('Cannot start "a registry": npm can\'t install Verdaccio');
+    }
+  });
   return join(folder, "node_modules");
 }
 
@@ -169,13 +165,4 @@ export async function checkRegistry(): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  await main(async () => {
-    try {
-      await checkRegistry();
-    } catch (error) {
-      if (!(error instanceof MissingError) || !process.argv.includes("--if-available")) throw error;
-      console.log(error.message);
-    }
-  });
-}
+if (import.meta.main) await main(() => ifAvailable("the registry", checkRegistry));

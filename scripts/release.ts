@@ -13,12 +13,13 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { packForJsr } from "./pack.ts";
 import { rehearse } from "./rehearsal.ts";
-import { deno, main, output, root, run, StepError } from "./tools.ts";
+import { deno, filesIn, main, output, root, run, StepError } from "./tools.ts";
 import { notesOf, projectFiles, versionOf } from "./version.ts";
 
 const releaseFolder = join(root, "dist-release");
@@ -96,13 +97,6 @@ export function differences(packed: Cores, tested: Cores, modules: Modules): str
   return wrong;
 }
 
-/** Every file below a folder, by its path there with slashes. */
-function filesIn(folder: string): string[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return entries.map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1).replaceAll("\\", "/"))
-    .sort();
-}
-
 /** The cores in a folder; beside each may be what it was built of. */
 function coresIn(folder: string): Cores {
   const paths = filesIn(folder).filter((path) => !path.endsWith(".sha256"));
@@ -145,8 +139,7 @@ function pack(): void {
   rmSync(releaseFolder, { recursive: true, force: true });
   mkdirSync(releaseFolder);
   run("npm", ["pack", "--pack-destination", releaseFolder]);
-  run(deno(), ["run", "-A", "--quiet", "--no-check", "scripts/pack.ts", "--jsr"]);
-  cpSync(join(root, "dist", "jsr"), join(releaseFolder, "jsr"), { recursive: true });
+  packForJsr(join(releaseFolder, "jsr"));
   writeFileSync(join(releaseFolder, "NOTES.md"), notesOf(readFileSync(join(root, "CHANGELOG.md"), "utf8"), version()));
   writeFileSync(join(releaseFolder, "SHA256SUMS"), sums(unpacked().cores));
   console.log(readFileSync(join(releaseFolder, "SHA256SUMS"), "utf8"));

@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import type { Command } from "./beside.ts";
 import { build, host, type Target } from "./build.ts";
 import { packedForNpm } from "./pack.ts";
+import { ifAvailable } from "./packages.ts";
 import { noteResults, readResults, type Results, shownTimes, Times } from "./results.ts";
 import { bun, deno, main, run, runtimes, toolsFolder, typeScriptIn } from "./tools.ts";
 
@@ -104,9 +105,11 @@ export function test(
   const alone = files.filter((file) => !beside.includes(file));
   try {
     for (const runtime of on) if (alone.length > 0) runTests([runOn(runtime, alone, machine)], env, times, results);
-    // Both would pack it at the same time.
-    if (beside.length > 0) packedForNpm();
-    if (beside.length > 0) runTests(on.map((runtime) => runOn(runtime, beside, machine)), env, times, results);
+    if (beside.length > 0) {
+      // Both would pack it at the same time.
+      packedForNpm();
+      runTests(on.map((runtime) => runOn(runtime, beside, machine)), env, times, results);
+    }
     const missing = notes.read();
     for (const what of missing) console.log(`\nLeft out: ${what}`);
     const which = missing.size > 0 ? "Every other test" : "Every test";
@@ -158,6 +161,23 @@ function runTests(
 
 function sum(results: readonly Results[], count: (result: Results) => number): number {
   return results.reduce((total, result) => total + count(result), 0);
+}
+
+/**
+ * Runs tests elsewhere than on this machine, by the arguments of the command line: those files; with `--chosen` the ones that
+ * have most to say of that system; all by default. `--if-available` makes it no failure that the system isn't there.
+ *
+ * @param system What it is called.
+ */
+export function testElsewhere(
+  system: string,
+  chosenFiles: readonly string[],
+  run: (files: readonly string[], on: readonly ("deno" | "bun")[]) => void,
+): Promise<void> {
+  const args = process.argv.slice(2);
+  const named = args.filter((arg) => !arg.startsWith("--"));
+  const files = named.length > 0 ? named : args.includes("--chosen") ? chosenFiles : testFiles();
+  return ifAvailable(`the tests on ${system}`, () => run(files, runtimes(args)));
 }
 
 if (import.meta.main) {

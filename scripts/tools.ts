@@ -7,7 +7,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -167,11 +167,17 @@ export function runZig(args: readonly string[], options: RunOptions = {}): void 
   run(zig(), args, { ...options, env: { ...options.env, ZIG_GLOBAL_CACHE_DIR: cache } });
 }
 
+/** Every file below a folder whose name has an ending, by its path there with slashes. */
+export function filesIn(folder: string, ending = ""): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = entries.map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+  return paths.filter((path) => path.endsWith(ending)).sort();
+}
+
 /** The TypeScript files in a folder of the project, those in its folders among them, by their paths from the root: `./…`. */
 export function typeScriptIn(folder: string): string[] {
-  const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
-  const paths = entries.map((path) => `./${folder}/${path.replaceAll("\\", "/")}`);
-  return paths.filter((path) => path.endsWith(".ts") && !path.includes("/build/")).sort();
+  const paths = filesIn(join(root, folder), ".ts").map((path) => `./${folder}/${path}`);
+  return paths.filter((path) => !path.includes("/build/"));
 }
 
 /** A text as `deno fmt` has it. */

@@ -12,10 +12,10 @@ import { join } from "node:path";
 import process from "node:process";
 import type { Target } from "./build.ts";
 import { testGuest } from "./guest.ts";
-import { lockedPackage, MissingError } from "./packages.ts";
+import { lockedPackage } from "./packages.ts";
 import { sqliteFolder } from "./sqlite.ts";
-import { testFiles } from "./test.ts";
-import { main, root, runtimes } from "./tools.ts";
+import { testElsewhere } from "./test.ts";
+import { main, root } from "./tools.ts";
 import { windowsFolder, wineCommand } from "./wine.ts";
 
 const target: Target = { os: "windows", arch: "x86_64" };
@@ -83,14 +83,4 @@ function testWindows(files: readonly string[], on: readonly ("deno" | "bun")[]):
   }
 }
 
-await main(() => {
-  const args = process.argv.slice(2);
-  const chosen = args.filter((arg) => !arg.startsWith("--"));
-  try {
-    const files = chosen.length > 0 ? chosen : args.includes("--chosen") ? chosenFiles : testFiles();
-    testWindows(files, runtimes(args));
-  } catch (error) {
-    if (!(error instanceof MissingError) || !args.includes("--if-available")) throw error;
-    console.log(`\nLeft out: the tests on Windows. ${error.message}`);
-  }
-});
+await main(() => testElsewhere("Windows", chosenFiles, testWindows));

@@ -12,6 +12,7 @@ import { type LibraryCandidate, LibraryLoadError, shown, SymbolNotFoundError } f
 import { inside, refuseNew } from "../ground/inside.ts";
 import { noOptions, ownOptions } from "../ground/options.ts";
 import { present } from "../ground/present.ts";
+import { messageOf } from "../ground/thrown.ts";
 import { addCleanup, type Cleanup } from "../lifetime/cleanup.ts";
 import { track, untrack } from "../lifetime/leaks.ts";
 import { reportLeak } from "../lifetime/report.ts";
@@ -243,7 +244,7 @@ function openFirst(
     try {
       file = loadable(path);
     } catch (error) {
-      failures.push({ path, reason: error instanceof Error ? error.message : String(error) });
+      failures.push({ path, reason: messageOf(error) });
       continue;
     }
     const result = openLibrary(file, pinned);

@@ -21,6 +21,7 @@ import { RangeError } from "../ground/blame.ts";
 import { LibraryLoadError } from "../ground/errors.ts";
 import { type Place, place } from "../ground/place.ts";
 import { present } from "../ground/present.ts";
+import { isDenied, messageOf } from "../ground/thrown.ts";
 import { type IdStore, onFirstHandle } from "../lifetime/handle.ts";
 import { isNull } from "../runtime/address.ts";
 import type { Address, NativeFunctionObject, NativeLibrary, NativeSignature, NativeType } from "../runtime/backend.ts";
@@ -227,14 +228,9 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
     if (isDenied(error)) throw error;
     if (otherCoreFile() !== undefined) return openCore(signatures);
     forgetCoreFile();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(source, place()));
   }
-}
-
-/** Whether an error is Deno's for a permission that is missing. */
-function isDenied(error: unknown): error is Error {
-  return error instanceof Error && error.name === "NotCapable";
 }
 
 /** Such an error about FFI, which asks for no more than a file, with what is needed; other errors as they are. */

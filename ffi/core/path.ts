@@ -8,6 +8,7 @@ import { TypeError } from "../ground/blame.ts";
 import { type EmbeddedCore, embeddedCore } from "../ground/embedded.ts";
 import { LibraryLoadError } from "../ground/errors.ts";
 import { place } from "../ground/place.ts";
+import { isDenied, messageOf } from "../ground/thrown.ts";
 import { onCorePath } from "../lifetime/settings.ts";
 import { backend } from "../runtime/choose.ts";
 import { libraryFile } from "../runtime/library_file.ts";
@@ -102,10 +103,13 @@ function madeOf({ base64, sum }: EmbeddedCore, file: string): CoreFile {
     try {
       return { path: make(), source: "embedded" };
     } catch (error) {
-      if (error instanceof Error && error.name === "NotCapable") throw error;
-      const reason = error instanceof Error ? error.message : String(error);
+      if (isDenied(error)) throw error;
       const variable = folderVariable(runtime.platform);
-      throw notThere(name, reason, `Set ${variable} to a folder that the program may write to and load libraries from`);
+      throw notThere(
+        name,
+        messageOf(error),
+        `Set ${variable} to a folder that the program may write to and load libraries from`,
+      );
     }
   };
   return made(() => {

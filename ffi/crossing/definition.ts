@@ -6,6 +6,7 @@
 
 import { TypeError } from "../ground/blame.ts";
 import { ownOptions } from "../ground/options.ts";
+import { messageOf } from "../ground/thrown.ts";
 import type { OutType } from "../types/data_type.ts";
 import type {
   CallbackDefinition,
@@ -102,7 +103,7 @@ function validateParameter(
     const checked = validateCallback(type);
     if (!nonblocking || ![...checked.parameters, checked.result].some(isRecord)) return checked;
   } catch (error) {
-    refuse(`parameter ${position}: ${error instanceof Error ? error.message : String(error)}`);
+    refuse(`parameter ${position}: ${messageOf(error)}`);
   }
   return refuse(
     `parameter ${position}: functions that take or return structures are called on JavaScript's thread only`,

@@ -30,14 +30,10 @@ export function placeOf({ url = "", dirname }: Meta, embedded: string | undefine
   const inTwo = base !== undefined &&
     embedded === `${base}${isPackage ? "embedded.js" : `ground/embedded.${file.slice(-2)}`}`;
   if (!inTwo) return { kind: "bundle", prefixes: [] };
-  if (isPackage) {
-    return {
-      kind: "package",
-      prefixes: [url, ...(dirname === undefined ? [] : [`${dirname}/mod.js`, `${dirname}\\mod.js`])],
-    };
-  }
-  const folder = dirname?.replace(/[/\\]ground$/, "");
-  return { kind: "modules", prefixes: [base, ...(folder === undefined ? [] : [`${folder}/`, `${folder}\\`])] };
+  const end = isPackage ? "mod.js" : "";
+  const folder = isPackage ? dirname : dirname?.replace(/[/\\]ground$/, "");
+  const inFolder = folder === undefined ? [] : [`${folder}/${end}`, `${folder}\\${end}`];
+  return { kind: isPackage ? "package" : "modules", prefixes: [`${base}${end}`, ...inFolder] };
 }
 
 let found: Place | undefined;

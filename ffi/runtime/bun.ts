@@ -122,9 +122,7 @@ export function bunBackend(process: BunProcess): Backend {
     files: () => bunFiles(process),
     // `bun build --compile` puts them there. `bun:ffi` copies such a library to a file before it opens it.
     inExecutable: (path) =>
-      /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/.test(path)
-        ? new Uint8Array(process.getBuiltinModule("node:fs")?.readFileSync(path) ?? [])
-        : undefined,
+      /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/.test(path) ? new Uint8Array(bunFiles(process).read(path)) : undefined,
     open(path, signatures) {
       // Bun takes no name beside the key: symbols with two definitions need a library each.
       const libraries: ReturnType<BunFfi["dlopen"]>[] = [];

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { isDenied } from "../ground/thrown.ts";
 import type { Address, Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
@@ -152,7 +153,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
       try {
         deno.dlopen(path, {}).close();
       } catch (error) {
-        if (error instanceof Error && error.name === "NotCapable") throw error;
+        if (isDenied(error)) throw error;
       }
     },
     isFile(path) {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isDenied, messageOf } from "../ground/thrown.ts";
+import { zeroTerminated } from "../types/c_string.ts";
 import type { Backend, NativeFunctionObject, NativeSignature } from "./backend.ts";
 
 const signatures = {
@@ -36,7 +38,6 @@ const entryNameOffset = 19;
 /** How long an isolate waits for another one that makes a file, before it makes its own. */
 const mostWaits = 1000;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
@@ -64,22 +65,26 @@ export function memoryFile(
     }
   } catch (error) {
     // The program lacks Deno's permission for FFI: files wouldn't help.
-    if (error instanceof Error && error.name === "NotCapable") throw error;
-    return { reason: error instanceof Error ? error.message : String(error) };
+    if (isDenied(error)) throw error;
+    return { reason: messageOf(error) };
   }
 }
 
 function fileOfProcess(runtime: Backend, libc: Libc, name: string, bytes: () => Uint8Array<ArrayBuffer>): string {
-  const text = (value: string): Uint8Array<ArrayBuffer> => runtime.hold(encoder.encode(`${value}\0`));
+  const text = (value: string): Uint8Array<ArrayBuffer> => runtime.hold(zeroTerminated(value));
   const openDescriptors = (): number => {
     const descriptors = libc.open(text("/proc/self/fd"), closeOnExec) as number;
     if (descriptors < 0) throw new Error("/proc/self/fd can't be read");
     return descriptors;
   };
-  const isOurs = linksTo(runtime, libc, `/memfd:${name} (deleted)`, text);
+  const target = `/memfd:${name} (deleted)`;
+  const link = runtime.hold(new Uint8Array(target.length + 1));
+  const isOurs = (entry: string): boolean => {
+    const length = Number(libc.readlink(text(`/proc/self/fd/${entry}`), link, BigInt(link.length)));
+    return length === target.length && decoder.decode(link.subarray(0, length)) === target;
+  };
   // One without its seals was left by an isolate that was ended in the midst of it.
-  const isWhole = (entry: string): boolean =>
-    isOurs(`/proc/self/fd/${entry}`) && libc.fcntl(Number(entry), getSeals, 0) === allSeals;
+  const isWhole = (entry: string): boolean => isOurs(entry) && libc.fcntl(Number(entry), getSeals, 0) === allSeals;
   const find = (): string | undefined => {
     const descriptors = openDescriptors();
     try {
@@ -105,21 +110,6 @@ function fileOfProcess(runtime: Backend, libc: Libc, name: string, bytes: () => 
     libc.flock(locked, unlock);
     libc.close(locked);
   }
-}
-
-/** Whether a path is a link with a target. */
-function linksTo(
-  runtime: Backend,
-  libc: Libc,
-  target: string,
-  text: (value: string) => Uint8Array<ArrayBuffer>,
-): (path: string) => boolean {
-  const expected = encoder.encode(target);
-  const link = runtime.hold(new Uint8Array(expected.length + 1));
-  return (path) => {
-    const length = Number(libc.readlink(text(path), link, BigInt(link.length)));
-    return length === expected.length && expected.every((byte, i) => byte === link[i]);
-  };
 }
 
 /** The names in an open folder. */

@@ -3,25 +3,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { Buffer } from "node:buffer";
-import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
-import process from "node:process";
 import { folderOf, platforms } from "../../scripts/build.ts";
 import { packedForNpm } from "../../scripts/pack.ts";
 import { bun, deno, root, runTypeScript } from "../../scripts/tools.ts";
 import { libcPath } from "../../examples/libc.ts";
+import { ProgramFolder } from "../support/installed.ts";
 import { leftOut } from "../support/left_out.ts";
 import { hasHostPrograms } from "../support/machine.ts";
 
@@ -48,44 +36,24 @@ console.log(distance, numbers.join(" "), name.value);
 const expected = "42 1 2 3 4 5 belay\n";
 
 describe("the npm package", () => {
-  let folder = "";
-  let app = "";
-
-  /** Runs a command in the program's folder. */
-  function run(
-    command: string,
-    args: readonly string[],
-    cwd = app,
-  ): { code: number | null; stdout: string; stderr: string } {
-    const { status, stdout, stderr, error } = spawnSync(command, [...args], {
-      cwd,
-      encoding: "utf8",
-      // A cache of its own: the user's may have another package of the same version.
-      env: { ...process.env, NO_COLOR: "1", BUN_INSTALL_CACHE_DIR: join(folder, "cache") },
-    });
-    if (error !== undefined) throw error;
-    return { code: status, stdout, stderr };
-  }
+  let folder: ProgramFolder | undefined;
+  const app = (): ProgramFolder => folder as ProgramFolder;
+  const onDeno = (file: string) =>
+    app().run(deno(), ["run", "--allow-ffi", "--quiet", "--node-modules-dir=manual", file]);
 
   beforeAll(() => {
     if (!hasHostPrograms) return;
-    folder = realpathSync(mkdtempSync(join(tmpdir(), "belay-package-")));
-    app = join(folder, "app");
-    mkdirSync(app);
-    writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
-    writeFileSync(join(app, "main.ts"), program);
-    const added = run(bun(), ["add", packedForNpm()]);
-    assertEquals(added.code, 0, added.stderr);
+    folder = new ProgramFolder();
+    app().install();
+    app().write("main.ts", program);
   });
 
-  afterAll(() => {
-    if (folder !== "") rmSync(folder, { recursive: true });
-  });
+  afterAll(() => folder?.remove());
 
   itOnHost(
     "holds one file of JavaScript, its declarations, every platform's core twice, the commands, and at most 500 KB",
     () => {
-      const installed = join(app, "node_modules", "@belay", "ffi");
+      const installed = join(app().path, "node_modules", "@belay", "ffi");
       const files = readdirSync(installed, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => relative(installed, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
@@ -120,12 +88,11 @@ describe("the npm package", () => {
   );
 
   itOnHost("works on Bun, after bun add", () => {
-    assertEquals(run(bun(), ["run", "main.ts"]), { code: 0, stdout: expected, stderr: "" });
+    assertEquals(app().run(bun(), ["run", "main.ts"]), { code: 0, stdout: expected, stderr: "" });
   });
 
   itOnHost("works on Deno, from the same node_modules", () => {
-    const args = ["run", "--allow-ffi", "--quiet", "--node-modules-dir=manual", "main.ts"];
-    assertEquals(run(deno(), args), { code: 0, stdout: expected, stderr: "" });
+    assertEquals(onDeno("main.ts"), { code: 0, stdout: expected, stderr: "" });
   });
 
   itOnHost("runs README's first program as it stands, on both runtimes", () => {
@@ -136,21 +103,19 @@ describe("the npm package", () => {
       lines.length <= 12 && Buffer.byteLength(readme) <= 8192,
       `${lines.length} lines, ${readme.length} characters`,
     );
-    writeFileSync(join(app, "first.ts"), first);
-    const onDeno = run(deno(), ["run", "--allow-ffi", "--quiet", "--node-modules-dir=manual", "first.ts"]);
-    const onBun = run(bun(), ["run", "first.ts"]);
-    for (const { code, stdout, stderr } of [onDeno, onBun]) {
+    app().write("first.ts", first);
+    for (const { code, stdout, stderr } of [onDeno("first.ts"), app().run(bun(), ["run", "first.ts"])]) {
       assertEquals([code, stderr], [0, ""]);
       assertStringIncludes(stdout, "/etc");
     }
   });
 
   itOnHost("has declarations that the program type-checks with, on Deno and with TypeScript", () => {
-    assertEquals(run(deno(), ["check", "--quiet", "main.ts"]), { code: 0, stdout: "", stderr: "" });
+    assertEquals(app().run(deno(), ["check", "--quiet", "main.ts"]), { code: 0, stdout: "", stderr: "" });
     const lib = ["ESNext", "ESNext.Disposable", "DOM"];
     const module = { module: "ESNext", moduleResolution: "bundler" };
     const compilerOptions = { target: "ESNext", lib, ...module, strict: true, noEmit: true, types: [] };
-    writeFileSync(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["main.ts"] }));
-    runTypeScript(["--project", app]);
+    app().write("tsconfig.json", JSON.stringify({ compilerOptions, include: ["main.ts"] }));
+    runTypeScript(["--project", app().path]);
   });
 });

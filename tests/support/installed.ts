@@ -20,12 +20,16 @@ export interface Ended {
 export function runProgram(
   command: string,
   args: readonly string[],
-  { cwd, env = {} }: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+  { cwd, env = {}, timeoutMs = 60_000 }: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly timeoutMs?: number;
+  } = {},
 ): Ended {
   const { status, stdout, stderr, error } = spawnSync(command, [...args], {
     ...(cwd === undefined ? {} : { cwd }),
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: timeoutMs,
     env: { ...process.env, NO_COLOR: "1", ...env },
   });
   if (error !== undefined) throw error;

@@ -41,20 +41,18 @@ pub noinline fn wait(word: *const Word, expected: u32, timeout_ns: u64) void {
             _ = darwin.__ulock_wait(darwin.compare_and_wait | darwin.no_errno, word, expected, timeout_us);
         },
         .freebsd => {
-            const timeout: std.c.timespec = .{
-                .sec = @intCast(timeout_ns / std.time.ns_per_s),
-                .nsec = @intCast(timeout_ns % std.time.ns_per_s),
-            };
+            const timeout = timespec(std.c.timespec, timeout_ns);
             _ = freebsd._umtx_op(word, freebsd.wait_private, expected, @sizeOf(std.c.timespec), &timeout);
         },
         else => {
-            const timeout: std.os.linux.timespec = .{
-                .sec = @intCast(timeout_ns / std.time.ns_per_s),
-                .nsec = @intCast(timeout_ns % std.time.ns_per_s),
-            };
+            const timeout = timespec(std.os.linux.timespec, timeout_ns);
             _ = std.os.linux.futex_4arg(word, .{ .cmd = .WAIT, .private = true }, expected, &timeout);
         },
     }
+}
+
+fn timespec(comptime Timespec: type, ns: u64) Timespec {
+    return .{ .sec = @intCast(ns / std.time.ns_per_s), .nsec = @intCast(ns % std.time.ns_per_s) };
 }
 
 /// Wakes every thread that sleeps on the word.
