@@ -128,4 +128,4 @@ export {
 } from "./ffi/ground/errors.ts";
 
 // Errors look there for the function that the program called: also for methods of what only functions make.
-addEntrances({ ...exported, Callback, Pin, ArrayType, CharArrayType, StructType, UnionType });
+addEntrances(() => ({ ...exported, Callback, Pin, ArrayType, CharArrayType, StructType, UnionType }));

@@ -1,17 +1,20 @@
 /**
  * Makes one file of the modules, for the npm package: loading 60 modules takes longer than all that they do at first. Bun runs
  * this, since its bundler is at hand: `bundle.ts <folder>` writes `mod.js` there. The module of the embedded cores stays
- * outside.
+ * outside: `pack.ts` puts another one in. The commands lose their comments.
  *
  * @module
  */
 
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { filesIn } from "./tools.ts";
 
 /** The part of Bun's bundler that is used here. */
 declare const Bun: {
   build(options: object): Promise<{ readonly success: boolean; readonly logs: readonly unknown[] }>;
+  readonly Transpiler: new (options: object) => { transformSync(text: string): string };
 };
 
 interface Resolver {
@@ -37,5 +40,12 @@ const { success, logs } = await Bun.build({
     },
   }],
 });
+// Its readers have the sources.
+const transpiler = new Bun.Transpiler({ loader: "js", target: "node" });
+for (const file of filesIn(join(folder, "commands"), ".js").map((name) => join(folder, "commands", name))) {
+  const text = readFileSync(file, "utf8");
+  const [interpreter = ""] = /^#!.*\n/.exec(text) ?? [];
+  writeFileSync(file, interpreter + transpiler.transformSync(text));
+}
 for (const log of logs) console.error(log);
 if (!success) process.exitCode = 1;

@@ -9,21 +9,29 @@
  * @module
  */
 
+import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import process from "node:process";
+import { constants, zstdCompressSync } from "node:zlib";
 import type { Platform } from "../ffi/types/platform.ts";
-import { buildCore, coreOf, folderOf, platforms, sources, update } from "./build.ts";
+import { buildCore, coreOf, folderOf, host, platforms, sources, update } from "./build.ts";
+import { makeEager } from "./eager.ts";
 import { bun, filesIn, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
 
+function compress(bytes: Uint8Array): Buffer {
+  return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 22 } });
+}
+
 /** A core as a module has it: the text of an `EmbeddedCore`. */
-function embedded(target: Platform): string {
+function embedded(target: Platform, { compressed }: { readonly compressed: boolean }): string {
   const bytes = readFileSync(coreOf(target));
   const sum = createHash("sha256").update(bytes).digest("hex");
-  return `{\n  sum: "${sum}",\n  base64: "${bytes.toString("base64")}",\n}`;
+  const base64 = (compressed ? compress(bytes) : bytes).toString("base64");
+  return `{\n  sum: "${sum}",\n${compressed ? "  compressed: true,\n" : ""}  base64: "${base64}",\n}`;
 }
 
 /** Compiles the declarations of the modules that `mod.ts` shows something of, and the commands, each to a module. */
@@ -50,22 +58,39 @@ function compile(folder: string): void {
     }
   };
   visit("mod.d.ts");
-  for (const name of filesIn(folder, ".d.ts")) if (!needed.has(name)) rmSync(join(folder, name));
+  const shown = readFileSync(join(folder, "mod.d.ts"), "utf8");
+  for (const name of filesIn(folder, ".d.ts")) {
+    const file = join(folder, name);
+    if (!needed.has(name)) rmSync(file);
+    // Nobody comes to the types of its inside by name.
+    else if (name !== "mod.d.ts" && !shown.includes(`"./${name.slice(0, -".d.ts".length)}.js"`)) {
+      writeFileSync(file, readFileSync(file, "utf8").replaceAll(/^ *\/\*\*[^]*?\*\/\n/gm, ""));
+    }
+  }
   for (const name of filesIn(join(folder, "ffi"), ".js")) rmSync(join(folder, "ffi", name));
 }
 
 /** Makes the modules one file. */
 function bundle(folder: string): void {
+  buildCore(host);
   run(bun(), ["run", join(root, "scripts", "bundle.ts"), folder], { quiet: true });
+  const file = join(folder, "mod.js");
+  const parts = readFileSync(file, "utf8").split(/^import \{ embedded(?:Url|Core) \} from "\.\/embedded\.js";\n/m);
+  if (parts.length !== 3) throw new Error(`Bun imports the embedded cores otherwise now: see ${file}`);
+  writeFileSync(file, parts.join("") + embeddedForNpm());
+  makeEager(file);
 }
 
-/** The module that stands beside the bundle. A bundler follows `require`, which nothing calls outside of one. */
+/**
+ * What the package's one file has in the place of `ffi/ground/embedded.ts`. A bundler follows `require`, which nothing calls
+ * outside of a bundle, and puts a call of its own there, without the path: so the function's text tells where it is. A second file that tells it
+ * takes a start a millisecond.
+ */
 function embeddedForNpm(): string {
   const cases = platforms.map(folderOf).map((name) =>
     `      case "${name}":\n        return require("./cores/${name}.cjs");\n`
   );
-  return `export const embeddedUrl = import.meta.url;
-export function embeddedCore(platform) {
+  return `function embeddedCore(platform) {
   try {
     switch (platform) {
 ${cases.join("")}    }
@@ -73,6 +98,7 @@ ${cases.join("")}    }
     // The bundler has left it out.
   }
 }
+var embeddedUrl = String(embeddedCore).includes('"./cores/${folderOf(host)}.cjs"') ? "unchanged" : import.meta.url;
 `;
 }
 
@@ -110,11 +136,16 @@ export function embeddedCore(platform: string): EmbeddedCore | undefined {
 }
 
 /** Writes a module for each platform's core. */
-function writeCores(folder: string, extension: string, textOf: (core: string) => string): void {
+function writeCores(
+  folder: string,
+  extension: string,
+  options: Parameters<typeof embedded>[1],
+  textOf: (core: string) => string,
+): void {
   mkdirSync(folder, { recursive: true });
   for (const target of platforms) {
     buildCore(target);
-    writeFileSync(join(folder, `${folderOf(target)}.${extension}`), textOf(embedded(target)));
+    writeFileSync(join(folder, `${folderOf(target)}.${extension}`), textOf(embedded(target, options)));
   }
 }
 
@@ -122,8 +153,8 @@ function writeCores(folder: string, extension: string, textOf: (core: string) =>
 export function packForNpm(folder: string = dist): void {
   compile(folder);
   bundle(folder);
-  writeFileSync(join(folder, "embedded.js"), embeddedForNpm());
-  writeCores(join(folder, "cores"), "cjs", (core) => `module.exports = ${core};\n`);
+  // A program's bundle takes all of them along.
+  writeCores(join(folder, "cores"), "cjs", { compressed: true }, (core) => `module.exports = ${core};\n`);
 }
 
 /** The folder that is published on JSR: the sources, and the cores as modules. */
@@ -144,7 +175,12 @@ export function packForJsr(folder: string = join(dist, "jsr")): void {
   const ground = join(folder, "ffi", "ground");
   writeFileSync(join(ground, "embedded.ts"), embeddedForJsr());
   const head = 'import type { EmbeddedCore } from "../embedded.ts";\n\n/** Its bytes and their sum. */\n';
-  writeCores(join(ground, "cores"), "ts", (core) => `${head}export const core: EmbeddedCore = ${core};\n`);
+  writeCores(
+    join(ground, "cores"),
+    "ts",
+    { compressed: false },
+    (core) => `${head}export const core: EmbeddedCore = ${core};\n`,
+  );
 }
 
 /** The npm package as a file, packed again only if what it is made of has changed: tests install it. */

@@ -32,13 +32,13 @@ import type { OnFull } from "./options.ts";
 // As it was before the program could replace it.
 const { Atomics } = globalThis;
 
-const functions = coreFunctions({
+const functions = coreFunctions(() => ({
   createQueue: signature("belay_queue_create", ["address", "u32", "u32", "u32", "u32"], "address"),
   next: signature("belay_queued_next", ["address", "u32"], "u32"),
   mark: signature("belay_queued_mark", ["address"], "bool"),
   marked: signature("belay_queued_marked", ["address"], "bool"),
   cancel: signature("belay_queued_cancel", ["address", "u32", "u32", "address", "bool"], "u32"),
-});
+}));
 
 /** What the core calls these. */
 const onFullNumbers: Readonly<Record<OnFull, number>> = {

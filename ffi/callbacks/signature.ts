@@ -64,7 +64,7 @@ function makeSignature(definition: CallbackDefinition, name?: string | TargetFun
   const { parameters, result } = definition;
   const classes = parameters.map(classOf);
   const shape = shapeOf(definition);
-  core(shape);
+  core();
   const returned = isRecord(result) ? structureClass(result) : undefined;
   const layout = argumentLayout(classes, backend().platform, {
     what: () =>

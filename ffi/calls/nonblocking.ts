@@ -5,11 +5,19 @@
  * @module
  */
 
-import { attentionWord, callByteLength, completedWord, liveWord, pollsWord } from "../core/record.ts";
+import {
+  attentionWord,
+  callByteLength,
+  completedWord,
+  liveWord,
+  operationCallThreadCount,
+  operationLimitCallThreads,
+  pollsWord,
+} from "../core/record.ts";
 import { unbind } from "../callbacks/binding.ts";
 import type { BoundFunction } from "../callbacks/bound_function.ts";
 import { blocks, completedNextWord, freeBlock, live } from "../core/call_blocks.ts";
-import { core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
+import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
 import { callNames, calls, look, lookNowAndThen, none, takeCallError } from "../core/pending.ts";
 import { connect, onCompletion, serveCompletions } from "../core/wake.ts";
 import { lent, type LentView, type Loan } from "../crossing/lent.ts";
@@ -21,12 +29,10 @@ import type { Address } from "../runtime/backend.ts";
 // A program may replace them for a while (fake timers): what is put off here would never come.
 const { Atomics, queueMicrotask } = globalThis;
 
-const functions = coreFunctions({
+const functions = coreFunctions(() => ({
   submit: signature("belay_call_submit", ["address", "u32"], "bool"),
   poll: signature("belay_call_poll", ["address"], "bool"),
-  limit: signature("belay_call_thread_limit", ["u32"], "void"),
-});
-const counts = coreFunctions({ threads: signature("belay_call_thread_count", [], "u32") });
+}));
 
 /** What a call needs until it has ended, and what becomes of it then. */
 export interface NonblockingCall extends Loan {
@@ -71,14 +77,14 @@ export function outstandingCalls(): number {
 
 /** How many call threads the process has. */
 export function callThreads(): number {
-  return coreIsAttached() ? counts().threads() as number : 0;
+  return coreIsAttached() ? Number(control(operationCallThreadCount)) : 0;
 }
 
 /** Has the core's threads make calls, and the event loop woken when they have. */
 function openCallThreads(): Submit {
   connect();
   isolate = core().isolate;
-  onCallThreads((threads) => void functions().limit(threads));
+  onCallThreads((number) => void control(operationLimitCallThreads, { number }));
   onCompletion({ woken: () => pollsLeft = mostPolls, take: takeCompleted, settle: settleTaken });
   return functions().submit as Submit;
 }

@@ -32,11 +32,11 @@ import { backend } from "../runtime/choose.ts";
 import type { Pointer } from "../types/definitions.ts";
 import { ChannelData, type ChannelEvent, type Lease } from "./channel_data.ts";
 
-const functions = coreFunctions({
+const functions = coreFunctions(() => ({
   create: signature("belay_channel_create", ["address", "u32"], "address"),
   take: signature("belay_channel_take", ["address", "u32"], "u32"),
   close: signature("belay_channel_close", ["address", "bool"], "u32"),
-});
+}));
 
 // The fields of a `belay_channel_words`: places in 64-bit and in 32-bit words.
 

@@ -14,10 +14,10 @@ import { core, coreFunctions, signature, type WordViews, wordViews } from "./cor
 export const completedNextWord = callCompletedNextByteOffset / 4;
 const firstCalls = 64;
 
-const makers = coreFunctions({
+const makers = coreFunctions(() => ({
   calls: signature("belay_call_blocks", ["address"], "address"),
   make: signature("belay_call_make", ["address", "u32"], "void"),
-});
+}));
 
 /** The calls' blocks as typed arrays, made anew when there are more of them; the first one's address; how many there are. */
 export const blocks: { words: WordViews; base: number; count: number } = {

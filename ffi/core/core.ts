@@ -7,13 +7,15 @@
 
 import {
   abiVersion,
-  chunkCodeWord,
-  chunkSlotsWord,
   handleLinksByteOffset,
   handleSlotsWord,
   isolateByteLength,
   liveWord,
   maxIsolates,
+  operationAttach,
+  operationAttachBeside,
+  operationIsolateCount,
+  operationRegistryIds,
   releasedWord,
   tagWord,
 } from "./record.ts";
@@ -52,19 +54,8 @@ export interface Core {
   readonly words: WordViews;
   /** This isolate's registry tag, 1 to 255. */
   readonly tag: number;
-  /** The thunks that were claimed with the opening, and for which shape; no slots where there are none. */
-  readonly firstChunk: Chunk & { readonly shape: string };
-}
-
-/** Where a chunk's slots and the code of its thunks are. */
-export interface Chunk {
-  readonly slots: bigint;
-  readonly code: bigint;
-}
-
-/** What the last claim gave. */
-export function claimedChunk({ u64 }: WordViews): Chunk {
-  return { slots: present(u64[chunkSlotsWord]), code: present(u64[chunkCodeWord]) };
+  /** `belay_control`. */
+  readonly control: NativeFunctionObject;
 }
 
 /** A C function as the core declares it. */
@@ -78,14 +69,14 @@ export function signature(name: string, parameters: readonly NativeType[], resul
  * @param signatures By the names that the functions get here.
  */
 export function coreFunctions<N extends string>(
-  signatures: Readonly<Record<N, NativeSignature>>,
+  signatures: () => Readonly<Record<N, NativeSignature>>,
 ): () => Readonly<Record<N, NativeFunctionObject>> {
   let functions: Record<N, NativeFunctionObject> | undefined;
   return () => {
     if (functions !== undefined) return functions;
     // It keeps the library mapped.
     core();
-    const made = openCore(signatures);
+    const made = openCore(signatures());
     made.opened.release();
     return functions = made.functions;
   };
@@ -114,23 +105,38 @@ let attached: Core | undefined;
 /**
  * This isolate's core.
  *
- * @param shape What thunks are claimed for with the opening, if this is that: it saves a start the function for others.
  * @throws {LibraryLoadError} When the native library isn't there or doesn't load.
  */
-export function core(shape = ""): Core {
+export function core(): Core {
   try {
-    return attached ??= attach(shape);
+    return attached ??= attach();
   } catch (error) {
     throw withoutList(error, "belay's native core");
   }
 }
 
+/**
+ * Has the core do what is rare; `native/src/core.h` says what each operation uses and gives.
+ *
+ * @param text Ends with a zero.
+ */
+export function control(
+  operation: number,
+  { number = 0, object = 0, text = null }: {
+    readonly number?: number;
+    readonly object?: Address;
+    readonly text?: Uint8Array<ArrayBuffer> | null;
+  } = noArguments,
+): Address | null {
+  return core().control(operation, number, object, 0, text) as Address | null;
+}
+
+const noArguments = {};
+
 /** Whether the core has been opened; asking does not open it. */
 export function coreIsAttached(): boolean {
   return attached !== undefined;
 }
-
-const registry = coreFunctions({ ids: signature("belay_registry_ids", ["address", "u32"], "address") });
 
 onFirstHandle(() => {
   const { isolate, tag, words } = core();
@@ -138,7 +144,7 @@ onFirstHandle(() => {
   const store: IdStore = {
     used: new Uint32Array(words.u32.buffer, handleSlotsWord * 4, 1),
     grow(length) {
-      const ids = registry().ids(isolate, length) as Address | null;
+      const ids = control(operationRegistryIds, { number: length, object: isolate });
       if (isNull(ids)) throw new RangeError(`Cannot create a handle: no memory for ${length} ids`);
       links = BigInt(ids) + BigInt(handleLinksByteOffset);
       return new Float64Array(backend().map(ids, length * 8));
@@ -151,25 +157,19 @@ onFirstHandle(() => {
   return { tag, store };
 });
 
-/** A name as an integer of 64 bits, which costs a start less than a string does; 0 when it is too long. */
-function packed(name: string): bigint {
-  if (name.length > 8) return 0n;
-  let bits = 0n;
-  for (let i = name.length - 1; i >= 0; i--) bits = bits << 8n | BigInt(name.charCodeAt(i));
-  return bits;
-}
-
-function attach(shape: string): Core {
+function attach(): Core {
   const runtime = backend();
   const { functions, opened } = openCore({
-    attach: signature("belay_isolate_attach", ["u32", "bool", "u32", "u64"], "address"),
+    control: signature("belay_control", ["u32", "u32", "address", "u64", "view"], "address"),
   });
   const { beside, attachedAs } = copiesOfPackage();
-  const { stackByteLength } = runtime;
-  const isolate = functions.attach(abiVersion, beside, stackByteLength, packed(shape)) as Address | null;
+  const { control } = functions;
+  const operation = beside ? operationAttachBeside : operationAttach;
+  const isolate = control(operation, abiVersion, 0, runtime.stackByteLength, null) as Address | null;
   if (isNull(isolate)) {
+    const count = Number(control(operationIsolateCount, 0, 0, 0, null));
     opened.close();
-    throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached()}`);
+    throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached(count)}`);
   }
   keepCoreFile();
   // The core keeps itself mapped from here on.
@@ -178,18 +178,10 @@ function attach(shape: string): Core {
   attachedAs(words.u32.subarray(liveWord, liveWord + 1));
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveWord] = 0));
-  return {
-    isolate,
-    words,
-    tag: present(words.u32[tagWord]),
-    firstChunk: { ...claimedChunk(words), shape },
-  };
+  return { isolate, words, tag: present(words.u32[tagWord]), control };
 }
 
-function whyNotAttached(): string {
-  const { functions, opened } = openCore({ count: signature("belay_isolate_count", [], "u32") });
-  const count = functions.count() as number;
-  opened.close();
+function whyNotAttached(count: number): string {
   if (count < maxIsolates) return `no memory is left, or "${coreFile().path}" is of another version than ${abiVersion}`;
   return `${count} isolates of this process use belay, the most there can be; a worker is one until it ends, so end those ` +
     "that have nothing to do";

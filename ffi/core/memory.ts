@@ -19,26 +19,26 @@ function forEach(make: (type: NumberName) => NativeSignature): Record<NumberName
   return Object.fromEntries(numberNames.map((type) => [type, make(type)])) as Record<NumberName, NativeSignature>;
 }
 
-const functions = coreFunctions({
+const functions = coreFunctions(() => ({
   ...forEach((type) => signature(`belay_load_${type}`, ["address", "f64"], type)),
   address: signature("belay_load_u64", ["address", "f64"], "address"),
-});
+}));
 
-const storeFunctions = coreFunctions(
-  forEach((type) => signature(`belay_store_${type}`, ["address", "f64", type], "void")),
+const storeFunctions = coreFunctions(() =>
+  forEach((type) => signature(`belay_store_${type}`, ["address", "f64", type], "void"))
 );
 
-const copies = coreFunctions({
+const copies = coreFunctions(() => ({
   out: signature("belay_memory_copy", ["view", "f64", "address", "f64", "f64"], "void"),
   in: signature("belay_memory_copy", ["address", "f64", "view", "f64", "f64"], "void"),
   fill: signature("belay_memory_fill", ["address", "f64", "u8", "f64"], "void"),
   findZero: signature("belay_memory_find_zero", ["address", "f64", "u32", "f64"], "f64"),
-});
+}));
 
-const allocations = coreFunctions({
+const allocations = coreFunctions(() => ({
   allocate: signature("belay_memory_allocate", ["f64", "u32", "bool"], "address"),
   release: signature("belay_memory_release", ["address"], "void"),
-});
+}));
 
 /** What reads each type, at a byte offset from an address. */
 export function loads(): Readonly<Record<LoadType, NativeFunctionObject>> {

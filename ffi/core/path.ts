@@ -85,20 +85,24 @@ function find(): CoreFile {
   const path = `native/lib/${folder}/${file}`;
   // The root of the package is above dist/, or ffi/core/. Half a millisecond is saved where no URL has to be taken apart; both
   // runtimes have `dirname` for modules that are files.
-  const [up, above] = kind === "package" ? ["..", /[/\\][^/\\]+$/] : ["../..", /[/\\][^/\\]+[/\\][^/\\]+$/];
+  const below = kind === "package" ? "/dist" : "/ffi/core";
   return {
     path: dirname === undefined
-      ? filePath(new URL(`${up}/${path}`, url), os === "windows")
-      : `${dirname.replace(above, "")}/${path}`,
+      ? filePath(new URL(`${kind === "package" ? ".." : "../.."}/${path}`, url), os === "windows")
+      : `${dirname.slice(0, -below.length)}/${path}`,
     source: "package",
   };
 }
 
 /** A file of bytes. */
-function madeOf({ base64, sum }: EmbeddedCore, file: string): CoreFile {
+function madeOf({ base64, compressed, sum }: EmbeddedCore, file: string): CoreFile {
   const runtime = backend();
   const name = file.replace(".", `-${sum.slice(0, 16)}.`);
   const from64 = Uint8Array as unknown as { fromBase64(text: string): Uint8Array<ArrayBuffer> };
+  const bytes = (): Uint8Array<ArrayBuffer> => {
+    const decoded = from64.fromBase64(base64);
+    return compressed === true ? runtime.decompress(decoded) : decoded;
+  };
   const made = (make: () => string): CoreFile => {
     try {
       return { path: make(), source: "embedded" };
@@ -113,7 +117,7 @@ function madeOf({ base64, sum }: EmbeddedCore, file: string): CoreFile {
     }
   };
   return made(() => {
-    const { path, other: inFolder } = libraryFile(runtime, name, () => from64.fromBase64(base64));
+    const { path, other: inFolder } = libraryFile(runtime, name, bytes);
     other = inFolder === undefined ? undefined : () => made(inFolder);
     return path;
   });

@@ -8,7 +8,7 @@
  * @module
  */
 
-export const abiVersion = 10;
+export const abiVersion = 11;
 export const registerWords = 16;
 export const stackWords = 128;
 export const argumentWords = 144;
@@ -42,6 +42,20 @@ export const onFullDropOldest = 2;
 export const nextFinish = 0;
 export const nextTake = 1;
 export const nextLinger = 2;
+export const operationAttach = 0;
+export const operationAttachBeside = 1;
+export const operationIsolateCount = 2;
+export const operationRegistryIds = 3;
+export const operationClaimThunks = 4;
+export const operationThunkCount = 5;
+export const operationLimitCallThreads = 6;
+export const operationCallThreadCount = 7;
+export const operationOpenLibrary = 8;
+export const operationPinLibrary = 9;
+export const operationOpenReason = 10;
+export const operationFindSymbol = 11;
+export const operationFindVariable = 12;
+export const operationCloseLibrary = 13;
 
 // A `belay_isolate`.
 export const isolateByteLength = 1328;

@@ -4,17 +4,19 @@
  * @module
  */
 
-import { claimedChunk } from "./core.ts";
-import { core } from "./core.ts";
-import { coreFunctions } from "./core.ts";
-import { signature } from "./core.ts";
+import { control, core } from "./core.ts";
 import {
+  chunkCodeWord,
+  chunkSlotsWord,
   contractMask,
   type contractPost,
   type contractWait,
   droppedWord,
   misplacedCallsWord,
   noticesWord,
+  operationClaimThunks,
+  operationIsolateCount,
+  operationThunkCount,
   thunkByteLength,
   thunkChunkLength,
   thunkDroppedWord,
@@ -33,6 +35,7 @@ import {
   trampolineWord,
 } from "./record.ts";
 import { present } from "../ground/present.ts";
+import { isNull } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import { zeroTerminated } from "../types/c_string.ts";
@@ -47,33 +50,23 @@ const slotBits = 31 - Math.clz32(thunkByteLength / 4);
 /** Where two counts of 16 bits are that are taken at once. */
 const timeoutsPlace = thunkTimeoutsByteOffset / 4;
 
-const claims = coreFunctions({ claim: signature("belay_thunks_claim", ["address", "view"], "u32") });
-const counts = coreFunctions({
-  thunks: signature("belay_thunk_count", [], "u32"),
-  isolates: signature("belay_isolate_count", [], "u32"),
-});
-
 /** The slots of each chunk, and the same as 64-bit words. */
 const chunks: Uint32Array<ArrayBuffer>[] = [];
 const wideChunks: BigUint64Array<ArrayBuffer>[] = [];
 /** What C calls, by a thunk's index. It stays callable for ever. */
 export const thunkPointers: Pointer[] = [];
 
-let firstChunkTaken = false;
-
 /** Makes a chunk of thunks for a shape, and answers how many it made: 0 when there are no more. */
 export function claimThunks(shape: string): number {
-  const { isolate, words, firstChunk } = core();
-  const isFirst = !firstChunkTaken && firstChunk.shape === shape && firstChunk.slots !== 0n;
-  if (isFirst) firstChunkTaken = true;
-  else if (claims().claim(isolate, zeroTerminated(shape)) === 0) return 0;
+  const { isolate, words: { u32, u64 } } = core();
+  if (isNull(control(operationClaimThunks, { object: isolate, text: zeroTerminated(shape) }))) return 0;
   const { addressKind, map } = backend();
   const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
-  const { slots: slotsAddress, code } = isFirst ? firstChunk : claimedChunk(words);
-  const slots = new Uint32Array(map(slotsAddress, thunkChunkLength * thunkByteLength));
+  const code = present(u64[chunkCodeWord]);
+  const slots = new Uint32Array(map(present(u64[chunkSlotsWord]), thunkChunkLength * thunkByteLength));
   for (let i = 0; i < thunkChunkLength; i++) {
     slots[(i << slotBits) + thunkIndexWord] = thunkPointers.length;
-    const thunk = code + BigInt(i * present(words.u32[thunkStrideWord]));
+    const thunk = code + BigInt(i * present(u32[thunkStrideWord]));
     thunkPointers.push(address(thunk) as unknown as Pointer);
   }
   chunks.push(slots);
@@ -182,5 +175,5 @@ export function callCounts(): { misplaced: number; dropped: number; timeouts: nu
 
 /** How many thunks the process has by now, and how many isolates. */
 export function processCounts(): { thunks: number; isolates: number } {
-  return { thunks: counts().thunks() as number, isolates: counts().isolates() as number };
+  return { thunks: Number(control(operationThunkCount)), isolates: Number(control(operationIsolateCount)) };
 }

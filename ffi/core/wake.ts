@@ -11,12 +11,12 @@ import { core, coreFunctions, signature } from "./core.ts";
 import { coreFile } from "./path.ts";
 import { fromEventLoop, look as lookAround } from "./pending.ts";
 
-const functions = coreFunctions({
+const functions = coreFunctions(() => ({
   look: signature("belay_isolate_look", ["address", "bool"], "f64"),
   end: signature("belay_isolate_end", ["address"], "void"),
   rest: signature("belay_isolate_rest", ["address", "u32"], "void"),
   now: signature("belay_now_ms", [], "f64"),
-});
+}));
 
 /** How long calls and events are served before timers and other events get a turn. */
 const sliceMs = 5;

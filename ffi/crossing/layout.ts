@@ -62,8 +62,8 @@ export abstract class Aggregate<V, I> implements DataType<V, I> {
   }
 
   /** Whether a value is a type, not a proxy or what else merely looks like it. */
-  static is(value: unknown): value is Aggregate<unknown, unknown> {
-    return typeof value === "object" && value !== null && #layout in value;
+  static is(value: object): value is Aggregate<unknown, unknown> {
+    return #layout in value;
   }
 
   /** How a type is laid out. */
@@ -80,7 +80,7 @@ function freezeLayout(layout: Layout): void {
 
 /** Whether a value is a type of data. */
 export function isAggregate(type: unknown): type is DataType {
-  return Aggregate.is(type);
+  return typeof type === "object" && type !== null && Aggregate.is(type);
 }
 
 /** Whether a value is a structure or union. */

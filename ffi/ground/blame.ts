@@ -16,11 +16,11 @@ const { captureStackTrace } = Error;
 
 /** The functions that programs call, by name; several classes may have a method of one name. */
 let entrances: Map<string, unknown[]> | undefined;
-const exported: Record<string, unknown> = {};
+const exported: (() => Readonly<Record<string, unknown>>)[] = [];
 
 /** Adds functions and classes that programs can call. The first error has them looked through. */
-export function addEntrances(all: Readonly<Record<string, unknown>>): void {
-  Object.assign(exported, all);
+export function addEntrances(all: () => Readonly<Record<string, unknown>>): void {
+  exported.push(all);
   entrances = undefined;
 }
 
@@ -50,7 +50,7 @@ function findEntrances(): Map<string, unknown[]> {
       if (each.prototype !== undefined) noteAll(each.prototype, found);
     }
   };
-  for (const [name, value] of Object.entries(exported)) {
+  for (const [name, value] of exported.flatMap((all) => Object.entries(all()))) {
     note(name, value, found);
     if (typeof value === "function" && value.prototype !== undefined) noteClass(value as { prototype?: object });
     else if (typeof value === "object" && value !== null) noteAll(value, found);

@@ -9,11 +9,13 @@
 export interface EmbeddedCore {
   /** Its bytes in base64. */
   readonly base64: string;
+  /** Whether they are compressed, as Zstandard has it (RFC 8878): a third as long. */
+  readonly compressed?: boolean;
   /** The bytes' SHA-256 sum, in hexadecimal digits. */
   readonly sum: string;
 }
 
-/** Where this module is: in a bundle, in the program's file. */
+/** Where this module is: in a bundle, in the program's file. What npm's package has says whether a bundler has been there. */
 export const embeddedUrl: string | undefined = import.meta.url;
 
 /** A platform's core, by the name of its folder; `undefined` when the package carries none. */

@@ -22,18 +22,21 @@ interface Meta {
   readonly dirname?: string | undefined;
 }
 
-/** Where code is that is in two modules, this one and the one of the cores. */
+/** What the module of the embedded cores gives as its place in the npm package's one file, while no bundler has changed it. */
+const unchanged = "unchanged";
+
+/** Where code is that is in two modules, this one and the one of the cores. Without regular expressions, which take longer. */
 export function placeOf({ url = "", dirname }: Meta, embedded: string | undefined): Place {
-  const [, base, file = ""] = /^(.*\/)(ground\/place\.[jt]s|mod\.js)$/.exec(url) ?? [];
-  const isPackage = file === "mod.js";
-  // The package's two files are one in a bundle, whatever that is called.
-  const inTwo = base !== undefined &&
-    embedded === `${base}${isPackage ? "embedded.js" : `ground/embedded.${file.slice(-2)}`}`;
-  if (!inTwo) return { kind: "bundle", prefixes: [] };
+  const isPackage = url.endsWith("/mod.js");
+  const file = isPackage ? "mod.js" : `ground/place.${url.slice(-2)}`;
+  const base = url.slice(0, -file.length);
+  // Two modules are one in a bundle, whatever that is called.
+  const other = isPackage ? unchanged : `${base}ground/embedded.${url.slice(-2)}`;
+  if (!url.endsWith(`/${file}`) || embedded !== other) return { kind: "bundle", prefixes: [] };
   const end = isPackage ? "mod.js" : "";
-  const folder = isPackage ? dirname : dirname?.replace(/[/\\]ground$/, "");
+  const folder = isPackage ? dirname : dirname?.slice(0, -"/ground".length);
   const inFolder = folder === undefined ? [] : [`${folder}/${end}`, `${folder}\\${end}`];
-  return { kind: isPackage ? "package" : "modules", prefixes: [`${base}${end}`, ...inFolder] };
+  return { kind: isPackage ? "package" : "modules", prefixes: [base + end, ...inFolder] };
 }
 
 let found: Place | undefined;

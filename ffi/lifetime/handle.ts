@@ -39,7 +39,7 @@ export interface IdStore {
   readonly used: Uint32Array<ArrayBuffer>;
   /** An array of `length` ids that begins with those that there are already. The array before must not be used again. */
   grow(length: number): Float64Array<ArrayBuffer>;
-  /** The list of handles that C has released, where there is one: `belay_registry_ids` says how it is laid out. */
+  /** The list of handles that C has released, where there is one: `native/src/core.h` says how it is laid out. */
   readonly releases?: {
     /** The first place of the list. Any thread writes it. */
     readonly head: Int32Array<ArrayBuffer>;

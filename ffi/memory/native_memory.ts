@@ -1141,7 +1141,7 @@ class MappedMemory extends NativeMemory {
   }
 }
 
-addEntrances({ MappedMemory });
+addEntrances(() => ({ MappedMemory }));
 
 /** An offset that the engine refuses in place of one that it would round. */
 function whole(byteOffset: number): number {

@@ -113,6 +113,8 @@ export interface Backend {
   stringOf(result: unknown): string | null;
   /** As {@linkcode Backend.readString}, of so many bytes, at least one. Only where that is faster than a decoder. */
   readonly readText?: (address: Address, byteLength: number) => string;
+  /** Decompresses what is compressed as Zstandard has it. */
+  decompress(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
   /** Has a function called when this isolate's world ends in good order. */
   onExit(fn: () => unknown): void;
   /**

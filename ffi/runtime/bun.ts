@@ -61,7 +61,11 @@ interface BunTimers {
   setImmediate(fn: () => void): { unref(): void };
 }
 
-declare const Bun: { readonly isMainThread: boolean; gc(force: boolean): void };
+declare const Bun: {
+  readonly isMainThread: boolean;
+  gc(force: boolean): void;
+  zstdDecompressSync(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
+};
 
 // A program may replace it for a while.
 const { setImmediate } = globalThis as unknown as BunTimers;
@@ -179,6 +183,8 @@ export function bunBackend(process: BunProcess): Backend {
     // Bun drops an immediate that is unref'd while nothing else keeps the loop alive, and after an error that nobody handled
     // (a test that failed, say).
     later: (fn) => setImmediate(fn).unref(),
+    // Five milliseconds faster than loading node:zlib.
+    decompress: (bytes) => Bun.zstdDecompressSync(bytes),
     collect: () => Bun.gc(true),
     // The engine keeps a small array inside its own heap, and moves it out when somebody asks for `.buffer`.
     // Asking first gives it the place where it stays.

@@ -56,6 +56,11 @@ interface DenoDefinition {
   readonly result: string;
 }
 
+/** The part of `node:zlib` that is used here. */
+interface NodeZlib {
+  zstdDecompressSync(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
+}
+
 /** What Deno calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "usize", view: "buffer", string: "pointer" };
 
@@ -189,6 +194,10 @@ export function denoBackend(deno: DenoNamespace): Backend {
     encode: encodeInChunks(),
     stringOf: (pointer) => pointer === null ? null : deno.UnsafePointerView.getCString(pointer as object),
     readString: (address) => deno.UnsafePointerView.getCString(pointerTo(address)),
+    decompress(bytes) {
+      const { process } = globalThis as unknown as { process: { getBuiltinModule(name: "node:zlib"): NodeZlib } };
+      return process.getBuiltinModule("node:zlib").zstdDecompressSync(bytes);
+    },
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
     connect(path, isolate, fn) {
       look = fn;

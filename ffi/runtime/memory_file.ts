@@ -4,28 +4,48 @@
  * @module
  */
 
+import { present } from "../ground/present.ts";
 import { isDenied, messageOf } from "../ground/thrown.ts";
 import { zeroTerminated } from "../types/c_string.ts";
-import type { Backend, NativeFunctionObject, NativeSignature } from "./backend.ts";
+import type { Platform } from "../types/platform.ts";
+import type { Backend } from "./backend.ts";
 
-const signatures = {
-  open: { parameters: ["view", "i32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
-  flock: { parameters: ["i32", "i32"], result: "i32" },
-  syscall: { parameters: ["i64", "i32", "view", "i64"], result: "i64" },
-  readlink: { parameters: ["view", "view", "u64"], result: "i64" },
-  memfd_create: { parameters: ["view", "u32"], result: "i32" },
-  write: { parameters: ["i32", "view", "u64"], result: "i64" },
-  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-} as const satisfies Readonly<Record<string, Omit<NativeSignature, "name">>>;
-type Libc = Readonly<Record<keyof typeof signatures, NativeFunctionObject>>;
+/**
+ * The system's calls, by number: one function of the C library's makes them all, and a runtime takes up to 0.1 ms for each
+ * function that it opens.
+ */
+const numbers = {
+  x86_64: {
+    write: 1,
+    close: 3,
+    fcntl: 72,
+    flock: 73,
+    getdents64: 217,
+    openat: 257,
+    readlinkat: 267,
+    memfd_create: 319,
+  },
+  aarch64: {
+    write: 64,
+    close: 57,
+    fcntl: 25,
+    flock: 32,
+    getdents64: 61,
+    openat: 56,
+    readlinkat: 78,
+    memfd_create: 279,
+  },
+} as const satisfies Readonly<Record<Platform["arch"], Readonly<Record<string, number>>>>;
+type SystemCall = (name: keyof typeof numbers["x86_64"], ...args: readonly number[]) => number;
+
+const signature = { name: "syscall", parameters: ["i64", "i64", "i64", "i64", "i64"], result: "i64" } as const;
 
 // As Linux's headers have them.
+const currentFolder = -100;
 const closeOnExec = 0x80000;
 const lockExclusive = 2;
 const lockAtOnce = 4;
 const unlock = 8;
-const readFolder = { x86_64: 217n, aarch64: 61n };
 const memoryCloseOnExec = 1;
 const memoryAllowSealing = 2;
 const addSeals = 1033;
@@ -34,6 +54,11 @@ const getSeals = 1034;
 const allSeals = 15;
 const entryLengthOffset = 16;
 const entryNameOffset = 19;
+
+/** Where in its memory the target of a link goes, and the names in a folder. */
+const linkOffset = 512;
+const entriesOffset = 1024;
+const entriesByteLength = 32 * 1024;
 
 /** How long an isolate waits for another one that makes a file, before it makes its own. */
 const mostWaits = 1000;
@@ -55,13 +80,13 @@ export function memoryFile(
 ): { path: string } | { reason: string } {
   try {
     // musl's loader takes the name for itself, too.
-    const names = Object.keys(signatures) as (keyof Libc)[];
-    const opened = runtime.open("libc.so.6", names.map((name) => ({ name, ...signatures[name] })));
+    const { functions: [make], close } = runtime.open("libc.so.6", [signature]);
+    const ofSystem = numbers[runtime.platform.arch];
+    const call: SystemCall = (name, a, b = 0, c = 0, d = 0) => Number(present(make)(ofSystem[name], a, b, c, d));
     try {
-      const libc = Object.fromEntries(names.map((name, i) => [name, opened.functions[i]])) as unknown as Libc;
-      return { path: fileOfProcess(runtime, libc, name, bytes) };
+      return { path: new OpenFiles(runtime, call, name).path(bytes) };
     } finally {
-      opened.close();
+      close();
     }
   } catch (error) {
     // The program lacks Deno's permission for FFI: files wouldn't help.
@@ -70,79 +95,108 @@ export function memoryFile(
   }
 }
 
-function fileOfProcess(runtime: Backend, libc: Libc, name: string, bytes: () => Uint8Array<ArrayBuffer>): string {
-  const text = (value: string): Uint8Array<ArrayBuffer> => runtime.hold(zeroTerminated(value));
-  const openDescriptors = (): number => {
-    const descriptors = libc.open(text("/proc/self/fd"), closeOnExec) as number;
-    if (descriptors < 0) throw new Error("/proc/self/fd can't be read");
-    return descriptors;
-  };
-  const target = `/memfd:${name} (deleted)`;
-  const link = runtime.hold(new Uint8Array(target.length + 1));
-  const isOurs = (entry: string): boolean => {
-    const length = Number(libc.readlink(text(`/proc/self/fd/${entry}`), link, BigInt(link.length)));
-    return length === target.length && decoder.decode(link.subarray(0, length)) === target;
-  };
-  // One without its seals was left by an isolate that was ended in the midst of it.
-  const isWhole = (entry: string): boolean => isOurs(entry) && libc.fcntl(Number(entry), getSeals, 0) === allSeals;
-  const find = (): string | undefined => {
-    const descriptors = openDescriptors();
+/** The files that this process has open, and the one among them that has a name. */
+class OpenFiles {
+  readonly #runtime: Backend;
+  readonly #call: SystemCall;
+  readonly #name: string;
+  /** What the system reads and writes: texts, and behind them the names in a folder. */
+  readonly #memory: Uint8Array<ArrayBuffer>;
+  readonly #address: number;
+
+  constructor(runtime: Backend, call: SystemCall, name: string) {
+    this.#runtime = runtime;
+    this.#call = call;
+    this.#name = name;
+    this.#memory = runtime.hold(new Uint8Array(entriesOffset + entriesByteLength));
+    this.#address = Number(runtime.viewAddress(this.#memory));
+  }
+
+  /** The path of the file, which is made if there is none. */
+  path(bytes: () => Uint8Array<ArrayBuffer>): string {
+    // Other isolates of this process wait, and find what this one makes. Other processes have a folder each. An isolate
+    // that was ended in the midst of this keeps the lock.
+    const folder = this.#open("/proc/self/fd");
     try {
-      return namesIn(runtime, libc, descriptors).find(isWhole);
+      const tick = new Int32Array(new SharedArrayBuffer(4));
+      for (let waits = 0; this.#call("flock", folder, lockExclusive | lockAtOnce) !== 0 && waits < mostWaits; waits++) {
+        const made = this.#find();
+        if (made !== undefined) return `/proc/self/fd/${made}`;
+        Atomics.wait(tick, 0, 0, 1);
+      }
+      return `/proc/self/fd/${this.#find() ?? this.#make(bytes())}`;
     } finally {
-      libc.close(descriptors);
+      // Closing alone would leave the lock to a child that was forked meanwhile.
+      this.#call("flock", folder, unlock);
+      this.#call("close", folder);
     }
-  };
-  const known = find();
-  if (known !== undefined) return `/proc/self/fd/${known}`;
-  // Other isolates of this process wait, and find what this one makes. Other processes have a folder each. An isolate that was
-  // ended in the midst of this keeps the lock.
-  const locked = openDescriptors();
-  try {
-    const tick = new Int32Array(new SharedArrayBuffer(4));
-    for (let waits = 0; waits < mostWaits; waits++) {
-      if (libc.flock(locked, lockExclusive | lockAtOnce) === 0) break;
-      Atomics.wait(tick, 0, 0, 1);
-    }
-    return `/proc/self/fd/${find() ?? make(runtime, libc, text(name), bytes())}`;
-  } finally {
-    // Closing alone would leave the lock to a child that was forked meanwhile.
-    libc.flock(locked, unlock);
-    libc.close(locked);
   }
-}
 
-/** The names in an open folder. */
-function namesIn(runtime: Backend, libc: Libc, folder: number): string[] {
-  const names: string[] = [];
-  const entries = runtime.hold(new Uint8Array(32 * 1024));
-  const view = new DataView(entries.buffer);
-  for (;;) {
-    const length = Number(libc.syscall(readFolder[runtime.platform.arch], folder, entries, BigInt(entries.length)));
-    if (length <= 0) return names;
-    for (let at = 0; at < length; at += view.getUint16(at + entryLengthOffset, true)) {
-      const start = at + entryNameOffset;
-      names.push(decoder.decode(entries.subarray(start, entries.indexOf(0, start))));
-    }
+  /** Writes a text for the system to read. Its address. */
+  #text(text: string): number {
+    this.#memory.set(zeroTerminated(text));
+    return this.#address;
   }
-}
 
-/** A new file in memory: its descriptor. */
-function make(runtime: Backend, libc: Libc, name: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>): number {
-  const descriptor = libc.memfd_create(name, memoryCloseOnExec | memoryAllowSealing) as number;
-  if (descriptor < 0) throw new Error("the system makes no files in memory");
-  runtime.hold(bytes);
-  for (let written = 0; written < bytes.length;) {
-    const more = Number(libc.write(descriptor, bytes.subarray(written), BigInt(bytes.length - written)));
-    if (more <= 0) {
-      libc.close(descriptor);
-      throw new Error("there is no memory for the file");
+  #open(path: string): number {
+    const descriptor = this.#call("openat", currentFolder, this.#text(path), closeOnExec);
+    if (descriptor < 0) throw new Error(`${path} can't be read`);
+    return descriptor;
+  }
+
+  #find(): string | undefined {
+    // Opened anew, since it is read once.
+    const folder = this.#open("/proc/self/fd");
+    try {
+      // One without its seals was left by an isolate that was ended in the midst of it.
+      return this.#namesIn(folder).find((entry) =>
+        this.#isOurs(entry) && this.#call("fcntl", Number(entry), getSeals) === allSeals
+      );
+    } finally {
+      this.#call("close", folder);
     }
-    written += more;
   }
-  if (libc.fcntl(descriptor, addSeals, allSeals) !== 0) {
-    libc.close(descriptor);
-    throw new Error("the system seals no files in memory");
+
+  #isOurs(entry: string): boolean {
+    const target = `/memfd:${this.#name} (deleted)`;
+    const path = this.#text(`/proc/self/fd/${entry}`);
+    const length = this.#call("readlinkat", currentFolder, path, this.#address + linkOffset, target.length + 1);
+    const link = this.#memory.subarray(linkOffset, linkOffset + length);
+    return length === target.length && decoder.decode(link) === target;
   }
-  return descriptor;
+
+  /** The names in an open folder. */
+  #namesIn(folder: number): string[] {
+    const names: string[] = [];
+    const entries = this.#memory.subarray(entriesOffset);
+    const view = new DataView(entries.buffer, entriesOffset);
+    for (;;) {
+      const length = this.#call("getdents64", folder, this.#address + entriesOffset, entriesByteLength);
+      if (length <= 0) return names;
+      for (let at = 0; at < length; at += view.getUint16(at + entryLengthOffset, true)) {
+        const start = at + entryNameOffset;
+        names.push(decoder.decode(entries.subarray(start, entries.indexOf(0, start))));
+      }
+    }
+  }
+
+  /** A new file in memory: its descriptor. */
+  #make(bytes: Uint8Array<ArrayBuffer>): number {
+    const address = Number(this.#runtime.viewAddress(this.#runtime.hold(bytes)));
+    const descriptor = this.#call("memfd_create", this.#text(this.#name), memoryCloseOnExec | memoryAllowSealing);
+    if (descriptor < 0) throw new Error("the system makes no files in memory");
+    for (let written = 0; written < bytes.length;) {
+      const more = this.#call("write", descriptor, address + written, bytes.length - written);
+      if (more <= 0) {
+        this.#call("close", descriptor);
+        throw new Error("there is no memory for the file");
+      }
+      written += more;
+    }
+    if (this.#call("fcntl", descriptor, addSeals, allSeals) !== 0) {
+      this.#call("close", descriptor);
+      throw new Error("the system seals no files in memory");
+    }
+    return descriptor;
+  }
 }

@@ -2,7 +2,7 @@
 //! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
-pub const abi_version = 10;
+pub const abi_version = 11;
 
 pub const register_words = 16;
 pub const stack_words = 128;
@@ -53,6 +53,25 @@ pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 /// finish: none. The next look begins with another queue, so that a queue which is never empty doesn't keep the others
 /// waiting. take: one that is there. linger: one that is there soon.
 pub const Next = enum(u32) { finish = 0, take = 1, linger = 2 };
+
+/// What `belay_control` does.
+pub const Operation = enum(u32) {
+    attach = 0,
+    attach_beside = 1,
+    isolate_count = 2,
+    registry_ids = 3,
+    claim_thunks = 4,
+    thunk_count = 5,
+    limit_call_threads = 6,
+    call_thread_count = 7,
+    open_library = 8,
+    pin_library = 9,
+    open_reason = 10,
+    find_symbol = 11,
+    find_variable = 12,
+    close_library = 13,
+    _,
+};
 
 /// A queue of callbacks. JavaScript has its address alone.
 pub const Queue = opaque {};

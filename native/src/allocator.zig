@@ -12,7 +12,7 @@ pub fn copyOf(string: [*:0]const u8) ?[*:0]u8 {
 }
 
 /// Frees a copy of a string, whose address is a word.
-pub fn freeString(word: u64) void {
+pub noinline fn freeString(word: u64) void {
     const string: [*:0]const u8 = @ptrFromInt(@as(usize, @intCast(word)));
     allocator.free(std.mem.span(string));
 }

@@ -16,7 +16,7 @@
 #include "../include/belay.h"
 
 /* Changes whenever a function, a structure or a number of the ABI changes. */
-#define BELAY_ABI_VERSION 10
+#define BELAY_ABI_VERSION 11
 
 /* A queue of callbacks; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
@@ -65,7 +65,7 @@ typedef struct belay_isolate {
    * it on the isolate's thread only. It must not throw or unwind; it reads the arguments and writes the result.
    * Ownership: it must stay callable as long as the isolate lives. */
   void (*trampoline)(void);
-  struct belay_thunk *chunk_slots; /* what the last belay_thunks_claim gave: its thunks, */
+  struct belay_thunk *chunk_slots; /* what BELAY_OPERATION_CLAIM_THUNKS gave last: the thunks, */
   const void *chunk_code;          /* and the code of the first one, which C calls (see thunk_stride) */
   uint64_t call_token;             /* of a callback from a queue: the nonblocking call that it belongs to, or 0 */
   uint32_t thunk_stride;           /* how many bytes the next thunk's code is from the first one's */
@@ -89,7 +89,7 @@ typedef struct belay_isolate {
   /* 0 from when its thunks answer with their fallbacks: JavaScript clears it before it ends, the core in a forked
    * child. */
   uint32_t live;
-  uint32_t released;       /* the first place of the list of released handles, or 0: see belay_registry_ids */
+  uint32_t released;       /* the first place of the list of released handles, or 0: see Handles */
   uint32_t stale_releases; /* releases that found no live handle */
   uint32_t completed;      /* the list of nonblocking calls that were made: the last one's index and 1, or 0 */
   /* 1 while JavaScript looks at `completed` by itself and needn't be woken. JavaScript looks once more after that. */
@@ -103,21 +103,6 @@ typedef struct belay_isolate {
   uint64_t results[BELAY_RESULT_WORDS];
 } belay_isolate;
 
-/* Makes an isolate of the calling thread, and keeps the core mapped until the process ends.
- *
- * beside             Whether isolates that this thread had before are still there: a second copy of the package in one
- *                    JavaScript world. Those whose `live` is 0 are gone in any case. Without it, all of them are gone.
- * stack_byte_length  Callbacks may start in so much of the top of the stack, as far as the thread has it. One
- *                    further down is called with `overflow` set; one a fifth further down is a misplaced call.
- * shape              If it isn't 0, a chunk of thunks is claimed, as by belay_thunks_claim. The shape's name is the
- *                    bytes, lowest first, up to the first zero. `chunk_slots` stays NULL if there is no chunk.
- *
- * When the thread ends, all of its isolates do. Returns NULL if the caller's `abi_version` isn't BELAY_ABI_VERSION,
- * there is no memory, BELAY_MAX_ISOLATES are live, or the core could not be kept mapped. */
-belay_isolate *belay_isolate_attach(uint32_t abi_version, bool beside, uint32_t stack_byte_length, uint64_t shape);
-/* How many isolates of the process are live. */
-uint32_t belay_isolate_count(void);
-
 /* ---------------------------------------------------------------------------------------------------------------------
  * Handles
  * ------------------------------------------------------------------------------------------------------------------ */
@@ -126,17 +111,12 @@ uint32_t belay_isolate_count(void);
 #define BELAY_MAX_HANDLE_SLOTS 4194304
 #define BELAY_HANDLE_LINKS_BYTE_OFFSET (BELAY_MAX_HANDLE_SLOTS * 8)
 
-/* Memory for the ids of `count` slots of the isolate's handle registry: those that it has already, the rest zero. An
- * id of zero or NaN is none. Called on the isolate's thread. Ownership: the core's. The memory never moves and
- * outlives the isolate: the next isolate with its tag goes on with its ids, so that none is issued twice. Returns
- * NULL if there is no memory, or count > BELAY_MAX_HANDLE_SLOTS.
- *
- * Behind the room for BELAY_MAX_HANDLE_SLOTS ids there are as many links of 64 bits, one for each slot. As many of
- * them have memory as ids do. A link that is on the list of released handles has, from the lowest bit: 23 bits for
- * the next place in the list (a slot and one; 0 at its end), 9 that are the core's own and not all zero, 32 for the
+/* Behind the room for BELAY_MAX_HANDLE_SLOTS ids of a registry there are as many links of 64 bits, one for each slot. As
+ * many of them have memory as ids do. A link that is on the list of released handles has, from the lowest bit: 23 bits
+ * for the next place in the list (a slot and one; 0 at its end), 9 that are the core's own and not all zero, 32 for the
  * generation of the handle. JavaScript takes the list by exchanging `released` for 0. Then it takes each link off by
  * exchanging the lower 32 bits for 0, before it reads the upper ones. */
-double *belay_registry_ids(belay_isolate *isolate, uint32_t count);
+
 /* See belay_handle_release_function. It sets BELAY_ATTENTION_RELEASE. An id that is no live handle's, or was
  * released before, is counted in `stale_releases` of the isolate whose tag it has; what has no tag at all, in that
  * of every isolate. */
@@ -192,17 +172,6 @@ typedef struct belay_thunk {
   uint16_t in_vain;
   uint32_t next_notice; /* in the list of thunks that have a notice: the list's next word and 1; else 0 */
 } belay_thunk;
-
-/* Claims a chunk of BELAY_THUNK_CHUNK_LENGTH thunks for the isolate, which finds it in `chunk_slots` and `chunk_code`.
- * Returns that length, or 0 if no more can be mapped. Called on the isolate's thread.
- *
- * The thunks stay the isolate's while it lives. Until the process ends they serve one shape: a name for the
- * functions that C may take for one another, the same for every isolate. When the library's own thunks are used up,
- * chunks of the same shape whose isolates are gone are given again, first gone first. Code and slots stay where they
- * are until the process ends. */
-uint32_t belay_thunks_claim(belay_isolate *isolate, const char *shape);
-/* How many thunks the process has by now. */
-uint32_t belay_thunk_count(void);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Waking
@@ -279,61 +248,6 @@ uint32_t belay_queued_cancel(belay_isolate *isolate, uint32_t index, uint32_t st
 
 /* How many calls of an isolate can be outstanding. */
 #define BELAY_MAX_CALLS 65536
-/* How many call threads there may be, and how many there are at most unless told otherwise. */
-#define BELAY_MAX_CALL_THREADS 1024
-#define BELAY_DEFAULT_CALL_THREADS 64
-
-/* Any C call, as the platform's calling convention has it. The caller extends what is narrower than a word (to 32
- * bits at least), puts a float into the low half, and packs the stack where the platform does. */
-typedef struct belay_frame {
-  uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* integer registers, float registers, then the stack */
-  const void *function;
-  uint64_t stack_words;        /* how many of the arguments are on the stack: at most BELAY_STACK_WORDS */
-  uint64_t indirect_result;    /* where AArch64 returns what no register holds (x8) */
-  uint64_t integer_results[2]; /* the result registers afterwards: rax and rdx, or x0 and x1 */
-  uint64_t float_results[4];   /* xmm0 and xmm1, or d0 to d3 */
-} belay_frame;
-
-/* The block of one call. JavaScript writes the frame and submits the call. From then on the core alone touches the
- * block, until the call is in the isolate's list of completed ones. */
-typedef struct belay_call {
-  belay_frame frame;
-  belay_isolate *isolate; /* the core's own, as is the next */
-  struct belay_call *next;
-  uint32_t index;          /* among the isolate's blocks */
-  uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
-  /* 1 if the result of a nonblocking call is a string. The call thread copies it at once, and the result is the copy's
-   * address. The copy lives until the next call of this block. */
-  uint64_t string_result;
-  uint64_t string; /* the core's own */
-  /* If `capture_error` isn't 0, errno (Windows: the thread's last error) is set to 0 before the call, and put into
-   * `error` as soon as the call returns. */
-  uint32_t capture_error;
-  uint32_t error;
-  uint64_t unused;
-} belay_call;
-
-/* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They
- * are unmapped when the isolate is gone and none of its calls is running: JavaScript must not touch them once its
- * `live` is 0. Returns NULL if there is no memory. */
-belay_call *belay_call_blocks(belay_isolate *isolate);
-/* Makes a call whose frame is written on the calling thread, the isolate's, and returns when C does. Of the rest of
- * the block it reads and writes only what the error takes. The block may be used again from then on. C may call back
- * meanwhile, and JavaScript make other calls. */
-void belay_call_make(belay_isolate *isolate, uint32_t index);
-/* Has a call thread make a call whose frame is written; then the isolate is woken. Called on the isolate's thread.
- * If the isolate is gone by then, the call isn't made. If it goes while the call runs, the result is dropped. A
- * callback that is queued for the isolate during the call has the call's index and 1 as its `call_token`. Returns
- * false if the system starts no thread. */
-bool belay_call_submit(belay_isolate *isolate, uint32_t index);
-/* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what
- * completes later wakes the isolate. Returns whether one has, and soon. Called on the isolate's thread. */
-bool belay_call_poll(belay_isolate *isolate);
-/* How many call threads there may be, from 1 to BELAY_MAX_CALL_THREADS. Those that are too many end when their calls
- * have. */
-void belay_call_thread_limit(uint32_t thread_count);
-/* How many call threads there are. */
-uint32_t belay_call_thread_count(void);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Channels
@@ -370,18 +284,62 @@ uint32_t belay_channel_take(belay_channel *channel, uint32_t most);
 uint32_t belay_channel_close(belay_channel *channel, bool settled);
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Libraries
+ * Control
+ *
+ * What is asked for rarely goes through one function: a runtime takes up to half a millisecond to open more of them.
+ * An operation uses those of its arguments that are named here; the others are 0.
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Opens a library. Returns NULL if it could not be loaded: then `reason` (reason_byte_length bytes; 0 is allowed)
- * holds the loader's words, cut to fit. A pinned library stays mapped until the process ends, whatever closes it. */
-void *belay_library_open(const char *path, bool pinned, char *reason, uint32_t reason_byte_length);
-/* The address of a symbol, or NULL if there is none. */
-void *belay_library_symbol(void *library, const char *name);
+/* Makes an isolate of the calling thread, and keeps the core mapped until the process ends. `number` is the caller's
+ * BELAY_ABI_VERSION. Callbacks may start in the top `bits` bytes of the stack, as far as the thread has it. One further
+ * down is called with `overflow` set; one a fifth further down is a misplaced call.
+ *
+ * Isolates that this thread had before are gone then. With BELAY_OPERATION_ATTACH_BESIDE they are still there, unless
+ * their `live` is 0: a second copy of the package in one JavaScript world. When the thread ends, all of its isolates do.
+ *
+ * Returns the belay_isolate, or NULL if the versions differ, there is no memory, BELAY_MAX_ISOLATES are live, or the
+ * core could not be kept mapped. */
+#define BELAY_OPERATION_ATTACH 0
+#define BELAY_OPERATION_ATTACH_BESIDE 1
+/* Returns how many isolates of the process are live. */
+#define BELAY_OPERATION_ISOLATE_COUNT 2
+/* Memory for the ids of `number` slots of the handle registry of an isolate, `object`: those that it has already, the
+ * rest zero. An id of zero or NaN is none. On the isolate's thread. Ownership: the core's. The memory never moves and
+ * outlives the isolate: the next isolate with its tag goes on with its ids, so that none is issued twice. Returns the
+ * ids, as doubles; NULL if there is no memory, or number > BELAY_MAX_HANDLE_SLOTS. */
+#define BELAY_OPERATION_REGISTRY_IDS 3
+/* Claims a chunk of BELAY_THUNK_CHUNK_LENGTH thunks for an isolate, `object`, which finds it in `chunk_slots` and
+ * `chunk_code`. On the isolate's thread. Returns the isolate, or NULL if no more can be mapped.
+ *
+ * The thunks stay the isolate's while it lives. Until the process ends they serve one shape, `text`: a name for the
+ * functions that C may take for one another, the same for every isolate. When the library's own thunks are used up,
+ * chunks of the same shape whose isolates are gone are given again, first gone first. Code and slots stay where they
+ * are until the process ends. */
+#define BELAY_OPERATION_CLAIM_THUNKS 4
+/* Returns how many thunks the process has by now. */
+#define BELAY_OPERATION_THUNK_COUNT 5
+/* There may be `number` call threads, from 1 to BELAY_MAX_CALL_THREADS. Those that are too many end when their calls
+ * have. */
+#define BELAY_OPERATION_LIMIT_CALL_THREADS 6
+/* Returns how many call threads there are. */
+#define BELAY_OPERATION_CALL_THREAD_COUNT 7
+/* Opens the library at the path `text`, for an isolate, `object`. On the isolate's thread. Returns the library, or NULL
+ * if it could not be loaded. With BELAY_OPERATION_PIN_LIBRARY it stays mapped until the process ends, whatever closes it. */
+#define BELAY_OPERATION_OPEN_LIBRARY 8
+#define BELAY_OPERATION_PIN_LIBRARY 9
+/* Returns the loader's own words for why the last library of an isolate, `object`, did not open, cut to 1 KB. Ownership:
+ * the core's, until the isolate opens the next one. */
+#define BELAY_OPERATION_OPEN_REASON 10
+/* Returns the address of the symbol `text` of a library, `object`; or NULL. */
+#define BELAY_OPERATION_FIND_SYMBOL 11
 /* The same for a variable: the one that the library's own code uses. On ELF systems that may be another library's or
  * the program's of the same name: a program that was linked with the library has a copy of the variable, say. */
-void *belay_library_variable(void *library, const char *name);
-void belay_library_close(void *library);
+#define BELAY_OPERATION_FIND_VARIABLE 12
+/* Gives a library, `object`, back. */
+#define BELAY_OPERATION_CLOSE_LIBRARY 13
+
+/* Does an operation; an unknown one returns NULL. */
+void *belay_control(uint32_t operation, uint32_t number, void *object, uint64_t bits, const char *text);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * C's memory

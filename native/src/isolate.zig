@@ -30,6 +30,8 @@ pub const Isolate = struct {
     waker: Waker = .{},
     queued: Queued = .{},
     calls: Calls = .{},
+    /// Why the last library didn't open.
+    open_reason: [1024]u8 = undefined,
 
     pub fn of(words: *abi.Words) *Isolate {
         return @alignCast(@fieldParentPtr("words", words));

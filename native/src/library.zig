@@ -42,26 +42,28 @@ const windows = struct {
 pub fn open(path: [*:0]const u8, pinned: bool, reason: []u8) ?*anyopaque {
     if (builtin.os.tag == .windows) {
         const wide = std.unicode.utf8ToUtf16LeAllocZ(allocator, std.mem.span(path)) catch |err| return switch (err) {
-            error.InvalidUtf8 => fail(reason, "the path is not UTF-8", .{}),
-            error.OutOfMemory => fail(reason, "there is no memory for the path", .{}),
+            error.InvalidUtf8 => fail(reason, "the path is not UTF-8"),
+            error.OutOfMemory => fail(reason, "there is no memory for the path"),
         };
         defer allocator.free(wide);
-        const library = windows.LoadLibraryExW(wide, null, 0) orelse
-            return fail(reason, "Windows error {d}", .{windows.GetLastError()});
+        const library = windows.LoadLibraryExW(wide, null, 0) orelse {
+            var text: [32]u8 = undefined;
+            return fail(reason, std.fmt.bufPrint(&text, "Windows error {d}", .{windows.GetLastError()}) catch unreachable);
+        };
         var same: ?*anyopaque = null;
         if (pinned) _ = windows.GetModuleHandleExW(windows.from_address | windows.pin_module, library, &same);
         return library;
     }
     const flags = posix.now | (if (pinned) posix.no_delete else 0);
     return posix.dlopen(path, flags) orelse
-        fail(reason, "{s}", .{posix.dlerror() orelse "the loader gave no reason"});
+        fail(reason, if (posix.dlerror()) |text| std.mem.span(text) else "the loader gave no reason");
 }
 
-fn fail(reason: []u8, comptime format: []const u8, arguments: anytype) ?*anyopaque {
+fn fail(reason: []u8, text: []const u8) ?*anyopaque {
     if (reason.len == 0) return null;
-    const space = reason[0 .. reason.len - 1];
-    const text = std.fmt.bufPrint(space, format, arguments) catch space;
-    reason[text.len] = 0;
+    const length = @min(text.len, reason.len - 1);
+    @memcpy(reason[0..length], text[0..length]);
+    reason[length] = 0;
     return null;
 }
 

@@ -17,32 +17,54 @@ const waker = @import("waking/waker.zig");
 const Isolate = @import("isolate.zig").Isolate;
 const Words = abi.Words;
 
-pub export fn belay_isolate_attach(version: u32, beside: bool, stack_byte_length: u32, shape: u64) ?*Words {
-    if (version != abi.abi_version or !libraries.pin(&belay_isolate_attach)) return null;
-    const isolate = lifecycle.attach(std.heap.c_allocator, beside, stack_byte_length) orelse return null;
-    const name = std.mem.toBytes(std.mem.nativeToLittle(u64, shape));
-    if (shape != 0) _ = thunks.claim(isolate, std.mem.sliceTo(&name, 0));
+pub export fn belay_control(
+    operation: u32,
+    number: u32,
+    object: ?*anyopaque,
+    bits: u64,
+    text: ?[*:0]const u8,
+) ?*anyopaque {
+    return switch (@as(abi.Operation, @enumFromInt(operation))) {
+        .attach => attach(number, false, bits),
+        .attach_beside => attach(number, true, bits),
+        .isolate_count => counted(lifecycle.liveCount()),
+        .registry_ids => @ptrCast(tags.registryIds(.of(isolateOf(object)), number)),
+        .claim_thunks => if (thunks.claim(.of(isolateOf(object)), std.mem.span(text.?)) == null) null else object,
+        .thunk_count => counted(thunks.count()),
+        .limit_call_threads => {
+            call_threads.setLimit(number);
+            return null;
+        },
+        .call_thread_count => counted(call_threads.threadCount()),
+        .open_library => libraries.open(text.?, false, &Isolate.of(isolateOf(object)).open_reason),
+        .pin_library => libraries.open(text.?, true, &Isolate.of(isolateOf(object)).open_reason),
+        .open_reason => &Isolate.of(isolateOf(object)).open_reason,
+        .find_symbol => libraries.symbol(object.?, text.?),
+        .find_variable => libraries.variable(object.?, text.?),
+        .close_library => {
+            libraries.close(object.?);
+            return null;
+        },
+        _ => null,
+    };
+}
+
+fn attach(version: u32, beside: bool, stack_byte_length: u64) ?*anyopaque {
+    if (version != abi.abi_version or !libraries.pin(&belay_control)) return null;
+    const isolate = lifecycle.attach(std.heap.c_allocator, beside, @intCast(stack_byte_length)) orelse return null;
     return &isolate.words;
 }
 
-pub export fn belay_isolate_count() u32 {
-    return lifecycle.liveCount();
+fn isolateOf(object: ?*anyopaque) *Words {
+    return @ptrCast(@alignCast(object.?));
 }
 
-pub export fn belay_registry_ids(isolate: *Words, count: u32) ?[*]f64 {
-    return tags.registryIds(.of(isolate), count);
+fn counted(count: u32) ?*anyopaque {
+    return @ptrFromInt(count);
 }
 
 pub export fn belay_handle_release(id: ?*anyopaque) void {
     tags.release(id);
-}
-
-pub export fn belay_thunks_claim(isolate: *Words, shape: [*:0]const u8) u32 {
-    return if (thunks.claim(.of(isolate), std.mem.span(shape)) == null) 0 else abi.thunk_chunk_length;
-}
-
-pub export fn belay_thunk_count() u32 {
-    return thunks.count();
 }
 
 pub export fn belay_queue_create(
@@ -112,14 +134,6 @@ pub export fn belay_call_poll(isolate: *Words) bool {
     return call_threads.poll(.of(isolate));
 }
 
-pub export fn belay_call_thread_limit(thread_count: u32) void {
-    call_threads.setLimit(thread_count);
-}
-
-pub export fn belay_call_thread_count() u32 {
-    return call_threads.threadCount();
-}
-
 pub export fn belay_channel_send(channel: ?*anyopaque, handle: ?*anyopaque, data: ?[*]const u8, byte_length: u32) bool {
     return channels.send(channel, handle, data, byte_length);
 }
@@ -134,27 +148,6 @@ pub export fn belay_channel_take(channel: ?*anyopaque, most: u32) u32 {
 
 pub export fn belay_channel_close(channel: ?*anyopaque, settled: bool) u32 {
     return channels.close(@intFromPtr(channel), settled);
-}
-
-pub export fn belay_library_open(
-    path: [*:0]const u8,
-    pinned: bool,
-    reason: [*]u8,
-    reason_byte_length: u32,
-) ?*anyopaque {
-    return libraries.open(path, pinned, reason[0..reason_byte_length]);
-}
-
-pub export fn belay_library_symbol(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
-    return libraries.symbol(library, name);
-}
-
-pub export fn belay_library_variable(library: *anyopaque, name: [*:0]const u8) ?*anyopaque {
-    return libraries.variable(library, name);
-}
-
-pub export fn belay_library_close(library: *anyopaque) void {
-    libraries.close(library);
 }
 
 pub const belay_load_i8 = memory.load(i8);

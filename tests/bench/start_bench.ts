@@ -1,37 +1,77 @@
-/** What a program's start takes longer: opening the core and making the first callback, against the bare runtime's own. */
+/**
+ * What a program's start takes longer with belay, in processes of their own: importing it, the first callback, the first
+ * library. The npm package is held against the sources and the bare runtime, and JSR's modules against the sources.
+ */
 
 import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { callback } from "@belay/ffi";
+import { pathToFileURL } from "node:url";
 import { testLibrary } from "../../scripts/build.ts";
-import { compare, finish } from "./harness.ts";
-import { rawCallback, rawOpen } from "./raw.ts";
+import { packedForNpm, packForJsr } from "../../scripts/pack.ts";
+import { root, run as runTool } from "../../scripts/tools.ts";
+import { compareAsync, finish } from "./harness.ts";
 
-const definition = { parameters: ["i32"], result: "i32" } as const;
-const subjects: Record<string, () => unknown> = {
-  belay: () => callback(definition, (value) => value + 1).pointer,
-  raw() {
-    rawOpen(testLibrary, { relay_i32: { parameters: ["function", "i32"], result: "i32" } });
-    return rawCallback(definition, (value: number) => value + 1).pointer;
-  },
-};
+const folder = mkdtempSync(join(tmpdir(), "belay-start-"));
 
-/** Each start is a process of its own; what counts is the time inside it, modules being loaded. */
-function start(subject: string): number {
-  const file = fileURLToPath(import.meta.url);
-  const command = "Bun" in globalThis ? ["run", file] : ["run", "-A", "--no-check", "--quiet", file];
-  const { stdout, status } = spawnSync(process.execPath, [...command, `--start=${subject}`], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`Cannot start ${subject}: ${status}`);
-  return Number(stdout);
+/** The milliseconds of a start; the first one only fills the runtime's caches. */
+function start(subject: string, module = ""): number[] {
+  const program = join(root, "tests", "bench", "start_program.ts");
+  const command = "Bun" in globalThis ? ["run", program] : ["run", "-A", "--no-check", "--quiet", program];
+  const { stdout, status } = spawnSync(process.execPath, [...command, subject, module, testLibrary], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`Cannot start ${subject} ${module}: ${status}`);
+  return JSON.parse(stdout) as number[];
 }
 
-const wanted = process.argv.find((arg) => arg.startsWith("--start="))?.slice("--start=".length);
-if (wanted !== undefined) {
-  const begun = performance.now();
-  subjects[wanted]();
-  console.log(performance.now() - begun);
-} else {
-  compare("start/first-callback", { belay: () => start("belay"), raw: () => start("raw") }, { count: 1 });
-  finish();
+/** Figures of cases, from milliseconds. */
+function figures(ms: Record<string, number>): Promise<Record<string, number>> {
+  return Promise.resolve(Object.fromEntries(Object.entries(ms).map(([name, time]) => [name, time * 1e6])));
 }
+
+try {
+  const installed = join(folder, "node_modules", "@belay", "ffi");
+  mkdirSync(installed, { recursive: true });
+  runTool("tar", ["xzf", packedForNpm(), "-C", installed, "--strip-components=1"], { quiet: true });
+  const jsr = join(folder, "jsr");
+  packForJsr(jsr);
+  const npmModule = pathToFileURL(join(installed, "dist", "mod.js")).href;
+  const sources = pathToFileURL(join(root, "mod.ts")).href;
+  const jsrModule = pathToFileURL(join(jsr, "mod.ts")).href;
+
+  await compareAsync({
+    belay() {
+      const [module = 0, callback = 0, library = 0] = start("belay", npmModule);
+      return figures({
+        "start/import": module + callback,
+        "start/first-callback": callback,
+        "start/first-dlopen": library,
+      });
+    },
+    files() {
+      const [module = 0, callback = 0] = start("belay", sources);
+      return figures({ "start/import": module + callback });
+    },
+    raw() {
+      const [callback = 0] = start("raw-callback");
+      const [library = 0] = start("raw-dlopen");
+      return figures({ "start/first-callback": callback, "start/first-dlopen": library });
+    },
+  }, { rounds: 31 });
+  await compareAsync({
+    belay() {
+      const [module = 0, callback = 0] = start("belay", jsrModule);
+      return figures({ "start/import-jsr": module + callback });
+    },
+    files() {
+      const [module = 0, callback = 0] = start("belay", sources);
+      return figures({ "start/import-jsr": module + callback });
+    },
+  }, { rounds: 31 });
+} finally {
+  rmSync(folder, { recursive: true });
+}
+finish();

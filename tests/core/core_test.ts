@@ -10,6 +10,7 @@ import { describe, it } from "@std/testing/bdd";
 import { rawOpen } from "../bench/raw.ts";
 import { core } from "../../ffi/core/core.ts";
 import { coreFile } from "../../ffi/core/path.ts";
+import { operationAttachBeside, operationIsolateCount } from "../../ffi/core/record.ts";
 import { deno, root } from "../../scripts/tools.ts";
 import { runFiles } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
@@ -27,14 +28,13 @@ describe("the native core", () => {
   });
 
   it("refuses a caller of another ABI version, and attaches nothing for it", () => {
-    const { belay_isolate_attach, belay_isolate_count } = rawOpen(coreFile().path, {
-      belay_isolate_attach: { parameters: ["u32", "bool", "u32", "u64"], result: "u64" },
-      belay_isolate_count: { parameters: [], result: "u32" },
+    const { belay_control } = rawOpen(coreFile().path, {
+      belay_control: { parameters: ["u32", "u32", "u64", "u64", "buffer"], result: "u64" },
     });
     const { tag } = core();
-    const count = belay_isolate_count();
-    assertEquals(Number(belay_isolate_attach(1, true, 1024, 0n)), 0);
-    assertEquals(belay_isolate_count(), count);
+    const count = belay_control(operationIsolateCount, 0, 0, 0, null);
+    assertEquals(Number(belay_control(operationAttachBeside, 1, 0, 1024, null)), 0);
+    assertEquals(belay_control(operationIsolateCount, 0, 0, 0, null), count);
     assertEquals(core().tag, tag);
   });
 

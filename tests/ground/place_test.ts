@@ -24,7 +24,7 @@ describe("belay's code is in", () => {
 
   it("the npm package's one file", () => {
     const folder = "/app/node_modules/@belay/ffi/dist";
-    const place = placeOf({ url: `file://${folder}/mod.js`, dirname: folder }, `file://${folder}/embedded.js`);
+    const place = placeOf({ url: `file://${folder}/mod.js`, dirname: folder }, "unchanged");
     assertEquals(place, {
       kind: "package",
       prefixes: [`file://${folder}/mod.js`, `${folder}/mod.js`, `${folder}\\mod.js`],
@@ -39,6 +39,7 @@ describe("belay's code is in", () => {
     // CommonJS has no `import.meta`.
     assertEquals(placeOf({}, undefined).kind, "bundle");
     // Two files of a bundle.
-    assertEquals(placeOf({ url: "file:///app/dist/mod.js" }, "file:///app/dist/embedded-4f1a.js").kind, "bundle");
+    assertEquals(placeOf({ url: "file:///app/dist/mod.js" }, "file:///app/dist/chunk-4f1a.js").kind, "bundle");
+    assertEquals(placeOf({ url: "file:///app/dist/main.js" }, "unchanged").kind, "bundle");
   });
 });

@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import { Channel, stats } from "@belay/ffi";
+import { operationAttachBeside } from "../../ffi/core/record.ts";
 import { denoBackend, type DenoNamespace } from "../../ffi/runtime/deno.ts";
 import { bunBackend, type BunProcess } from "../../ffi/runtime/bun.ts";
 import { turn } from "../support/gc.ts";
@@ -38,14 +39,14 @@ const programs: Record<string, () => void | Promise<void>> = {
     const backend = "Bun" in globalThis
       ? bunBackend(process as unknown as BunProcess)
       : denoBackend(scope.Deno as DenoNamespace);
-    const [attach] = backend.open(process.argv.at(-1) as string, [
-      { name: "belay_isolate_attach", parameters: ["u32", "bool", "u32", "u64"], result: "address" },
+    const [control] = backend.open(process.argv.at(-1) as string, [
+      { name: "belay_control", parameters: ["u32", "u32", "address", "u64", "view"], result: "address" },
     ]).functions;
     const version = Number(process.argv.at(-2));
     let count = 0;
     // As another copy of the package does, whose isolates are beside those of the same thread.
     (globalThis as unknown as Record<symbol, unknown>)[Symbol.for("@belay/ffi copies")] = new Map([["another", []]]);
-    while (Number(attach(version, true, 100_000, 0n)) !== 0) count += 1;
+    while (Number(control(operationAttachBeside, version, 0, 100_000, null)) !== 0) count += 1;
     console.log(count);
     console.log(failure(() => new Channel()));
   },

@@ -100,11 +100,11 @@ pub const Mutex = struct {
     const held = 1;
     const contended = 2;
 
-    pub fn acquire(mutex: *Mutex) void {
+    pub noinline fn acquire(mutex: *Mutex) void {
         if (mutex.state.cmpxchgStrong(free, held, .acquire, .monotonic) != null) mutex.await_();
     }
 
-    noinline fn await_(mutex: *Mutex) void {
+    fn await_(mutex: *Mutex) void {
         while (mutex.state.swap(contended, .acquire) != free) {
             // The thread that held it at the fork is not here to release it.
             if (fork.isChild()) return;
@@ -112,7 +112,7 @@ pub const Mutex = struct {
         }
     }
 
-    pub fn release(mutex: *Mutex) void {
+    pub noinline fn release(mutex: *Mutex) void {
         if (mutex.state.swap(free, .release) == contended) wakeAll(&mutex.state);
     }
 

@@ -7,7 +7,7 @@ const fork = @import("fork.zig");
 pub const Lock = struct {
     held: std.atomic.Value(bool) = .init(false),
 
-    pub fn acquire(lock: *Lock) void {
+    pub noinline fn acquire(lock: *Lock) void {
         while (!lock.acquireWithin(1000)) {
             // The thread that held it at the fork is not here to release it.
             if (fork.isChild()) return;

@@ -88,7 +88,7 @@ pub fn isStringAt(string_bits: u64, index: usize) bool {
 }
 
 /// Frees a taken record, with its strings. A thread that waits for it gets the fallback.
-pub fn discard(queue: *Queue, record: queues.Record) void {
+pub noinline fn discard(queue: *Queue, record: queues.Record) void {
     const id = idOf(queue, record);
     const string_bits = stringsOf(queue, record);
     for (0..Layout.of(thunks.slotOf(id.number)).words()) |index| {

@@ -8,7 +8,7 @@ const Isolate = isolates.Isolate;
 const Slot = abi.Slot;
 
 /// Answers a misplaced call, which must not enter JavaScript, with the fallback. JavaScript is told when it looks next.
-pub fn misplaced(slot: *Slot, isolate: *Isolate) u64 {
+pub noinline fn misplaced(slot: *Slot, isolate: *Isolate) u64 {
     @branchHint(.cold);
     _ = @atomicRmw(u32, &isolate.words.misplaced_calls, .Add, 1, .monotonic);
     const is_first = @atomicRmw(u32, &slot.misplaced_calls, .Add, 1, .monotonic) == 0;
@@ -23,14 +23,14 @@ pub fn misplaced(slot: *Slot, isolate: *Isolate) u64 {
 
 /// Counts a call from another thread that JavaScript couldn't serve, being in a native call. The count stops short of
 /// the largest: 0 has another meaning.
-pub fn countInVain(slot: *Slot, isolate: *Isolate, native_call: u32) void {
+pub noinline fn countInVain(slot: *Slot, isolate: *Isolate, native_call: u32) void {
     isolate.words.noteInVain(native_call);
     const most = std.math.maxInt(u16) / 2;
     if (@atomicLoad(u16, &slot.in_vain, .monotonic) < most) _ = @atomicRmw(u16, &slot.in_vain, .Add, 1, .monotonic);
 }
 
 /// Puts a thunk into the list of those that have a notice, unless it is there.
-pub fn note(slot: *Slot, isolate: *Isolate) void {
+pub noinline fn note(slot: *Slot, isolate: *Isolate) void {
     const list_end = 1;
     if (@cmpxchgStrong(u32, &slot.next_notice, 0, list_end, .acq_rel, .monotonic) == null) {
         const head = &isolate.words.notices;
