@@ -83,6 +83,7 @@ function sha256(path: string): string {
 const permissions: readonly (readonly [PermissionName, string])[] = [
   ["ffi", "belay can do nothing"],
   ["read", "belay does without, but for a core in a private folder; its errors about a library's path say less"],
+  ["write", "belay does without, but for a core in a private folder"],
   ["sys", "belay does without"],
   ["run", "belay does without"],
   ["env", "belay does without, but for a core in a private folder"],

@@ -89,10 +89,14 @@ export function without(): Row {
 /** A row of an error; some say what to do better than the check can. */
 export function failedBy(error: unknown, advice: string): Row {
   const { name, message } = error instanceof Error ? error : { name: "", message: String(error) };
+  // Deno names the flag. The private folder takes others than that for FFI.
+  const [flag = "--allow-ffi"] = /--allow-[a-z]+/.exec(message) ?? [];
   return failed(
     message,
     {
-      NotCapable: allowFfi,
+      NotCapable: flag === "--allow-ffi"
+        ? allowFfi
+        : `Start the program with ${flag}, too, for the folder that the core goes to.`,
       EvalError: "Leave out --disallow-code-generation-from-strings: belay makes a function for each C function.",
     }[name] ?? advice,
   );

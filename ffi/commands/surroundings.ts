@@ -10,7 +10,7 @@ import { release } from "node:os";
 import process from "node:process";
 
 /** The permissions that the doctor tells of. */
-export type PermissionName = "ffi" | "read" | "sys" | "run" | "env";
+export type PermissionName = "ffi" | "read" | "write" | "sys" | "run" | "env";
 
 interface DenoScope {
   readonly version: { readonly deno: string };

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isDenied, messageOf } from "../ground/thrown.ts";
 import type { Backend } from "./backend.ts";
 import { memoryFile } from "./memory_file.ts";
 import { privateFile } from "./private_file.ts";
@@ -25,5 +26,11 @@ export function libraryFile(runtime: Backend, name: string, bytes: () => Uint8Ar
   const inFolder = (): string => privateFile(runtime, name, bytes());
   if (runtime.platform.os !== "linux") return { path: inFolder() };
   const made = memoryFile(runtime, name, bytes);
-  return "path" in made ? { path: made.path, other: inFolder } : { path: inFolder() };
+  if ("path" in made) return { path: made.path, other: inFolder };
+  try {
+    return { path: inFolder() };
+  } catch (error) {
+    if (isDenied(error)) throw error;
+    throw new Error(`${messageOf(error)}; and no file in memory could be made: ${made.reason}`);
+  }
 }

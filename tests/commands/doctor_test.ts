@@ -17,7 +17,7 @@ import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/as
 import { describe, it } from "@std/testing/bdd";
 import { coreFile } from "../../ffi/core/path.ts";
 import { runtimeRow, tested } from "../../ffi/commands/doctor_facts.ts";
-import type { Diagnosis, Row } from "../../ffi/commands/doctor_rows.ts";
+import { type Diagnosis, failedBy, type Row } from "../../ffi/commands/doctor_rows.ts";
 import { version } from "../../ffi/commands/version.ts";
 import { root } from "../../scripts/tools.ts";
 import { type ChildOptions, type ChildResult, ownRuntime, runChild, runFiles } from "../support/child.ts";
@@ -70,7 +70,10 @@ describe("the doctor", () => {
     assertEquals(facts["sha256"].value, createHash("sha256").update(readFileSync(path)).digest("hex"));
     assertEquals([facts["belay"].value, facts["source"].value], [version, "package"]);
     assertEquals(Object.keys(facts), ["belay", "runtime", "system", "kernel", ...ofCore]);
-    assertEquals(Object.keys(permissions), ownRuntime.name === "deno" ? ["ffi", "read", "sys", "run", "env"] : []);
+    assertEquals(
+      Object.keys(permissions),
+      ownRuntime.name === "deno" ? ["ffi", "read", "write", "sys", "run", "env"] : [],
+    );
     assertEquals(Object.keys(found), checks);
     // A busy machine may be slow to wake the event loop.
     const good = [...names(facts, "ok"), ...names({ ...found, waking: { ...found["waking"], state: "ok" } }, "ok")];
@@ -105,7 +108,7 @@ describe("the doctor", () => {
     const { code, facts, permissions: granted, checks: found } = diagnose({ permissions });
     assertEquals(code, 0);
     assertEquals([...names(facts, "skipped"), ...names(found, "skipped")], ["kernel", "sha256", "worker"]);
-    assertEquals(Object.values(granted).map(({ value }) => value), ["granted", ...Array(4).fill("not granted")]);
+    assertEquals(Object.values(granted).map(({ value }) => value), ["granted", ...Array(5).fill("not granted")]);
     const { stdout } = runDoctor({ permissions });
     assertStringIncludes(
       stdout,
@@ -187,6 +190,17 @@ describe("the doctor", () => {
     const node = runtimeRow({ name: "node", version: "26.10.0" });
     assertEquals([node.state, node.value], ["failed", "node 26.10.0"]);
     assertStringIncludes(node.advice ?? "", "Deno or by Bun");
+  });
+
+  it("names the permission that an error is about", () => {
+    const denied = (flag: string) => {
+      const error = new Error(`Requires access to "/home/me/.cache/belay", run again with the ${flag} flag`);
+      error.name = "NotCapable";
+      return failedBy(error, "advice").advice;
+    };
+    assertStringIncludes(denied("--allow-ffi") ?? "", "--allow-ffi, without a list of paths");
+    assertStringIncludes(denied("--allow-write") ?? "", "--allow-write, too, for the folder that the core goes to");
+    assertEquals(failedBy(new Error("it fails"), "advice").advice, "advice");
   });
 
   it("knows this package's version, and those of the runtimes that it is tested with", () => {

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -16,6 +16,9 @@ import { hasHostPrograms } from "../support/machine.ts";
 if (!hasHostPrograms) leftOut("JSR's package, which a program of the host's installs");
 const itOnHost = hasHostPrograms ? it : it.skip;
 const itOnLinux = hasHostPrograms && process.platform === "linux" ? it : it.skip;
+const canMount = hasHostPrograms && spawnSync("unshare", ["--mount", "true"]).status === 0;
+if (!canMount) leftOut("a private folder on file systems of its own, which takes the right to mount them");
+const itWithMounts = canMount ? it : it.skip;
 
 const short = `import { callback, Handle, stats } from "@belay/ffi";
 callback({ parameters: [], result: "void" }, () => {}).close();
@@ -118,12 +121,41 @@ try {
     assertEquals(run(args, { XDG_CACHE_HOME: home }), first);
     // Errors say what to set.
     const noHome = run(args, { XDG_CACHE_HOME: "", HOME: "" });
-    assertStringIncludes(noHome.stdout, "XDG_CACHE_HOME or HOME must be set");
+    assertStringIncludes(
+      noHome.stdout,
+      "XDG_CACHE_HOME or HOME must be set; and no file in memory could be made: there is",
+    );
     assertStringIncludes(noHome.stdout, "configure({ core: path })");
     chmodSync(join(home, "belay"), 0o777);
     const open = run(args, { XDG_CACHE_HOME: home });
     assertStringIncludes(open.stdout, "others can write to");
     assertStringIncludes(open.stdout, "Set XDG_CACHE_HOME");
+  });
+
+  itWithMounts("says what to do where the private folder's file system is full, read-only or noexec", () => {
+    const mounted = join(app().above, "mounted");
+    mkdirSync(mounted);
+    const runOn = (options: string): string => {
+      const program = ["run", "--no-prompt", "--quiet", "-A", "no_memory.ts"];
+      const script = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"';
+      const env = { JSR_URL: url, DENO_DIR: join(app().above, "deno"), XDG_CACHE_HOME: mounted };
+      return app().done("unshare", ["--mount", "sh", "-c", script, "sh", options, mounted, deno(), ...program], {
+        env,
+      });
+    };
+    for (
+      const [options, words] of [
+        ["size=32k,mode=700", "No space left on device"],
+        ["ro,mode=700", "Read-only file system"],
+        ["noexec,mode=700", "failed to map segment"],
+      ] as const
+    ) {
+      const message = runOn(options);
+      assertStringIncludes(message, 'Cannot open "belay\'s native core"');
+      assertStringIncludes(message, words);
+      assert(/Set XDG_CACHE_HOME to (a folder|another one)/.test(message), message);
+    }
+    assertStringIncludes(runOn("mode=700"), `belay embedded ${join(mounted, "belay")}`);
   });
 
   itOnHost("runs from the cache when the server is gone", () => {
