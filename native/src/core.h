@@ -248,6 +248,56 @@ uint32_t belay_queued_cancel(belay_isolate *isolate, uint32_t index, uint32_t st
 
 /* How many calls of an isolate can be outstanding. */
 #define BELAY_MAX_CALLS 65536
+/* How many call threads there may be, and how many there are at most unless told otherwise. */
+#define BELAY_MAX_CALL_THREADS 1024
+#define BELAY_DEFAULT_CALL_THREADS 64
+
+/* Any C call, as the platform's calling convention has it. The caller extends what is narrower than a word (to 32
+ * bits at least), puts a float into the low half, and packs the stack where the platform does. */
+typedef struct belay_frame {
+  uint64_t arguments[BELAY_ARGUMENT_WORDS]; /* integer registers, float registers, then the stack */
+  const void *function;
+  uint64_t stack_words;        /* how many of the arguments are on the stack: at most BELAY_STACK_WORDS */
+  uint64_t indirect_result;    /* where AArch64 returns what no register holds (x8) */
+  uint64_t integer_results[2]; /* the result registers afterwards: rax and rdx, or x0 and x1 */
+  uint64_t float_results[4];   /* xmm0 and xmm1, or d0 to d3 */
+} belay_frame;
+
+/* The block of one call. JavaScript writes the frame and submits the call. From then on the core alone touches the
+ * block, until the call is in the isolate's list of completed ones. */
+typedef struct belay_call {
+  belay_frame frame;
+  belay_isolate *isolate; /* the core's own, as is the next */
+  struct belay_call *next;
+  uint32_t index;          /* among the isolate's blocks */
+  uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
+  /* 1 if the result of a nonblocking call is a string. The call thread copies it at once, and the result is the copy's
+   * address. The copy lives until the next call of this block. */
+  uint64_t string_result;
+  uint64_t string; /* the core's own */
+  /* If `capture_error` isn't 0, errno (Windows: the thread's last error) is set to 0 before the call, and put into
+   * `error` as soon as the call returns. */
+  uint32_t capture_error;
+  uint32_t error;
+  uint64_t unused;
+} belay_call;
+
+/* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They
+ * are unmapped when the isolate is gone and none of its calls is running: JavaScript must not touch them once its
+ * `live` is 0. Returns NULL if there is no memory. */
+belay_call *belay_call_blocks(belay_isolate *isolate);
+/* Makes a call whose frame is written on the calling thread, the isolate's, and returns when C does. Of the rest of
+ * the block it reads and writes only what the error takes. The block may be used again from then on. C may call back
+ * meanwhile, and JavaScript make other calls. */
+void belay_call_make(belay_isolate *isolate, uint32_t index);
+/* Has a call thread make a call whose frame is written; then the isolate is woken. Called on the isolate's thread.
+ * If the isolate is gone by then, the call isn't made. If it goes while the call runs, the result is dropped. A
+ * callback that is queued for the isolate during the call has the call's index and 1 as its `call_token`. Returns
+ * false if the system starts no thread. */
+bool belay_call_submit(belay_isolate *isolate, uint32_t index);
+/* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what
+ * completes later wakes the isolate. Returns whether one has, and soon. Called on the isolate's thread. */
+bool belay_call_poll(belay_isolate *isolate);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Channels
