@@ -18,6 +18,7 @@ const layers: readonly string[] = [
   "lifecycle.zig",
   "dispatch.zig",
   "channel.zig",
+  "stacks/",
   "calls/",
   "queued/",
   "thunks/",

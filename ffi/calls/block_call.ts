@@ -55,6 +55,7 @@ import {
   named,
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
+import { ownStackMaker } from "./own_stack.ts";
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
@@ -241,6 +242,7 @@ function nonblockingSource({ key, names, begin, fill, prepare, after, result, ..
 function atOnceSource(
   { key, names, begin, fill, prepare, after, result, kept, unlend }: Pieces,
   counted: boolean,
+  make: string,
 ): string {
   const keeps = kept.length > 0;
   const call = `function (${names.join(", ")}) {
@@ -251,7 +253,7 @@ function atOnceSource(
         if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${fill}
         ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        ${duringCall("i32s", "make(isolate, index);")}
+        ${duringCall("i32s", make)}
         ${after}
         return ${result()};
       } finally {
@@ -333,6 +335,7 @@ export function makeBlockCall(
   owner: LibraryOwner,
 ): LibraryCall {
   const { parameters, result, nonblocking = false } = definition;
+  const own = definition.stack === "own";
   const checked = argumentChecks(key, definition, owner);
   const pieces = piecesOf(key, definition, address, checked);
   const { isolate, words } = core();
@@ -340,9 +343,15 @@ export function makeBlockCall(
   const made = generate(
     {
       ...scope,
-      ...(nonblocking
-        ? nonblockingScope(key, owner, scope.lendFunction)
-        : { make: callMaker(), giveBackWith, isolate, i32s: words.i32, errorIsDue, takeError, callEnds }),
+      ...(nonblocking ? nonblockingScope(key, owner, scope.lendFunction) : {
+        make: own ? ownStackMaker() : callMaker(),
+        giveBackWith,
+        isolate,
+        i32s: words.i32,
+        errorIsDue,
+        takeError,
+        callEnds,
+      }),
       blocks,
       takeBlock,
       freeBlock,
@@ -350,7 +359,9 @@ export function makeBlockCall(
       ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
-    nonblocking ? nonblockingSource(pieces) : atOnceSource(pieces, owner.counted),
+    nonblocking
+      ? nonblockingSource(pieces)
+      : atOnceSource(pieces, owner.counted, own ? "make(isolate, index, key);" : "make(isolate, index);"),
     nonblocking ? sourceUrl("nonblocking", key) : nativeCallUrl(key),
   ) as LibraryCall;
   scope.entrance.call = made.call;

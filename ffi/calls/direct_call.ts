@@ -85,7 +85,10 @@ export function makeDirectCall(
 }
 
 /** Whether a function's arguments have to be put where C expects them: the runtime doesn't do all that is wanted of it. */
-export function needsBlock({ parameters, result, nonblocking, captureErrno, variadic }: FunctionDefinition): boolean {
-  return nonblocking === true || captureErrno === true || variadic !== undefined || isRecord(result) ||
+export function needsBlock(
+  { parameters, result, nonblocking, stack, captureErrno, variadic }: FunctionDefinition,
+): boolean {
+  return nonblocking === true || stack === "own" || captureErrno === true || variadic !== undefined ||
+    isRecord(result) ||
     parameters.some(isRecord) || parameters.length > backend().mostParameters;
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-export const abiVersion = 11;
+export const abiVersion = 12;
 export const registerWords = 16;
 export const stackWords = 128;
 export const argumentWords = 144;
@@ -56,6 +56,10 @@ export const operationOpenReason = 10;
 export const operationFindSymbol = 11;
 export const operationFindVariable = 12;
 export const operationCloseLibrary = 13;
+export const stackStateReturned = 0;
+export const stackStateCallsBack = 1;
+export const stackStateNoMemory = 2;
+export const stackStateUnknown = 3;
 
 // A `belay_isolate`.
 export const isolateByteLength = 1328;
@@ -84,6 +88,7 @@ export const staleReleasesWord = 315;
 export const completedWord = 316;
 export const pollsWord = 317;
 export const inVainCallWord = 318;
+export const tailCallWord = 319;
 export const resultsByteOffset = 1280;
 
 // A `belay_thunk`.
@@ -118,6 +123,7 @@ export const callStringResultByteOffset = 1248;
 export const callStringByteOffset = 1256;
 export const callCaptureErrorByteOffset = 1264;
 export const callErrorByteOffset = 1268;
+export const callStackByteOffset = 1272;
 
 // A `belay_channel_words`.
 export const channelByteLength = 32;

@@ -194,6 +194,13 @@ export interface FunctionDefinition {
    */
   readonly nonblocking?: boolean;
   /**
+   * `"own"` has C run on a stack of its own, on the same thread. A callback then costs as much as a call: C gives way to
+   * JavaScript, which calls the function and lets C go on. Otherwise nothing changes for the program.
+   *
+   * C must not call callbacks of the runtime's own there, nor ask where its stack is, as collectors do.
+   */
+  readonly stack?: "own";
+  /**
    * Whether the call also gives C's error number: `errno`, or on Windows that of `GetLastError()`. `false` by default.
    *
    * The function then returns an array with the number at its end. belay sets the number to 0 before the call. It reads

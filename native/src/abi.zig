@@ -2,7 +2,7 @@
 //! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
-pub const abi_version = 11;
+pub const abi_version = 12;
 
 pub const register_words = 16;
 pub const stack_words = 128;
@@ -73,6 +73,10 @@ pub const Operation = enum(u32) {
     _,
 };
 
+/// What has become of a call on a stack of its own: C has returned; a callback is wanted; there is no memory for a stack;
+/// belay can't switch stacks on this processor and system.
+pub const StackState = enum(usize) { returned = 0, calls_back = 1, no_memory = 2, unknown = 3 };
+
 /// A queue of callbacks. JavaScript has its address alone.
 pub const Queue = opaque {};
 
@@ -137,7 +141,9 @@ pub const Words = extern struct {
     polls: u32 = 0,
     /// The value of `native_call` when the first thread called in vain since JavaScript took this, or 0.
     in_vain_call: u32 = 0,
-    unused: u32 = 0,
+    /// On a stack of its own, what C goes on with in the place of a callback that has ended: the index of a call's block and
+    /// 1, or 0. Written by JavaScript.
+    tail_call: u32 = 0,
     /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants
     /// it.
     results: [result_words]u64 = @splat(0),
@@ -232,7 +238,8 @@ pub const Call = extern struct {
     /// Not 0: the call's errno goes into `error`.
     capture_error: u32 = 0,
     @"error": u32 = 0,
-    unused: u64 = 0,
+    /// The stack of its own that it has been started on.
+    stack: u64 = 0,
 };
 
 /// C's `belay_channel_words`: the part of a channel that JavaScript maps.

@@ -16,7 +16,7 @@
 #include "../include/belay.h"
 
 /* Changes whenever a function, a structure or a number of the ABI changes. */
-#define BELAY_ABI_VERSION 11
+#define BELAY_ABI_VERSION 12
 
 /* A queue of callbacks; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
@@ -97,7 +97,9 @@ typedef struct belay_isolate {
   /* What `native_call` was when the first thread called in vain since JavaScript took this by exchanging it for 0;
    * or 0. */
   uint32_t in_vain_call;
-  uint32_t unused;
+  /* Where a callback on a stack of its own has ended with a tail call: the index of that call's block and 1. The core
+   * copies the block, makes the call when JavaScript goes on, and clears this. Written by JavaScript. */
+  uint32_t tail_call;
   /* The isolate's thread's alone again. Where a callback's result is a structure, JavaScript writes its registers here,
    * after everything else. Where the structure goes to memory, results[0] is the address. */
   uint64_t results[BELAY_RESULT_WORDS];
@@ -279,7 +281,8 @@ typedef struct belay_call {
    * `error` as soon as the call returns. */
   uint32_t capture_error;
   uint32_t error;
-  uint64_t unused;
+  /* The core's, where the call was started on a stack of its own. In a tail call's block: 1 if its result is a float. */
+  uint64_t stack;
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They
@@ -295,6 +298,21 @@ void belay_call_make(belay_isolate *isolate, uint32_t index);
  * callback that is queued for the isolate during the call has the call's index and 1 as its `call_token`. Returns
  * false if the system starts no thread. */
 bool belay_call_submit(belay_isolate *isolate, uint32_t index);
+
+/* What has become of a call that was started on a stack of its own: C has returned, and the block has the results; C
+ * wants a callback; there is no memory for a stack; stacks can't be switched on this processor and system. */
+#define BELAY_STACK_STATE_RETURNED 0
+#define BELAY_STACK_STATE_CALLS_BACK 1
+#define BELAY_STACK_STATE_NO_MEMORY 2
+#define BELAY_STACK_STATE_UNKNOWN 3
+/* Makes a call whose frame is written on the calling thread, the isolate's, but on a stack of its own. A callback there
+ * doesn't call the trampoline: the function returns, `callback` and the arguments are where the trampoline finds them,
+ * and `result` is the fallback. JavaScript writes the result, at any later time, and goes on. Meanwhile it may make other
+ * calls, and have the thread's event loop run. The block stays the call's until C has returned. */
+uint32_t belay_stack_start(belay_isolate *isolate, uint32_t index);
+/* Goes on with a call that wants a callback, whose result is in `result`. */
+uint32_t belay_stack_go_on(belay_isolate *isolate, uint32_t index);
+
 /* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what
  * completes later wakes the isolate. Returns whether one has, and soon. Called on the isolate's thread. */
 bool belay_call_poll(belay_isolate *isolate);

@@ -5,9 +5,11 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const enqueue = @import("queued/enqueue.zig");
 const isolates = @import("isolate.zig");
+const own_stack = @import("stacks/own.zig");
 const notices = @import("thunks/notices.zig");
 const thunks = @import("thunks/pool.zig");
 const Isolate = isolates.Isolate;
+const OwnStack = isolates.OwnStack;
 const Registers = thunks.Registers;
 const Slot = abi.Slot;
 
@@ -74,8 +76,19 @@ inline fn enter(
     target: ?u64,
 ) ?u64 {
     const words = &isolate.words;
-    const position = @intFromPtr(frame);
+    var position = @intFromPtr(frame);
+    var own: ?*OwnStack = null;
     words.overflow = 0;
+    if (position < isolate.stack_floor or position >= isolate.stack.top) {
+        @branchHint(.unlikely);
+        if (isolate.own_stacks.running) |running| {
+            // JavaScript runs the function where it has left its own stack.
+            if (running.contains(position)) {
+                own = running;
+                position = running.javascript;
+            }
+        }
+    }
     if (position < isolate.stack_floor or position >= isolate.stack.top) {
         @branchHint(.unlikely);
         if (position < isolate.stack_limit or position >= isolate.stack.top) {
@@ -92,6 +105,13 @@ inline fn enter(
     }
     const trampoline = words.trampoline orelse return null;
     if (target) |address_in_c| words.results[0] = address_in_c;
+    if (own) |left| {
+        words.result = fallback;
+        words.callback = slot.index;
+        own_stack.giveWay(left);
+        if (words.tail_call != 0) return own_stack.goOnWith(isolate);
+        return words.result;
+    }
     // A callback inside this one writes its own result over ours: keep what was there.
     const outer = words.result;
     words.result = fallback;

@@ -30,6 +30,7 @@ pub const Isolate = struct {
     waker: Waker = .{},
     queued: Queued = .{},
     calls: Calls = .{},
+    own_stacks: OwnStacks = .{},
     /// Why the last library didn't open.
     open_reason: [1024]u8 = undefined,
 
@@ -124,4 +125,35 @@ pub const Calls = struct {
     holders: std.atomic.Value(u32) = .init(0),
     /// How many blocks were ever used: the first ones.
     used: u32 = 0,
+};
+
+/// The state of `stacks/`: stacks on which C runs, rather than on the thread's.
+pub const OwnStacks = struct {
+    /// The one whose C code is running: in it, the call that JavaScript has started or gone on with last.
+    running: ?*OwnStack = null,
+    /// Those that no call has.
+    free: ?*OwnStack = null,
+    free_count: u32 = 0,
+    /// How many calls have one.
+    live_count: u32 = 0,
+    /// How much a new one takes of the addresses, a multiple of the largest pages.
+    byte_length: usize = 8 << 20,
+};
+
+/// One of them. Its record is at its top.
+pub const OwnStack = struct {
+    memory: []align(std.heap.page_size_min) u8,
+    /// Where it goes on, and where JavaScript does.
+    pointer: usize,
+    javascript: usize = 0,
+    /// The call that it has.
+    call: *abi.Call = undefined,
+    /// The one that was running when this one's C code was gone on with.
+    outer: ?*OwnStack = null,
+    next: ?*OwnStack = null,
+
+    pub fn contains(stack: *const OwnStack, position: usize) bool {
+        const low = @intFromPtr(stack.memory.ptr);
+        return position >= low and position < low + stack.memory.len;
+    }
 };

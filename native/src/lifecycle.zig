@@ -7,6 +7,7 @@ const call_blocks = @import("calls/blocks.zig");
 const channels = @import("channel.zig");
 const fork = @import("os/fork.zig");
 const isolates = @import("isolate.zig");
+const own_stack = @import("stacks/own.zig");
 const queues = @import("queued/queues.zig");
 const tags = @import("handles/tags.zig");
 const weak = @import("os/weak.zig");
@@ -105,6 +106,7 @@ fn leaveLocked(isolate: *Isolate) void {
     @atomicStore(u32, &isolate.words.live, 0, .release);
     tags.leave(isolate);
     call_blocks.leave(isolate);
+    own_stack.leave(isolate);
 }
 
 /// How many isolates are live.

@@ -9,6 +9,7 @@ const futex = @import("os/futex.zig");
 const libraries = @import("library.zig");
 const lifecycle = @import("lifecycle.zig");
 const memory = @import("memory.zig");
+const own_stack = @import("stacks/own.zig");
 const queues = @import("queued/queues.zig");
 const serve = @import("queued/serve.zig");
 const tags = @import("handles/tags.zig");
@@ -128,6 +129,14 @@ pub export fn belay_call_submit(isolate: *Words, index: u32) bool {
 
 pub export fn belay_call_make(isolate: *Words, index: u32) void {
     call_blocks.make(.of(isolate), index);
+}
+
+pub export fn belay_stack_start(isolate: *Words, index: u32) u32 {
+    return @intCast(@intFromEnum(own_stack.start(.of(isolate), index)));
+}
+
+pub export fn belay_stack_go_on(isolate: *Words, index: u32) u32 {
+    return @intCast(@intFromEnum(own_stack.goOn(.of(isolate), index)));
 }
 
 pub export fn belay_call_poll(isolate: *Words) bool {

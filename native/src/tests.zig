@@ -25,5 +25,6 @@ test {
     _ = @import("tests/queued_test.zig");
     _ = @import("tests/registry_test.zig");
     _ = @import("tests/release_test.zig");
+    _ = @import("tests/stacks_test.zig");
     _ = @import("tests/thunks_test.zig");
 }

@@ -1,0 +1,62 @@
+/**
+ * Calls of C on stacks of their own. C gives way to JavaScript where it calls back, so no engine is entered from C. The core's
+ * side of it is `native/src/stacks/`.
+ *
+ * The way in which a call switches to another stack and back is that of coroutines in C libraries, such as those of QEMU
+ * or Boost.Context.
+ *
+ * @module
+ */
+
+import { boundFunctions } from "../callbacks/bound_function.ts";
+import { core, coreFunctions, signature } from "../core/core.ts";
+import { raise } from "../core/pending.ts";
+import {
+  callbackWord,
+  resultWord,
+  stackStateCallsBack,
+  stackStateNoMemory,
+  stackStateReturned,
+} from "../core/record.ts";
+import { RangeError } from "../ground/blame.ts";
+import type { Address } from "../runtime/backend.ts";
+
+const functions = coreFunctions(() => ({
+  start: signature("belay_stack_start", ["address", "u32"], "u32"),
+  goOn: signature("belay_stack_go_on", ["address", "u32"], "u32"),
+}));
+
+type Step = (isolate: Address, index: number) => number;
+
+/** Says why C wasn't called. */
+function refuse(state: number, key: string): never {
+  if (state === stackStateNoMemory) throw new RangeError(`Cannot call "${key}": no memory for a stack of its own`);
+  throw new Error(`Cannot call "${key}": belay has no stacks of their own for this processor and system`);
+}
+
+/** What makes a call at once, on a stack of its own: a function of the isolate's address, a block's index and the function's name. */
+export function ownStackMaker(): (isolate: Address, index: number, key: string) => void {
+  const { start, goOn } = functions() as { start: Step; goOn: Step };
+  const { i32 } = core().words;
+  return (isolate, index, key) => {
+    // Of the callback that runs around this: its fallback, perhaps.
+    const low = i32[2 * resultWord]!;
+    const high = i32[2 * resultWord + 1]!;
+    let state = start(isolate, index);
+    while (state === stackStateCallsBack) {
+      const bound = boundFunctions[i32[callbackWord]!];
+      if (bound !== undefined) {
+        try {
+          bound.invoke(bound);
+        } catch (error) {
+          // Where the stack ends, before the function's own `try`.
+          raise(error, bound, 0);
+        }
+      }
+      state = goOn(isolate, index);
+    }
+    i32[2 * resultWord] = low;
+    i32[2 * resultWord + 1] = high;
+    if (state !== stackStateReturned) refuse(state, key);
+  };
+}

@@ -1,0 +1,139 @@
+//! C on a stack of its own: a call is started there, calls back, and goes on.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const blocks = @import("../calls/blocks.zig");
+const caller = @import("../calls/caller.zig");
+const own_stack = @import("../stacks/own.zig");
+const support = @import("support.zig");
+const switching = @import("../stacks/switch.zig");
+const thunks = @import("../thunks/pool.zig");
+const Isolate = @import("../isolate.zig").Isolate;
+
+fn prepare(isolate: *Isolate, index: u32, function: *const anyopaque, arguments: []const u64) *abi.Call {
+    const call = &blocks.of(isolate).?[index];
+    call.* = .{ .frame = std.mem.zeroes(abi.Frame) };
+    call.frame.function = function;
+    @memcpy(call.frame.arguments[0..arguments.len], arguments);
+    return call;
+}
+
+const Sum = struct {
+    /// Calls back for each number up to a count, and answers the sum of what it gets.
+    fn run(callback: *const fn (u64) callconv(.c) u64, count: u64) callconv(.c) u64 {
+        var sum: u64 = 0;
+        for (0..count) |number| sum += callback(number);
+        return sum;
+    }
+};
+
+test "a call on a stack of its own calls back and goes on, as often as it likes" {
+    if (!switching.is_known) return error.SkipZigTest;
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const number = thunks.claim(isolate, "a").?;
+    thunks.slotOf(number).layout = 1 << 8;
+    thunks.slotOf(number).index = 7;
+    for (0..3) |_| {
+        const call = prepare(isolate, 0, &Sum.run, &.{ @intFromPtr(thunks.address(number)), 1000 });
+        var state = own_stack.start(isolate, 0);
+        var calls: u64 = 0;
+        while (state == .calls_back) : (calls += 1) {
+            try std.testing.expectEqual(calls, isolate.words.arguments[0]);
+            try std.testing.expectEqual(@as(u32, 7), isolate.words.callback);
+            isolate.words.result = 2 * calls;
+            state = own_stack.goOn(isolate, 0);
+        }
+        try std.testing.expectEqual(abi.StackState.returned, state);
+        try std.testing.expectEqual(@as(u64, 1000), calls);
+        try std.testing.expectEqual(@as(u64, 999_000), call.frame.integer_results[0]);
+    }
+    // The probe's trampoline was never called, and one stack was enough.
+    try std.testing.expectEqual(@as(u32, 0), support.Probe.calls);
+    try std.testing.expectEqual(@as(u32, 1), isolate.own_stacks.free_count);
+    try std.testing.expectEqual(@as(u32, 0), isolate.own_stacks.live_count);
+}
+
+test "calls that wait are gone on with in any order, and a plain call calls the trampoline meanwhile" {
+    if (!switching.is_known) return error.SkipZigTest;
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const number = thunks.claim(isolate, "a").?;
+    thunks.slotOf(number).layout = 1 << 8;
+    const count = 100;
+    for (0..count) |index| {
+        _ = prepare(isolate, @intCast(index), &Sum.run, &.{ @intFromPtr(thunks.address(number)), 3 });
+        try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, @intCast(index)));
+    }
+    try std.testing.expectEqual(@as(u32, count), isolate.own_stacks.live_count);
+    try std.testing.expectEqual(@as(u64, 77), support.functionOf(number, fn (u64) callconv(.c) u64)(1));
+    try std.testing.expectEqual(@as(u32, 1), support.Probe.calls);
+    for (0..3) |round| {
+        for (0..count) |step| {
+            const index: u32 = @intCast((step * 37 + round) % count);
+            isolate.words.result = index;
+            const state = own_stack.goOn(isolate, index);
+            try std.testing.expectEqual(if (round == 2) abi.StackState.returned else .calls_back, state);
+        }
+    }
+    for (0..count) |index| {
+        const call = &blocks.of(isolate).?[index];
+        try std.testing.expectEqual(@as(u64, 3 * index), call.frame.integer_results[0]);
+    }
+}
+
+test "control words and the error number are each stack's own" {
+    if (!switching.is_known) return error.SkipZigTest;
+    const Callee = struct {
+        fn run(callback: *const fn () callconv(.c) u64) callconv(.c) u64 {
+            caller.setLastError(33);
+            _ = callback();
+            return caller.lastError();
+        }
+    };
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const number = thunks.claim(isolate, "a").?;
+    const call = prepare(isolate, 0, &Callee.run, &.{@intFromPtr(thunks.address(number))});
+    try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, 0));
+    caller.setLastError(4);
+    try std.testing.expectEqual(abi.StackState.returned, own_stack.goOn(isolate, 0));
+    try std.testing.expectEqual(@as(u64, 33), call.frame.integer_results[0]);
+}
+
+test "C has as much stack as was asked for" {
+    if (!switching.is_known) return error.SkipZigTest;
+    const Deep = struct {
+        fn run(depth: u64) callconv(.c) u64 {
+            var space: [4000]u8 = undefined;
+            space[0] = @truncate(depth);
+            std.mem.doNotOptimizeAway(&space);
+            return if (depth == 0) space[0] else run(depth - 1) + 1;
+        }
+    };
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const call = prepare(isolate, 0, &Deep.run, &.{1000});
+    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(@as(u64, 1000), call.frame.integer_results[0]);
+}
+
+test "a callback ends with a call in its place, whose result C gets" {
+    if (!switching.is_known) return error.SkipZigTest;
+    const Tail = struct {
+        fn run(a: u64, b: u64) callconv(.c) u64 {
+            return 10 * a + b;
+        }
+    };
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const number = thunks.claim(isolate, "a").?;
+    thunks.slotOf(number).layout = 1 << 8;
+    const call = prepare(isolate, 0, &Sum.run, &.{ @intFromPtr(thunks.address(number)), 1 });
+    try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, 0));
+    _ = prepare(isolate, 1, &Tail.run, &.{ 4, 2 });
+    isolate.words.tail_call = 2;
+    try std.testing.expectEqual(abi.StackState.returned, own_stack.goOn(isolate, 0));
+    try std.testing.expectEqual(@as(u64, 42), call.frame.integer_results[0]);
+    try std.testing.expectEqual(@as(u32, 0), isolate.words.tail_call);
+}

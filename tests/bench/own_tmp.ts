@@ -1,0 +1,16 @@
+import { callback, dlopen } from "@belay/ffi";
+import { testLibrary } from "../../scripts/build.ts";
+import { compare, finish } from "./harness.ts";
+import { rawCallback, rawOpen } from "./raw.ts";
+const def = { parameters: ["i32", "i32"], result: "i32" } as const;
+const made = callback(def, (a, b) => a + b);
+const rawMade = rawCallback(def, (a: number, b: number) => a + b);
+const names = { call_many: { parameters: ["i32", def], result: "i32" } } as const;
+const plain = dlopen(testLibrary, { f: { name: "each_i32", parameters: [def, "i32"], result: "i32", optional: true }, add: { name: "add_i32", parameters: ["i32", "i32"], result: "i32" } }).symbols;
+const own = dlopen(testLibrary, { add: { name: "add_i32", parameters: ["i32", "i32"], result: "i32", stack: "own" }, each: { name: "each", parameters: ["i32", def, "i32"], result: "i32", stack: "own" } }).symbols;
+const pl = dlopen(testLibrary, { each: { name: "each", parameters: ["i32", def, "i32"], result: "i32" } }).symbols;
+const rawEach = rawOpen(testLibrary, { each: { parameters: ["i32", "function", "i32"], result: "i32" } })["each"];
+compare("callback/i32-i32-own-stack", { belay: (n) => void own.each(n, made, 1), plain: (n) => void pl.each(n, made, 1), raw: (n) => void rawEach(n, rawMade.pointer, 1) }, { count: 300_000 });
+const a = own.add, b = plain.add;
+compare("call/own-stack", { belay(n) { let s = 0; for (let i = 0; i < n; i++) s = a(s, i) | 0; return undefined; }, plain(n) { let s = 0; for (let i = 0; i < n; i++) s = b(s, i) | 0; } }, { count: 1_000_000 });
+finish();
