@@ -1,5 +1,5 @@
 /**
- * Makes one file of the modules, for the npm package: loading 60 modules takes longer than all that they do at first. Bun runs
+ * Makes one file of the modules, for the npm package: loading 70 modules takes longer than all that they do at first. Bun runs
  * this, since its bundler is at hand: `bundle.ts <folder>` writes `mod.js` there. The module of the embedded cores stays
  * outside: `pack.ts` puts another one in. The commands lose their comments.
  *

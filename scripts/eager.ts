@@ -24,11 +24,11 @@ interface Coverage {
 }
 
 /** Where the functions are that a start runs, and that the file itself declares. */
-function started(file: string, text: string): { name: string; start: number; end: number }[] {
+function started(file: string, core: string, text: string): { name: string; start: number; end: number }[] {
   const folder = mkdtempSync(join(tmpdir(), "belay-eager-"));
   try {
     const program = join(root, "scripts", "starting.ts");
-    run(deno(), ["run", "-A", "--no-check", `--coverage=${folder}`, program, file], { quiet: true });
+    run(deno(), ["run", "-A", "--no-check", `--coverage=${folder}`, program, file, core], { quiet: true });
     const reports = readdirSync(folder).filter((name) => name.endsWith(".json"))
       .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Coverage);
     const report = reports.find(({ url }) => url === pathToFileURL(file).href);
@@ -43,15 +43,17 @@ function started(file: string, text: string): { name: string; start: number; end
   }
 }
 
-/** Rewrites the file. The functions go to its beginning: declared, they were there before everything else, too. */
-export function makeEager(file: string): void {
+/** Rewrites the file, for which `core` is the core. The functions go to its beginning: declared, they were there before everything else, too. */
+export function makeEager(file: string, core: string): void {
   const text = readFileSync(file, "utf8");
   let rest = "";
   let end = 0;
   let eager = "";
-  const functions = started(file, text).toSorted((a, b) => a.start - b.start);
+  const functions = started(file, core, text).toSorted((a, b) => a.start - b.start);
   for (const each of functions) {
-    eager += `var ${each.name} = (${text.slice(each.start, each.end)});\n`;
+    // Without a name of its own, which bundlers would change: the variable gives it.
+    const source = text.slice(each.start, each.end).replace(`function ${each.name}(`, "function (");
+    eager += `var ${each.name} = (${source});\n`;
     rest += text.slice(end, each.start);
     end = each.end;
   }

@@ -1,10 +1,10 @@
 /**
  * Makes what is published.
  *
- * Without arguments, as `npm pack` runs it (`prepack` in package.json): the parts of the npm package that aren't sources. These are
- * `dist/mod.js`, all modules as one file, declarations beside it, the cores as files in `native/lib/`,
- * and the cores as modules in `dist/cores/`, which bundles take along. `--jsr`: `dist/jsr/`, the folder that is published on
- * JSR. `--clean` takes `dist/` away again.
+ * Without arguments, as `npm pack` runs it (`prepack` in package.json): the parts of the npm package that aren't sources.
+ * These are `dist/belay_ffi.js`, all modules as one file, declarations beside it, the cores as files in `native/lib/`, and the
+ * cores as modules in `dist/cores/`, which bundles take along. `--jsr`: `dist/jsr/`, the folder that is published on JSR.
+ * `--clean` takes `dist/` away again.
  *
  * @module
  */
@@ -21,6 +21,8 @@ import { makeEager } from "./eager.ts";
 import { bun, filesIn, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
+/** The file that all modules become: `ffi/ground/place.ts` knows it by this name. */
+const packageFile = "belay_ffi.js";
 
 function compress(bytes: Uint8Array): Buffer {
   return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 22 } });
@@ -43,7 +45,7 @@ function compile(folder: string): void {
     const file = join(folder, "commands", name);
     mkdirSync(dirname(file), { recursive: true });
     const text = readFileSync(join(commands, name), "utf8");
-    writeFileSync(file, text.replaceAll(/"(\.\.\/)+mod\.js"/g, (path) => path.replace("../", "")));
+    writeFileSync(file, text.replaceAll(/"\.\.\/((?:\.\.\/)+)mod\.js"/g, `"$1${packageFile}"`));
   }
   const needed = new Set<string>();
   const visit = (path: string): void => {
@@ -74,22 +76,22 @@ function compile(folder: string): void {
 function bundle(folder: string): void {
   buildCore(host);
   run(bun(), ["run", join(root, "scripts", "bundle.ts"), folder], { quiet: true });
-  const file = join(folder, "mod.js");
+  const file = join(folder, packageFile);
+  renameSync(join(folder, "mod.js"), file);
   const parts = readFileSync(file, "utf8").split(/^import \{ embedded(?:Url|Core) \} from "\.\/embedded\.js";\n/m);
   if (parts.length !== 3) throw new Error(`Bun imports the embedded cores otherwise now: see ${file}`);
   writeFileSync(file, parts.join("") + embeddedForNpm());
-  makeEager(file);
+  makeEager(file, coreOf(host));
 }
 
 /**
  * What the package's one file has in the place of `ffi/ground/embedded.ts`. A bundler follows `require`, which nothing calls
- * outside of a bundle, and puts a call of its own there, without the path: so the function's text tells where it is. A second file that tells it
- * takes a start a millisecond.
+ * outside of a bundle, and puts a call of its own there, without the path: so the function's text tells where it is. A second
+ * file that tells it takes a start a millisecond.
  */
 function embeddedForNpm(): string {
-  const cases = platforms.map(folderOf).map((name) =>
-    `      case "${name}":\n        return require("./cores/${name}.cjs");\n`
-  );
+  const names = platforms.map(folderOf);
+  const cases = names.map((name) => `      case "${name}":\n        return require("./cores/${name}.cjs");\n`);
   return `function embeddedCore(platform) {
   try {
     switch (platform) {
@@ -98,7 +100,7 @@ ${cases.join("")}    }
     // The bundler has left it out.
   }
 }
-var embeddedUrl = String(embeddedCore).includes('"./cores/${folderOf(host)}.cjs"') ? "unchanged" : import.meta.url;
+var embeddedUrl = String(embeddedCore).includes('"./cores/${names[0]}.cjs"') ? "unchanged" : import.meta.url;
 `;
 }
 

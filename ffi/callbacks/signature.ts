@@ -4,7 +4,6 @@
  * @module
  */
 
-import { core } from "../core/core.ts";
 import { validateCallback } from "../crossing/definition.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
@@ -64,7 +63,6 @@ function makeSignature(definition: CallbackDefinition, name?: string | TargetFun
   const { parameters, result } = definition;
   const classes = parameters.map(classOf);
   const shape = shapeOf(definition);
-  core();
   const returned = isRecord(result) ? structureClass(result) : undefined;
   const layout = argumentLayout(classes, backend().platform, {
     what: () =>

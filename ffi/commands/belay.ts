@@ -24,5 +24,5 @@ export function openedCore({ stats }: Belay): { readonly path: string; readonly 
 /** Where belay's module is, for a worker: beside `ffi/`, or in the npm package a folder above the commands. */
 export function belayUrl(): URL {
   const [, folder, extension = "ts"] = /(\/ffi)?\/commands\/[^/]*\.(\w+)$/.exec(import.meta.url) ?? [];
-  return new URL(`${folder === undefined ? ".." : "../.."}/mod.${extension}`, import.meta.url);
+  return new URL(folder === undefined ? "../belay_ffi.js" : `../../mod.${extension}`, import.meta.url);
 }

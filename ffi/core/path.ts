@@ -85,13 +85,18 @@ function find(): CoreFile {
   const path = `native/lib/${folder}/${file}`;
   // The root of the package is above dist/, or ffi/core/. Half a millisecond is saved where no URL has to be taken apart; both
   // runtimes have `dirname` for modules that are files.
-  const below = kind === "package" ? "/dist" : "/ffi/core";
-  return {
-    path: dirname === undefined
-      ? filePath(new URL(`${kind === "package" ? ".." : "../.."}/${path}`, url), os === "windows")
-      : `${dirname.slice(0, -below.length)}/${path}`,
-    source: "package",
-  };
+  const isPackage = kind === "package";
+  if (dirname === undefined) {
+    const file = new URL(`${isPackage ? ".." : "../.."}/${path}`, url);
+    return { path: filePath(file, os === "windows"), source: "package" };
+  }
+  const above = folderOf(dirname);
+  return { path: `${isPackage ? above : folderOf(above)}/${path}`, source: "package" };
+}
+
+/** The folder that a folder is in. */
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")));
 }
 
 /** A file of bytes. */

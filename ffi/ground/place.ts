@@ -22,21 +22,29 @@ interface Meta {
   readonly dirname?: string | undefined;
 }
 
-/** What the module of the embedded cores gives as its place in the npm package's one file, while no bundler has changed it. */
+/** The npm package's one file: a name that no program gives its bundle. */
+const packageFile = "belay_ffi.js";
+/** What the module of the embedded cores gives as its place there, while no bundler has changed it. */
 const unchanged = "unchanged";
 
 /** Where code is that is in two modules, this one and the one of the cores. Without regular expressions, which take longer. */
 export function placeOf({ url = "", dirname }: Meta, embedded: string | undefined): Place {
-  const isPackage = url.endsWith("/mod.js");
-  const file = isPackage ? "mod.js" : `ground/place.${url.slice(-2)}`;
+  const isPackage = url.endsWith(`/${packageFile}`);
+  const file = isPackage ? packageFile : `ground/place.${url.slice(-2)}`;
   const base = url.slice(0, -file.length);
   // Two modules are one in a bundle, whatever that is called.
   const other = isPackage ? unchanged : `${base}ground/embedded.${url.slice(-2)}`;
-  if (!url.endsWith(`/${file}`) || embedded !== other) return { kind: "bundle", prefixes: [] };
-  const end = isPackage ? "mod.js" : "";
+  const isBundle = !url.endsWith(`/${file}`) || embedded !== other || (isPackage && !isIn(base, dirname));
+  if (isBundle) return { kind: "bundle", prefixes: [] };
+  const end = isPackage ? packageFile : "";
   const folder = isPackage ? dirname : dirname?.slice(0, -"/ground".length);
   const inFolder = folder === undefined ? [] : [`${folder}/${end}`, `${folder}\\${end}`];
   return { kind: isPackage ? "package" : "modules", prefixes: [base + end, ...inFolder] };
+}
+
+/** Whether a URL and a path are of the same folder. A bundler may put in the one of its own time, and leave the other. */
+function isIn(url: string, dirname: string | undefined): boolean {
+  return dirname === undefined || decodeURIComponent(url).endsWith(`${dirname.replaceAll("\\", "/")}/`);
 }
 
 let found: Place | undefined;

@@ -30,7 +30,9 @@ export function libraryFile(runtime: Backend, name: string, bytes: () => Uint8Ar
   try {
     return { path: inFolder() };
   } catch (error) {
-    if (isDenied(error)) throw error;
-    throw new Error(`${messageOf(error)}; and no file in memory could be made: ${made.reason}`);
+    const message = `${messageOf(error)}; and no file in memory could be made: ${made.reason}`;
+    // Deno's error about a permission stays one.
+    const AnyError = (isDenied(error) ? error.constructor : Error) as ErrorConstructor;
+    throw new AnyError(message, { cause: error });
   }
 }

@@ -80,9 +80,9 @@ export function memoryFile(
 ): { path: string } | { reason: string } {
   try {
     // musl's loader takes the name for itself, too.
-    const { functions: [make], close } = runtime.open("libc.so.6", [signature]);
+    const { functions: [syscall], close } = runtime.open("libc.so.6", [signature]);
     const ofSystem = numbers[runtime.platform.arch];
-    const call: SystemCall = (name, a, b = 0, c = 0, d = 0) => Number(present(make)(ofSystem[name], a, b, c, d));
+    const call: SystemCall = (name, a, b = 0, c = 0, d = 0) => Number(present(syscall)(ofSystem[name], a, b, c, d));
     try {
       return { path: new OpenFiles(runtime, call, name).path(bytes) };
     } finally {
@@ -119,8 +119,13 @@ class OpenFiles {
     const folder = this.#open("/proc/self/fd");
     try {
       const tick = new Int32Array(new SharedArrayBuffer(4));
-      for (let waits = 0; this.#call("flock", folder, lockExclusive | lockAtOnce) !== 0 && waits < mostWaits; waits++) {
-        const made = this.#find();
+      for (
+        let waits = 1;
+        this.#call("flock", folder, lockExclusive | lockAtOnce) !== 0 && waits <= mostWaits;
+        waits++
+      ) {
+        // Less and less often: a process may have many files open.
+        const made = (waits & (waits - 1)) === 0 ? this.#find() : undefined;
         if (made !== undefined) return `/proc/self/fd/${made}`;
         Atomics.wait(tick, 0, 0, 1);
       }
@@ -149,12 +154,16 @@ class OpenFiles {
     const folder = this.#open("/proc/self/fd");
     try {
       // One without its seals was left by an isolate that was ended in the midst of it.
-      return this.#namesIn(folder).find((entry) =>
-        this.#isOurs(entry) && this.#call("fcntl", Number(entry), getSeals) === allSeals
-      );
+      return this.#namesIn(folder).find((entry) => this.#isOurs(entry) && this.#isSealed(Number(entry)));
     } finally {
       this.#call("close", folder);
     }
+  }
+
+  /** Whether it has all seals; the system may have added others (`vm.memfd_noexec`). */
+  #isSealed(descriptor: number): boolean {
+    const seals = this.#call("fcntl", descriptor, getSeals);
+    return seals >= 0 && (seals & allSeals) === allSeals;
   }
 
   #isOurs(entry: string): boolean {

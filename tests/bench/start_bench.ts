@@ -38,7 +38,7 @@ try {
   runTool("tar", ["xzf", packedForNpm(), "-C", installed, "--strip-components=1"], { quiet: true });
   const jsr = join(folder, "jsr");
   packForJsr(jsr);
-  const npmModule = pathToFileURL(join(installed, "dist", "mod.js")).href;
+  const npmModule = pathToFileURL(join(installed, "dist", "belay_ffi.js")).href;
   const sources = pathToFileURL(join(root, "mod.ts")).href;
   const jsrModule = pathToFileURL(join(jsr, "mod.ts")).href;
 

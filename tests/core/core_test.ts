@@ -36,6 +36,8 @@ describe("the native core", () => {
     assertEquals(Number(belay_control(operationAttachBeside, 1, 0, 1024, null)), 0);
     assertEquals(belay_control(operationIsolateCount, 0, 0, 0, null), count);
     assertEquals(core().tag, tag);
+    // An operation that it doesn't know.
+    assertEquals(Number(belay_control(1000, 0, 0, 0, null)), 0);
   });
 
   it("that is missing is what the error says: with what makes it in a checkout, and no more of that in a package", () => {

@@ -119,6 +119,65 @@ describe("a program with belay in it", () => {
     });
   }
 
+  const esbuild = (...args: readonly string[]): string =>
+    app().done(node, [
+      join(modules, "esbuild", "bin", "esbuild"),
+      "--bundle",
+      "--format=esm",
+      "--platform=node",
+      ...args,
+    ]);
+
+  itOnHost("has functions with the names that they have in the package", () => {
+    app().write(
+      "names.ts",
+      `import * as belay from "@belay/ffi";
+const named = Object.entries(belay).filter(([, value]) => typeof value === "function");
+// esbuild calls a class that names itself otherwise, whoever has written it.
+const others = named.filter(([name, value]) => value.name !== name && value.name !== "_" + name).map(([name]) => name);
+console.log(named.length > 20, others.join(" "));
+`,
+    );
+    const ways = {
+      "out/esbuild.js": () => void esbuild("names.ts", "--outfile=out/esbuild.js"),
+      "out/bun.js": () => void app().done(bun(), ["build", "names.ts", "--target=node", "--outfile=out/bun.js"]),
+      "names.ts": () => {},
+    };
+    for (const [file, make] of Object.entries(ways)) {
+      make();
+      assertEquals([file, app().done(bun(), ["run", file])], [file, "true \n"]);
+    }
+    rmSync(join(app().path, "out"), { recursive: true });
+  });
+
+  itOnHost("never opens a file that lies where the package has one, whatever it is called", () => {
+    app().write(
+      "main.ts",
+      `import { stats, callback } from "@belay/ffi";
+try {
+  callback({ parameters: [], result: "void" }, () => {});
+  console.log(stats().core?.source);
+} catch (error) {
+  console.log(String(error).split("\\n").join(" "));
+}
+`,
+    );
+    for (const name of ["mod.js", "belay_ffi.js"]) {
+      for (const external of [[], ["--external:*.cjs"]]) {
+        esbuild("main.ts", `--outfile=out/dist/${name}`, ...external);
+        const native = join(app().path, "node_modules", "@belay", "ffi", "native");
+        cpSync(native, join(app().path, "out", "native"), { recursive: true });
+        // One that leaves the paths as they are, and gives the package's own name to the bundle, is taken for the package.
+        const isLikePackage = name === "belay_ffi.js" && external.length > 0;
+        const printed = app().done(bun(), ["run", join("out", "dist", name)]);
+        if (isLikePackage) assertEquals(printed, "package\n");
+        else if (external.length === 0) assertEquals(printed, "embedded\n");
+        else assertStringIncludes(printed, "this bundle carries no core for it");
+        rmSync(join(app().path, "out"), { recursive: true });
+      }
+    }
+  });
+
   itOnHost("runs as bun build --compile makes it", () => {
     mkdirSync(join(app().path, "out"));
     app().done(bun(), ["build", "--compile", ...entries, "--outfile=out/program"]);

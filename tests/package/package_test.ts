@@ -75,7 +75,7 @@ describe("the npm package", () => {
           "LICENSE",
           "README.md",
           ...cores.map(({ folder }) => `dist/cores/${folder}.cjs`),
-          "dist/mod.js",
+          "dist/belay_ffi.js",
           "native/include/belay.h",
           ...cores.map(({ folder, name }) => `native/lib/${folder}/${name}`),
           "package.json",

@@ -41,6 +41,35 @@ describe("a file in memory", () => {
     assertEquals(new Uint8Array(readFileSync(path)), bytes);
   });
 
+  itOnLinux("is found while somebody holds the lock, and made all the same where nobody makes it", () => {
+    using libc = dlopen("libc.so.6", {
+      open: { parameters: ["cstring", "i32"], result: "i32" },
+      flock: { parameters: ["i32", "i32"], result: "i32" },
+      close: { parameters: ["i32"], result: "i32" },
+    });
+    const { open, flock, close } = libc.symbols;
+    const known = place("belay-test-known");
+    // As an isolate does that makes another file, or that was ended in the midst of it.
+    const folder = open("/proc/self/fd", 0x80000);
+    assertEquals(flock(folder, 2), 0);
+    try {
+      made = 0;
+      assertEquals([place("belay-test-known"), made], [known, 0]);
+      const path = place("belay-test-alone");
+      assertEquals([readFileSync(path).length, made], [bytes.length, 1]);
+    } finally {
+      close(folder);
+    }
+  });
+
+  itOnLinux("may have seals that the system has added", () => {
+    const path = place("belay-test-seals");
+    using libc = dlopen("libc.so.6", { fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" } });
+    const descriptor = Number(path.slice("/proc/self/fd/".length));
+    // F_GET_SEALS: writing, growing, shrinking, more seals.
+    assertEquals(libc.symbols.fcntl(descriptor, 1034, 0) & 15, 15);
+  });
+
   itOnLinux("is not one that was left half made", () => {
     using libc = dlopen("libc.so.6", {
       memfd_create: { parameters: ["cstring", "u32"], result: "i32" },

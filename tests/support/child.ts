@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import process from "node:process";
 import { bun, deno, root } from "../../scripts/tools.ts";
 import { emulator, slowness, withoutWine } from "./machine.ts";
@@ -77,7 +77,12 @@ export function runFiles(files: readonly string[], options: ChildOptions = {}): 
   const { permissions = ["-A"] } = options;
   const engine = `--v8-flags=${["--expose-gc", ...v8Flags].join()}`;
   const flags = runtime.name === "bun" ? [] : [...permissions, "--no-check", engine];
-  const command = [...verbs[runtime.name][as], ...flags, ...files.map((file) => `./${file}`), ...args];
+  const command = [
+    ...verbs[runtime.name][as],
+    ...flags,
+    ...files.map((file) => isAbsolute(file) ? file : `./${file}`),
+    ...args,
+  ];
   const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), runtime.binary, ...command];
   const start = () =>
     spawnSync(program, rest, {
