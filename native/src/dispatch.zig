@@ -3,6 +3,7 @@
 
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
+const caller = @import("calls/caller.zig");
 const enqueue = @import("queued/enqueue.zig");
 const isolates = @import("isolate.zig");
 const own_stack = @import("stacks/own.zig");
@@ -18,6 +19,9 @@ const first_float = 8;
 /// Where every thunk's jump ends, with the argument registers spilled to `frame` and the stack arguments at `stack`.
 /// Answers the bits for the first integer result register; those for the others are in the frame.
 ///
+/// Behind the registers, the frame has a word that is 0. On a stack of its own, C gives way to JavaScript: then the word is
+/// that stack afterwards, what is answered means nothing, and the thunk calls `belay_stack_give_way`, or does what that does.
+///
 /// @param indirect_result What AArch64 has in x8; the other entries don't pass it.
 fn dispatch(number: u32, frame: *Registers, stack: [*]const u64, indirect_result: u64) callconv(.c) u64 {
     const slot = thunks.slotOf(number);
@@ -29,7 +33,7 @@ fn dispatch(number: u32, frame: *Registers, stack: [*]const u64, indirect_result
     return result;
 }
 
-inline fn scalar(number: u32, slot: *Slot, frame: *const Registers, stack: [*]const u64) u64 {
+inline fn scalar(number: u32, slot: *Slot, frame: *Registers, stack: [*]const u64) u64 {
     const isolate: *Isolate = .of(@atomicLoad(?*abi.Words, &slot.isolate, .monotonic) orelse return 0);
     const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
     if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) {
@@ -54,6 +58,11 @@ fn structure(slot: *Slot, frame: *Registers, stack: [*]const u64, target: u64) u
     } else {
         written = enter(slot, isolate, frame, stack, 0, target) == 1;
     }
+    return answer(slot, isolate, frame, written, target);
+}
+
+/// Puts a structure where C wants it, or zeroes; answers the first integer register.
+fn answer(slot: *Slot, isolate: *Isolate, frame: *Registers, written: bool, target: u64) u64 {
     if (thunks.resultOf(slot) == .memory) {
         const memory: [*]u8 = @ptrFromInt(@as(usize, @intCast(target)));
         if (!written) @memset(memory[0..@intCast(@atomicLoad(u64, &slot.fallback, .monotonic))], 0);
@@ -70,7 +79,7 @@ fn structure(slot: *Slot, frame: *Registers, stack: [*]const u64, target: u64) u
 inline fn enter(
     slot: *Slot,
     isolate: *Isolate,
-    frame: *const Registers,
+    frame: *Registers,
     stack: [*]const u64,
     fallback: u64,
     target: ?u64,
@@ -98,9 +107,19 @@ inline fn enter(
         words.overflow = 1;
         _ = @atomicRmw(u32, &words.attention, .Or, abi.attention_overflow, .monotonic);
     }
-    words.arguments[0..abi.register_words].* = frame.*;
-    if (slot.layout & 0xff != 0) {
-        const length: usize = @min(slot.layout & 0xff, abi.stack_words);
+    // One by one, as they were spilled: a load that spans two stores waits for both.
+    const layout = slot.layout;
+    for (0..@min(layout >> 8 & 0xff, 8)) |i| {
+        words.arguments[i] = frame[i];
+        asm volatile ("");
+    }
+    const float_end = first_float + @as(usize, @min(layout >> 16 & 0xff, 8));
+    for (first_float..float_end) |i| {
+        words.arguments[i] = frame[i];
+        asm volatile ("");
+    }
+    if (layout & 0xff != 0) {
+        const length: usize = @min(layout & 0xff, abi.stack_words);
         @memcpy(words.arguments[abi.register_words..][0..length], stack[0..length]);
     }
     const trampoline = words.trampoline orelse return null;
@@ -108,9 +127,12 @@ inline fn enter(
     if (own) |left| {
         words.result = fallback;
         words.callback = slot.index;
-        own_stack.giveWay(left);
-        if (words.tail_call != 0) return own_stack.goOnWith(isolate);
-        return words.result;
+        left.slot = slot;
+        left.registers = frame;
+        left.target = target orelse 0;
+        left.code = caller.lastError();
+        ownWord(frame).* = @intFromPtr(left);
+        return null;
     }
     // A callback inside this one writes its own result over ours: keep what was there.
     const outer = words.result;
@@ -122,6 +144,35 @@ inline fn enter(
     return result;
 }
 
+/// Behind the registers that a thunk has spilled.
+fn ownWord(frame: *Registers) *usize {
+    return @ptrFromInt(@intFromPtr(frame) + @sizeOf(Registers));
+}
+
+/// In a thunk on a stack of its own, when JavaScript has run the function: answers as `dispatch` does.
+fn goOn(stack: *OwnStack) callconv(.c) u64 {
+    const isolate = stack.isolate;
+    const words = &isolate.words;
+    const frame = stack.registers;
+    caller.setLastError(stack.code);
+    if (words.tail_call != 0) {
+        frame[first_float] = own_stack.tailCall(isolate);
+    } else if (thunks.resultOf(stack.slot) != .scalar) {
+        return answer(stack.slot, isolate, frame, words.result == 1, stack.target);
+    } else {
+        frame[first_float] = words.result;
+    }
+    return frame[first_float];
+}
+
+/// In a thunk on a stack of its own: lets JavaScript run the function, and answers as `dispatch` does.
+fn giveWay(stack: *OwnStack) callconv(.c) u64 {
+    own_stack.giveWay(stack);
+    return goOn(stack);
+}
+
 comptime {
+    if (own_stack.is_known) @export(&goOn, .{ .name = "belay_stack_answer", .visibility = .hidden });
+    @export(&giveWay, .{ .name = "belay_stack_give_way", .visibility = .hidden });
     @export(&dispatch, .{ .name = "belay_dispatch", .visibility = .hidden });
 }

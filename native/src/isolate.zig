@@ -143,11 +143,20 @@ pub const OwnStacks = struct {
 /// One of them. Its record is at its top.
 pub const OwnStack = struct {
     memory: []align(std.heap.page_size_min) u8,
-    /// Where it goes on, and where JavaScript does.
+    /// Where it goes on, and where JavaScript does. The assembly has their places.
     pointer: usize,
     javascript: usize = 0,
+    /// JavaScript's control words, of SSE and x87: C may have others.
+    control: u64 = 0,
+    isolate: *Isolate,
     /// The call that it has.
     call: *abi.Call = undefined,
+    /// The callback that JavaScript is running: its thunk's slot, the registers that it was called with, where C wants a
+    /// structure; and C's errno.
+    slot: *abi.Slot = undefined,
+    registers: *[abi.register_words]u64 = undefined,
+    target: u64 = 0,
+    code: u32 = 0,
     /// The one that was running when this one's C code was gone on with.
     outer: ?*OwnStack = null,
     next: ?*OwnStack = null,

@@ -131,11 +131,11 @@ pub export fn belay_call_make(isolate: *Words, index: u32) void {
     call_blocks.make(.of(isolate), index);
 }
 
-pub export fn belay_stack_start(isolate: *Words, index: u32) u32 {
+pub fn belay_stack_start(isolate: *Words, index: u32) callconv(.c) u32 {
     return @intCast(@intFromEnum(own_stack.start(.of(isolate), index)));
 }
 
-pub export fn belay_stack_go_on(isolate: *Words, index: u32) u32 {
+pub fn belay_stack_go_on(isolate: *Words, index: u32) callconv(.c) u32 {
     return @intCast(@intFromEnum(own_stack.goOn(.of(isolate), index)));
 }
 
@@ -188,6 +188,11 @@ pub const belay_memory_release = memory.release;
 comptime {
     _ = @import("dispatch.zig");
     _ = @import("node_module.zig");
+    // Where they switch stacks by jumps, they are assembly.
+    if (!own_stack.has_jumps) {
+        @export(&belay_stack_start, .{ .name = "belay_stack_start" });
+        @export(&belay_stack_go_on, .{ .name = "belay_stack_go_on" });
+    }
     @setEvalBranchQuota(100_000);
     for (@typeInfo(@This()).@"struct".decls) |declaration| {
         const generated = std.mem.startsWith(u8, declaration.name, "belay_load_") or

@@ -5,7 +5,6 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const blocks = @import("../calls/blocks.zig");
-const caller = @import("../calls/caller.zig");
 const isolates = @import("../isolate.zig");
 const pages = @import("../os/pages.zig");
 const switching = @import("switch.zig");
@@ -16,44 +15,65 @@ const State = abi.StackState;
 /// How many stacks without a call an isolate keeps.
 const most_free = 64;
 
+/// Whether stacks can be switched on this processor and system.
+pub const is_known = switching.is_known;
+pub const has_jumps = switching.has_jumps;
+
 /// Makes the call of a block on a stack of its own, until C has returned or calls back. On the isolate's thread.
 pub fn start(isolate: *Isolate, index: u32) State {
-    isolate.assertOwnThread();
-    if (!switching.is_known) return .unknown;
-    const stack = take(isolate) orelse return .no_memory;
-    const call = &isolate.calls.blocks.load(.monotonic).?[index];
-    stack.call = call;
-    call.stack = @intFromPtr(stack);
-    return goTo(isolate, stack);
+    const stack = begin(isolate, index);
+    return if (stack <= @intFromEnum(State.unknown)) @enumFromInt(stack) else goTo(@ptrFromInt(stack));
 }
 
 /// Goes on with a call that has called back: the words have the callback's result.
 pub fn goOn(isolate: *Isolate, index: u32) State {
+    return goTo(again(isolate, index));
+}
+
+fn goTo(stack: *OwnStack) State {
+    return left(stack, switching.go(&stack.javascript, stack.pointer, @intFromPtr(stack)));
+}
+
+/// Gives a call a stack, which is about to run. Answers why there is none, by a state, or its address.
+fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
+    isolate.assertOwnThread();
+    if (!is_known) return @intFromEnum(State.unknown);
+    const stack = take(isolate) orelse return @intFromEnum(State.no_memory);
+    const call = &isolate.calls.blocks.load(.monotonic).?[index];
+    stack.call = call;
+    call.stack = @intFromPtr(stack);
+    return @intFromPtr(enter(stack));
+}
+
+/// The stack of a call that is about to go on.
+fn again(isolate: *Isolate, index: u32) callconv(.c) *OwnStack {
     isolate.assertOwnThread();
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
-    return goTo(isolate, @ptrFromInt(@as(usize, @intCast(call.stack))));
+    return enter(@ptrFromInt(@as(usize, @intCast(call.stack))));
 }
 
-fn goTo(isolate: *Isolate, stack: *OwnStack) State {
-    const own = &isolate.own_stacks;
+fn enter(stack: *OwnStack) *OwnStack {
+    const own = &stack.isolate.own_stacks;
     stack.outer = own.running;
     own.running = stack;
-    const state: State = @enumFromInt(switching.go(&stack.javascript, stack.pointer, @intFromPtr(stack)));
-    own.running = stack.outer;
-    if (state == .returned) give(isolate, stack);
-    return state;
+    return stack;
 }
 
-/// From C, in a thunk: has JavaScript call the function. What C's errno was, it is afterwards.
+/// JavaScript has its own stack again.
+fn left(stack: *OwnStack, state: usize) callconv(.c) State {
+    stack.isolate.own_stacks.running = stack.outer;
+    if (state == @intFromEnum(State.returned)) give(stack);
+    return @enumFromInt(state);
+}
+
+/// From C, in a thunk: has JavaScript call the function.
 pub fn giveWay(stack: *OwnStack) void {
-    const code = caller.lastError();
     _ = switching.go(&stack.pointer, stack.javascript, @intFromEnum(State.calls_back));
-    caller.setLastError(code);
 }
 
-/// From C, in a thunk whose function has ended with a tail call: makes that call in its place. It may never return: what is
-/// left here then is nobody's.
-pub fn goOnWith(isolate: *Isolate) u64 {
+/// In a thunk whose function has ended with a tail call: makes that call in its place, and answers the bits of its result. It
+/// may never return: what is left here then is nobody's.
+pub fn tailCall(isolate: *Isolate) u64 {
     const words = &isolate.words;
     // JavaScript uses the block again.
     var call = isolate.calls.blocks.load(.monotonic).?[words.tail_call - 1];
@@ -72,7 +92,7 @@ fn body(stack: *OwnStack) callconv(.c) noreturn {
 
 fn take(isolate: *Isolate) ?*OwnStack {
     const own = &isolate.own_stacks;
-    const stack = if (own.free) |free| free else make(own.byte_length) orelse return null;
+    const stack = if (own.free) |free| free else make(isolate) orelse return null;
     if (own.free != null) {
         own.free = stack.next;
         own.free_count -= 1;
@@ -81,8 +101,8 @@ fn take(isolate: *Isolate) ?*OwnStack {
     return stack;
 }
 
-fn give(isolate: *Isolate, stack: *OwnStack) void {
-    const own = &isolate.own_stacks;
+fn give(stack: *OwnStack) void {
+    const own = &stack.isolate.own_stacks;
     own.live_count -= 1;
     if (own.free_count == most_free) return pages.unmapStack(stack.memory);
     stack.next = own.free;
@@ -90,12 +110,12 @@ fn give(isolate: *Isolate, stack: *OwnStack) void {
     own.free_count += 1;
 }
 
-fn make(byte_length: usize) ?*OwnStack {
-    const memory = pages.mapStack(byte_length) orelse return null;
+fn make(isolate: *Isolate) ?*OwnStack {
+    const memory = pages.mapStack(isolate.own_stacks.byte_length) orelse return null;
     const record_byte_length = comptime std.mem.alignForward(usize, @sizeOf(OwnStack), 64);
     const stack: *OwnStack = @ptrCast(@alignCast(memory.ptr + memory.len - record_byte_length));
     const usable: []align(16) u8 = @alignCast(memory[0 .. memory.len - record_byte_length]);
-    stack.* = .{ .memory = memory, .pointer = switching.prepare(usable) };
+    stack.* = .{ .memory = memory, .pointer = switching.prepare(usable), .control = switching.controlWords(), .isolate = isolate };
     return stack;
 }
 
@@ -110,5 +130,10 @@ pub fn leave(isolate: *Isolate) void {
 }
 
 comptime {
-    if (switching.is_known) @export(&body, .{ .name = "belay_stack_body", .visibility = .hidden });
+    if (is_known) @export(&body, .{ .name = "belay_stack_body", .visibility = .hidden });
+    if (switching.has_jumps) {
+        @export(&begin, .{ .name = "belay_stack_begin", .visibility = .hidden });
+        @export(&again, .{ .name = "belay_stack_again", .visibility = .hidden });
+        @export(&left, .{ .name = "belay_stack_left", .visibility = .hidden });
+    }
 }

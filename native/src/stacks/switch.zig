@@ -13,6 +13,9 @@ const arch = switch (builtin.cpu.arch) {
 /// Whether there is a way for this processor and system.
 pub const is_known = @hasDecl(arch, "frame_words");
 
+/// Whether the thunks switch by themselves, and JavaScript's calls, `belay_stack_start` and `belay_stack_go_on`, do.
+pub const has_jumps = is_known and @hasDecl(arch, "has_jumps");
+
 /// Leaves this stack, whose pointer goes to `from`, for the one at `to`. There the call that left it answers `value`. This
 /// one answers when somebody comes back.
 pub fn go(from: *usize, to: usize, value: usize) usize {
@@ -26,6 +29,11 @@ pub fn prepare(memory: []align(16) u8) usize {
     if (!is_known) unreachable;
     const entry = @extern(*const anyopaque, .{ .name = "belay_stack_entry", .visibility = .hidden });
     return arch.prepare(memory, @intFromPtr(entry));
+}
+
+/// What JavaScript has for control words, where the thunks put them back.
+pub fn controlWords() u64 {
+    return if (has_jumps) arch.controlWords() else 0;
 }
 
 /// Whether the processor keeps a second stack of return addresses for this thread, which nothing here switches.

@@ -1,23 +1,26 @@
 //! Switching stacks on x86-64 System V (Linux, macOS, the BSDs).
 //!
-//! Callee-saved registers are pushed, and the control words of SSE and x87. Those are loaded only where they differ, which
-//! takes as long as the rest. The way back is a jump: a return would be mispredicted after each switch.
+//! Callee-saved registers are pushed. The control words of SSE and x87 are C's own where it calls back; they are loaded only
+//! where they differ. The way back is a jump: a return would be mispredicted after each switch.
 
+const std = @import("std");
 const symbols = @import("../thunks/symbols.zig");
+const OwnStack = @import("../isolate.zig").OwnStack;
 const prefix = symbols.prefix;
 
-/// The control words, six registers, where to go on.
-pub const frame_words = 8;
+/// Six registers, where to go on.
+pub const frame_words = 7;
 
 pub fn prepare(memory: []align(16) u8, entry: usize) usize {
     const top: [*]usize = @ptrCast(@alignCast(memory.ptr + memory.len));
     // Behind the frame the stack pointer is a multiple of 16.
     const frame = (top - 2 - frame_words)[0..frame_words];
-    frame.* = .{ controlWords(), 0, 0, 0, 0, 0, 0, entry };
+    frame.* = .{ 0, 0, 0, 0, 0, 0, entry };
     return @intFromPtr(frame);
 }
 
-fn controlWords() usize {
+/// This thread's control words. Flags of what has happened are nobody's.
+pub fn controlWords() u64 {
     var sse: u32 = undefined;
     var x87: u16 = undefined;
     asm volatile (
@@ -27,7 +30,6 @@ fn controlWords() usize {
         : [sse] "r" (&sse),
           [x87] "r" (&x87),
         : .{ .memory = true });
-    // Flags of what has happened are nobody's.
     return (sse & 0xffc0) | @as(usize, x87) << 32;
 }
 
@@ -39,68 +41,123 @@ pub fn hasShadowStack() bool {
     ) != 0;
 }
 
+/// The thunks switch by themselves, and `belay_stack_start` and `belay_stack_go_on` are here.
+pub const has_jumps = true;
+
+/// Assembly that leaves this stack for another one of the record in rcx, and goes on at a label when somebody comes back.
+/// `value` puts what the other one gets into rax.
+pub fn leave(
+    comptime from: std.meta.FieldEnum(OwnStack),
+    comptime to: std.meta.FieldEnum(OwnStack),
+    comptime label: []const u8,
+    comptime value: []const u8,
+) []const u8 {
+    return std.fmt.comptimePrint(
+        \\leaq {s}(%rip), %rax
+        \\pushq %rax
+        \\
+    , .{label}) ++ save ++ std.fmt.comptimePrint(
+        \\movq %rsp, {d}(%rcx)
+        \\movq {d}(%rcx), %rsp
+        \\{s}
+        \\
+    , .{ @offsetOf(OwnStack, @tagName(from)), @offsetOf(OwnStack, @tagName(to)), value }) ++ load;
+}
+
+/// What a call preserves, but for the control words.
+const save =
+    \\pushq %rbp
+    \\pushq %rbx
+    \\pushq %r12
+    \\pushq %r13
+    \\pushq %r14
+    \\pushq %r15
+    \\
+;
+const load =
+    \\popq %r15
+    \\popq %r14
+    \\popq %r13
+    \\popq %r12
+    \\popq %rbx
+    \\popq %rbp
+    \\popq %rcx
+    \\jmpq *%rcx
+    \\
+;
+
+/// In a thunk, before C gives way to JavaScript, and when it goes on: what C has changed of the control words is put back
+/// for JavaScript, and is C's again. Behind its registers and its own word, which is odd in between, the thunk has space.
+pub const save_control = std.fmt.comptimePrint(
+    \\stmxcsr 136(%rsp)
+    \\fnstcw 140(%rsp)
+    \\movl 136(%rsp), %eax
+    \\xorl {0d}(%rcx), %eax
+    \\testl $0xffc0, %eax
+    \\jnz 5f
+    \\movzwl 140(%rsp), %eax
+    \\cmpw {1d}(%rcx), %ax
+    \\je 6f
+    \\5:
+    \\ldmxcsr {0d}(%rcx)
+    \\fldcw {1d}(%rcx)
+    \\orl $1, 128(%rsp)
+    \\6:
+    \\
+, .{ @offsetOf(OwnStack, "control"), @offsetOf(OwnStack, "control") + 4 });
+pub const load_control =
+    \\testl $1, 128(%rsp)
+    \\jz 7f
+    \\ldmxcsr 136(%rsp)
+    \\fldcw 140(%rsp)
+    \\7:
+    \\
+;
+
+/// A function that JavaScript calls: another one answers the stack to go to, or a small number that says why not.
+fn function(comptime name: []const u8, comptime find: []const u8) []const u8 {
+    return ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
+        \\.cfi_startproc
+        \\subq $8, %rsp
+        \\.cfi_adjust_cfa_offset 8
+        \\
+    ++ "callq " ++ prefix ++ find ++ "\n" ++
+        \\cmpq $16, %rax
+        \\jb 2f
+        \\movq %rax, (%rsp)
+        \\movq %rax, %rcx
+        \\
+    ++ leave(.javascript, .pointer, "1f", "movq %rcx, %rax") ++
+        \\1:
+        \\movq (%rsp), %rdi
+        \\movl %eax, %esi
+        \\
+    ++ "callq " ++ prefix ++ "belay_stack_left\n" ++
+        \\2:
+        \\addq $8, %rsp
+        \\.cfi_adjust_cfa_offset -8
+        \\popq %rcx
+        \\.cfi_adjust_cfa_offset -8
+        \\jmpq *%rcx
+        \\.cfi_endproc
+        \\
+    ;
+}
+
+comptime {
+    asm (".text\n" ++ function("belay_stack_start", "belay_stack_begin") ++ function("belay_stack_go_on", "belay_stack_again"));
+}
+
 comptime {
     asm (".text\n" ++ symbols.declare("belay_switch", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_switch:\n" ++
             \\.cfi_startproc
-            \\pushq %rbp
-            \\.cfi_adjust_cfa_offset 8
-            \\.cfi_rel_offset %rbp, 0
-            \\pushq %rbx
-            \\.cfi_adjust_cfa_offset 8
-            \\.cfi_rel_offset %rbx, 0
-            \\pushq %r12
-            \\.cfi_adjust_cfa_offset 8
-            \\.cfi_rel_offset %r12, 0
-            \\pushq %r13
-            \\.cfi_adjust_cfa_offset 8
-            \\.cfi_rel_offset %r13, 0
-            \\pushq %r14
-            \\.cfi_adjust_cfa_offset 8
-            \\.cfi_rel_offset %r14, 0
-            \\pushq %r15
-            \\.cfi_adjust_cfa_offset 8
-            \\.cfi_rel_offset %r15, 0
-            \\subq $8, %rsp
-            \\.cfi_adjust_cfa_offset 8
-            \\movl $0, 4(%rsp)
-            \\stmxcsr (%rsp)
-            \\fnstcw 4(%rsp)
-            \\andl $0xffc0, (%rsp)
-            \\movq (%rsp), %rax
+            \\
+        ++ save ++
             \\movq %rsp, (%rdi)
             \\movq %rsi, %rsp
-            \\cmpq %rax, (%rsp)
-            \\je 1f
-            \\ldmxcsr (%rsp)
-            \\fldcw 4(%rsp)
-            \\1:
-            \\addq $8, %rsp
-            \\.cfi_adjust_cfa_offset -8
-            \\popq %r15
-            \\.cfi_adjust_cfa_offset -8
-            \\.cfi_restore %r15
-            \\popq %r14
-            \\.cfi_adjust_cfa_offset -8
-            \\.cfi_restore %r14
-            \\popq %r13
-            \\.cfi_adjust_cfa_offset -8
-            \\.cfi_restore %r13
-            \\popq %r12
-            \\.cfi_adjust_cfa_offset -8
-            \\.cfi_restore %r12
-            \\popq %rbx
-            \\.cfi_adjust_cfa_offset -8
-            \\.cfi_restore %rbx
-            \\popq %rbp
-            \\.cfi_adjust_cfa_offset -8
-            \\.cfi_restore %rbp
             \\movq %rdx, %rax
-            \\popq %rcx
-            \\.cfi_adjust_cfa_offset -8
-            \\jmpq *%rcx
-            \\.cfi_endproc
             \\
-        ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
+        ++ load ++ ".cfi_endproc\n" ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
             // Here back traces end.
             \\.cfi_startproc
             \\.cfi_undefined %rip

@@ -19,7 +19,7 @@ test "a thunk hands over integer and float registers and stack words, and answer
     defer support.dismiss(isolate);
     const first = thunks.claim(isolate, "a").?;
     const number = first + thunks.chunk_length - 1;
-    thunks.slotOf(number).layout = 6;
+    thunks.slotOf(number).layout = 6 | 8 << 8 | 8 << 16;
     thunks.slotOf(number).index = 42;
     const Function = fn (u64, f64, u64, f64, u64, u64, u64, u64, u64, u64, u64, u64) callconv(.c) u64;
     const function: *const Function = @ptrCast(@alignCast(thunks.address(number)));
@@ -221,7 +221,7 @@ const Structures = struct {
         const number = thunks.claim(isolate, "structure").?;
         const slot = thunks.slotOf(number);
         const kind: abi.Result = if (registers == null) .memory else .registers;
-        slot.layout = @as(u32, @intFromEnum(kind)) << 24 | 1 << 8;
+        slot.layout = @as(u32, @intFromEnum(kind)) << 24 | 2 << 8;
         slot.fallback = if (registers == null) @sizeOf(Structure) else 0;
         written = 1;
         isolate.words.result = 3;
@@ -379,6 +379,7 @@ test "isolates of eight threads claim and call at once, and refuse each other's 
                 const first = thunks.claim(isolate, if (member % 2 == 0) "even" else "odd") orelse return;
                 for (first..first + thunks.chunk_length) |number| {
                     thunks.slotOf(@intCast(number)).index = @intCast(number);
+                    thunks.slotOf(@intCast(number)).layout = 1 << 8;
                     thunks.slotOf(@intCast(number)).fallback = 1 << 40;
                 }
                 thunks_of[member].store(first + 1, .release);

@@ -39,7 +39,7 @@ test "beyond the library's own, thunks are copies of them, executable and not wr
     for (1..thunks.chunks_of_block) |_| _ = thunks.claim(isolate, "a").?;
     for ([_]u32{ 0, 1, 1000, thunks.block_length - 1 }) |offset| {
         const number = first + offset;
-        thunks.slotOf(number).layout = 6;
+        thunks.slotOf(number).layout = 6 | 8 << 8 | 8 << 16;
         thunks.slotOf(number).index = offset;
         const Function = fn (u64, f64, u64, u64, u64, u64, u64, u64, u64, u64) callconv(.c) u64;
         try std.testing.expectEqual(@as(u64, 77), support.functionOf(number, Function)(1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9));

@@ -26,15 +26,15 @@ comptime {
             ++ "b " ++ prefix ++ "belay_entry\n") ++
             ".p2align 4\n" ++
             prefix ++ "belay_entry:\n" ++ (if (windows) ".seh_proc belay_entry\n" else ".cfi_startproc\n") ++
-            \\stp x29, x30, [sp, #-144]!
+            \\stp x29, x30, [sp, #-160]!
             \\
-        ++ (if (windows) ".seh_save_fplr_x 144\n" else "") ++
+        ++ (if (windows) ".seh_save_fplr_x 160\n" else "") ++
             \\mov x29, sp
             \\
         ++ (if (windows)
             ".seh_set_fp\n.seh_endprologue\n"
         else
-            ".cfi_def_cfa w29, 144\n.cfi_offset w30, -136\n.cfi_offset w29, -144\n") ++
+            ".cfi_def_cfa w29, 160\n.cfi_offset w30, -152\n.cfi_offset w29, -160\n") ++
             \\stp x0, x1, [sp, #16]
             \\stp x2, x3, [sp, #32]
             \\stp x4, x5, [sp, #48]
@@ -43,20 +43,27 @@ comptime {
             \\stp d2, d3, [sp, #96]
             \\stp d4, d5, [sp, #112]
             \\stp d6, d7, [sp, #128]
+            \\str xzr, [sp, #144]
             \\mov w0, w16
             \\add x1, sp, #16
-            \\add x2, x29, #144
+            \\add x2, x29, #160
             \\mov x3, x8
             \\
         ++ "bl " ++ prefix ++ "belay_dispatch\n" ++
+            \\ldr x9, [sp, #144]
+            \\cbz x9, 3f
+            \\mov x0, x9
+            \\
+        ++ "bl " ++ prefix ++ "belay_stack_give_way\n" ++
+            \\3:
             \\ldr x1, [sp, #24]
             \\ldp d0, d1, [sp, #80]
             \\ldp d2, d3, [sp, #96]
             \\
         ++ (if (windows) ".seh_startepilogue\n" else "") ++
-            \\ldp x29, x30, [sp], #144
+            \\ldp x29, x30, [sp], #160
             \\
-        ++ (if (windows) ".seh_save_fplr_x 144\n.seh_endepilogue\n" else "") ++
+        ++ (if (windows) ".seh_save_fplr_x 160\n.seh_endepilogue\n" else "") ++
             \\ret
             \\
         ++ (if (windows) ".seh_endproc\n" else ".cfi_endproc\n") ++

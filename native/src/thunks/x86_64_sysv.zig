@@ -5,12 +5,35 @@
 //! loads the result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first
 //! number, and jumps to the entry.
 
+const switching = @import("../stacks/x86_64_sysv.zig");
 const symbols = @import("symbols.zig");
 const x86_64 = @import("x86_64.zig");
 const prefix = symbols.prefix;
 
 pub const thunk_byte_length = x86_64.thunk_byte_length;
 pub const group_byte_length = x86_64.group_byte_length;
+
+/// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
+fn giveWay() []const u8 {
+    if (!switching.has_jumps) return "movq %rcx, %rdi\ncallq " ++ prefix ++ "belay_stack_give_way\nud2\n";
+    return switching.save_control ++ switching.leave(.pointer, .javascript, "4f", "movl $1, %eax") ++
+        \\4:
+        \\
+    ++ switching.load_control ++
+        \\movq %rax, %rdi
+        \\
+    ++ "callq " ++ prefix ++ "belay_stack_answer\n" ++
+        \\movq 8(%rsp), %rdx
+        \\movsd 64(%rsp), %xmm0
+        \\movsd 72(%rsp), %xmm1
+        \\leave
+        \\.cfi_def_cfa %rsp, 8
+        \\popq %rcx
+        \\.cfi_adjust_cfa_offset -8
+        \\jmpq *%rcx
+        \\
+    ;
+}
 
 comptime {
     asm (".text\n" ++
@@ -23,7 +46,7 @@ comptime {
             \\.cfi_offset %rbp, -16
             \\movq %rsp, %rbp
             \\.cfi_def_cfa_register %rbp
-            \\subq $128, %rsp
+            \\subq $144, %rsp
             \\movq %rdi, 0(%rsp)
             \\movq %rsi, 8(%rsp)
             \\movq %rdx, 16(%rsp)
@@ -38,17 +61,25 @@ comptime {
             \\movsd %xmm5, 104(%rsp)
             \\movsd %xmm6, 112(%rsp)
             \\movsd %xmm7, 120(%rsp)
+            \\movq $0, 128(%rsp)
             \\movl %eax, %edi
             \\movq %rsp, %rsi
             \\leaq 16(%rbp), %rdx
             \\
         ++ "callq " ++ prefix ++ "belay_dispatch\n" ++
+            \\movq 128(%rsp), %rcx
+            \\testq %rcx, %rcx
+            \\jnz 3f
             \\movq 8(%rsp), %rdx
             \\movsd 64(%rsp), %xmm0
             \\movsd 72(%rsp), %xmm1
             \\leave
             \\.cfi_def_cfa %rsp, 8
             \\retq
+            \\.cfi_def_cfa %rbp, 16
+            \\3:
+            \\
+        ++ giveWay() ++
             \\.cfi_endproc
             \\
         ++ ".p2align 4\n" ++ prefix ++ "belay_tail:\n" ++

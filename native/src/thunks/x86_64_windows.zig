@@ -21,8 +21,8 @@ comptime {
             \\.seh_pushreg %rbp
             \\movq %rsp, %rbp
             \\.seh_setframe %rbp, 0
-            \\subq $160, %rsp
-            \\.seh_stackalloc 160
+            \\subq $176, %rsp
+            \\.seh_stackalloc 176
             \\.seh_endprologue
             \\movq %rcx, 32(%rsp)
             \\movq %rdx, 40(%rsp)
@@ -32,10 +32,16 @@ comptime {
             \\movsd %xmm1, 104(%rsp)
             \\movsd %xmm2, 112(%rsp)
             \\movsd %xmm3, 120(%rsp)
+            \\movq $0, 160(%rsp)
             \\movl %eax, %ecx
             \\leaq 32(%rsp), %rdx
             \\leaq 48(%rbp), %r8
             \\callq belay_dispatch
+            \\movq 160(%rsp), %rcx
+            \\testq %rcx, %rcx
+            \\jz 3f
+            \\callq belay_stack_give_way
+            \\3:
             \\movsd 96(%rsp), %xmm0
             \\leaq 0(%rbp), %rsp
             \\popq %rbp
