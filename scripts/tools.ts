@@ -7,7 +7,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -169,9 +169,15 @@ export function runZig(args: readonly string[], options: RunOptions = {}): void 
 
 /** Every file below a folder whose name has an ending, by its path there with slashes. */
 export function filesIn(folder: string, ending = ""): string[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const paths = entries.map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
-  return paths.filter((path) => path.endsWith(ending)).sort();
+  // Not `recursive`: on Windows Bun has no paths for what is two folders down.
+  const paths = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory()
+      ? filesIn(join(folder, entry.name), ending).map((path) => `${entry.name}/${path}`)
+      : entry.isFile() && entry.name.endsWith(ending)
+      ? [entry.name]
+      : []
+  );
+  return paths.sort();
 }
 
 /** The TypeScript files in a folder of the project, those in its folders among them, by their paths from the root: `./…`. */

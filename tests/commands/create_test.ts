@@ -19,7 +19,7 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "belay-create-")));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-if (!hasHostPrograms) leftOut("whether deno fmt and deno lint find something in new projects");
+if (!hasHostPrograms) leftOut("new projects' format and the versions that they pin, which programs of the host know");
 const itOnHost = hasHostPrograms ? it : it.skip;
 
 describe("create refuses", () => {
@@ -79,7 +79,7 @@ describe("create", () => {
     assertEquals(create([], folder, "main.ts"), { code: 1, stdout: "", stderr: helped.stdout });
   });
 
-  it("knows this version, and those of the tools that are pinned", () => {
+  itOnHost("knows this version, and those of the tools that are pinned", () => {
     const { version: denoVersion } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
     assertEquals([version, version], [manifest.version, denoVersion]);
     mkdirSync(join(folder, "versions"));

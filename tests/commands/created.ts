@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { root } from "../../scripts/tools.ts";
 import { ownRuntime } from "../support/child.ts";
 import { type Ended, runProgram } from "../support/installed.ts";
-import { emulator, slowness } from "../support/machine.ts";
+import { emulator, slowness, withoutWine } from "../support/machine.ts";
 
 /** How long a command may take. */
 export const timeoutMs = 110_000 * slowness;
@@ -18,7 +18,8 @@ export function create(args: readonly string[], cwd: string, module = "create.ts
   const flags = ownRuntime.name === "deno" ? ["--quiet", "--no-check", "-A"] : [];
   const command = [ownRuntime.binary, "run", ...flags, join(root, "ffi", "commands", module), ...args];
   const [program, ...rest] = emulator === undefined ? command : [emulator, ...command];
-  return runProgram(program, rest, { cwd, timeoutMs });
+  const ended = runProgram(program, rest, { cwd, timeoutMs });
+  return { ...ended, stderr: withoutWine(ended.stderr) };
 }
 
 /** The commands at the end of what was printed. */
