@@ -39,6 +39,8 @@ export interface Signature {
 export interface SignatureCode {
   /** Reads the arguments, calls the function, writes the result. */
   readonly invoke: (bound: BoundFunction) => void;
+  /** Writes what a callback's promise was fulfilled with as the result. @throws {TypeError | RangeError} As the next one does. */
+  readonly writeLater: (value: unknown, bound: BoundFunction, resultAddress: Address | undefined) => void;
   /**
    * Writes what `onError` answered as the result. @throws {TypeError | RangeError} When it is not of the result's type.
    *

@@ -23,6 +23,7 @@ import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
+import { isSuspended, type RunningCall, suspend, type Suspended, suspension } from "./suspension.ts";
 
 /** How a callback's arguments are read, as source: all of them before anything else runs. */
 interface ArgumentReads {
@@ -150,8 +151,10 @@ export function makeCode(
   const invoker = generate(scope, `return (${invoke});`, url) as SignatureCode["invoke"];
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
+  let writeLater: ReturnType<typeof writer> | undefined;
   return {
     invoke: invoker,
+    writeLater: (value, bound, address) => (writeLater ??= writer("badResult"))(value, bound, address),
     writeAnswer: (value, bound, address) => (writeAnswer ??= writer("badAnswer"))(value, bound, address),
     fallbackBits(value, name) {
       if (isRecord(result)) return refuseFallback(name);
@@ -259,6 +262,7 @@ function refusePromise(bound: BoundFunction | { readonly name: string }, value: 
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
+  if (bound instanceof BoundFunction && suspend(bound, value)) throw isSuspended;
   // C has gone on with the fallback long since.
   const answersNobody = bound instanceof BoundFunction && bound.contract?.thread === "post";
   // By then the callback may be gone, and its options with it.
@@ -316,6 +320,7 @@ function tooDeep(bound: BoundFunction): RangeError {
  * @param given The arguments that C gave.
  */
 function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
+  if (error === isSuspended) return noteGiven(given, resultAddress);
   const { onError } = bound;
   if (onError !== undefined) {
     try {
@@ -329,4 +334,26 @@ function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAd
     }
   }
   raise(error, bound, bound.callToken);
+}
+
+/** Keeps what `onError` gets, should the promise be rejected. */
+function noteGiven(given: unknown[], resultAddress: Address | undefined): void {
+  const { suspended } = suspension.running as RunningCall;
+  if (suspended === undefined) return;
+  suspended.given = given;
+  suspended.resultAddress = resultAddress;
+}
+
+/** Writes what a callback's promise was fulfilled with as the result. */
+export function answerLater({ bound, given, resultAddress }: Suspended, value: unknown): void {
+  try {
+    bound.signature.code.writeLater(value, bound, resultAddress);
+  } catch (error) {
+    failed(bound, error, given, resultAddress);
+  }
+}
+
+/** What becomes of what a callback's promise was rejected with. */
+export function failLater({ bound, given, resultAddress }: Suspended, error: unknown): void {
+  failed(bound, error, given, resultAddress);
 }

@@ -56,6 +56,7 @@ import {
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
 import { ownStackMaker } from "./own_stack.ts";
+import { startSuspending } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
@@ -212,8 +213,8 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
   };
 }
 
-/** The source of a function whose calls the call threads make. From where it is started, the block is the call's. */
-function nonblockingSource({ key, names, begin, fill, prepare, after, result, ...pieces }: Pieces): string {
+/** The source of a function that answers a promise. From where the call is started, the block is the call's. */
+function laterSource({ key, names, begin, fill, prepare, after, result, ...pieces }: Pieces): string {
   const { kept, lent, pointers, outs, unlend } = pieces;
   const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
   const call = `function (${names.join(", ")}) {
@@ -282,8 +283,19 @@ function atOnceSource(
     return { close, call };`;
 }
 
-/** What the generated code of nonblocking calls names: what starts one, and what lends it a function. */
-function nonblockingScope(key: string, owner: LibraryOwner, lendFunction: ArgumentChecks["scope"]["lendFunction"]) {
+/**
+ * What the generated code of calls names that answer a promise: what starts one, and what lends it a function.
+ *
+ * @param startAny Makes a call, or has it made.
+ * @param elsewhere Whether another thread makes it, which then calls back.
+ */
+function laterScope(
+  key: string,
+  owner: LibraryOwner,
+  startAny: typeof startCall,
+  lendFunction: ArgumentChecks["scope"]["lendFunction"],
+  elsewhere: boolean,
+) {
   const ended = owner.counted ? () => callEnds(owner) : undefined;
   return {
     start(
@@ -305,11 +317,12 @@ function nonblockingScope(key: string, owner: LibraryOwner, lendFunction: Argume
       const resolve = resolveNext;
       const reject = rejectNext;
       // Without a spread, which takes a tenth of such a call.
-      startCall(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key });
+      startAny(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key });
       return promise;
     },
     lendFunction(index: number, fn: TargetFunction): BoundFunction {
       const bound = lendFunction(index, fn);
+      if (!elsewhere) return bound;
       try {
         openContract(bound, "wait", defaultTimeoutMs, undefined);
       } catch (error) {
@@ -334,8 +347,8 @@ export function makeBlockCall(
   address: Address,
   owner: LibraryOwner,
 ): LibraryCall {
-  const { parameters, result, nonblocking = false } = definition;
-  const own = definition.stack === "own";
+  const { parameters, result, nonblocking = false, stack, suspends = false } = definition;
+  const own = stack === "own" && !suspends;
   const checked = argumentChecks(key, definition, owner);
   const pieces = piecesOf(key, definition, address, checked);
   const { isolate, words } = core();
@@ -343,15 +356,17 @@ export function makeBlockCall(
   const made = generate(
     {
       ...scope,
-      ...(nonblocking ? nonblockingScope(key, owner, scope.lendFunction) : {
-        make: own ? ownStackMaker() : callMaker(),
-        giveBackWith,
-        isolate,
-        i32s: words.i32,
-        errorIsDue,
-        takeError,
-        callEnds,
-      }),
+      ...(nonblocking || suspends
+        ? laterScope(key, owner, nonblocking ? startCall : startSuspending, scope.lendFunction, nonblocking)
+        : {
+          make: own ? ownStackMaker() : callMaker(),
+          giveBackWith,
+          isolate,
+          i32s: words.i32,
+          errorIsDue,
+          takeError,
+          callEnds,
+        }),
       blocks,
       takeBlock,
       freeBlock,
@@ -359,10 +374,10 @@ export function makeBlockCall(
       ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
-    nonblocking
-      ? nonblockingSource(pieces)
+    nonblocking || suspends
+      ? laterSource(pieces)
       : atOnceSource(pieces, owner.counted, own ? "make(isolate, index, key);" : "make(isolate, index);"),
-    nonblocking ? sourceUrl("nonblocking", key) : nativeCallUrl(key),
+    nonblocking ? sourceUrl("nonblocking", key) : suspends ? sourceUrl("suspending", key) : nativeCallUrl(key),
   ) as LibraryCall;
   scope.entrance.call = made.call;
   return made;

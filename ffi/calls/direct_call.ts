@@ -86,9 +86,10 @@ export function makeDirectCall(
 
 /** Whether a function's arguments have to be put where C expects them: the runtime doesn't do all that is wanted of it. */
 export function needsBlock(
-  { parameters, result, nonblocking, stack, captureErrno, variadic }: FunctionDefinition,
+  { parameters, result, nonblocking, stack, suspends, captureErrno, variadic }: FunctionDefinition,
 ): boolean {
-  return nonblocking === true || stack === "own" || captureErrno === true || variadic !== undefined ||
+  return nonblocking === true || stack === "own" || suspends === true || captureErrno === true ||
+    variadic !== undefined ||
     isRecord(result) ||
     parameters.some(isRecord) || parameters.length > backend().mostParameters;
 }

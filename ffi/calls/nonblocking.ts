@@ -89,6 +89,16 @@ function openCallThreads(): Submit {
   return functions().submit as Submit;
 }
 
+/** Notes what a call needs until it has ended. */
+export function enroll(index: number, call: NonblockingCall): void {
+  // Without holes, which engines look up more slowly.
+  while (outstanding.length <= index) outstanding.push(undefined);
+  outstanding[index] = call;
+  if (call.kept !== undefined || call.pointers !== undefined) lent.lend(index, call);
+  callNames[index + 1] = call.name;
+  if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) bound.callToken = index + 1; }
+}
+
 /**
  * Submits the call whose arguments are in a block, or gives that back.
  *
@@ -99,12 +109,7 @@ export function startCall(index: number, call: NonblockingCall): void {
   try {
     const submitCall: Submit = submit ??= openCallThreads();
     if (calls.outstanding === 0 && !lingers) keepAlive(holder, outstanding, lookNowAndThen);
-    // Without holes, which engines look up more slowly.
-    while (outstanding.length <= index) outstanding.push(undefined);
-    outstanding[index] = call;
-    if (call.kept !== undefined || call.pointers !== undefined) lent.lend(index, call);
-    callNames[index + 1] = call.name;
-    if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) bound.callToken = index + 1; }
+    enroll(index, call);
     if (!polling && pollsLeft > 0) {
       if (toSkip > 0) toSkip -= 1;
       else beginPolling();
@@ -185,16 +190,21 @@ function endLoan(bound: BoundFunction): void {
 }
 
 function settle(index: number): void {
+  calls.outstanding -= 1;
+  calls.tokenSum -= index + 1;
+  conclude(index);
+}
+
+/** Settles the promise of a call that has ended, by its result, or what `instead` throws. */
+export function conclude(index: number, instead?: () => never): void {
   const call = outstanding[index] as NonblockingCall;
   outstanding[index] = undefined;
   if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) endLoan(bound); }
-  const token = index + 1;
-  calls.outstanding -= 1;
-  calls.tokenSum -= token;
-  let value = takeCallError(token);
+  let value = takeCallError(index + 1);
   let failed = value !== none;
   if (!failed) {
     try {
+      instead?.();
       value = call.read(index, call.kept);
     } catch (error) {
       failed = true;

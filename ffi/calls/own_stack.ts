@@ -28,15 +28,26 @@ const functions = coreFunctions(() => ({
 
 type Step = (isolate: Address, index: number) => number;
 
+/** What starts a call on a stack of its own, and what goes on with it: functions of the isolate's address and a block's index. */
+export interface StackSteps {
+  readonly start: Step;
+  readonly goOn: Step;
+}
+
+/** Those of the core. */
+export function stackSteps(): StackSteps {
+  return functions() as unknown as StackSteps;
+}
+
 /** Says why C wasn't called. */
-function refuse(state: number, key: string): never {
+export function refuse(state: number, key: string): never {
   if (state === stackStateNoMemory) throw new RangeError(`Cannot call "${key}": no memory for a stack of its own`);
   throw new Error(`Cannot call "${key}": belay has no stacks of their own for this processor and system`);
 }
 
 /** What makes a call at once, on a stack of its own: a function of the isolate's address, a block's index and the function's name. */
 export function ownStackMaker(): (isolate: Address, index: number, key: string) => void {
-  const { start, goOn } = functions() as { start: Step; goOn: Step };
+  const { start, goOn } = stackSteps();
   const { i32 } = core().words;
   return (isolate, index, key) => {
     // Of the callback that runs around this: its fallback, perhaps.

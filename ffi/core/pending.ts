@@ -417,9 +417,30 @@ export function raise(error: unknown, thrower: Named, callToken: number): void {
   if (running > 0) return wait(error, thrower, running);
   const failing = callOf(callToken);
   if (failing === 0) return reportUncaught(error);
-  const errors = failedCalls.get(failing);
-  if (errors === undefined) failedCalls.set(failing, new CallErrors(error, thrower));
+  failCall(failing, error, thrower);
+}
+
+/** Has the promise of a call be rejected with an error, unless it is by another one. */
+function failCall(token: number, error: unknown, thrower: Named): void {
+  const errors = failedCalls.get(token);
+  if (errors === undefined) failedCalls.set(token, new CallErrors(error, thrower));
   else errors.add(error);
+}
+
+/** Whether callbacks of the call with a token have thrown. */
+export function callHasErrors(token: number): boolean {
+  return failedCalls.size > 0 && failedCalls.has(token);
+}
+
+/**
+ * Keeps what callbacks threw in a piece of a suspending call until that has returned. The piece has ended.
+ *
+ * @param where The name of the native call.
+ */
+export function keepErrors(token: number, where: string): void {
+  if (!errorIsDue(where)) return;
+  const { thrower } = calls.waiting as WaitingErrors;
+  failCall(token, takeError(), thrower);
 }
 
 /** Runs a function of the program's, whose own calls must not take the errors that are waiting. */

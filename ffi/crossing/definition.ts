@@ -30,6 +30,7 @@ const definitionNames = [
   "optional",
   "nonblocking",
   "stack",
+  "suspends",
   "captureErrno",
   "variadic",
 ] as const;
@@ -51,19 +52,22 @@ export function validate(key: string, definition: unknown): FunctionDefinition |
     "the definition",
     keyHint,
   );
-  const { parameters, result, type, name, optional, nonblocking, stack, captureErrno, variadic } = checked;
+  const { parameters, result, type, name, optional, nonblocking, stack, suspends, captureErrno, variadic } = checked;
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
-  for (const [option, value] of Object.entries({ optional, nonblocking, captureErrno })) {
+  for (const [option, value] of Object.entries({ optional, nonblocking, suspends, captureErrno })) {
     if (value !== undefined && typeof value !== "boolean") refuse(`${option} must be a boolean`);
   }
   if (stack !== undefined) {
     if (stack !== "own") refuse('stack must be "own"');
     if (nonblocking === true) refuse("a nonblocking call runs on its thread's stack");
   }
+  if (suspends === true && nonblocking === true) {
+    refuse("a nonblocking call runs on another thread, which can't suspend");
+  }
   if (type !== undefined) {
-    if (stack !== undefined) refuse("a variable has no stack");
+    if (stack !== undefined || suspends !== undefined) refuse("a variable has no stack");
     if (nonblocking !== undefined) refuse("a variable can't be nonblocking");
     if (captureErrno !== undefined) refuse("a variable has no error number");
     if (parameters !== undefined || result !== undefined || variadic !== undefined) {

@@ -201,6 +201,15 @@ export interface FunctionDefinition {
    */
   readonly stack?: "own";
   /**
+   * Whether callbacks of the call may be `async`; `false` by default. C runs on a stack of its own, on the same thread. Where
+   * a callback returns a promise, C waits there for it, and JavaScript goes on: the event loop runs, and other such calls can
+   * be made.
+   *
+   * The function then returns a promise. Buffers and strings stay in place until it settles; don't write to them
+   * meanwhile. What C holds while it waits, a lock for example, it holds for everybody.
+   */
+  readonly suspends?: boolean;
+  /**
    * Whether the call also gives C's error number: `errno`, or on Windows that of `GetLastError()`. `false` by default.
    *
    * The function then returns an array with the number at its end. belay sets the number to 0 before the call. It reads

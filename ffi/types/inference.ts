@@ -74,11 +74,21 @@ export type CallbackResult<T> = T extends "void" ? NotPromise : ToNative<T>;
 export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };
 
 /** The arguments that a C function takes: none for its out-parameters. */
-export type FunctionArguments<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never]
-  ? { -readonly [K in keyof P]: ToNative<P[K]> }
-  : P extends readonly [infer H, ...infer T]
-    ? H extends OutType ? FunctionArguments<T> : [ToNative<H>, ...FunctionArguments<T>]
-  : [];
+export type FunctionArguments<P extends readonly unknown[], Suspends extends boolean = false> =
+  [Extract<P[number], OutType>] extends [never] ? { -readonly [K in keyof P]: Argument<P[K], Suspends> }
+    : P extends readonly [infer H, ...infer T]
+      ? H extends OutType ? FunctionArguments<T, Suspends> : [Argument<H, Suspends>, ...FunctionArguments<T, Suspends>]
+    : [];
+
+/** What is passed for a parameter: a suspending call takes `async` functions, too. */
+type Argument<T, Suspends extends boolean> = Suspends extends true
+  ? T extends CallbackDefinition ? ToNative<T> | SuspendingFunction<T> : ToNative<T>
+  : ToNative<T>;
+
+/** A function that may make C wait. */
+type SuspendingFunction<D extends CallbackDefinition> = (
+  ...parameters: CallbackParameters<D["parameters"]>
+) => CallbackResult<D["result"]> | PromiseLike<D["result"] extends "void" ? void : ToNative<D["result"]>>;
 
 /** What a C function gives by its out-parameters. */
 type OutValues<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never] ? []
@@ -119,18 +129,19 @@ export interface NativeFunction<D extends CallbackDefinition = CallbackDefinitio
  * @typeParam D The definition.
  */
 export type LibraryFunction<D extends FunctionDefinition> = (
-  ...args: FunctionArguments<D["parameters"]>
+  ...args: FunctionArguments<D["parameters"], D extends { readonly suspends: true } ? true : false>
 ) => LibraryFunctionResult<D>;
 
 /** What a C function gives when it has returned: its result, or an array where there is more. */
 export type LibraryFunctionValue<D extends FunctionDefinition> = FurtherValues<D> extends [] ? FromNative<D["result"]>
   : [FromNative<D["result"]>, ...FurtherValues<D>];
 
-/** What calling a C function gives: a promise where it is nonblocking. */
-export type LibraryFunctionResult<D extends FunctionDefinition> = D extends unknown
-  ? [Nonblocking<D>] extends [true] ? Promise<LibraryFunctionValue<D>>
-  : [Nonblocking<D>] extends [false | undefined] ? LibraryFunctionValue<D>
-  : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
+/** What calling a C function gives: a promise where it is nonblocking, or suspends. */
+export type LibraryFunctionResult<D extends FunctionDefinition> = D extends { readonly suspends: true }
+  ? Promise<LibraryFunctionValue<D>>
+  : D extends unknown ? [Nonblocking<D>] extends [true] ? Promise<LibraryFunctionValue<D>>
+    : [Nonblocking<D>] extends [false | undefined] ? LibraryFunctionValue<D>
+    : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
   : never;
 
 type Nonblocking<D> = D extends { readonly nonblocking: infer N } ? N : undefined;
