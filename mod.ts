@@ -33,6 +33,7 @@ import { ArrayType, CharArrayType, StructType, UnionType } from "./ffi/memory/re
 import * as exported from "./mod.ts";
 
 // Libraries, and what their definitions say.
+export { tailCall } from "./ffi/calls/tail_call.ts";
 export { dlopen, type Library, type LibraryOptions } from "./ffi/calls/library.ts";
 export type { LibraryName, LibraryPath } from "./ffi/calls/library_path.ts";
 export type {

@@ -9,6 +9,7 @@ import { thunksInUse } from "./callbacks/binding.ts";
 import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
 import { callThreads, outstandingCalls } from "./calls/nonblocking.ts";
+import { ownStacks } from "./calls/own_stack.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
 import { look, waitingErrors } from "./core/pending.ts";
@@ -38,6 +39,8 @@ export interface Stats {
     readonly channels: number;
     /** Nonblocking calls that have not settled. */
     readonly nonblockingCalls: number;
+    /** Calls that have a stack of their own: those that run, and suspending ones that wait. */
+    readonly ownStacks: number;
     /** Errors of callbacks that a native call will throw when it returns, or with which it will reject its promise. */
     readonly waitingErrors: number;
   };
@@ -126,6 +129,7 @@ export function stats(): Stats {
       libraries: libraryCounts.open,
       channels,
       nonblockingCalls: outstandingCalls(),
+      ownStacks: ownStacks(),
       waitingErrors: waitingErrors(),
     },
     counts: {

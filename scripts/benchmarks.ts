@@ -56,6 +56,14 @@ export const limits: Readonly<Record<string, number>> = {
   "call/nonblocking bun deno": 1.1,
   "call/nonblocking-1000 deno raw": 1 / 5,
   "call/nonblocking-1000 bun deno": 1 / 5,
+  "callback/i32-i32-own-stack deno raw": 0.35,
+  "callback/i32-i32-own-stack bun raw": 0.16,
+  "call/own-stack deno plain": 4,
+  "call/own-stack bun plain": 4,
+  "qsort/20k-i32 deno plain": 1 / 5,
+  "qsort/20k-i32 bun plain": 1 / 10,
+  "suspend/await-null deno await": 4,
+  "suspend/await-null bun await": 4,
   "start/import deno files": 0.45,
   "start/import bun files": 0.8,
   "start/import-jsr deno files": 1.2,
@@ -136,6 +144,12 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
     "handle-closure/create-dispose":
       "making and deleting a function's handle, which C's user data makes enough: all share one callback",
   }],
+  ["Stacks of C's own", {
+    "call/own-stack": "calling a C function that adds two `i32` and is defined with a stack of its own",
+    "callback/i32-i32-own-stack": "C calls a callback with two `i32`, on a stack of its own",
+    "qsort/20k-i32": "C's `qsort` of 20,000 `i32`, on a stack of its own",
+    "suspend/await-null": "an `async` callback of a suspending call that has its answer at once",
+  }],
   ["Calls from other threads", {
     "thread/post": 'an event of a burst: one thread calls a `"post"` callback a million times',
     "thread/post-4-threads": "the same from four threads at once",
@@ -183,6 +197,7 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
 /** What belay is held against. */
 const subjects: Readonly<Record<string, string>> = {
   array: "a typed array, read in a loop",
+  await: "awaiting `null`",
   cstring: "`cstringAt` on the same text",
   dataview: "a `DataView` of JavaScript's own memory",
   deno: "Deno's own nonblocking call, in a process of its own, since Bun has none",
@@ -194,7 +209,7 @@ const subjects: Readonly<Record<string, string>> = {
   map: "a registry over a `Map`",
   "node:sqlite": "the runtime's own `node:sqlite`",
   "one-thread": "belay with the same number of events from one thread",
-  plain: "the same callback, which throws nothing",
+  plain: "the same without what is measured: a callback that throws nothing, JavaScript's own stack",
   raw: "the runtime's own FFI in its fastest form; for SQLite a binding by hand",
   scalar: "a call of Bun's own FFI with two doubles, since Bun passes no structures",
 };

@@ -23,7 +23,7 @@ import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
-import { isSuspended, type RunningCall, suspend, type Suspended, suspension } from "./suspension.ts";
+import { endedOtherwise, goOnWith, ownStack, suspend, type Suspended, TailCall } from "./own_stack.ts";
 
 /** How a callback's arguments are read, as source: all of them before anything else runs. */
 interface ArgumentReads {
@@ -254,15 +254,22 @@ export function invokeFirst(bound: BoundFunction): void {
 }
 
 /**
- * Refuses a promise, which can't answer C. Where C has gone on without an answer, its rejection is an error of the callback.
+ * Refuses a promise, which can't answer C, but on a stack of C's own. Where C has gone on without an answer, its rejection is an error of the callback.
  *
  * @param given The arguments that C gave: `onError` gets them with the rejection. Without them it is raised.
  */
 function refusePromise(bound: BoundFunction | { readonly name: string }, value: unknown, given?: unknown[]): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
+  if (value instanceof TailCall) {
+    if (goOnWith(value)) throw endedOtherwise;
+    throw new TypeError(
+      `Cannot return from callback "${bound.name}": a tail call takes a stack of C's own; define the function that calls back ` +
+        'with stack: "own", or suspends',
+    );
+  }
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
-  if (bound instanceof BoundFunction && suspend(bound, value)) throw isSuspended;
+  if (bound instanceof BoundFunction && suspend(bound, value)) throw endedOtherwise;
   // C has gone on with the fallback long since.
   const answersNobody = bound instanceof BoundFunction && bound.contract?.thread === "post";
   // By then the callback may be gone, and its options with it.
@@ -320,7 +327,7 @@ function tooDeep(bound: BoundFunction): RangeError {
  * @param given The arguments that C gave.
  */
 function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
-  if (error === isSuspended) return noteGiven(given, resultAddress);
+  if (error === endedOtherwise) return noteGiven(given, resultAddress);
   const { onError } = bound;
   if (onError !== undefined) {
     try {
@@ -328,6 +335,8 @@ function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAd
       if (answer !== undefined) bound.signature.code.writeAnswer(answer, bound, resultAddress);
       return;
     } catch (thrown) {
+      // It answers by a tail call.
+      if (thrown === endedOtherwise) return;
       raise(thrown, bound, bound.callToken);
       // The first one isn't lost: it is the next of the call's errors.
       if (thrown === error) return;
@@ -338,7 +347,8 @@ function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAd
 
 /** Keeps what `onError` gets, should the promise be rejected. */
 function noteGiven(given: unknown[], resultAddress: Address | undefined): void {
-  const { suspended } = suspension.running as RunningCall;
+  const suspended = ownStack.running?.suspended;
+  // It was a tail call.
   if (suspended === undefined) return;
   suspended.given = given;
   suspended.resultAddress = resultAddress;

@@ -15,6 +15,7 @@ import {
   callFunctionByteOffset,
   callIndirectResultByteOffset,
   callIntegerResultsByteOffset,
+  callStackByteOffset,
   callStackWordsByteOffset,
   callStringResultByteOffset,
 } from "../core/record.ts";
@@ -332,6 +333,34 @@ function laterScope(
       return bound;
     },
   };
+}
+
+/** Generates a function that fills a block with the arguments of a call, which the core makes, and answers its index. */
+export function makeTailCall(
+  key: string,
+  definition: FunctionDefinition,
+  address: Address,
+  owner: LibraryOwner,
+): (...args: unknown[]) => number {
+  const checked = argumentChecks(key, definition, owner);
+  const { names, begin, fill, prepare } = piecesOf(key, { ...definition, captureErrno: false }, address, checked);
+  const isFloat = definition.result === "f32" || definition.result === "f64";
+  const call = `function (${names.join(", ")}) {
+      ${begin}
+      try {
+        index = takeBlock(key);
+        ${fill}
+        ${prepare}
+        ${word(callStackByteOffset)} = ${isFloat ? 1 : 0};
+        return index;
+      } catch (error) { if (index >= 0) freeBlock(index); throw error; }
+    }`;
+  const scope = { ...checked.scope, blocks, takeBlock, freeBlock, viewAddress: backend().viewAddress };
+  const made = generate(scope, `return ${named(key, call)};`, sourceUrl("tail-call", key)) as (
+    ...args: unknown[]
+  ) => number;
+  checked.scope.entrance.call = made;
+  return made;
 }
 
 /**

@@ -25,6 +25,7 @@ import type { LibraryOwner } from "./arguments.ts";
 import { makeBlockCall } from "./block_call.ts";
 import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
 import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
+import { noteFunction } from "./tail_call.ts";
 import { defineVariable } from "./variable.ts";
 
 /** Options of {@linkcode dlopen}. */
@@ -302,6 +303,7 @@ function bindLibrary<S extends Definitions>(
         ? makeBlockCall(key, definition, addresses.get(key) as Address, owner)
         : makeDirectCall(key, definition, present(opened.functions[index++]), owner);
       define(key, call);
+      noteFunction(call, key, definition, addresses.get(key) as Address, owner);
       closers.push(close);
     }
   } catch (error) {

@@ -2,23 +2,28 @@
  * Calls of C on stacks of their own. C gives way to JavaScript where it calls back, so no engine is entered from C. The core's
  * side of it is `native/src/stacks/`.
  *
- * The way in which a call switches to another stack and back is that of coroutines in C libraries, such as those of QEMU
- * or Boost.Context.
+ * A call switches to another stack and back as coroutines in C libraries do: those of QEMU, or Boost.Context.
  *
  * @module
  */
 
 import { boundFunctions } from "../callbacks/bound_function.ts";
-import { core, coreFunctions, signature } from "../core/core.ts";
-import { raise } from "../core/pending.ts";
+import { ownStack, takeTailCall } from "../callbacks/own_stack.ts";
+import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
+import { depthMask, raise } from "../core/pending.ts";
 import {
   callbackWord,
+  nativeCallWord,
+  operationSizeStacks,
+  operationStackCount,
   resultWord,
   stackStateCallsBack,
   stackStateNoMemory,
   stackStateReturned,
+  stackStateShadowed,
 } from "../core/record.ts";
 import { RangeError } from "../ground/blame.ts";
+import { onCallStackSize } from "../lifetime/settings.ts";
 import type { Address } from "../runtime/backend.ts";
 
 const functions = coreFunctions(() => ({
@@ -34,15 +39,27 @@ export interface StackSteps {
   readonly goOn: Step;
 }
 
+let steps: StackSteps | undefined;
+
 /** Those of the core. */
 export function stackSteps(): StackSteps {
-  return functions() as unknown as StackSteps;
+  if (steps !== undefined) return steps;
+  onCallStackSize((bits) => void control(operationSizeStacks, { object: core().isolate, bits }));
+  return steps = functions() as unknown as StackSteps;
+}
+
+/** How many calls have a stack of their own. */
+export function ownStacks(): number {
+  return coreIsAttached() ? Number(control(operationStackCount, { object: core().isolate })) : 0;
 }
 
 /** Says why C wasn't called. */
 export function refuse(state: number, key: string): never {
   if (state === stackStateNoMemory) throw new RangeError(`Cannot call "${key}": no memory for a stack of its own`);
-  throw new Error(`Cannot call "${key}": belay has no stacks of their own for this processor and system`);
+  const why = state === stackStateShadowed
+    ? "this process has hardware shadow stacks, which belay can't switch: it can't have a stack of its own"
+    : "belay has no stacks of their own for this processor and system";
+  throw new Error(`Cannot call "${key}": ${why}`);
 }
 
 /** What makes a call at once, on a stack of its own: a function of the isolate's address, a block's index and the function's name. */
@@ -53,6 +70,9 @@ export function ownStackMaker(): (isolate: Address, index: number, key: string) 
     // Of the callback that runs around this: its fallback, perhaps.
     const low = i32[2 * resultWord]!;
     const high = i32[2 * resultWord + 1]!;
+    const { depth: outerDepth, running: outer } = ownStack;
+    ownStack.running = undefined;
+    ownStack.depth = i32[nativeCallWord]! & depthMask;
     let state = start(isolate, index);
     while (state === stackStateCallsBack) {
       const bound = boundFunctions[i32[callbackWord]!];
@@ -65,7 +85,10 @@ export function ownStackMaker(): (isolate: Address, index: number, key: string) 
         }
       }
       state = goOn(isolate, index);
+      if (ownStack.tailIndex >= 0) takeTailCall();
     }
+    ownStack.running = outer;
+    ownStack.depth = outerDepth;
     i32[2 * resultWord] = low;
     i32[2 * resultWord + 1] = high;
     if (state !== stackStateReturned) refuse(state, key);

@@ -7,7 +7,7 @@
 
 import { boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
-import { type RunningCall, type Suspended, suspension } from "../callbacks/suspension.ts";
+import { ownStack, type RunningCall, type Suspended, takeTailCall } from "../callbacks/own_stack.ts";
 import { freeBlock } from "../core/call_blocks.ts";
 import { core } from "../core/core.ts";
 import { callHasErrors, depthMask, keepErrors, outermostEnded, raise } from "../core/pending.ts";
@@ -54,20 +54,23 @@ function run(index: number, call: NonblockingCall, answer: Answer | undefined): 
   const { start, goOn } = steps as StackSteps;
   const { isolate, words: { i32 } } = core();
   const token = index + 1;
-  const outer = suspension.running;
+  const outer = ownStack.running;
+  const outerDepth = ownStack.depth;
   const native = i32[nativeCallWord]!;
   // Of the callback that runs around this: its fallback, perhaps.
   const low = i32[2 * resultWord]!;
   const high = i32[2 * resultWord + 1]!;
-  const running: RunningCall = { depth: (native & depthMask) + 1, suspended: undefined };
+  const running: RunningCall = { suspended: undefined };
   let state: number;
   let fallbackLow = 0;
   let fallbackHigh = 0;
   i32[nativeCallWord] = native + 1;
-  suspension.running = running;
+  ownStack.running = running;
+  ownStack.depth = (native & depthMask) + 1;
   try {
     answer?.();
     state = answer === undefined ? start(isolate, index) : goOn(isolate, index);
+    if (ownStack.tailIndex >= 0) takeTailCall();
     while (state === stackStateCallsBack) {
       const bound = boundFunctions[i32[callbackWord]!];
       if (bound !== undefined && (bound.always || !callHasErrors(token))) {
@@ -82,9 +85,11 @@ function run(index: number, call: NonblockingCall, answer: Answer | undefined): 
         if (running.suspended !== undefined) break;
       }
       state = goOn(isolate, index);
+      if (ownStack.tailIndex >= 0) takeTailCall();
     }
   } finally {
-    suspension.running = outer;
+    ownStack.running = outer;
+    ownStack.depth = outerDepth;
     i32[2 * resultWord] = low;
     i32[2 * resultWord + 1] = high;
     i32[nativeCallWord] = (native & depthMask) === 0 ? (native + 1 + outermostEnded - 1) | 0 : native;

@@ -122,13 +122,14 @@ export function core(): Core {
  */
 export function control(
   operation: number,
-  { number = 0, object = 0, text = null }: {
+  { number = 0, object = 0, bits = 0, text = null }: {
     readonly number?: number;
     readonly object?: Address;
+    readonly bits?: number;
     readonly text?: Uint8Array<ArrayBuffer> | null;
   } = noArguments,
 ): Address | null {
-  return core().control(operation, number, object, 0, text) as Address | null;
+  return core().control(operation, number, object, bits, text) as Address | null;
 }
 
 const noArguments = {};

@@ -56,10 +56,13 @@ export const operationOpenReason = 10;
 export const operationFindSymbol = 11;
 export const operationFindVariable = 12;
 export const operationCloseLibrary = 13;
+export const operationStackCount = 14;
+export const operationSizeStacks = 15;
 export const stackStateReturned = 0;
 export const stackStateCallsBack = 1;
 export const stackStateNoMemory = 2;
 export const stackStateUnknown = 3;
+export const stackStateShadowed = 4;
 
 // A `belay_isolate`.
 export const isolateByteLength = 1328;

@@ -14,7 +14,7 @@ let generated = 0;
 
 /** What stacks and debuggers call generated code: what it is, and the symbol, types or fields that it is for. */
 export function sourceUrl(
-  kind: "callback" | "nonblocking" | "suspending" | "read" | "variable" | "view" | "write",
+  kind: "callback" | "nonblocking" | "suspending" | "tail-call" | "read" | "variable" | "view" | "write",
   of: string,
 ): string {
   return `belay-${kind}/${inUrl(of)}`;

@@ -30,6 +30,13 @@ export interface ConfigureOptions {
    */
   readonly callThreads?: number;
   /**
+   * How many bytes of addresses a stack of C's own takes, for functions with `stack: "own"` or `suspends`: from 128 KiB to
+   * 1 GiB, 8 MiB by default. Memory is taken as it is used. It counts for stacks that are made from then on.
+   *
+   * C that uses more than its stack ends the process, as it does on any other.
+   */
+  readonly callStackSize?: number;
+  /**
    * Whether belay checks the rules for pointers; `true` by default.
    *
    * A broken rule is a {@linkcode PointerRuleError}. belay checks what callbacks return and what is stored in C's
@@ -59,6 +66,16 @@ export function onCallThreads(set: (count: number) => void): void {
   if (mostCallThreads !== undefined) set(mostCallThreads);
 }
 
+/** How large stacks of C's own are, if that was set, and who is told when it is. */
+let callStackByteLength: number | undefined;
+let setCallStack: ((byteLength: number) => void) | undefined;
+
+/** Has a function called with how large stacks of C's own are: now, if that was set, and when it is. */
+export function onCallStackSize(set: (byteLength: number) => void): void {
+  setCallStack = set;
+  if (callStackByteLength !== undefined) set(callStackByteLength);
+}
+
 let corePath: string | URL | undefined;
 let setCorePath: ((path: string | URL) => void) | undefined;
 
@@ -69,7 +86,9 @@ export function onCorePath(set: (path: string | URL) => void): void {
 }
 
 const mostThreads = 1024;
-const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks", "core"] as const;
+const smallestStack = 128 * 1024;
+const largestStack = 2 ** 30;
+const settingNames = ["trackLeaks", "onReport", "callThreads", "callStackSize", "pointerChecks", "core"] as const;
 
 /**
  * Changes belay's settings for this isolate. A setting that you leave out stays as it is.
@@ -86,11 +105,11 @@ const settingNames = ["trackLeaks", "onReport", "callThreads", "pointerChecks", 
  * @param options The settings to change.
  * @throws {TypeError} If an option is misspelled or of the wrong type. Nothing is changed then.
  * @throws {TypeError} If `core` is set when belay has opened another one. Nothing is changed then.
- * @throws {RangeError} If `callThreads` is out of its range. Nothing is changed then.
+ * @throws {RangeError} If `callThreads` or `callStackSize` is out of its range. Nothing is changed then.
  */
 export function configure(options: ConfigureOptions): void {
   const own = ownOptions("Cannot configure belay", options, settingNames, "a setting", "the configuration");
-  const { onReport, trackLeaks, callThreads, pointerChecks, core } = own;
+  const { onReport, trackLeaks, callThreads, callStackSize, pointerChecks, core } = own;
   if (onReport !== undefined && typeof onReport !== "function") {
     throw new TypeError(`Cannot configure "onReport": expected a function or undefined, got ${String(onReport)}`);
   }
@@ -102,13 +121,8 @@ export function configure(options: ConfigureOptions): void {
   ) {
     throw new TypeError('Cannot configure "core": expected the path of a file');
   }
-  if (callThreads !== undefined) {
-    const what = `Cannot configure "callThreads": expected an integer from 1 to ${mostThreads}, got ${
-      String(callThreads)
-    }`;
-    if (typeof callThreads !== "number") throw new TypeError(what);
-    if (!Number.isInteger(callThreads) || callThreads < 1 || callThreads > mostThreads) throw new RangeError(what);
-  }
+  checkInteger("callThreads", callThreads, 1, mostThreads);
+  checkInteger("callStackSize", callStackSize, smallestStack, largestStack);
   if (core !== undefined) {
     setCorePath?.(core);
     corePath = core;
@@ -117,7 +131,19 @@ export function configure(options: ConfigureOptions): void {
     mostCallThreads = callThreads;
     setCallThreads?.(callThreads);
   }
+  if (callStackSize !== undefined) {
+    callStackByteLength = callStackSize;
+    setCallStack?.(callStackSize);
+  }
   if (pointerChecks !== undefined) pointerSettings.checks = pointerChecks;
   if (trackLeaks !== undefined) setTracking(trackLeaks);
   if ("onReport" in own) setReportListener(onReport);
+}
+
+/** @throws {TypeError | RangeError} When a setting is there and no integer of its range. */
+function checkInteger(name: string, value: unknown, least: number, most: number): void {
+  if (value === undefined) return;
+  const what = `Cannot configure "${name}": expected an integer from ${least} to ${most}, got ${String(value)}`;
+  if (typeof value !== "number") throw new TypeError(what);
+  if (!Number.isInteger(value) || value < least || value > most) throw new RangeError(what);
 }

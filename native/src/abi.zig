@@ -70,12 +70,14 @@ pub const Operation = enum(u32) {
     find_symbol = 11,
     find_variable = 12,
     close_library = 13,
+    stack_count = 14,
+    size_stacks = 15,
     _,
 };
 
 /// What has become of a call on a stack of its own: C has returned; a callback is wanted; there is no memory for a stack;
-/// belay can't switch stacks on this processor and system.
-pub const StackState = enum(usize) { returned = 0, calls_back = 1, no_memory = 2, unknown = 3 };
+/// belay can't switch stacks on this processor and system; the process has shadow stacks, which it can't switch.
+pub const StackState = enum(usize) { returned = 0, calls_back = 1, no_memory = 2, unknown = 3, shadowed = 4 };
 
 /// A queue of callbacks. JavaScript has its address alone.
 pub const Queue = opaque {};

@@ -300,11 +300,13 @@ void belay_call_make(belay_isolate *isolate, uint32_t index);
 bool belay_call_submit(belay_isolate *isolate, uint32_t index);
 
 /* What has become of a call that was started on a stack of its own: C has returned, and the block has the results; C
- * wants a callback; there is no memory for a stack; stacks can't be switched on this processor and system. */
+ * wants a callback; there is no memory for a stack; stacks can't be switched on this processor and system; the process has
+ * hardware shadow stacks, which are not switched. */
 #define BELAY_STACK_STATE_RETURNED 0
 #define BELAY_STACK_STATE_CALLS_BACK 1
 #define BELAY_STACK_STATE_NO_MEMORY 2
 #define BELAY_STACK_STATE_UNKNOWN 3
+#define BELAY_STACK_STATE_SHADOWED 4
 /* Makes a call whose frame is written on the calling thread, the isolate's, but on a stack of its own. A callback there
  * doesn't call the trampoline: the function returns, `callback` and the arguments are where the trampoline finds them,
  * and `result` is the fallback. JavaScript writes the result, at any later time, and goes on. Meanwhile it may make other
@@ -405,6 +407,12 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 #define BELAY_OPERATION_FIND_VARIABLE 12
 /* Gives a library, `object`, back. */
 #define BELAY_OPERATION_CLOSE_LIBRARY 13
+
+/* Returns how many calls of an isolate, `object`, have a stack of their own. On the isolate's thread. */
+#define BELAY_OPERATION_STACK_COUNT 14
+/* New stacks of an isolate, `object`, take `bits` bytes of addresses, rounded up to 64 KB, and memory as they are used. On
+ * the isolate's thread. */
+#define BELAY_OPERATION_SIZE_STACKS 15
 
 /* Does an operation; an unknown one returns NULL. */
 void *belay_control(uint32_t operation, uint32_t number, void *object, uint64_t bits, const char *text);

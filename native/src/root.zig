@@ -46,6 +46,11 @@ pub export fn belay_control(
             libraries.close(object.?);
             return null;
         },
+        .stack_count => counted(Isolate.of(isolateOf(object)).own_stacks.live_count),
+        .size_stacks => {
+            own_stack.setByteLength(.of(isolateOf(object)), @intCast(bits));
+            return null;
+        },
         _ => null,
     };
 }

@@ -22,7 +22,7 @@ pub const has_jumps = switching.has_jumps;
 /// Makes the call of a block on a stack of its own, until C has returned or calls back. On the isolate's thread.
 pub fn start(isolate: *Isolate, index: u32) State {
     const stack = begin(isolate, index);
-    return if (stack <= @intFromEnum(State.unknown)) @enumFromInt(stack) else goTo(@ptrFromInt(stack));
+    return if (stack <= @intFromEnum(State.shadowed)) @enumFromInt(stack) else goTo(@ptrFromInt(stack));
 }
 
 /// Goes on with a call that has called back: the words have the callback's result.
@@ -38,6 +38,7 @@ fn goTo(stack: *OwnStack) State {
 fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     isolate.assertOwnThread();
     if (!is_known) return @intFromEnum(State.unknown);
+    if (isolate.own_stacks.free == null and switching.hasShadowStack()) return @intFromEnum(State.shadowed);
     const stack = take(isolate) orelse return @intFromEnum(State.no_memory);
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
     stack.call = call;
@@ -117,6 +118,13 @@ fn make(isolate: *Isolate) ?*OwnStack {
     const usable: []align(16) u8 = @alignCast(memory[0 .. memory.len - record_byte_length]);
     stack.* = .{ .memory = memory, .pointer = switching.prepare(usable), .control = switching.controlWords(), .isolate = isolate };
     return stack;
+}
+
+/// New stacks take so many bytes. Those that no call has are given up.
+pub fn setByteLength(isolate: *Isolate, byte_length: usize) void {
+    isolate.assertOwnThread();
+    leave(isolate);
+    isolate.own_stacks.byte_length = std.mem.alignForward(usize, byte_length, 64 << 10);
 }
 
 /// Unmaps the stacks that no call has: the isolate is gone. Those on which C waits stay: it may still hold pointers into them.

@@ -34,10 +34,10 @@ pub fn controlWords() u64 {
 }
 
 pub fn hasShadowStack() bool {
-    // It does nothing where there is none.
-    return asm volatile ("rdsspq %[pointer]"
-        : [pointer] "=r" (-> usize),
-        : [zero] "0" (@as(usize, 0)),
+    // rdsspq %rax, which does nothing where there is none.
+    return asm volatile (".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8"
+        : [pointer] "={rax}" (-> usize),
+        : [zero] "{rax}" (@as(usize, 0)),
     ) != 0;
 }
 

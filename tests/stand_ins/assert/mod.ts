@@ -86,3 +86,21 @@ export function assertThrows<E extends Error>(
   }
   return thrown.error;
 }
+
+export async function assertRejects<E extends Error>(
+  fn: () => PromiseLike<unknown>,
+  errorClass: Class<E>,
+  includes?: string,
+  message?: string,
+): Promise<E> {
+  let rejected: { error: unknown } | undefined;
+  try {
+    await fn();
+  } catch (error) {
+    rejected = { error };
+  }
+  nodeAssert.ok(rejected !== undefined, message ?? `expected ${errorClass.name}, nothing was rejected`);
+  assertInstanceOf(rejected.error, errorClass, message);
+  if (includes !== undefined) assertStringIncludes(rejected.error.message, includes, message);
+  return rejected.error;
+}

@@ -1,0 +1,91 @@
+/**
+ * Calls with which C goes on in the place of a callback.
+ *
+ * @module
+ */
+
+import { TailCall } from "../callbacks/own_stack.ts";
+import { TypeError } from "../ground/blame.ts";
+import type { FunctionDefinition } from "../types/definitions.ts";
+import { isRecord } from "../crossing/layout.ts";
+import type { Address } from "../runtime/backend.ts";
+import type { LibraryOwner } from "./arguments.ts";
+import { makeTailCall } from "./block_call.ts";
+
+/** What is known of a library's function. */
+interface Known {
+  readonly key: string;
+  readonly definition: FunctionDefinition;
+  readonly address: Address;
+  readonly owner: LibraryOwner;
+  /** Fills a block with the arguments, and answers its index. */
+  fill: ((...args: unknown[]) => number) | undefined;
+}
+
+const functions = new WeakMap<object, Known>();
+
+/** Notes a function of a library, which a callback may end with. */
+export function noteFunction(
+  call: object,
+  key: string,
+  definition: FunctionDefinition,
+  address: Address,
+  owner: LibraryOwner,
+): void {
+  functions.set(call, { key, definition, address, owner, fill: undefined });
+}
+
+/** What a callback may end with in place of a result, whatever its type is. */
+type Ending = never;
+
+/**
+ * Has C call one of its functions in the place of a callback, when the callback has returned: `return tailCall(f, …)`.
+ *
+ * C gets the function's result as the callback's. JavaScript has been left by then, so the function need not return: it may
+ * jump out of C's frames by `longjmp`, as `lua_error` and `png_longjmp` do. A callback that calls such a function itself
+ * would have JavaScript's frames jumped over.
+ *
+ * It takes a stack of C's own: the function that calls back is defined with `stack: "own"`, or `suspends`. `onError` may
+ * answer with it, too.
+ *
+ * *Errors:* the arguments are checked at once, as in a call.
+ *
+ * ```ts ignore
+ * callback(luaFunction, (state) => compute(state), {
+ *   onError: (error, state) => {
+ *     lua.lua_pushstring(state, String(error));
+ *     return tailCall(lua.lua_error, state);
+ *   },
+ * });
+ * ```
+ *
+ * @param fn A function of a library that belay has opened.
+ * @param args Its arguments: numbers, pointers and handles, since nobody would keep anything else for C.
+ * @returns What the callback returns.
+ * @throws {TypeError} If it is no such function, or takes something else.
+ */
+export function tailCall<A extends readonly never[] | readonly unknown[]>(
+  fn: (...args: A & never[]) => unknown,
+  ...args: A
+): Ending {
+  const known = functions.get(fn);
+  if (known === undefined) throw new TypeError("Cannot make a tail call: expected a function of a library");
+  const { key, definition, address, owner } = known;
+  known.fill ??= makeTailCall(key, refuseKept(key, definition), address, owner);
+  return new TailCall(known.fill(...args)) as Ending;
+}
+
+/** @throws {TypeError} When the function takes what is only kept during a call. */
+function refuseKept(key: string, definition: FunctionDefinition): FunctionDefinition {
+  const { parameters, result, nonblocking, suspends } = definition;
+  const bad = parameters.findIndex((type) =>
+    typeof type !== "string" || ["buffer", "cstring", "handleAddress"].includes(type)
+  );
+  if (bad >= 0) {
+    throw new TypeError(`Cannot make a tail call of "${key}": nobody would keep argument ${bad + 1} for C`);
+  }
+  if (isRecord(result) || nonblocking === true || suspends === true) {
+    throw new TypeError(`Cannot make a tail call of "${key}": its result can't be that of a callback`);
+  }
+  return definition;
+}

@@ -1,0 +1,264 @@
+/** Calls of C on stacks of their own, whose callbacks may be `async`. */
+
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { afterAll, describe, it } from "@std/testing/bdd";
+import { callback, configure, dlopen, Handle, handle, NativeMemory, type Pointer, stats, struct } from "@belay/ffi";
+import { testLibrary } from "../../scripts/build.ts";
+import { libcPath } from "../../examples/libc.ts";
+import { runChild } from "../support/child.ts";
+import { alive } from "../support/gc.ts";
+
+const comparator = { parameters: ["pointer", "pointer"], result: "i32" } as const;
+const binary = { parameters: ["i32", "i32"], result: "i32" } as const;
+const sort = { parameters: ["buffer", "usize", "usize", comparator], result: "void" } as const;
+const libc = dlopen(libcPath, {
+  qsort: { ...sort, suspends: true },
+  bsearch: { parameters: ["pointer", "buffer", "usize", "usize", comparator], result: "pointer", suspends: true },
+});
+const { qsort, bsearch } = libc.symbols;
+const library = dlopen(testLibrary, {
+  each: { parameters: ["i32", binary, "i32"], result: "i32", suspends: true },
+  eachAtOnce: { name: "each", parameters: ["i32", binary, "i32"], result: "i32", stack: "own" },
+  plainEach: { name: "each", parameters: ["i32", binary, "i32"], result: "i32" },
+});
+const { each, eachAtOnce, plainEach } = library.symbols;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const at = (pointer: Pointer | null): number => NativeMemory.borrow(pointer as Pointer, 4).getInt32(0);
+const numbers = (length: number): Int32Array<ArrayBuffer> =>
+  new Int32Array(length).map((_, index) => (index * 7919) % 1000);
+const isSorted = (array: Int32Array): boolean => array.every((value, i) => i === 0 || array[i - 1]! <= value);
+const before = alive();
+
+describe("a suspending call", () => {
+  it("waits for async callbacks while the event loop runs", async () => {
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    let calls = 0;
+    const array = numbers(100);
+    await qsort(array, array.length, 4, async (a, b) => {
+      if (++calls % 20 === 0) await sleep(2);
+      return at(a) - at(b);
+    });
+    clearInterval(timer);
+    assert(isSorted(array) && calls > 400 && ticks > 5, `${calls} calls, ${ticks} ticks`);
+  });
+
+  it("takes functions that are not async, and answers a promise all the same", async () => {
+    const array = numbers(50);
+    const promise = qsort(array, array.length, 4, (a, b) => at(a) - at(b));
+    assert(promise instanceof Promise && isSorted(array));
+    assertEquals(await promise, undefined);
+  });
+
+  it("goes on in any order, many at once, each on its stack", async () => {
+    const order: number[] = [];
+    const run = async (index: number): Promise<number> => {
+      const sum = await each(3, async (total, number) => {
+        await sleep((index * 7) % 5);
+        return total + number + index;
+      }, 0);
+      order.push(index);
+      return sum;
+    };
+    const count = 200;
+    const running = Array.from({ length: count }, (_, index) => run(index));
+    assertEquals(stats().live.ownStacks, count);
+    const sums = await Promise.all(running);
+    // What C's `each` makes of them depends on the index alone.
+    const expected = await Promise.all(
+      Array.from(
+        { length: count },
+        (_, index) => Promise.resolve(plainEach(3, (total, number) => total + number + index, 0)),
+      ),
+    );
+    assertEquals(sums, expected);
+    assert(order.some((index, i) => index !== i), "they ended in the order in which they began");
+    assertEquals(stats().live.ownStacks, 0);
+  });
+
+  it("rejects with what a callback throws, at once or later, and its other callbacks get the fallback", async () => {
+    let calls = 0;
+    const later = await assertRejects(
+      () =>
+        each(5, async () => {
+          calls++;
+          await sleep(1);
+          throw new Error("later");
+        }, 0) as Promise<unknown>,
+      Error,
+      "later",
+    );
+    assert(later instanceof Error);
+    assertEquals(calls, 1);
+    await assertRejects(
+      () =>
+        each(5, () => {
+          throw new Error("at once");
+        }, 0),
+      Error,
+      "at once",
+    );
+    await assertRejects(
+      () => each(5, () => Promise.resolve("x" as unknown as number), 0),
+      TypeError,
+      "the result (i32) must be an integer",
+    );
+  });
+
+  it("has onError answer, with the arguments that C gave", async () => {
+    const seen: unknown[] = [];
+    using made = callback(binary, (() => Promise.reject(new Error("rejected"))) as unknown as () => number, {
+      onError: (error, a, b) => {
+        seen.push((error as Error).message, a, b);
+        return 7;
+      },
+    });
+    assertEquals(await each(1, made, 3), plainEach(1, () => 7, 3));
+    assertEquals(seen.slice(0, 1), ["rejected"]);
+    assertEquals(seen.length, 3);
+  });
+
+  it("may be made inside of a callback of another one, and have plain calls inside", async () => {
+    const inner = (x: number): Promise<number> =>
+      each(2, async (total, number) => {
+        await null;
+        return total + number + x;
+      }, 0);
+    const outer = await each(2, async (total, number) => total + number + await inner(number), 0);
+    const plainInner = (x: number): number => plainEach(2, (total, number) => total + number + x, 0);
+    const expected = plainEach(2, (total, number) => total + number + plainInner(number), 0);
+    assertEquals(outer, expected);
+    assertEquals(
+      await each(2, async (total, number) => {
+        await null;
+        return total + number + eachAtOnce(2, (a, b) => a + b + number, 0) + plainInner(number);
+      }, 0),
+      plainEach(2, (total, number) => total + number + plainInner(number) * 2, 0),
+    );
+  });
+
+  it("is the only one whose callbacks C waits for: others refuse promises, inside of it, too", async () => {
+    const refused = /the result is a promise, and C can't wait for it/;
+    const asynchronous = (() => Promise.resolve(1)) as unknown as () => number;
+    assertThrows(() => eachAtOnce(1, asynchronous, 0), TypeError, "is a promise");
+    const messages: string[] = [];
+    await each(1, () => {
+      for (const call of [eachAtOnce, plainEach]) {
+        try {
+          call(1, asynchronous, 0);
+        } catch (error) {
+          messages.push(String(error));
+        }
+      }
+      return 0;
+    }, 0);
+    assertEquals(messages.length, 2);
+    for (const message of messages) assert(refused.test(message), message);
+  });
+
+  it("keeps its buffers in place, and frees nothing that it has, until it has ended", async () => {
+    const memory = NativeMemory.alloc(16);
+    const key = memory.pointer;
+    let found: Pointer | null = null;
+    const promise = bsearch(key, numbers(4), 4, 4, async (a) => {
+      await sleep(1);
+      found = a;
+      return 0;
+    });
+    assertThrows(() => memory.free(), Error, "not freed while");
+    await promise;
+    assert(found !== null);
+    memory.free();
+  });
+
+  it("returns structures, handles and strings, and takes them", async () => {
+    const Point = struct({ x: "f64", y: "f64" });
+    using points = dlopen(testLibrary, {
+      call_with_point: {
+        parameters: [{ parameters: [Point], result: Point }, Point],
+        result: Point,
+        suspends: true,
+      },
+    });
+    const { call_with_point } = points.symbols;
+    const got = await call_with_point(async ({ x, y }) => {
+      await sleep(1);
+      return { x: y, y: x };
+    }, { x: 1, y: 2 });
+    assertEquals([got.x, got.y], [2, 1]);
+    using session = Handle.create({ name: "session" });
+    using handles = dlopen(testLibrary, {
+      each: {
+        parameters: ["i32", { parameters: [handle<{ name: string }>(), "i32"], result: "i32" }, "handle"],
+        result: "i32",
+        suspends: true,
+      },
+    });
+    const names: string[] = [];
+    await handles.symbols.each(2, async ({ name }) => {
+      await null;
+      names.push(name);
+      return 0;
+    }, session);
+    assertEquals(names, ["session", "session"]);
+  });
+
+  it("is not begun by a definition that can't be", () => {
+    const open = (definition: object) => () => dlopen(testLibrary, { each: definition } as never);
+    const base = { parameters: ["i32"], result: "i32" };
+    assertThrows(open({ ...base, stack: "mine" }), TypeError, 'stack must be "own"');
+    assertThrows(open({ ...base, stack: "own", nonblocking: true }), TypeError, "runs on its thread's stack");
+    assertThrows(open({ ...base, suspends: true, nonblocking: true }), TypeError, "can't suspend");
+    assertThrows(open({ ...base, suspends: 1 }), TypeError, "suspends must be a boolean");
+    assertThrows(open({ type: "i32", suspends: true }), TypeError, "a variable has no stack");
+  });
+
+  it("that never goes on keeps nothing from ending, nor do workers that end (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("suspended_for_good.ts");
+    assertEquals([code, stdout, stderr], [0, "suspended 3 3\nworkers are gone\n", ""]);
+  });
+});
+
+describe("a call with a stack of its own", () => {
+  it("calls back as any other, errors and nested calls included", () => {
+    assertEquals(eachAtOnce(100, (a, b) => a + b, 1), plainEach(100, (a, b) => a + b, 1));
+    assertThrows(
+      () =>
+        eachAtOnce(3, () => {
+          throw new RangeError("thrown");
+        }, 0),
+      RangeError,
+      "thrown",
+    );
+    const nested = (depth: number): number => depth === 0 ? 1 : eachAtOnce(1, (a, b) => a + b + nested(depth - 1), 0);
+    const plainNested = (depth: number): number =>
+      depth === 0 ? 1 : plainEach(1, (a, b) => a + b + plainNested(depth - 1), 0);
+    assertEquals(nested(50), plainNested(50));
+  });
+
+  it("ends endless recursion by a RangeError", () => {
+    const endless = (): number => eachAtOnce(1, endless, 0);
+    assertThrows(endless, RangeError);
+    assertEquals(stats().live.ownStacks, 0);
+    assertEquals(eachAtOnce(1, () => 5, 0), plainEach(1, () => 5, 0));
+  });
+
+  it("uses a stack again", async () => {
+    await Promise.all(Array.from({ length: 100 }, () => each(1, () => sleep(1).then(() => 1), 0)));
+    assertEquals(stats().live.ownStacks, 0);
+    assertEquals(await each(1, () => 1, 0), plainEach(1, () => 1, 0));
+  });
+});
+
+describe("nothing of these tests", () => {
+  afterAll(() => {
+    libc.close();
+    library.close();
+  });
+  it("is left alive", () => {
+    configure({});
+    assertEquals({ ...alive(), libraries: 0 }, { ...before, libraries: 0 });
+    assertStringIncludes(String(stats().core?.path), "belay");
+  });
+});
