@@ -23,7 +23,7 @@ import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
-import { endedOtherwise, goOnWith, ownStack, suspend, type Suspended, TailCall } from "./own_stack.ts";
+import { goOnWith, maySuspend, suspend, type Suspended, TailCall } from "./own_stack.ts";
 
 /** How a callback's arguments are read, as source: all of them before anything else runs. */
 interface ArgumentReads {
@@ -85,6 +85,7 @@ function invokerScope(result: CallbackDefinition["result"], passed: ArgumentRead
     dangling,
     checkUse,
     refusePromise,
+    leaves,
     stale,
     interrupted,
     tooDeep,
@@ -137,6 +138,7 @@ export function makeCode(
       try {
         if (state === ${overflows}) throw tooDeep(bound);
         let result = fn(${names.join(", ")});
+        if (typeof result === "object" && result !== null && leaves(bound, result, ${given}, resultAddress)) return;
         ${write("badResult", given)}
       } catch (error) {
         failed(bound, error, ${given}, resultAddress);
@@ -260,16 +262,10 @@ export function invokeFirst(bound: BoundFunction): void {
  */
 function refusePromise(bound: BoundFunction | { readonly name: string }, value: unknown, given?: unknown[]): void {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return;
-  if (value instanceof TailCall) {
-    if (goOnWith(value)) throw endedOtherwise;
-    throw new TypeError(
-      `Cannot return from callback "${bound.name}": a tail call takes a stack of C's own; define the function that calls back ` +
-        'with stack: "own", or suspends',
-    );
-  }
+  // What `onError` answers with.
+  if (value instanceof TailCall && goesOn(bound, value)) throw endedByTailCall;
   const then: unknown = (value as { then?: unknown }).then;
   if (typeof then !== "function") return;
-  if (bound instanceof BoundFunction && suspend(bound, value)) throw endedOtherwise;
   // C has gone on with the fallback long since.
   const answersNobody = bound instanceof BoundFunction && bound.contract?.thread === "post";
   // By then the callback may be gone, and its options with it.
@@ -327,7 +323,6 @@ function tooDeep(bound: BoundFunction): RangeError {
  * @param given The arguments that C gave.
  */
 function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAddress: Address | undefined): void {
-  if (error === endedOtherwise) return noteGiven(given, resultAddress);
   const { onError } = bound;
   if (onError !== undefined) {
     try {
@@ -336,7 +331,7 @@ function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAd
       return;
     } catch (thrown) {
       // It answers by a tail call.
-      if (thrown === endedOtherwise) return;
+      if (thrown === endedByTailCall) return;
       raise(thrown, bound, bound.callToken);
       // The first one isn't lost: it is the next of the call's errors.
       if (thrown === error) return;
@@ -345,13 +340,27 @@ function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAd
   raise(error, bound, bound.callToken);
 }
 
-/** Keeps what `onError` gets, should the promise be rejected. */
-function noteGiven(given: unknown[], resultAddress: Address | undefined): void {
-  const suspended = ownStack.running?.suspended;
-  // It was a tail call.
-  if (suspended === undefined) return;
-  suspended.given = given;
-  suspended.resultAddress = resultAddress;
+/** Thrown where `onError` has answered by a tail call. */
+const endedByTailCall: unique symbol = Symbol("ended by a tail call");
+
+/** Has C go on with a tail call. @throws {TypeError} When it can't: C is on JavaScript's stack. */
+function goesOn({ name }: { readonly name: string }, call: TailCall): true {
+  if (goOnWith(call)) return true;
+  throw new TypeError(
+    `Cannot return from callback "${name}": a tail call takes a stack of C's own; define the function that calls back with ` +
+      'stack: "own", or suspends',
+  );
+}
+
+/**
+ * Whether a function has ended otherwise than by a result, on a stack of C's own: C waits for a promise, or goes on with
+ * another call.
+ */
+function leaves(bound: BoundFunction, value: object, given: unknown[], resultAddress: Address | undefined): boolean {
+  if (value instanceof TailCall) return goesOn(bound, value);
+  if (!maySuspend() || typeof (value as { then?: unknown }).then !== "function") return false;
+  suspend({ bound, promise: value, given, resultAddress });
+  return true;
 }
 
 /** Writes what a callback's promise was fulfilled with as the result. */

@@ -16,9 +16,9 @@ import type { BoundFunction } from "./bound_function.ts";
 export interface Suspended {
   readonly bound: BoundFunction;
   readonly promise: unknown;
-  /** The arguments that C gave, and where it wants a structure: the last of what is known. */
-  given: unknown[];
-  resultAddress: Address | undefined;
+  /** The arguments that C gave, and where it wants a structure. */
+  readonly given: unknown[];
+  readonly resultAddress: Address | undefined;
 }
 
 /** A suspending call that is being run until C has returned, or a callback has a promise. */
@@ -36,20 +36,19 @@ export const ownStack: {
   tailIndex: number;
 } = { depth: 0, running: undefined, tailIndex: -1 };
 
-/** Thrown where a callback's function has ended otherwise than by a result: C waits for a promise, or goes on with another call. */
-export const endedOtherwise: unique symbol = Symbol("ended otherwise");
-
 /** Whether the callback that runs is one of the innermost call on a stack of its own. */
 function isOnOwnStack(): boolean {
   return ownStack.depth !== 0 && ownStack.depth === (core().words.i32[nativeCallWord]! & depthMask);
 }
 
-/** Has C wait for a promise, if the callback is one of a suspending call; answers whether it is. */
-export function suspend(bound: BoundFunction, promise: unknown): boolean {
-  const { running } = ownStack;
-  if (running === undefined || !isOnOwnStack()) return false;
-  running.suspended = { bound, promise, given: [], resultAddress: undefined };
-  return true;
+/** Whether C may wait for what the callback that runs returns. */
+export function maySuspend(): boolean {
+  return ownStack.running !== undefined && isOnOwnStack();
+}
+
+/** Has C wait for the promise of the callback that runs. */
+export function suspend(suspended: Suspended): void {
+  (ownStack.running as RunningCall).suspended = suspended;
 }
 
 /** What {@linkcode tailCall} gives: only a callback can do something with it. */

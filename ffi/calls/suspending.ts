@@ -21,16 +21,99 @@ import {
   stackStateReturned,
 } from "../core/record.ts";
 import { conclude, enroll, type NonblockingCall } from "./nonblocking.ts";
-import { refuse, type StackSteps, stackSteps } from "./own_stack.ts";
+import { refuse, stackSteps } from "./own_stack.ts";
 
 // As it was before the program could replace it.
 const { Promise } = globalThis;
 const { then } = Promise.prototype;
 
-let steps: StackSteps | undefined;
+/** A call whose C code may wait: what it is, and what it waits for. */
+class SuspendingCall {
+  readonly #index: number;
+  readonly #call: NonblockingCall;
+  /** The callback that C waits for. */
+  #suspended: Suspended | undefined;
+  /** Its fallback, which the core had put where the result goes. */
+  #fallbackLow = 0;
+  #fallbackHigh = 0;
+  // Made once: a call may wait often.
+  readonly #fulfilled = (value: unknown): void => this.#goOn(answerLater, value);
+  readonly #rejected = (error: unknown): void => this.#goOn(failLater, error);
 
-/** What a call is gone on with: the result of the callback that C waits for is written. */
-type Answer = () => void;
+  constructor(index: number, call: NonblockingCall) {
+    this.#index = index;
+    this.#call = call;
+  }
+
+  /** Goes on when the promise has settled: writes the result, or what becomes of the error. */
+  #goOn(answer: (suspended: Suspended, value: unknown) => void, value: unknown): void {
+    const suspended = this.#suspended;
+    // It was settled already, or the isolate's world has ended.
+    if (suspended === undefined || core().words.u32[liveWord] === 0) return;
+    this.#suspended = undefined;
+    this.run(suspended, answer, value);
+  }
+
+  /** Starts the call, or goes on with it, until C has returned or waits for a promise. */
+  run(suspended?: Suspended, answer?: (suspended: Suspended, value: unknown) => void, value?: unknown): void {
+    const index = this.#index;
+    const call = this.#call;
+    const { start, goOn } = stackSteps();
+    const { isolate, words: { i32 } } = core();
+    const token = index + 1;
+    const { depth: outerDepth, running: outer } = ownStack;
+    const native = i32[nativeCallWord]!;
+    // Of the callback that runs around this: its fallback, perhaps.
+    const low = i32[2 * resultWord]!;
+    const high = i32[2 * resultWord + 1]!;
+    const running: RunningCall = { suspended: undefined };
+    let state: number;
+    i32[nativeCallWord] = native + 1;
+    ownStack.running = running;
+    ownStack.depth = (native & depthMask) + 1;
+    try {
+      if (suspended !== undefined) {
+        i32[2 * resultWord] = this.#fallbackLow;
+        i32[2 * resultWord + 1] = this.#fallbackHigh;
+        answer?.(suspended, value);
+      }
+      state = suspended === undefined ? start(isolate, index) : goOn(isolate, index);
+      if (ownStack.tailIndex >= 0) takeTailCall();
+      while (state === stackStateCallsBack) {
+        const bound = boundFunctions[i32[callbackWord]!];
+        if (bound !== undefined && (bound.always || !callHasErrors(token))) {
+          this.#fallbackLow = i32[2 * resultWord]!;
+          this.#fallbackHigh = i32[2 * resultWord + 1]!;
+          try {
+            bound.invoke(bound);
+          } catch (error) {
+            // Where the stack ends, before the function's own `try`.
+            raise(error, bound, 0);
+          }
+          if (running.suspended !== undefined) break;
+        }
+        state = goOn(isolate, index);
+        if (ownStack.tailIndex >= 0) takeTailCall();
+      }
+    } finally {
+      ownStack.running = outer;
+      ownStack.depth = outerDepth;
+      i32[2 * resultWord] = low;
+      i32[2 * resultWord + 1] = high;
+      i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
+    }
+    if (i32[attentionWord] !== 0) keepErrors(token, call.name);
+    if (running.suspended !== undefined) this.#wait(running.suspended);
+    else if (state === stackStateReturned) conclude(index);
+    else conclude(index, () => refuse(state, call.name));
+  }
+
+  #wait(suspended: Suspended): void {
+    this.#suspended = suspended;
+    // What isn't a promise of this world's becomes one.
+    then.call(Promise.resolve(suspended.promise), this.#fulfilled, this.#rejected);
+  }
+}
 
 /**
  * Makes a call whose arguments are in a block, as far as it goes.
@@ -39,81 +122,12 @@ type Answer = () => void;
  */
 export function startSuspending(index: number, call: NonblockingCall): void {
   try {
-    steps ??= stackSteps();
+    stackSteps();
     enroll(index, call);
   } catch (error) {
     freeBlock(index);
     call.ended?.();
     throw error;
   }
-  run(index, call, undefined);
-}
-
-/** Starts a call, or goes on with it, until C has returned or waits for a promise. */
-function run(index: number, call: NonblockingCall, answer: Answer | undefined): void {
-  const { start, goOn } = steps as StackSteps;
-  const { isolate, words: { i32 } } = core();
-  const token = index + 1;
-  const outer = ownStack.running;
-  const outerDepth = ownStack.depth;
-  const native = i32[nativeCallWord]!;
-  // Of the callback that runs around this: its fallback, perhaps.
-  const low = i32[2 * resultWord]!;
-  const high = i32[2 * resultWord + 1]!;
-  const running: RunningCall = { suspended: undefined };
-  let state: number;
-  let fallbackLow = 0;
-  let fallbackHigh = 0;
-  i32[nativeCallWord] = native + 1;
-  ownStack.running = running;
-  ownStack.depth = (native & depthMask) + 1;
-  try {
-    answer?.();
-    state = answer === undefined ? start(isolate, index) : goOn(isolate, index);
-    if (ownStack.tailIndex >= 0) takeTailCall();
-    while (state === stackStateCallsBack) {
-      const bound = boundFunctions[i32[callbackWord]!];
-      if (bound !== undefined && (bound.always || !callHasErrors(token))) {
-        fallbackLow = i32[2 * resultWord]!;
-        fallbackHigh = i32[2 * resultWord + 1]!;
-        try {
-          bound.invoke(bound);
-        } catch (error) {
-          // Where the stack ends, before the function's own `try`.
-          raise(error, bound, 0);
-        }
-        if (running.suspended !== undefined) break;
-      }
-      state = goOn(isolate, index);
-      if (ownStack.tailIndex >= 0) takeTailCall();
-    }
-  } finally {
-    ownStack.running = outer;
-    ownStack.depth = outerDepth;
-    i32[2 * resultWord] = low;
-    i32[2 * resultWord + 1] = high;
-    i32[nativeCallWord] = (native & depthMask) === 0 ? (native + 1 + outermostEnded - 1) | 0 : native;
-  }
-  if (i32[attentionWord] !== 0) keepErrors(token, call.name);
-  const { suspended } = running;
-  if (suspended !== undefined) return wait(index, call, suspended, fallbackLow, fallbackHigh);
-  if (state === stackStateReturned) return conclude(index);
-  conclude(index, () => refuse(state, call.name));
-}
-
-/** Goes on with a call when the promise of its callback has settled. */
-function wait(index: number, call: NonblockingCall, suspended: Suspended, low: number, high: number): void {
-  const { i32, u32 } = core().words;
-  const goOn = (answer: Answer): void => {
-    // The isolate's world has ended.
-    if (u32[liveWord] === 0) return;
-    run(index, call, () => {
-      i32[2 * resultWord] = low;
-      i32[2 * resultWord + 1] = high;
-      answer();
-    });
-  };
-  const fulfilled = (value: unknown): void => goOn(() => answerLater(suspended, value));
-  const rejected = (error: unknown): void => goOn(() => failLater(suspended, error));
-  then.call(Promise.resolve(suspended.promise), fulfilled, rejected);
+  new SuspendingCall(index, call).run();
 }
