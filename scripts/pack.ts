@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
@@ -21,19 +21,37 @@ import { makeEager } from "./eager.ts";
 import { bun, filesIn, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
 
 const dist = join(root, "dist");
+const processors = ["x86_64", "aarch64"] as const satisfies readonly Platform["arch"][];
 /** The file that all modules become: `ffi/ground/place.ts` knows it by this name. */
 const packageFile = "belay_ffi.js";
 
-function compress(bytes: Uint8Array): Buffer {
-  return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 22 } });
+/** The SHA-256 sum of bytes, in hexadecimal digits. */
+function sumOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** A core as a module has it: the text of an `EmbeddedCore`. */
-function embedded(target: Platform, { compressed }: { readonly compressed: boolean }): string {
+function embedded(target: Platform): string {
   const bytes = readFileSync(coreOf(target));
-  const sum = createHash("sha256").update(bytes).digest("hex");
-  const base64 = (compressed ? compress(bytes) : bytes).toString("base64");
-  return `{\n  sum: "${sum}",\n${compressed ? "  compressed: true,\n" : ""}  base64: "${base64}",\n}`;
+  return `{\n  sum: "${sumOf(bytes)}",\n  base64: "${bytes.toString("base64")}",\n}`;
+}
+
+/** All cores for a processor as a module has them, which gives that of a system: they are compressed together. */
+function embeddedTogether(processor: Platform["arch"]): string {
+  let start = 0;
+  const parts: Buffer[] = [];
+  const cores = platforms.filter(({ arch }) => arch === processor).map((target) => {
+    const bytes = readFileSync(coreOf(target));
+    parts.push(bytes);
+    const end = start + bytes.length;
+    const core = `  ${target.os}: { sum: "${sumOf(bytes)}", among: { start: ${start}, end: ${end} } },\n`;
+    start = end;
+    return core;
+  });
+  const params = { [constants.ZSTD_c_compressionLevel]: 22, [constants.ZSTD_c_windowLog]: 20 };
+  const base64 = zstdCompressSync(Buffer.concat(parts), { params }).toString("base64");
+  return `const base64 = "${base64}";\nconst cores = {\n${cores.join("")}};\n` +
+    "module.exports = (system) => cores[system] && { base64, ...cores[system] };\n";
 }
 
 /** Compiles the declarations of the modules that `mod.ts` shows something of, and the commands, each to a module. */
@@ -90,17 +108,19 @@ function bundle(folder: string): void {
  * file that tells it takes a start a millisecond.
  */
 function embeddedForNpm(): string {
-  const names = platforms.map(folderOf);
-  const cases = names.map((name) => `      case "${name}":\n        return require("./cores/${name}.cjs");\n`);
+  const cases = processors.map((name) =>
+    `      case "${name}":\n        return require("./cores/${name}.cjs")(system);\n`
+  );
   return `function embeddedCore(platform) {
+  const [system, processor] = platform.split("-");
   try {
-    switch (platform) {
+    switch (processor) {
 ${cases.join("")}    }
   } catch {
     // The bundler has left it out.
   }
 }
-var embeddedUrl = String(embeddedCore).includes('"./cores/${names[0]}.cjs"') ? "unchanged" : import.meta.url;
+var embeddedUrl = String(embeddedCore).includes('"./cores/${processors[0]}.cjs"') ? "unchanged" : import.meta.url;
 `;
 }
 
@@ -137,26 +157,14 @@ export function embeddedCore(platform: string): EmbeddedCore | undefined {
 `;
 }
 
-/** Writes a module for each platform's core. */
-function writeCores(
-  folder: string,
-  extension: string,
-  options: Parameters<typeof embedded>[1],
-  textOf: (core: string) => string,
-): void {
-  mkdirSync(folder, { recursive: true });
-  for (const target of platforms) {
-    buildCore(target);
-    writeFileSync(join(folder, `${folderOf(target)}.${extension}`), textOf(embedded(target, options)));
-  }
-}
-
 /** What of the npm package isn't source. */
 export function packForNpm(folder: string = dist): void {
   compile(folder);
   bundle(folder);
+  platforms.forEach(buildCore);
+  mkdirSync(join(folder, "cores"), { recursive: true });
   // A program's bundle takes all of them along.
-  writeCores(join(folder, "cores"), "cjs", { compressed: true }, (core) => `module.exports = ${core};\n`);
+  for (const name of processors) writeFileSync(join(folder, "cores", `${name}.cjs`), embeddedTogether(name));
 }
 
 /** The folder that is published on JSR: the sources, and the cores as modules. */
@@ -177,12 +185,12 @@ export function packForJsr(folder: string = join(dist, "jsr")): void {
   const ground = join(folder, "ffi", "ground");
   writeFileSync(join(ground, "embedded.ts"), embeddedForJsr());
   const head = 'import type { EmbeddedCore } from "../embedded.ts";\n\n/** Its bytes and their sum. */\n';
-  writeCores(
-    join(ground, "cores"),
-    "ts",
-    { compressed: false },
-    (core) => `${head}export const core: EmbeddedCore = ${core};\n`,
-  );
+  platforms.forEach(buildCore);
+  mkdirSync(join(ground, "cores"));
+  for (const target of platforms) {
+    const text = `${head}export const core: EmbeddedCore = ${embedded(target)};\n`;
+    writeFileSync(join(ground, "cores", `${folderOf(target)}.ts`), text);
+  }
 }
 
 /** The npm package as a file, packed again only if what it is made of has changed: tests install it. */

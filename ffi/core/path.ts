@@ -100,13 +100,13 @@ function folderOf(path: string): string {
 }
 
 /** A file of bytes. */
-function madeOf({ base64, compressed, sum }: EmbeddedCore, file: string): CoreFile {
+function madeOf({ base64, among, sum }: EmbeddedCore, file: string): CoreFile {
   const runtime = backend();
   const name = file.replace(".", `-${sum.slice(0, 16)}.`);
   const from64 = Uint8Array as unknown as { fromBase64(text: string): Uint8Array<ArrayBuffer> };
   const bytes = (): Uint8Array<ArrayBuffer> => {
     const decoded = from64.fromBase64(base64);
-    return compressed === true ? runtime.decompress(decoded) : decoded;
+    return among === undefined ? decoded : runtime.decompress(decoded).slice(among.start, among.end);
   };
   const made = (make: () => string): CoreFile => {
     try {

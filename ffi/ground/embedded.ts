@@ -9,8 +9,11 @@
 export interface EmbeddedCore {
   /** Its bytes in base64. */
   readonly base64: string;
-  /** Whether they are compressed, as Zstandard has it (RFC 8878): a third as long. */
-  readonly compressed?: boolean;
+  /**
+   * Where the bytes are among those of all systems' cores for the processor, which are compressed together (Zstandard, RFC
+   * 8878). They are much alike.
+   */
+  readonly among?: { readonly start: number; readonly end: number };
   /** The bytes' SHA-256 sum, in hexadecimal digits. */
   readonly sum: string;
 }

@@ -74,7 +74,8 @@ describe("the npm package", () => {
         [
           "LICENSE",
           "README.md",
-          ...cores.map(({ folder }) => `dist/cores/${folder}.cjs`),
+          "dist/cores/aarch64.cjs",
+          "dist/cores/x86_64.cjs",
           "dist/belay_ffi.js",
           "native/include/belay.h",
           ...cores.map(({ folder, name }) => `native/lib/${folder}/${name}`),
