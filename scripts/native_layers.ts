@@ -22,6 +22,7 @@ const layers: readonly string[] = [
   "calls/",
   "queued/",
   "thunks/",
+  "switching/",
   "waking/",
   "handles/",
   "isolate.zig",

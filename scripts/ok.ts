@@ -22,6 +22,7 @@ import { checkRecord } from "./record.ts";
 import { releaseSteps } from "./release.ts";
 import { noteResults, Times } from "./results.ts";
 import { test, testFiles } from "./test.ts";
+import { testOwnStacks } from "./own_stacks.ts";
 import { deno, main, output, root, run, runTypeScript, runZig, StepError, typeScriptIn } from "./tools.ts";
 import { checkVersion } from "./version.ts";
 import { checkWorkflows } from "./workflows.ts";
@@ -101,6 +102,8 @@ const steps: Readonly<Record<string, () => void>> = {
     nativeTests([`-Dtarget=${zigTarget({ os: "linux", arch: "aarch64" })}`, "-fqemu", ...libraries], env);
   },
   tests: () => test(testFiles()),
+  /** Calls and callbacks once more, every function on a stack of its own. */
+  "own-stacks": testOwnStacks,
   /** The libraries that the template starts: built, tested, packed and used by the commands that it prints. */
   template: () => test(["./tests/commands/started_library.ts"]),
   examples() {

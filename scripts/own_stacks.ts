@@ -8,7 +8,6 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { build } from "./build.ts";
 import { bun, deno, main, root, run, StepError } from "./tools.ts";
 
@@ -59,4 +58,3 @@ export function testOwnStacks(): void {
 }
 
 if (import.meta.main) await main(testOwnStacks);
-process.exitCode ??= 0;

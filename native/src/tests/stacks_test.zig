@@ -6,7 +6,7 @@ const blocks = @import("../calls/blocks.zig");
 const caller = @import("../calls/caller.zig");
 const own_stack = @import("../stacks/own.zig");
 const support = @import("support.zig");
-const switching = @import("../stacks/switch.zig");
+const switching = @import("../switching/switch.zig");
 const thunks = @import("../thunks/pool.zig");
 const Isolate = @import("../isolate.zig").Isolate;
 

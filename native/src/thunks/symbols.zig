@@ -1,9 +1,8 @@
 //! How the architectures' assembly declares the symbols that `pool.zig` looks up.
 
 const std = @import("std");
-const builtin = @import("builtin");
 const abi = @import("../abi.zig");
-const darwin = builtin.os.tag.isDarwin();
+const assembly = @import("../os/assembly.zig");
 
 /// How many thunks share the way to the entry: as many as a short jump reaches across.
 pub const group_length = 32;
@@ -27,20 +26,5 @@ pub fn block(comptime thunk: []const u8, comptime end: []const u8) []const u8 {
     , .{ prefix, abi.thunk_block_length / group_length, group_length, thunk, end, group_length });
 }
 
-/// What the system puts before the name of a C symbol.
-pub const prefix = if (darwin) "_" else "";
-
-/// Symbols of this library alone. On macOS all but the first are entries of one atom, which the linker keeps in one
-/// piece.
-pub fn declare(comptime first: []const u8, comptime others: []const []const u8) []const u8 {
-    comptime var text: []const u8 = globl(first);
-    inline for (others) |name| text = text ++ globl(name) ++ if (darwin) ".alt_entry _" ++ name ++ "\n" else "";
-    return text;
-}
-
-fn globl(comptime name: []const u8) []const u8 {
-    // The linker would export a global symbol of a DLL's; class 3 is a static one.
-    if (builtin.os.tag == .windows) return ".def " ++ name ++ "\n.scl 3\n.type 32\n.endef\n";
-    const hidden = if (darwin) ".private_extern _" ++ name ++ "\n" else ".hidden " ++ name ++ "\n";
-    return ".globl " ++ prefix ++ name ++ "\n" ++ hidden;
-}
+pub const prefix = assembly.prefix;
+pub const declare = assembly.declare;

@@ -5,7 +5,7 @@
 //! loads the result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first
 //! number, and jumps to the entry.
 
-const switching = @import("../stacks/x86_64_sysv.zig");
+const switching = @import("../switching/x86_64_sysv.zig");
 const symbols = @import("symbols.zig");
 const x86_64 = @import("x86_64.zig");
 const prefix = symbols.prefix;

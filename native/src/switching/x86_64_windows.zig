@@ -3,7 +3,7 @@
 
 const std = @import("std");
 const pages = @import("../os/pages.zig");
-const symbols = @import("../thunks/symbols.zig");
+const symbols = @import("../os/assembly.zig");
 
 /// The control words and padding; xmm6 to xmm15; the stack's bounds (base, limit, where it was allocated); eight registers; where to go on.
 pub const frame_words = 2 + 20 + 3 + 8 + 1;

@@ -1,7 +1,7 @@
 //! Switching stacks on AArch64: Linux and macOS. x19 to x30, d8 to d15 and the control word of floats. The return address
 //! is loaded to where a return takes it from, so neither branch targets nor signed addresses are in the way.
 
-const symbols = @import("../thunks/symbols.zig");
+const symbols = @import("../os/assembly.zig");
 const prefix = symbols.prefix;
 
 pub const frame_words = 22;

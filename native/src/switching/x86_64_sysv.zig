@@ -4,7 +4,7 @@
 //! where they differ. The way back is a jump: a return would be mispredicted after each switch.
 
 const std = @import("std");
-const symbols = @import("../thunks/symbols.zig");
+const symbols = @import("../os/assembly.zig");
 const OwnStack = @import("../isolate.zig").OwnStack;
 const prefix = symbols.prefix;
 
