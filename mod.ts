@@ -71,7 +71,7 @@ export {
   type PostOptions,
   type QueueOptions,
 } from "./ffi/callbacks/options.ts";
-export type { CallbackFunction } from "./ffi/types/inference.ts";
+export type { CallbackFunction, SuspendingFunction } from "./ffi/types/inference.ts";
 export { Handle } from "./ffi/lifetime/handle.ts";
 
 // Pointers and memory.

@@ -15,7 +15,7 @@ import { reportLeak } from "../lifetime/report.ts";
 import { addressOf } from "../runtime/address.ts";
 import { owner, type PointerOwner } from "../types/data_type.ts";
 import type { CallbackDefinition, Pointer } from "../types/definitions.ts";
-import type { CallbackFunction, NativeFunction } from "../types/inference.ts";
+import type { CallbackFunction, NativeFunction, SuspendingFunction } from "../types/inference.ts";
 import { bind, unbind, zero } from "./binding.ts";
 import { type BoundFunction, type ErrorFunction, functionName, type TargetFunction } from "./bound_function.ts";
 import {
@@ -237,6 +237,21 @@ export function callback<const D extends CallbackDefinition>(
   definition: D,
   fn: CallbackFunction<D>,
   options?: CallbackOptions<D>,
+): Callback<D>;
+/**
+ * Makes a function callable that may be `async`, for calls that suspend: C waits for its promise. Anywhere else a promise is
+ * an error.
+ *
+ * @typeParam D The type of the definition, which TypeScript infers.
+ * @param definition The types of parameters and result.
+ * @param fn The function.
+ * @param options As for other callbacks, with `suspends: true`.
+ * @returns The callback.
+ */
+export function callback<const D extends CallbackDefinition>(
+  definition: D,
+  fn: SuspendingFunction<D>,
+  options: CallbackOptions<D> & { readonly suspends: true },
 ): Callback<D>;
 export function callback<const D extends CallbackDefinition>(
   definition: D,

@@ -23,7 +23,7 @@ import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
-import { goOnWith, maySuspend, suspend, type Suspended, TailCall } from "./own_stack.ts";
+import { maySuspend, suspend, type Suspended, TailCall } from "./own_stack.ts";
 
 /** How a callback's arguments are read, as source: all of them before anything else runs. */
 interface ArgumentReads {
@@ -138,7 +138,8 @@ export function makeCode(
       try {
         if (state === ${overflows}) throw tooDeep(bound);
         let result = fn(${names.join(", ")});
-        if (typeof result === "object" && result !== null && leaves(bound, result, ${given}, resultAddress)) return;
+        if ((typeof result === "object" || typeof result === "function") && result !== null &&
+          leaves(bound, result, ${given}, resultAddress)) return;
         ${write("badResult", given)}
       } catch (error) {
         failed(bound, error, ${given}, resultAddress);
@@ -279,7 +280,10 @@ function refusePromise(bound: BoundFunction | { readonly name: string }, value: 
     if (answersNobody) throw error;
   }
   if (answersNobody) return;
-  throw new TypeError(`Cannot return from callback "${bound.name}": the result is a promise, and C can't wait for it`);
+  throw new TypeError(
+    `Cannot return from callback "${bound.name}": the result is a promise, and C can't wait for it here; it can where the function ` +
+      "that calls back is defined with suspends: true",
+  );
 }
 
 /** What an `async` function that C doesn't wait for was rejected with. */
@@ -343,12 +347,21 @@ function failed(bound: BoundFunction, error: unknown, given: unknown[], resultAd
 /** Thrown where `onError` has answered by a tail call. */
 const endedByTailCall: unique symbol = Symbol("ended by a tail call");
 
-/** Has C go on with a tail call. @throws {TypeError} When it can't: C is on JavaScript's stack. */
-function goesOn({ name }: { readonly name: string }, call: TailCall): true {
-  if (goOnWith(call)) return true;
+/** Has C go on with a tail call. @throws {TypeError} When it can't, or its result isn't the callback's. */
+function goesOn(bound: BoundFunction | { readonly name: string }, call: TailCall): true {
+  const what = `Cannot return from callback "${bound.name}": a tail call`;
+  const result = bound instanceof BoundFunction ? bound.signature.definition.result : "void";
+  if (call.result !== "void" && result !== "void" && call.result !== result) {
+    throw new TypeError(
+      `${what} of "${call.name}" gives C ${typeName(call.result as never)} in place of ${
+        typeName(result)
+      }; define its result as ` +
+        'the callback\'s, or as "void" if it never returns',
+    );
+  }
+  if (call.make()) return true;
   throw new TypeError(
-    `Cannot return from callback "${name}": a tail call takes a stack of C's own; define the function that calls back with ` +
-      'stack: "own", or suspends',
+    `${what} takes a stack of C's own; define the function that calls back with stack: "own", or suspends`,
   );
 }
 
@@ -366,7 +379,8 @@ function leaves(bound: BoundFunction, value: object, given: unknown[], resultAdd
 /** Writes what a callback's promise was fulfilled with as the result. */
 export function answerLater({ bound, given, resultAddress }: Suspended, value: unknown): void {
   try {
-    bound.signature.code.writeLater(value, bound, resultAddress);
+    if (value instanceof TailCall) goesOn(bound, value);
+    else bound.signature.code.writeLater(value, bound, resultAddress);
   } catch (error) {
     failed(bound, error, given, resultAddress);
   }

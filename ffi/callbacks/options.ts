@@ -40,6 +40,11 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    */
   readonly always?: boolean;
   /**
+   * Whether the function may return a promise, as an `async` one does; `false` by default. It is for TypeScript: C waits for
+   * a promise where the call of C suspends, and nowhere else.
+   */
+  readonly suspends?: boolean;
+  /**
    * Whether the callback closes itself at its first call; `false` by default.
    *
    * That call runs the function, and the next one gets the fallback. The callback isn't collected before the first
@@ -119,7 +124,17 @@ export type PostFunction<D extends CallbackDefinition> = (
   ...parameters: CallbackParameters<D["parameters"]>
 ) => unknown;
 
-const optionNames = ["name", "fallback", "onError", "always", "once", "thread", "timeoutMs", "queue"] as const;
+const optionNames = [
+  "name",
+  "fallback",
+  "onError",
+  "always",
+  "once",
+  "thread",
+  "timeoutMs",
+  "queue",
+  "suspends",
+] as const;
 const longestTimeoutMs = 2 ** 31 - 1;
 const largestCapacity = 2 ** 24;
 

@@ -51,25 +51,28 @@ export function suspend(suspended: Suspended): void {
   (ownStack.running as RunningCall).suspended = suspended;
 }
 
-/** What {@linkcode tailCall} gives: only a callback can do something with it. */
+/** What `tailCall()` gives: only a callback can do something with it. */
 export class TailCall {
-  readonly index: number;
+  readonly #fill: () => number;
+  /** What C calls the function, and the type of its result. */
+  readonly name: string;
+  readonly result: unknown;
 
-  /** @param index The block with the arguments. */
-  constructor(index: number) {
-    this.index = index;
+  /** @param fill Checks the arguments and puts them into a block, whose index it answers. */
+  constructor(fill: () => number, name: string, result: unknown) {
+    this.#fill = fill;
+    this.name = name;
+    this.result = result;
   }
-}
 
-/** Has C go on with a call in the place of the callback; answers whether it can. */
-export function goOnWith({ index }: TailCall): boolean {
-  if (!isOnOwnStack()) {
-    freeBlock(index);
-    return false;
+  /** Has C make the call in the place of the callback that runs; answers whether it can. */
+  make(): boolean {
+    if (!isOnOwnStack()) return false;
+    const index = this.#fill();
+    core().words.u32[tailCallWord] = index + 1;
+    ownStack.tailIndex = index;
+    return true;
   }
-  core().words.u32[tailCallWord] = index + 1;
-  ownStack.tailIndex = index;
-  return true;
 }
 
 /** The core has begun the tail call: its block is free. */

@@ -192,6 +192,12 @@ export function duringCall(i32: string, makeCall: string): string {
       ${word} = running + 1;
       ${makeCall}
       ${word} = (running & ${depthMask}) === 0 ? (running + ${outermostEnded}) | 0 : running;
+      ${afterCall(i32, "")}`;
+}
+
+/** Statements that make a native call, which counts itself, and throw what its callbacks threw. */
+export function afterCall(i32: string, makeCall: string): string {
+  return `${makeCall}
       if (${i32}[${attentionWord}] !== 0 && errorIsDue(key)) throw takeError();`;
 }
 

@@ -15,9 +15,12 @@ import {
   callFunctionByteOffset,
   callIndirectResultByteOffset,
   callIntegerResultsByteOffset,
-  callStackByteOffset,
   callStackWordsByteOffset,
   callStringResultByteOffset,
+  callTailResultByteOffset,
+  tailResultFloat,
+  tailResultInteger,
+  tailResultNone,
 } from "../core/record.ts";
 import { unbind } from "../callbacks/binding.ts";
 import type { BoundFunction, TargetFunction } from "../callbacks/bound_function.ts";
@@ -46,6 +49,7 @@ import {
 import type { FunctionDefinition, ParameterType, ResultType } from "../types/definitions.ts";
 import { numberNames } from "../types/scalars.ts";
 import {
+  afterCall,
   type ArgumentChecks,
   argumentChecks,
   callEnds,
@@ -244,7 +248,7 @@ function laterSource({ key, names, begin, fill, prepare, after, result, ...piece
 function atOnceSource(
   { key, names, begin, fill, prepare, after, result, kept, unlend }: Pieces,
   counted: boolean,
-  make: string,
+  own: boolean,
 ): string {
   const keeps = kept.length > 0;
   const call = `function (${names.join(", ")}) {
@@ -255,7 +259,7 @@ function atOnceSource(
         if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${fill}
         ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        ${duringCall("i32s", make)}
+        ${own ? afterCall("i32s", "make(isolate, index, key);") : duringCall("i32s", "make(isolate, index);")}
         ${after}
         return ${result()};
       } finally {
@@ -344,14 +348,19 @@ export function makeTailCall(
 ): (...args: unknown[]) => number {
   const checked = argumentChecks(key, definition, owner);
   const { names, begin, fill, prepare } = piecesOf(key, { ...definition, captureErrno: false }, address, checked);
-  const isFloat = definition.result === "f32" || definition.result === "f64";
+  const { result } = definition;
+  const kind = result === "void"
+    ? tailResultNone
+    : result === "f32" || result === "f64"
+    ? tailResultFloat
+    : tailResultInteger;
   const call = `function (${names.join(", ")}) {
       ${begin}
       try {
         index = takeBlock(key);
         ${fill}
         ${prepare}
-        ${word(callStackByteOffset)} = ${isFloat ? 1 : 0};
+        ${word(callTailResultByteOffset)} = ${kind};
         return index;
       } catch (error) { if (index >= 0) freeBlock(index); throw error; }
     }`;
@@ -403,9 +412,7 @@ export function makeBlockCall(
       ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
-    nonblocking || suspends
-      ? laterSource(pieces)
-      : atOnceSource(pieces, owner.counted, own ? "make(isolate, index, key);" : "make(isolate, index);"),
+    nonblocking || suspends ? laterSource(pieces) : atOnceSource(pieces, owner.counted, own),
     nonblocking ? sourceUrl("nonblocking", key) : suspends ? sourceUrl("suspending", key) : nativeCallUrl(key),
   ) as LibraryCall;
   scope.entrance.call = made.call;

@@ -10,7 +10,7 @@
 import { boundFunctions } from "../callbacks/bound_function.ts";
 import { ownStack, takeTailCall } from "../callbacks/own_stack.ts";
 import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
-import { depthMask, raise } from "../core/pending.ts";
+import { depthMask, outermostEnded, raise } from "../core/pending.ts";
 import {
   callbackWord,
   nativeCallWord,
@@ -67,30 +67,38 @@ export function ownStackMaker(): (isolate: Address, index: number, key: string) 
   const { start, goOn } = stackSteps();
   const { i32 } = core().words;
   return (isolate, index, key) => {
+    const { depth: outerDepth, running: outer } = ownStack;
+    const native = i32[nativeCallWord]!;
     // Of the callback that runs around this: its fallback, perhaps.
     const low = i32[2 * resultWord]!;
     const high = i32[2 * resultWord + 1]!;
-    const { depth: outerDepth, running: outer } = ownStack;
+    let state: number;
+    i32[nativeCallWord] = native + 1;
     ownStack.running = undefined;
-    ownStack.depth = i32[nativeCallWord]! & depthMask;
-    let state = start(isolate, index);
-    while (state === stackStateCallsBack) {
-      const bound = boundFunctions[i32[callbackWord]!];
-      if (bound !== undefined) {
-        try {
-          bound.invoke(bound);
-        } catch (error) {
-          // Where the stack ends, before the function's own `try`.
-          raise(error, bound, 0);
+    ownStack.depth = (native & depthMask) + 1;
+    // With `finally`, unlike other calls: where JavaScript's stack ends, what steps may throw.
+    try {
+      state = start(isolate, index);
+      while (state === stackStateCallsBack) {
+        const bound = boundFunctions[i32[callbackWord]!];
+        if (bound !== undefined) {
+          try {
+            bound.invoke(bound);
+          } catch (error) {
+            // Where the stack ends, before the function's own `try`.
+            raise(error, bound, 0);
+          }
         }
+        state = goOn(isolate, index);
+        if (ownStack.tailIndex >= 0) takeTailCall();
       }
-      state = goOn(isolate, index);
-      if (ownStack.tailIndex >= 0) takeTailCall();
+    } finally {
+      ownStack.running = outer;
+      ownStack.depth = outerDepth;
+      i32[2 * resultWord] = low;
+      i32[2 * resultWord + 1] = high;
+      i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
     }
-    ownStack.running = outer;
-    ownStack.depth = outerDepth;
-    i32[2 * resultWord] = low;
-    i32[2 * resultWord + 1] = high;
     if (state !== stackStateReturned) refuse(state, key);
   };
 }

@@ -110,8 +110,14 @@ class SuspendingCall {
 
   #wait(suspended: Suspended): void {
     this.#suspended = suspended;
-    // What isn't a promise of this world's becomes one.
-    then.call(Promise.resolve(suspended.promise), this.#fulfilled, this.#rejected);
+    let promise: Promise<unknown>;
+    try {
+      // What isn't a promise of this world's becomes one.
+      promise = Promise.resolve(suspended.promise);
+    } catch (error) {
+      promise = Promise.reject(error);
+    }
+    then.call(promise, this.#fulfilled, this.#rejected);
   }
 }
 

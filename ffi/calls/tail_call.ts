@@ -46,9 +46,11 @@ type Ending = never;
  * would have JavaScript's frames jumped over.
  *
  * It takes a stack of C's own: the function that calls back is defined with `stack: "own"`, or `suspends`. `onError` may
- * answer with it, too.
+ * answer with it, too. A function that jumps must be called by the innermost call that is running: what it jumps to, a
+ * `lua_pcall` or a `setjmp`, has to be in the same call of C.
  *
- * *Errors:* the arguments are checked at once, as in a call.
+ * *Errors:* the arguments are checked when the callback has returned it: they are errors of the callback. Its result has to
+ * be of the callback's type, or `"void"`, for what never returns: should it do so, C gets the fallback.
  *
  * ```ts ignore
  * callback(luaFunction, (state) => compute(state), {
@@ -71,8 +73,8 @@ export function tailCall<A extends readonly never[] | readonly unknown[]>(
   const known = functions.get(fn);
   if (known === undefined) throw new TypeError("Cannot make a tail call: expected a function of a library");
   const { key, definition, address, owner } = known;
-  known.fill ??= makeTailCall(key, refuseKept(key, definition), address, owner);
-  return new TailCall(known.fill(...args)) as Ending;
+  const fill = known.fill ??= makeTailCall(key, refuseKept(key, definition), address, owner);
+  return new TailCall(() => fill(...args), key, definition.result) as Ending;
 }
 
 /** @throws {TypeError} When the function takes what is only kept during a call. */

@@ -58,6 +58,9 @@ export const operationFindVariable = 12;
 export const operationCloseLibrary = 13;
 export const operationStackCount = 14;
 export const operationSizeStacks = 15;
+export const tailResultNone = 0;
+export const tailResultInteger = 1;
+export const tailResultFloat = 2;
 export const stackStateReturned = 0;
 export const stackStateCallsBack = 1;
 export const stackStateNoMemory = 2;
@@ -111,7 +114,7 @@ export const thunkInVainByteOffset = 58;
 export const thunkNextNoticeWord = 15;
 
 // A `belay_call`.
-export const callByteLength = 1280;
+export const callByteLength = 1288;
 export const callArgumentsByteOffset = 0;
 export const callFunctionByteOffset = 1152;
 export const callStackWordsByteOffset = 1160;
@@ -127,6 +130,7 @@ export const callStringByteOffset = 1256;
 export const callCaptureErrorByteOffset = 1264;
 export const callErrorByteOffset = 1268;
 export const callStackByteOffset = 1272;
+export const callTailResultByteOffset = 1280;
 
 // A `belay_channel_words`.
 export const channelByteLength = 32;

@@ -85,8 +85,12 @@ type Argument<T, Suspends extends boolean> = Suspends extends true
   ? T extends CallbackDefinition ? ToNative<T> | SuspendingFunction<T> : ToNative<T>
   : ToNative<T>;
 
-/** A function that may make C wait. */
-type SuspendingFunction<D extends CallbackDefinition> = (
+/**
+ * A TypeScript function that C may wait for: it may return a promise.
+ *
+ * @typeParam D The definition.
+ */
+export type SuspendingFunction<D extends CallbackDefinition> = (
   ...parameters: CallbackParameters<D["parameters"]>
 ) => CallbackResult<D["result"]> | PromiseLike<D["result"] extends "void" ? void : ToNative<D["result"]>>;
 
@@ -137,14 +141,19 @@ export type LibraryFunctionValue<D extends FunctionDefinition> = FurtherValues<D
   : [FromNative<D["result"]>, ...FurtherValues<D>];
 
 /** What calling a C function gives: a promise where it is nonblocking, or suspends. */
-export type LibraryFunctionResult<D extends FunctionDefinition> = D extends { readonly suspends: true }
-  ? Promise<LibraryFunctionValue<D>>
-  : D extends unknown ? [Nonblocking<D>] extends [true] ? Promise<LibraryFunctionValue<D>>
-    : [Nonblocking<D>] extends [false | undefined] ? LibraryFunctionValue<D>
-    : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
+export type LibraryFunctionResult<D extends FunctionDefinition> = D extends unknown
+  ? [Later<D>] extends [true] ? Promise<LibraryFunctionValue<D>>
+  : [Later<D>] extends [false] ? LibraryFunctionValue<D>
+  : LibraryFunctionValue<D> | Promise<LibraryFunctionValue<D>>
   : never;
 
+/** Whether it answers a promise: `boolean` if that isn't known. */
+type Later<D> = [Nonblocking<D>, Suspends<D>] extends [false | undefined, false | undefined] ? false
+  : true extends (Nonblocking<D> extends true ? true : never) | (Suspends<D> extends true ? true : never)
+    ? [Nonblocking<D>] extends [true] ? true : [Suspends<D>] extends [true] ? true : boolean
+  : boolean;
 type Nonblocking<D> = D extends { readonly nonblocking: infer N } ? N : undefined;
+type Suspends<D> = D extends { readonly suspends: infer S } ? S : undefined;
 
 type LibrarySymbol<D> = D extends FunctionDefinition ? LibraryFunction<D>
   : D extends VariableDefinition ? FromNative<D["type"]>

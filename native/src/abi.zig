@@ -75,6 +75,9 @@ pub const Operation = enum(u32) {
     _,
 };
 
+/// What a tail call gives C: the bits of an integer or a float, or nothing that the callback could give.
+pub const TailResult = enum(u32) { none = 0, integer = 1, float = 2 };
+
 /// What has become of a call on a stack of its own: C has returned; a callback is wanted; there is no memory for a stack;
 /// belay can't switch stacks on this processor and system; the process has shadow stacks, which it can't switch.
 pub const StackState = enum(usize) { returned = 0, calls_back = 1, no_memory = 2, unknown = 3, shadowed = 4 };
@@ -242,6 +245,9 @@ pub const Call = extern struct {
     @"error": u32 = 0,
     /// The stack of its own that it has been started on.
     stack: u64 = 0,
+    /// In a tail call's block: what its result is.
+    tail_result: u32 = 0,
+    unused: u32 = 0,
 };
 
 /// C's `belay_channel_words`: the part of a channel that JavaScript maps.

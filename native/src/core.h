@@ -281,8 +281,10 @@ typedef struct belay_call {
    * `error` as soon as the call returns. */
   uint32_t capture_error;
   uint32_t error;
-  /* The core's, where the call was started on a stack of its own. In a tail call's block: 1 if its result is a float. */
-  uint64_t stack;
+  uint64_t stack; /* the core's, where the call was started on a stack of its own */
+  /* In a tail call's block: BELAY_TAIL_RESULT_…. */
+  uint32_t tail_result;
+  uint32_t unused;
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They
@@ -298,6 +300,11 @@ void belay_call_make(belay_isolate *isolate, uint32_t index);
  * callback that is queued for the isolate during the call has the call's index and 1 as its `call_token`. Returns
  * false if the system starts no thread. */
 bool belay_call_submit(belay_isolate *isolate, uint32_t index);
+
+/* What a tail call gives C: an integer or a float, in its register; or, if it returns at all, the callback's fallback. */
+#define BELAY_TAIL_RESULT_NONE 0
+#define BELAY_TAIL_RESULT_INTEGER 1
+#define BELAY_TAIL_RESULT_FLOAT 2
 
 /* What has become of a call that was started on a stack of its own: C has returned, and the block has the results; C
  * wants a callback; there is no memory for a stack; stacks can't be switched on this processor and system; the process has

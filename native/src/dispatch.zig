@@ -155,13 +155,16 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     const words = &isolate.words;
     const frame = stack.registers;
     caller.setLastError(stack.code);
+    // A callback of the tail call's has the stack's fields.
+    const slot = stack.slot;
+    const target = stack.target;
+    const is_scalar = thunks.resultOf(slot) == .scalar;
     if (words.tail_call != 0) {
-        frame[first_float] = own_stack.tailCall(isolate);
-    } else if (thunks.resultOf(stack.slot) != .scalar) {
-        return answer(stack.slot, isolate, frame, words.result == 1, stack.target);
-    } else {
-        frame[first_float] = words.result;
+        own_stack.tailCall(isolate, if (is_scalar) @atomicLoad(u64, &slot.fallback, .monotonic) else 0);
+        if (!is_scalar) words.result = 0;
     }
+    if (!is_scalar) return answer(slot, isolate, frame, words.result == 1, target);
+    frame[first_float] = words.result;
     return frame[first_float];
 }
 

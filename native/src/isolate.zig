@@ -143,6 +143,8 @@ pub const OwnStacks = struct {
 /// One of them. Its record is at its top.
 pub const OwnStack = struct {
     memory: []align(std.heap.page_size_min) u8,
+    /// What was asked for.
+    byte_length: usize,
     /// Where it goes on, and where JavaScript does. The assembly has their places.
     pointer: usize,
     javascript: usize = 0,

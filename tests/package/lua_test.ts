@@ -1,6 +1,6 @@
 /** Lua (5.4, the system's): its errors jump out of C's frames, and its functions are TypeScript. */
 
-import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import { callback, dlopen, type Library, LibraryLoadError, type Pointer, pointer, stats, tailCall } from "@belay/ffi";
 import { leftOut } from "../support/left_out.ts";
@@ -139,7 +139,7 @@ describe("Lua", () => {
     const caught = "local ok, e = pcall(later, 13); return tostring(ok) .. ': ' .. e";
     assertEquals(await states[0]!.runLater(caught), "false: Error: thirteen");
     clearInterval(timer);
-    assertMatch(String(ticks > 3), /true/);
+    assert(ticks > 3, `${ticks} ticks`);
     for (const lua of states) lua.close();
     assertEquals(stats().live.ownStacks, 0);
   });
@@ -161,7 +161,6 @@ describe("Lua", () => {
     assertStringIncludes(error.message, 'stack: "own"');
     assertThrows(() => tailCall(() => 1), TypeError, "expected a function of a library");
     assertThrows(() => tailCall(lua_pushstring, lua.state, "text"), TypeError, "nobody would keep argument 2");
-    assertThrows(() => tailCall(lua_error, "x" as never), TypeError, "argument 1");
     lua.symbols.lua_settop(lua.state, 0);
     lua.close();
   });

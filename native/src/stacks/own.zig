@@ -14,6 +14,8 @@ const State = abi.StackState;
 
 /// How many stacks without a call an isolate keeps.
 const most_free = 64;
+/// How many calls of an isolate may have one. Each takes two mappings, of which Linux gives a process 65,530.
+const most_live = 16384;
 
 /// Whether stacks can be switched on this processor and system.
 pub const is_known = switching.is_known;
@@ -40,6 +42,7 @@ fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     if (!is_known) return @intFromEnum(State.unknown);
     if (isolate.own_stacks.free == null and switching.hasShadowStack()) return @intFromEnum(State.shadowed);
     const stack = take(isolate) orelse return @intFromEnum(State.no_memory);
+    stack.control = switching.controlWords();
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
     stack.call = call;
     call.stack = @intFromPtr(stack);
@@ -72,15 +75,19 @@ pub fn giveWay(stack: *OwnStack) void {
     _ = switching.go(&stack.pointer, stack.javascript, @intFromEnum(State.calls_back));
 }
 
-/// In a thunk whose function has ended with a tail call: makes that call in its place, and answers the bits of its result. It
-/// may never return: what is left here then is nobody's.
-pub fn tailCall(isolate: *Isolate) u64 {
+/// In a thunk whose function has ended with a tail call: makes that call in its place, and puts the bits of its result into
+/// the words. It may never return: what is left here then is nobody's.
+pub fn tailCall(isolate: *Isolate, fallback: u64) void {
     const words = &isolate.words;
     // JavaScript uses the block again.
     var call = isolate.calls.blocks.load(.monotonic).?[words.tail_call - 1];
     words.tail_call = 0;
     blocks.perform(&call);
-    return if (call.stack != 0) call.frame.float_results[0] else call.frame.integer_results[0];
+    words.result = switch (@as(abi.TailResult, @enumFromInt(call.tail_result))) {
+        .none => fallback,
+        .integer => call.frame.integer_results[0],
+        .float => call.frame.float_results[0],
+    };
 }
 
 fn body(stack: *OwnStack) callconv(.c) noreturn {
@@ -93,6 +100,7 @@ fn body(stack: *OwnStack) callconv(.c) noreturn {
 
 fn take(isolate: *Isolate) ?*OwnStack {
     const own = &isolate.own_stacks;
+    if (own.live_count == most_live) return null;
     const stack = if (own.free) |free| free else make(isolate) orelse return null;
     if (own.free != null) {
         own.free = stack.next;
@@ -105,7 +113,8 @@ fn take(isolate: *Isolate) ?*OwnStack {
 fn give(stack: *OwnStack) void {
     const own = &stack.isolate.own_stacks;
     own.live_count -= 1;
-    if (own.free_count == most_free) return pages.unmapStack(stack.memory);
+    const is_old = stack.byte_length != own.byte_length;
+    if (own.free_count == most_free or is_old) return pages.unmapStack(stack.memory);
     stack.next = own.free;
     own.free = stack;
     own.free_count += 1;
@@ -116,7 +125,7 @@ fn make(isolate: *Isolate) ?*OwnStack {
     const record_byte_length = comptime std.mem.alignForward(usize, @sizeOf(OwnStack), 64);
     const stack: *OwnStack = @ptrCast(@alignCast(memory.ptr + memory.len - record_byte_length));
     const usable: []align(16) u8 = @alignCast(memory[0 .. memory.len - record_byte_length]);
-    stack.* = .{ .memory = memory, .pointer = switching.prepare(usable), .control = switching.controlWords(), .isolate = isolate };
+    stack.* = .{ .memory = memory, .pointer = switching.prepare(usable), .isolate = isolate, .byte_length = isolate.own_stacks.byte_length };
     return stack;
 }
 

@@ -132,6 +132,7 @@ test "a callback ends with a call in its place, whose result C gets" {
     const call = prepare(isolate, 0, &Sum.run, &.{ @intFromPtr(thunks.address(number)), 1 });
     try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, 0));
     _ = prepare(isolate, 1, &Tail.run, &.{ 4, 2 });
+    blocks.of(isolate).?[1].tail_result = @intFromEnum(abi.TailResult.integer);
     isolate.words.tail_call = 2;
     try std.testing.expectEqual(abi.StackState.returned, own_stack.goOn(isolate, 0));
     try std.testing.expectEqual(@as(u64, 42), call.frame.integer_results[0]);
