@@ -31,7 +31,7 @@ export interface ConfigureOptions {
   readonly callThreads?: number;
   /**
    * How many bytes of addresses a stack of C's own takes, for functions with `stack: "own"` or `suspends`: from 128 KiB to
-   * 1 GiB, 8 MiB by default. Memory is taken as it is used. It counts for stacks that are made from then on.
+   * 1 GiB. By default it is as much as a main thread has: 8 MiB, on Windows 1 MiB. Memory is taken as it is used. It counts for stacks that are made from then on.
    *
    * C that uses more than its stack ends the process, as it does on any other.
    */

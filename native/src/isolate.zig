@@ -5,6 +5,7 @@
 //! isolates.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const futex = @import("os/futex.zig");
 const Queue = @import("queue.zig").Queue;
@@ -136,8 +137,8 @@ pub const OwnStacks = struct {
     free_count: u32 = 0,
     /// How many calls have one.
     live_count: u32 = 0,
-    /// How much a new one takes of the addresses, a multiple of the largest pages.
-    byte_length: usize = 8 << 20,
+    /// How much a new one takes of the addresses, a multiple of the largest pages: as much as a main thread has.
+    byte_length: usize = if (builtin.os.tag == .windows) 1 << 20 else 8 << 20,
 };
 
 /// One of them. Its record is at its top.

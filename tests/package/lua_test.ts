@@ -146,7 +146,7 @@ describe("Lua", () => {
 
   itWithLua("refuses a tail call where C is on JavaScript's stack, or of what belay doesn't know", () => {
     const lua = new Lua();
-    const { lua_error, lua_pushstring } = lua.symbols;
+    const { lua_pushstring } = lua.symbols;
     using plain = dlopen(
       { name: "lua5.4", versions: ["0"] },
       { lua_pcallk: { ...definitions.lua_pcallk, stack: undefined } } as never,

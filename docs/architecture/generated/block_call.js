@@ -6,7 +6,7 @@
   const prepared = () => {
     const index = takeBlock(key);
     const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-    const b8 = index * 160, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+    const b8 = index * 161, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
 
     u32[b4 + 288] = lowOfFunction;
     u32[b4 + 289] = highOfFunction;
@@ -39,7 +39,7 @@
         } else index = prepared();
 
         const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-        const b8 = index * 160, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+        const b8 = index * 161, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
 
         const given = arguments.length;
         if (given > 1) surplus(given);
@@ -52,6 +52,7 @@
         i32s[303] = running + 1;
         make(isolate, index);
         i32s[303] = (running & 65535) === 0 ? (running + 65536) | 0 : running;
+
         if (i32s[309] !== 0 && errorIsDue(key)) throw takeError();
 
         return [i32[b4 + 294], u32[b4 + 317]];

@@ -25,6 +25,7 @@
         i32[303] = running + 1;
         const r = native(a0, a1, a2);
         i32[303] = (running & 65535) === 0 ? (running + 65536) | 0 : running;
+
         if (i32[309] !== 0 && errorIsDue(key)) throw takeError();
         return noteResult(nullable(r), [a0], texts);
       } finally {

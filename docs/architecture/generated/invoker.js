@@ -19,7 +19,10 @@
       try {
         if (state === 2) throw tooDeep(bound);
         let result = fn(a0, a1);
-        if (typeof result === "object" && result !== null && leaves(bound, result, [a0, a1], resultAddress)) return;
+        if (
+          (typeof result === "object" || typeof result === "function") && result !== null &&
+          leaves(bound, result, [a0, a1], resultAddress)
+        ) return;
         if (typeof result !== "number" || (result | 0) !== result) badResult(bound, result);
         result = result | 0;
         i32[288] = result;

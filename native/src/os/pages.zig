@@ -15,7 +15,6 @@ const windows = struct {
     const no_access = 0x01;
     const read_write = 0x04;
     const execute_read = 0x20;
-    const guard = 0x100;
 };
 
 const posix = struct {
@@ -60,23 +59,11 @@ pub fn commit(memory: []align(std.heap.page_size_min) u8) bool {
 
 /// How much below a stack's memory faults, whatever skips over it: more than any page.
 const guard_byte_length = 64 * 1024;
-/// What of a new stack is there on Windows. The system adds to it, page by page, where the next one is reached.
-pub const committed_byte_length = 64 * 1024;
 
-/// Memory for a stack, which takes none before it is used. Below it is a part that faults.
+/// Memory for a stack, which takes none before it is used. Below it is a part that faults. On Windows all of it is there
+/// from the start: the system would make it grow, as it does a thread's, but Wine doesn't.
 pub fn mapStack(byte_length: usize) ?[]align(std.heap.page_size_min) u8 {
     const whole = reserve(byte_length) orelse return null;
-    if (builtin.os.tag == .windows) {
-        const guard_page = 4096;
-        const there = byte_length - committed_byte_length;
-        if (windows.VirtualAlloc(whole + there, committed_byte_length, windows.commit_pages, windows.read_write) == null or
-            windows.VirtualAlloc(whole + there - guard_page, guard_page, windows.commit_pages, windows.read_write | windows.guard) == null)
-        {
-            unmap(whole[0..byte_length]);
-            return null;
-        }
-        return whole[0..byte_length];
-    }
     const memory: []align(std.heap.page_size_min) u8 = @alignCast(whole[guard_byte_length..byte_length]);
     if (!commit(memory)) {
         unmap(whole[0..byte_length]);
@@ -88,7 +75,6 @@ pub fn mapStack(byte_length: usize) ?[]align(std.heap.page_size_min) u8 {
 }
 
 pub fn unmapStack(memory: []align(std.heap.page_size_min) u8) void {
-    if (builtin.os.tag == .windows) return unmap(memory);
     unmap((memory.ptr - guard_byte_length)[0 .. memory.len + guard_byte_length]);
 }
 

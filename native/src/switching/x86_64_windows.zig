@@ -1,8 +1,6 @@
 //! Switching stacks on x86-64 Windows: more registers are preserved there, and the thread's block says where its stack is,
 //! which stack probes and exceptions look at.
 
-const std = @import("std");
-const pages = @import("../os/pages.zig");
 const symbols = @import("../os/assembly.zig");
 
 /// The control words and padding; xmm6 to xmm15; the stack's bounds (base, limit, where it was allocated); eight registers; where to go on.
@@ -16,7 +14,7 @@ pub fn prepare(memory: []align(16) u8, entry: usize) usize {
     frame.* = @splat(0);
     frame[0] = controlWords();
     frame[22] = @intFromPtr(memory.ptr);
-    frame[23] = std.mem.alignForward(usize, @intFromPtr(top), 4096) - pages.committed_byte_length;
+    frame[23] = @intFromPtr(memory.ptr);
     frame[24] = @intFromPtr(top);
     frame[frame_words - 1] = entry;
     return @intFromPtr(frame);
