@@ -171,7 +171,7 @@ describe("options and definitions", () => {
     [
       "configure",
       (value) => configure(value),
-      "a setting; these are: trackLeaks, onReport, callThreads, pointerChecks",
+      "a setting; these are: trackLeaks, onReport, callThreads, callStackSize, pointerChecks",
     ],
     ["a library's name", (value) => dlopen(value, {}), "a property of a library's name; these are: name, versions"],
   ];
