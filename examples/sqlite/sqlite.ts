@@ -25,7 +25,7 @@ interface Aggregate {
   step(state: unknown, ...values: Value[]): unknown;
   finish(state: unknown): Value;
 }
-type Scalar = (...values: Value[]) => Value;
+type Scalar = (...values: Value[]) => Value | Promise<Value>;
 type Collation = (left: string, right: string) => number;
 type UpdateHook = (operation: "insert" | "update" | "delete", table: string, rowid: bigint) => void;
 type Progress = () => boolean | void;
@@ -50,6 +50,8 @@ const definitions = {
   sqlite3_libversion: { parameters: [], result: "cstring" },
   sqlite3_prepare_v2: { parameters: [database, "cstring", "i32", out(statement), "buffer"], result: "i32" },
   sqlite3_step: { parameters: [statement], result: "i32" },
+  /** The same for statements whose functions may be `async`: SQLite waits for them. */
+  step_later: { name: "sqlite3_step", parameters: [statement], result: "i32", suspends: true },
   sqlite3_finalize: { parameters: [statement], result: "i32" },
   sqlite3_bind_parameter_count: { parameters: [statement], result: "i32" },
   sqlite3_bind_null: { parameters: [statement, "i32"], result: "i32" },
@@ -131,15 +133,19 @@ class Sqlite {
   readonly symbols = this.#library.symbols;
   /** The aggregate states of the statement that is running. */
   #states = new Set<number>();
+  /** How many statements are running that may wait. */
+  #waiting = 0;
 
   readonly scalar = callback(functionCallback, (context, count, values) => {
     const fn = this.symbols.scalar_user_data(context);
     try {
-      this.answer(context, count === 1 ? fn(this.#argument(values, 0)) : fn(...this.#arguments(count, values)));
+      const value = count === 1 ? fn(this.#argument(values, 0)) : fn(...this.#arguments(count, values));
+      if (!(value instanceof Promise)) return this.answer(context, value);
+      return value.then((later) => this.answer(context, later)).catch((error) => this.#fail(context, error));
     } catch (error) {
       this.#fail(context, error);
     }
-  }, { name: "SQL function" });
+  }, { name: "SQL function", suspends: true });
 
   readonly step = callback(functionCallback, (context, count, values) => {
     const aggregate = this.symbols.aggregate_user_data(context);
@@ -259,6 +265,17 @@ class Sqlite {
     Handle.delete(id);
   }
 
+  /** As {@linkcode Sqlite.run}, for statements that wait, of which several may be running: the last one ends what is left. */
+  async runLater<T>(statement: () => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    try {
+      return await statement();
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) { for (const id of this.#states) this.#endState(id); }
+    }
+  }
+
   /** Runs a statement. After an error SQLite's last calls answer with their fallback: states that are left end here. */
   run<T>(statement: () => T): T {
     const outer = this.#states;
@@ -307,7 +324,13 @@ export class Database {
   }
 
   /** Defines an SQL function. Its value can be an error: what it throws comes out of the query. */
-  function(name: string, fn: Scalar): void {
+  function(name: string, fn: (...values: Value[]) => Value): void {
+    const { scalar } = this.#sqlite;
+    this.#define(name, fn, { scalar });
+  }
+
+  /** Defines an SQL function that may be `async`, for {@linkcode Database.queryAsync}: SQLite waits for its promise. */
+  functionAsync(name: string, fn: Scalar): void {
     const { scalar } = this.#sqlite;
     this.#define(name, fn, { scalar });
   }
@@ -366,6 +389,32 @@ export class Database {
     }
   }
 
+  /**
+   * Runs one statement and gives its rows, while the event loop runs: functions of the statement may be `async`. Queries of
+   * several databases may be running; of one database only one at a time, since SQLite is in the midst of it.
+   */
+  async queryAsync(sql: string, ...parameters: Value[]): Promise<Record<string, Value>[]> {
+    const [code, statement] = this.#symbols.sqlite3_prepare_v2(this.#pointer, sql, -1, null);
+    this.#check(code);
+    if (statement === null) return [];
+    const symbols = this.#symbols;
+    this.#running += 1;
+    try {
+      parameters.forEach((parameter, index) => this.#check(this.#bind(statement, index + 1, parameter)));
+      return await this.#sqlite.runLater(async () => {
+        const columns = this.#columns(statement);
+        const rows: Record<string, Value>[] = [];
+        let code: number;
+        while ((code = await symbols.step_later(statement)) === row) rows.push(this.#row(statement, columns));
+        if (code !== done) this.#check(code);
+        return rows;
+      });
+    } finally {
+      this.#running -= 1;
+      symbols.sqlite3_finalize(statement);
+    }
+  }
+
   /** Closes the database. The last one closes the library, too. */
   close(): void {
     if (this.#closed) return;
@@ -411,21 +460,29 @@ export class Database {
 
   #rows(statement: Pointer<"sqlite3_stmt">): Record<string, Value>[] {
     const symbols = this.#symbols;
-    const columns = Array.from(
+    const columns = this.#columns(statement);
+    const rows: Record<string, Value>[] = [];
+    let code: number;
+    while ((code = symbols.sqlite3_step(statement)) === row) rows.push(this.#row(statement, columns));
+    if (code !== done) this.#check(code);
+    return rows;
+  }
+
+  #columns(statement: Pointer<"sqlite3_stmt">): string[] {
+    const symbols = this.#symbols;
+    return Array.from(
       { length: symbols.sqlite3_column_count(statement) },
       (_, index) => symbols.sqlite3_column_name(statement, index) ?? "",
     );
-    const rows: Record<string, Value>[] = [];
-    let code: number;
-    while ((code = symbols.sqlite3_step(statement)) === row) {
-      const entries = columns.map((name, index): [string, Value] => [
-        name,
-        this.#sqlite.read(symbols.sqlite3_column_value(statement, index)),
-      ]);
-      rows.push(Object.fromEntries(entries));
-    }
-    if (code !== done) this.#check(code);
-    return rows;
+  }
+
+  #row(statement: Pointer<"sqlite3_stmt">, columns: readonly string[]): Record<string, Value> {
+    const symbols = this.#symbols;
+    const entries = columns.map((name, index): [string, Value] => [
+      name,
+      this.#sqlite.read(symbols.sqlite3_column_value(statement, index)),
+    ]);
+    return Object.fromEntries(entries);
   }
 
   #bind(statement: Pointer<"sqlite3_stmt">, index: number, parameter: Value): number {

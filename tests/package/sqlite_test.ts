@@ -1,9 +1,11 @@
 /** The main job, `examples/sqlite`: TypeScript functions inside the system's SQLite. */
 
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { dlopen, MemoryFreedError, NativeMemory, pointer, pointerFrom, stats } from "@belay/ffi";
 import type { Library, Pointer } from "@belay/ffi";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { collectUntil } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
 import { Database, SqliteError } from "../../examples/sqlite/sqlite.ts";
@@ -31,6 +33,16 @@ function test(name: string, body: () => void | Promise<void>): void {
   });
 }
 
+/** What a promise is rejected with. */
+async function caught(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("nothing was rejected");
+}
+
 const thousand = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)";
 
 describe("examples/sqlite", () => {
@@ -40,6 +52,42 @@ describe("examples/sqlite", () => {
     const values = [null, 0, -1, 2 ** 31, 2 ** 53 - 1, 2n ** 62n, 0.5, "grüß", "", new Uint8Array([0, 1, 255])];
     for (const value of values) {
       assertEquals(database.query("SELECT same(?) AS value", value), [{ value }]);
+    }
+  });
+
+  test("functions may be async: they ask a server, for two databases at once", async () => {
+    const server = createServer((request, response) => {
+      const id = Number(request.url?.slice(1));
+      if (id === 13) response.writeHead(404).end();
+      else setTimeout(() => response.end(String(id * 10)), id % 3);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const asked: string[] = [];
+    const open = (name: string): Database => {
+      const database = new Database(":memory:");
+      database.functionAsync("price", async (id) => {
+        asked.push(name);
+        const response = await fetch(`http://127.0.0.1:${port}/${id}`);
+        const text = await response.text();
+        if (!response.ok) throw new Error(`no price for ${id}`);
+        return Number(text);
+      });
+      return database;
+    };
+    try {
+      using one = open("one");
+      using other = open("other");
+      const sql =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12) SELECT sum(price(i)) AS sum FROM n";
+      assertEquals(await Promise.all([one.queryAsync(sql), other.queryAsync(sql)]), [[{ sum: 780 }], [{ sum: 780 }]]);
+      assert(asked.join(" ").includes("one other one other"), asked.join(" "));
+      assertEquals((await caught(one.queryAsync("SELECT price(13) AS price"))).message, "no price for 13");
+      assertEquals(await one.queryAsync("SELECT price(?) AS price", 2), [{ price: 20 }]);
+      const error = assertThrows(() => one.query("SELECT price(2)"), TypeError);
+      assertStringIncludes(error.message, "suspends: true");
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
     }
   });
 
