@@ -238,7 +238,7 @@ export class LibraryClosedError extends Error {
  * - `"function"`: a function was to be stored as a pointer.
  * - `"owner"`: an object was to be stored that has a `pointer`, and that belay hasn't made.
  * - `"temporary"`: a pointer into an argument of a call was used after the call.
- * - `"outstanding"`: memory was to be freed while a nonblocking call uses it.
+ * - `"outstanding"`: memory was to be freed while a nonblocking or suspending call uses it.
  * - `"in-use"`: memory was to be freed while the runtime uses an array of its bytes.
  * - `"transferred"`: a buffer of {@linkcode NativeMemory.bytes} was transferred.
  * - `"pinned"`: a buffer was transferred while it was pinned.
@@ -282,7 +282,7 @@ const pointerRules: Record<PointerRule, readonly [string, string]> = {
   ],
   outstanding: [
     "Cannot free the memory",
-    "memory is not freed while a nonblocking call uses it: wait for its promise",
+    "memory is not freed while a nonblocking or suspending call uses it: wait for its promise",
   ],
   "in-use": [
     "Cannot free the memory",

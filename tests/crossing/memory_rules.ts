@@ -10,7 +10,7 @@ import { collectFully, collectUntil } from "../support/gc.ts";
 import { c, during, hold, type PointerRuleCase } from "./pointer_rule_case.ts";
 
 const outstanding =
-  /^broken: outstanding: Cannot free the memory: memory is not freed while a nonblocking call uses it/;
+  /^broken: outstanding: Cannot free the memory: memory is not freed while a nonblocking or suspending call uses it/;
 const transferred = /^broken: transferred: Cannot use the memory: what NativeMemory.bytes\(\) gives is not transferred/;
 
 /** In the order in which they are run. */
