@@ -46,6 +46,7 @@ export type {
   NumberType,
   ParameterType,
   ResultType,
+  SuspendingCallOptions,
   TaggedPointerType,
   TypedHandleType,
   VariableDefinition,

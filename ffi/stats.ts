@@ -8,7 +8,7 @@ import { staleReleasesWord } from "./core/record.ts";
 import { thunksInUse } from "./callbacks/binding.ts";
 import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
-import { callThreads, outstandingCalls } from "./calls/nonblocking.ts";
+import { abandoned, callThreads, outstandingCalls } from "./calls/nonblocking.ts";
 import { ownStacks } from "./calls/own_stack.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
@@ -71,6 +71,8 @@ export interface Stats {
      * An id that belongs to no isolate counts in every isolate. NULL isn't counted.
      */
     readonly staleReleases: number;
+    /** Suspending calls that were aborted, and that C did not return from. Their stacks are among `live.ownStacks`. */
+    readonly abandonedCalls: number;
   };
   /** The native core that this isolate has opened; `undefined` before it opens one. */
   readonly core: {
@@ -140,6 +142,7 @@ export function stats(): Stats {
       timeouts,
       invalidHandles: callbackCounts.invalidHandles,
       staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
+      abandonedCalls: abandoned.calls,
     },
     core: native === undefined ? undefined : knownCoreFile(),
     process: { isolates, thunks, callThreads: callThreads() },

@@ -102,6 +102,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     throw blameCaller(new LibraryClosedError("call", key, owner.name), entrance.call);
   };
   const names = passed.filter((_, index) => outs[index] === undefined);
+  const takesOptions = definition.suspends === true;
   const memory = [...passed.keys()].filter((index) => ownsMemory(present(parameters[index])));
   const kept = memory.map((index) => present(passed[index]));
   const scope = {
@@ -134,7 +135,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     },
     surplus(count: number): never {
       if (owner.closed) closed();
-      const expected = `${names.length} argument${names.length === 1 ? "" : "s"}`;
+      const expected = `${names.length} argument${names.length === 1 ? "" : "s"}${takesOptions ? " and options" : ""}`;
       throw blameCaller(new TypeError(`Cannot call "${key}": expected ${expected}, got ${count}`), entrance.call);
     },
     // Together with this one, every function keeps its library's owner alive.
@@ -148,7 +149,10 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     lent: passed.filter((_, index) => isCallbackDefinition(present(parameters[index]))).map((name) => `lent_${name}`),
     kept,
     // Asking for the length twice takes V8 3 ns.
-    checks: [`const given = arguments.length; if (given > ${names.length}) surplus(given);`, ...inOrder],
+    checks: [
+      `const given = arguments.length; if (given > ${names.length + (takesOptions ? 1 : 0)}) surplus(given);`,
+      ...inOrder,
+    ],
     value(source, { error, views } = {}) {
       const result = noted(definition.result, source, views);
       const outValues = passed.flatMap((name, index) => {

@@ -34,7 +34,7 @@ import { generate, sourceUrl } from "../crossing/generate.ts";
 import { Aggregate, classOf, isRecord, structureClass } from "../crossing/layout.ts";
 import type { LentView } from "../crossing/lent.ts";
 import { isOut, readResult, writeArgument } from "../crossing/marshal.ts";
-import { RangeError } from "../ground/blame.ts";
+import { blameCaller, RangeError } from "../ground/blame.ts";
 import { present } from "../ground/present.ts";
 import { addCleanup, type Cleanup } from "../lifetime/cleanup.ts";
 import type { Address } from "../runtime/backend.ts";
@@ -46,7 +46,7 @@ import {
   type StructurePlace,
   variadicTwin,
 } from "../types/calling_convention.ts";
-import type { FunctionDefinition, ParameterType, ResultType } from "../types/definitions.ts";
+import type { FunctionDefinition, ParameterType, ResultType, SuspendingCallOptions } from "../types/definitions.ts";
 import { numberNames } from "../types/scalars.ts";
 import {
   afterCall,
@@ -61,7 +61,7 @@ import {
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
 import { ownStackMaker } from "./own_stack.ts";
-import { startSuspending } from "./suspending.ts";
+import { checkedSignal, startSuspending } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
@@ -218,19 +218,29 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
   };
 }
 
-/** The source of a function that answers a promise. From where the call is started, the block is the call's. */
-function laterSource({ key, names, begin, fill, prepare, after, result, ...pieces }: Pieces): string {
+/**
+ * The source of a function that answers a promise. From where the call is started, the block is the call's.
+ *
+ * @param suspends Whether options follow the arguments.
+ */
+function laterSource(
+  { key, names, begin, fill, prepare, after, result, ...pieces }: Pieces,
+  suspends: boolean,
+): string {
   const { kept, lent, pointers, outs, unlend } = pieces;
   const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
   const call = `function (${names.join(", ")}) {
       ${begin}
+      ${
+    suspends ? `const signal = signalOf(arguments[${names.length}]); if (signal?.aborted) return aborted(signal);` : ""
+  }
       try {
         index = takeBlock(key);
         ${fill}
         ${prepare}
         const started = index;
         index = -1;
-        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read});
+        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read}${suspends ? ", signal" : ""});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }
     }`;
   return `
@@ -297,8 +307,8 @@ function atOnceSource(
 function laterScope(
   key: string,
   owner: LibraryOwner,
-  startAny: typeof startCall,
-  lendFunction: ArgumentChecks["scope"]["lendFunction"],
+  startAny: typeof startSuspending,
+  { lendFunction, entrance }: ArgumentChecks["scope"],
   elsewhere: boolean,
 ) {
   const ended = owner.counted ? () => callEnds(owner) : undefined;
@@ -309,6 +319,7 @@ function laterScope(
       functions: NonblockingCall["lent"],
       pointers: NonblockingCall["pointers"],
       read: NonblockingCall["read"],
+      signal?: AbortSignal,
     ): Promise<unknown> {
       resolveNext = rejectNext = ignore;
       const promise = new Promise(executor);
@@ -322,9 +333,18 @@ function laterScope(
       const resolve = resolveNext;
       const reject = rejectNext;
       // Without a spread, which takes a tenth of such a call.
-      startAny(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key });
+      startAny(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key }, signal);
       return promise;
     },
+    signalOf(options: unknown): AbortSignal | undefined {
+      if (options === undefined) return undefined;
+      try {
+        return checkedSignal(key, options as SuspendingCallOptions);
+      } catch (error) {
+        throw blameCaller(error as Error, entrance.call);
+      }
+    },
+    aborted: ({ reason }: AbortSignal): Promise<unknown> => Promise.reject(reason),
     lendFunction(index: number, fn: TargetFunction): BoundFunction {
       const bound = lendFunction(index, fn);
       if (!elsewhere) return bound;
@@ -395,7 +415,7 @@ export function makeBlockCall(
     {
       ...scope,
       ...(nonblocking || suspends
-        ? laterScope(key, owner, nonblocking ? startCall : startSuspending, scope.lendFunction, nonblocking)
+        ? laterScope(key, owner, nonblocking ? startCall : startSuspending, scope, nonblocking)
         : {
           make: own ? ownStackMaker() : callMaker(),
           giveBackWith,
@@ -412,7 +432,7 @@ export function makeBlockCall(
       ...structureScope(key, parameters),
       readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
     },
-    nonblocking || suspends ? laterSource(pieces) : atOnceSource(pieces, owner.counted, own),
+    nonblocking || suspends ? laterSource(pieces, suspends) : atOnceSource(pieces, owner.counted, own),
     nonblocking ? sourceUrl("nonblocking", key) : suspends ? sourceUrl("suspending", key) : nativeCallUrl(key),
   ) as LibraryCall;
   scope.entrance.call = made.call;

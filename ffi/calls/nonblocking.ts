@@ -195,11 +195,29 @@ function settle(index: number): void {
   conclude(index);
 }
 
-/** Settles the promise of a call that has ended, by its result, or what `instead` throws. */
-export function conclude(index: number, instead?: () => never): void {
+/** Takes a call that is over for the program. */
+function take(index: number): NonblockingCall {
   const call = outstanding[index] as NonblockingCall;
   outstanding[index] = undefined;
   if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) endLoan(bound); }
+  return call;
+}
+
+/** How many calls were left where they were. */
+export const abandoned = { calls: 0 };
+
+/**
+ * Rejects the promise of a suspended call that C doesn't return from. C keeps the block, what is lent to the call, and the
+ * library's code.
+ */
+export function leave(index: number): void {
+  abandoned.calls += 1;
+  take(index).reject(takeCallError(index + 1));
+}
+
+/** Settles the promise of a call that has ended, by its result, or what `instead` throws. */
+export function conclude(index: number, instead?: () => never): void {
+  const call = take(index);
   let value = takeCallError(index + 1);
   let failed = value !== none;
   if (!failed) {

@@ -1,6 +1,7 @@
 /**
  * Calls of C whose callbacks may be `async`: C waits on a stack of its own, and JavaScript goes on. A call is run piece by
- * piece, on JavaScript's thread: until C has returned, or a callback has a promise.
+ * piece, on JavaScript's thread: until C has returned, or a callback has a promise. A program may give a call up: its callbacks
+ * get their fallbacks then, so that C comes to its end.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import { answerLater, failLater } from "../callbacks/invoker.ts";
 import { ownStack, type RunningCall, type Suspended, takeTailCall } from "../callbacks/own_stack.ts";
 import { freeBlock } from "../core/call_blocks.ts";
 import { core } from "../core/core.ts";
-import { callHasErrors, depthMask, keepErrors, outermostEnded, raise } from "../core/pending.ts";
+import { callHasErrors, depthMask, failCall, keepErrors, outermostEnded, raise } from "../core/pending.ts";
 import {
   attentionWord,
   callbackWord,
@@ -20,17 +21,37 @@ import {
   stackStateCallsBack,
   stackStateReturned,
 } from "../core/record.ts";
-import { conclude, enroll, type NonblockingCall } from "./nonblocking.ts";
+import { TypeError } from "../ground/blame.ts";
+import { shown } from "../ground/errors.ts";
+import { ownOptions } from "../ground/options.ts";
+import { report } from "../lifetime/report.ts";
+import type { SuspendingCallOptions } from "../types/definitions.ts";
+import { conclude, enroll, leave, type NonblockingCall } from "./nonblocking.ts";
 import { refuse, stackSteps } from "./own_stack.ts";
 
-// As it was before the program could replace it.
-const { Promise } = globalThis;
+// As they were before the program could replace them.
+const { AbortSignal, performance, Promise } = globalThis;
 const { then } = Promise.prototype;
+
+/** What C may do yet when the program has given a call up: call back so often, and take so long. */
+const mostCallbacks = 256;
+const mostMs = 100;
+
+/** @throws {TypeError} When an option is misspelled or of the wrong type. */
+export function checkedSignal(key: string, options: SuspendingCallOptions): AbortSignal | undefined {
+  const { signal } = ownOptions(`Cannot call "${key}"`, options, ["signal"]);
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw new TypeError(`Cannot call "${key}": signal must be an AbortSignal, got ${shown(signal)}`);
+}
 
 /** A call whose C code may wait: what it is, and what it waits for. */
 class SuspendingCall {
   readonly #index: number;
   readonly #call: NonblockingCall;
+  readonly #signal: AbortSignal | undefined;
+  /** Once the program has given the call up: how often C may call back, and until when by `performance.now()`. */
+  #callbacksLeft = mostCallbacks;
+  #endsBeforeMs: number | undefined;
   /** The callback that C waits for. */
   #suspended: Suspended | undefined;
   /** Its fallback, which the core had put where the result goes. */
@@ -40,9 +61,30 @@ class SuspendingCall {
   readonly #fulfilled = (value: unknown): void => this.#goOn(answerLater, value);
   readonly #rejected = (error: unknown): void => this.#goOn(failLater, error);
 
-  constructor(index: number, call: NonblockingCall) {
+  readonly #aborted = (): void => this.#giveUp();
+
+  constructor(index: number, call: NonblockingCall, signal: AbortSignal | undefined) {
     this.#index = index;
     this.#call = call;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#aborted);
+  }
+
+  /** Rejects the promise, and lets C come to its end. */
+  #giveUp(): void {
+    if (this.#endsBeforeMs !== undefined || core().words.u32[liveWord] === 0) return;
+    this.#endsBeforeMs = performance.now() + mostMs;
+    failCall(this.#index + 1, this.#signal?.reason, this.#call);
+    const suspended = this.#suspended;
+    // Where nothing waits, C or a callback of it runs, and looks when that has ended.
+    if (suspended === undefined) return;
+    this.#suspended = undefined;
+    this.run(suspended);
+  }
+
+  /** Whether C has had its time since the program gave the call up. C is about to call back. */
+  #isLate(): boolean {
+    return this.#endsBeforeMs !== undefined && (this.#callbacksLeft-- === 0 || performance.now() > this.#endsBeforeMs);
   }
 
   /** Goes on when the promise has settled: writes the result, or what becomes of the error. */
@@ -54,7 +96,11 @@ class SuspendingCall {
     this.run(suspended, answer, value);
   }
 
-  /** Starts the call, or goes on with it, until C has returned or waits for a promise. */
+  /**
+   * Starts the call, or goes on with it, until C has returned or waits for a promise.
+   *
+   * @param suspended The callback that C waits for: it gets the fallback unless there is an `answer`.
+   */
   run(suspended?: Suspended, answer?: (suspended: Suspended, value: unknown) => void, value?: unknown): void {
     const index = this.#index;
     const call = this.#call;
@@ -79,7 +125,7 @@ class SuspendingCall {
       }
       state = suspended === undefined ? start(isolate, index) : goOn(isolate, index);
       if (ownStack.tailIndex >= 0) takeTailCall();
-      while (state === stackStateCallsBack) {
+      while (state === stackStateCallsBack && !this.#isLate()) {
         const bound = boundFunctions[i32[callbackWord]!];
         if (bound !== undefined && (bound.always || !callHasErrors(token))) {
           this.#fallbackLow = i32[2 * resultWord]!;
@@ -90,7 +136,12 @@ class SuspendingCall {
             // Where the stack ends, before the function's own `try`.
             raise(error, bound, 0);
           }
-          if (running.suspended !== undefined) break;
+          if (running.suspended !== undefined) {
+            if (this.#endsBeforeMs === undefined) break;
+            running.suspended = undefined;
+            i32[2 * resultWord] = this.#fallbackLow;
+            i32[2 * resultWord + 1] = this.#fallbackHigh;
+          }
         }
         state = goOn(isolate, index);
         if (ownStack.tailIndex >= 0) takeTailCall();
@@ -103,12 +154,21 @@ class SuspendingCall {
       i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
     }
     if (i32[attentionWord] !== 0) keepErrors(token, call.name);
-    if (running.suspended !== undefined) this.#wait(running.suspended);
-    else if (state === stackStateReturned) conclude(index);
-    else conclude(index, () => refuse(state, call.name));
+    if (running.suspended !== undefined) return this.#wait(running.suspended);
+    this.#signal?.removeEventListener("abort", this.#aborted);
+    if (state === stackStateReturned) return conclude(index);
+    if (state !== stackStateCallsBack) return conclude(index, () => refuse(state, call.name));
+    leave(index);
+    report(
+      "abandoned-call",
+      `"${call.name}" had called back ${mostCallbacks} times, or for ${mostMs} ms, after it was aborted: C is left where it is, ` +
+        "with its stack and the memory of its arguments",
+    );
   }
 
   #wait(suspended: Suspended): void {
+    // It was given up by what runs between two pieces, a report's listener.
+    if (this.#endsBeforeMs !== undefined) return this.run(suspended);
     this.#suspended = suspended;
     let promise: Promise<unknown>;
     try {
@@ -126,7 +186,7 @@ class SuspendingCall {
  *
  * @throws {Error} When C wasn't called: the block is given back then.
  */
-export function startSuspending(index: number, call: NonblockingCall): void {
+export function startSuspending(index: number, call: NonblockingCall, signal: AbortSignal | undefined): void {
   try {
     stackSteps();
     enroll(index, call);
@@ -135,5 +195,5 @@ export function startSuspending(index: number, call: NonblockingCall): void {
     call.ended?.();
     throw error;
   }
-  new SuspendingCall(index, call).run();
+  new SuspendingCall(index, call, signal).run();
 }

@@ -421,7 +421,7 @@ export function raise(error: unknown, thrower: Named, callToken: number): void {
 }
 
 /** Has the promise of a call be rejected with an error, unless it is by another one. */
-function failCall(token: number, error: unknown, thrower: Named): void {
+export function failCall(token: number, error: unknown, thrower: Named): void {
   const errors = failedCalls.get(token);
   if (errors === undefined) failedCalls.set(token, new CallErrors(error, thrower));
   else errors.add(error);

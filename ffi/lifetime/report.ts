@@ -26,6 +26,7 @@ export interface Report {
    * - `dropped-calls`: calls from other threads found their queue full, or their callback was closed before they ran.
    * - `timeout`: a thread of C's waited too long for a callback with `thread: "wait"`, and got the fallback.
    * - `waiting-error`: a callback threw a second ago, and the native call that will throw the error hasn't returned.
+   * - `abandoned-call`: a suspending call was aborted, and C did not return for all that.
    * - `suppressed-error`: an error came after another one of the same native call, which can't take it as its
    *   `suppressed`.
    */
@@ -37,6 +38,7 @@ export interface Report {
     | "dropped-calls"
     | "timeout"
     | "waiting-error"
+    | "abandoned-call"
     | "suppressed-error";
   /** A sentence for a person. */
   readonly message: string;

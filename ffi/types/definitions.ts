@@ -205,8 +205,8 @@ export interface FunctionDefinition {
    * a callback returns a promise, C waits there for it, and JavaScript goes on: the event loop runs, and other such calls can
    * be made.
    *
-   * The function then returns a promise. Buffers and strings stay in place until it settles; don't write to them
-   * meanwhile. What C holds while it waits, a lock for example, it holds for everybody.
+   * The function then returns a promise, and takes {@linkcode SuspendingCallOptions} after its arguments. Buffers and strings
+   * stay in place until the promise settles; don't write to them meanwhile. What C holds while it waits, a lock for example, it holds for everybody.
    */
   readonly suspends?: boolean;
   /**
@@ -223,6 +223,19 @@ export interface FunctionDefinition {
    * `float` as `double`: declare `"i32"` and `"f64"`.
    */
   readonly variadic?: number;
+}
+
+/** Options of a call of a function with `suspends: true`: they follow its arguments. */
+export interface SuspendingCallOptions {
+  /**
+   * Gives the call up when it is aborted: the promise is rejected with its `reason`. C goes on where it waits, and gets the
+   * fallback there and from the callbacks that it calls still, so that it can return; those with `always` run, but C doesn't
+   * wait for their promises. That happens before `abort()` returns.
+   *
+   * If C hasn't returned when it has called back 256 times, or for 100 ms, it is left where it is: a report tells so. Its stack
+   * and the memory of its arguments are never freed then.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

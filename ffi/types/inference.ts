@@ -14,6 +14,7 @@ import type {
   FunctionDefinition,
   NumberType,
   Pointer,
+  SuspendingCallOptions,
   TypedHandleType,
   VariableDefinition,
 } from "./definitions.ts";
@@ -133,7 +134,9 @@ export interface NativeFunction<D extends CallbackDefinition = CallbackDefinitio
  * @typeParam D The definition.
  */
 export type LibraryFunction<D extends FunctionDefinition> = (
-  ...args: FunctionArguments<D["parameters"], D extends { readonly suspends: true } ? true : false>
+  ...args: D extends { readonly suspends: true }
+    ? [...FunctionArguments<D["parameters"], true>, options?: SuspendingCallOptions]
+    : FunctionArguments<D["parameters"]>
 ) => LibraryFunctionResult<D>;
 
 /** What a C function gives when it has returned: its result, or an array where there is more. */

@@ -245,6 +245,122 @@ describe("a suspending call", () => {
     assertEquals(names, ["session", "session"]);
   });
 
+  it("is given up by a signal: C gets fallbacks and returns, the promise is rejected", async () => {
+    const controller = new AbortController();
+    const reason = new Error("no longer wanted");
+    let calls = 0;
+    const call = each(
+      5,
+      async () => {
+        calls += 1;
+        await new Promise(() => {});
+        return 1;
+      },
+      0,
+      { signal: controller.signal },
+    );
+    await sleep(1);
+    assertEquals(stats().live.ownStacks, 1);
+    controller.abort(reason);
+    // C has returned by now.
+    assertEquals([calls, stats().live.ownStacks], [1, 0]);
+    assertEquals(await call.then(() => undefined, (error) => error), reason);
+    controller.abort();
+  });
+
+  it("is given up inside of its callbacks, which answer with their fallbacks from then on", async () => {
+    for (const later of [false, true]) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const seen: number[] = [];
+      const twice = (_sum: number, index: number): number | Promise<number> => {
+        seen.push(index);
+        if (index === 2) controller.abort();
+        return later ? sleep(1).then(() => 1) : 1;
+      };
+      const error = await assertRejects(() => each(5, twice, 0, { signal }), DOMException);
+      assertEquals([error.name, seen], ["AbortError", [0, 1, 2]]);
+    }
+    assertEquals(stats().live.ownStacks, 0);
+  });
+
+  it("is given up inside of callbacks of another one, and by what a promise does when it is asked", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const waits = each(3, () => new Promise<number>(() => {}), 0, { signal });
+    assertEquals(await each(3, (sum, index) => index === 1 ? (controller.abort(), sum + 5) : sum + 1, 0), 7);
+    await assertRejects(() => waits, DOMException);
+
+    const other = new AbortController();
+    const asks = {
+      get then(): never {
+        other.abort(new Error("asked"));
+        throw new Error("then");
+      },
+    };
+    await assertRejects(() => each(3, () => asks as unknown as Promise<number>, 0, { signal: other.signal }), Error);
+    assertEquals(stats().live.ownStacks, 0);
+  });
+
+  it("runs callbacks with always although it was given up, and waits for none of them", async () => {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    using always = callback(binary, (_sum, index) => {
+      seen.push(index);
+      return new Promise<number>(() => {});
+    }, { always: true, fallback: 7, suspends: true });
+    const call = each(4, always, 0, { signal: controller.signal });
+    controller.abort();
+    assertEquals(seen, [0, 1, 2, 3]);
+    await assertRejects(() => call, DOMException);
+  });
+
+  it("keeps what callbacks threw before it was given up, and listens no longer than it runs", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    assertEquals(await each(3, (sum) => Promise.resolve(sum + 1), 0, { signal }), 3);
+    assertEquals(await each(3, (sum) => sum + 1, 0, {}), 3);
+    assertEquals(await each(3, (sum) => sum + 1, 0, { signal: undefined }), 3);
+    const call = each(
+      3,
+      (_sum, index) => {
+        if (index === 1) controller.abort(new Error("second"));
+        throw new Error("first");
+      },
+      0,
+      { signal },
+    );
+    const error = await assertRejects(() => call, Error);
+    assertEquals(error.message, "first");
+    // It was called once: C got fallbacks from there on.
+    assertEquals(signal.aborted, false);
+  });
+
+  it("is not begun with a signal that is aborted, nor with options that can't be", async () => {
+    const signal = AbortSignal.abort(new Error("too late"));
+    let calls = 0;
+    await assertRejects(() => each(3, () => calls++, 0, { signal }), Error, "too late");
+    assertEquals(calls, 0);
+    const wrong = (options: unknown): void => void each(3, () => calls++, 0, options as { signal: AbortSignal });
+    const says = (message: string, options: unknown): void => {
+      assertThrows(() => wrong(options), TypeError, `Cannot call "each": ${message}`);
+    };
+    says("the options must be an object, got 5", 5);
+    says("the options must be an object, got null", null);
+    says('"signals" is not an option; these are: signal', { signals: signal });
+    says("signal must be an AbortSignal, got", { signal: {} });
+    // @ts-expect-error: two are too many
+    assertThrows(() => each(3, () => calls++, 0, {}, {}), TypeError, "expected 3 arguments and options, got 5");
+    // @ts-expect-error: only suspending calls have options
+    assertThrows(() => plainEach(3, () => calls++, 0, {}), TypeError, "expected 3 arguments, got 4");
+    assertEquals(calls, 0);
+  });
+
+  it("that doesn't end although it is given up is left where it is (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("abandoned_call.ts");
+    assertEquals([code, stdout, stderr], [0, "done\n", ""]);
+  });
+
   it("is not begun by a definition that can't be", () => {
     const open = (definition: object) => () => dlopen(testLibrary, { each: definition } as never);
     const base = { parameters: ["i32"], result: "i32" };
