@@ -142,7 +142,7 @@ export function stats(): Stats {
       timeouts,
       invalidHandles: callbackCounts.invalidHandles,
       staleReleases: table.staleReleases + (native?.words.u32[staleReleasesWord] ?? 0),
-      abandonedCalls: abandoned.calls,
+      abandonedCalls: abandoned.length,
     },
     core: native === undefined ? undefined : knownCoreFile(),
     process: { isolates, thunks, callThreads: callThreads() },

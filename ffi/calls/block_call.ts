@@ -229,11 +229,10 @@ function laterSource(
 ): string {
   const { kept, lent, pointers, outs, unlend } = pieces;
   const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
+  const options = `
+      const signal = signalOf(arguments[${names.length}]);`;
   const call = `function (${names.join(", ")}) {
-      ${begin}
-      ${
-    suspends ? `const signal = signalOf(arguments[${names.length}]); if (signal?.aborted) return aborted(signal);` : ""
-  }
+      ${begin}${suspends ? options : ""}
       try {
         index = takeBlock(key);
         ${fill}
@@ -344,7 +343,6 @@ function laterScope(
         throw blameCaller(error as Error, entrance.call);
       }
     },
-    aborted: ({ reason }: AbortSignal): Promise<unknown> => Promise.reject(reason),
     lendFunction(index: number, fn: TargetFunction): BoundFunction {
       const bound = lendFunction(index, fn);
       if (!elsewhere) return bound;

@@ -99,6 +99,15 @@ export function enroll(index: number, call: NonblockingCall): void {
   if (call.lent !== undefined) { for (const bound of call.lent) if (bound !== null) bound.callToken = index + 1; }
 }
 
+/** Gives back the block of a call that was not made, and what was enrolled of it. */
+export function withdraw(index: number, call: NonblockingCall): void {
+  if (index < outstanding.length) outstanding[index] = undefined;
+  // Before the block may be another call's.
+  lent.takeBack(index);
+  freeBlock(index);
+  call.ended?.();
+}
+
 /**
  * Submits the call whose arguments are in a block, or gives that back.
  *
@@ -121,11 +130,7 @@ export function startCall(index: number, call: NonblockingCall): void {
     calls.tokenSum += index + 1;
   } finally {
     if (!submitted) {
-      outstanding[index] = undefined;
-      // Before the block may be another call's.
-      lent.takeBack(index);
-      freeBlock(index);
-      call.ended?.();
+      withdraw(index, call);
       if (calls.outstanding === 0 && !lingers) letGo(holder);
     }
   }
@@ -203,16 +208,14 @@ function take(index: number): NonblockingCall {
   return call;
 }
 
-/** How many calls were left where they were. */
-export const abandoned = { calls: 0 };
+/** Calls that were left where they were, and what they keep: the block, what is lent to them, the library's code. */
+export const abandoned: NonblockingCall[] = [];
 
-/**
- * Rejects the promise of a suspended call that C doesn't return from. C keeps the block, what is lent to the call, and the
- * library's code.
- */
+/** Rejects the promise of a suspended call that C doesn't return from. */
 export function leave(index: number): void {
-  abandoned.calls += 1;
-  take(index).reject(takeCallError(index + 1));
+  const call = take(index);
+  abandoned.push(call);
+  call.reject(takeCallError(index + 1));
 }
 
 /** Settles the promise of a call that has ended, by its result, or what `instead` throws. */

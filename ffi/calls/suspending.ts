@@ -9,7 +9,6 @@
 import { boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
 import { ownStack, type RunningCall, type Suspended, takeTailCall } from "../callbacks/own_stack.ts";
-import { freeBlock } from "../core/call_blocks.ts";
 import { core } from "../core/core.ts";
 import { callHasErrors, depthMask, failCall, keepErrors, outermostEnded, raise } from "../core/pending.ts";
 import {
@@ -26,12 +25,15 @@ import { shown } from "../ground/errors.ts";
 import { ownOptions } from "../ground/options.ts";
 import { report } from "../lifetime/report.ts";
 import type { SuspendingCallOptions } from "../types/definitions.ts";
-import { conclude, enroll, leave, type NonblockingCall } from "./nonblocking.ts";
+import { conclude, enroll, leave, type NonblockingCall, withdraw } from "./nonblocking.ts";
 import { refuse, stackSteps } from "./own_stack.ts";
 
 // As they were before the program could replace them.
-const { AbortSignal, performance, Promise } = globalThis;
+const { AbortSignal, EventTarget, performance, Promise } = globalThis;
+const { addEventListener, removeEventListener } = EventTarget.prototype;
 const { then } = Promise.prototype;
+
+function ignore(): void {}
 
 /** What C may do yet when the program has given a call up: call back so often, and take so long. */
 const mostCallbacks = 256;
@@ -49,9 +51,12 @@ class SuspendingCall {
   readonly #index: number;
   readonly #call: NonblockingCall;
   readonly #signal: AbortSignal | undefined;
-  /** Once the program has given the call up: how often C may call back, and until when by `performance.now()`. */
+  /** The program has given the call up. */
+  #isGivenUp = false;
+  /** How often C may call back then, and until when by `performance.now()`: from when it first does. */
   #callbacksLeft = mostCallbacks;
   #endsBeforeMs: number | undefined;
+  #isOver = false;
   /** The callback that C waits for. */
   #suspended: Suspended | undefined;
   /** Its fallback, which the core had put where the result goes. */
@@ -67,13 +72,13 @@ class SuspendingCall {
     this.#index = index;
     this.#call = call;
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#aborted);
+    if (signal !== undefined) addEventListener.call(signal, "abort", this.#aborted);
   }
 
   /** Rejects the promise, and lets C come to its end. */
   #giveUp(): void {
-    if (this.#endsBeforeMs !== undefined || core().words.u32[liveWord] === 0) return;
-    this.#endsBeforeMs = performance.now() + mostMs;
+    if (this.#isGivenUp || this.#isOver || core().words.u32[liveWord] === 0) return;
+    this.#isGivenUp = true;
     failCall(this.#index + 1, this.#signal?.reason, this.#call);
     const suspended = this.#suspended;
     // Where nothing waits, C or a callback of it runs, and looks when that has ended.
@@ -84,7 +89,10 @@ class SuspendingCall {
 
   /** Whether C has had its time since the program gave the call up. C is about to call back. */
   #isLate(): boolean {
-    return this.#endsBeforeMs !== undefined && (this.#callbacksLeft-- === 0 || performance.now() > this.#endsBeforeMs);
+    if (!this.#isGivenUp) return false;
+    const nowMs = performance.now();
+    this.#endsBeforeMs ??= nowMs + mostMs;
+    return this.#callbacksLeft-- === 0 || nowMs > this.#endsBeforeMs;
   }
 
   /** Goes on when the promise has settled: writes the result, or what becomes of the error. */
@@ -137,7 +145,8 @@ class SuspendingCall {
             raise(error, bound, 0);
           }
           if (running.suspended !== undefined) {
-            if (this.#endsBeforeMs === undefined) break;
+            if (!this.#isGivenUp) break;
+            then.call(promiseOf(running.suspended), ignore, ignore);
             running.suspended = undefined;
             i32[2 * resultWord] = this.#fallbackLow;
             i32[2 * resultWord + 1] = this.#fallbackHigh;
@@ -155,45 +164,62 @@ class SuspendingCall {
     }
     if (i32[attentionWord] !== 0) keepErrors(token, call.name);
     if (running.suspended !== undefined) return this.#wait(running.suspended);
-    this.#signal?.removeEventListener("abort", this.#aborted);
-    if (state === stackStateReturned) return conclude(index);
-    if (state !== stackStateCallsBack) return conclude(index, () => refuse(state, call.name));
-    leave(index);
+    this.#isOver = true;
+    if (state === stackStateReturned) conclude(index);
+    else if (state !== stackStateCallsBack) conclude(index, () => refuse(state, call.name));
+    else this.#leave();
+    if (this.#signal === undefined) return;
+    try {
+      removeEventListener.call(this.#signal, "abort", this.#aborted);
+    } catch {
+      // At the stack's end. It is called in vain then.
+    }
+  }
+
+  #leave(): void {
+    leave(this.#index);
     report(
       "abandoned-call",
-      `"${call.name}" had called back ${mostCallbacks} times, or for ${mostMs} ms, after it was aborted: C is left where it is, ` +
+      `"${this.#call.name}" had called back ${mostCallbacks} times, or for ${mostMs} ms, after it was aborted: C is left where it is, ` +
         "with its stack and the memory of its arguments",
     );
   }
 
   #wait(suspended: Suspended): void {
-    // It was given up by what runs between two pieces, a report's listener.
-    if (this.#endsBeforeMs !== undefined) return this.run(suspended);
     this.#suspended = suspended;
-    let promise: Promise<unknown>;
-    try {
-      // What isn't a promise of this world's becomes one.
-      promise = Promise.resolve(suspended.promise);
-    } catch (error) {
-      promise = Promise.reject(error);
-    }
-    then.call(promise, this.#fulfilled, this.#rejected);
+    then.call(promiseOf(suspended), this.#fulfilled, this.#rejected);
+    // By what ran between the two pieces: a report's listener.
+    if (this.#isGivenUp && this.#suspended === suspended) this.#goOn(ignore, undefined);
+  }
+}
+
+/** What isn't a promise of this world's becomes one. */
+function promiseOf({ promise }: Suspended): Promise<unknown> {
+  try {
+    return Promise.resolve(promise);
+  } catch (error) {
+    return Promise.reject(error);
   }
 }
 
 /**
- * Makes a call whose arguments are in a block, as far as it goes.
+ * Makes a call whose arguments are in a block, as far as it goes; not at all if its signal is aborted.
  *
  * @throws {Error} When C wasn't called: the block is given back then.
  */
 export function startSuspending(index: number, call: NonblockingCall, signal: AbortSignal | undefined): void {
+  let started: SuspendingCall;
   try {
     stackSteps();
     enroll(index, call);
+    started = new SuspendingCall(index, call, signal);
   } catch (error) {
-    freeBlock(index);
-    call.ended?.();
+    withdraw(index, call);
     throw error;
   }
-  new SuspendingCall(index, call, signal).run();
+  // Reading the arguments may have run the program's code.
+  if (signal?.aborted !== true) return started.run();
+  conclude(index, () => {
+    throw signal.reason;
+  });
 }

@@ -228,12 +228,13 @@ export interface FunctionDefinition {
 /** Options of a call of a function with `suspends: true`: they follow its arguments. */
 export interface SuspendingCallOptions {
   /**
-   * Gives the call up when it is aborted: the promise is rejected with its `reason`. C goes on where it waits, and gets the
-   * fallback there and from the callbacks that it calls still, so that it can return; those with `always` run, but C doesn't
-   * wait for their promises. That happens before `abort()` returns.
+   * Gives the call up when it is aborted: the promise is rejected with its `reason`, unless a callback threw before. C goes on
+   * where it waits, and gets the fallback there and from the callbacks that it calls still, so that it can return; those with
+   * `always` run, but C doesn't wait for their promises. That happens before `abort()` returns, if it isn't called in a
+   * callback of the call.
    *
-   * If C hasn't returned when it has called back 256 times, or for 100 ms, it is left where it is: a report tells so. Its stack
-   * and the memory of its arguments are never freed then.
+   * If C calls back more than 256 times, or for more than 100 ms, it is left where it is: a report tells so. Its stack and the
+   * memory of its arguments are never freed then.
    */
   readonly signal?: AbortSignal | undefined;
 }

@@ -134,8 +134,10 @@ export interface NativeFunction<D extends CallbackDefinition = CallbackDefinitio
  * @typeParam D The definition.
  */
 export type LibraryFunction<D extends FunctionDefinition> = (
-  ...args: D extends { readonly suspends: true }
-    ? [...FunctionArguments<D["parameters"], true>, options?: SuspendingCallOptions]
+  ...args: true extends Suspends<D> ? [
+      ...FunctionArguments<D["parameters"], D extends { readonly suspends: true } ? true : false>,
+      options?: SuspendingCallOptions,
+    ]
     : FunctionArguments<D["parameters"]>
 ) => LibraryFunctionResult<D>;
 

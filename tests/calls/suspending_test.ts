@@ -321,19 +321,60 @@ describe("a suspending call", () => {
     assertEquals(await each(3, (sum) => Promise.resolve(sum + 1), 0, { signal }), 3);
     assertEquals(await each(3, (sum) => sum + 1, 0, {}), 3);
     assertEquals(await each(3, (sum) => sum + 1, 0, { signal: undefined }), 3);
-    const call = each(
-      3,
-      (_sum, index) => {
-        if (index === 1) controller.abort(new Error("second"));
-        throw new Error("first");
-      },
-      0,
-      { signal },
-    );
+    using always = callback(binary, (_sum, index) => {
+      if (index === 0) throw new Error("first");
+      return new Promise<number>(() => {});
+    }, { always: true, suspends: true });
+    const call = each(3, always, 0, { signal });
+    assertEquals(stats().live.ownStacks, 1);
+    controller.abort(new Error("second"));
     const error = await assertRejects(() => call, Error);
-    assertEquals(error.message, "first");
-    // It was called once: C got fallbacks from there on.
-    assertEquals(signal.aborted, false);
+    assertEquals([error.message, String((error as { suppressed?: unknown }).suppressed)], ["first", "Error: second"]);
+  });
+
+  it("is given up while its arguments are read, and by a function whose promise is rejected for that", async () => {
+    const Point = struct({ x: "f64", y: "f64" });
+    using points = dlopen(testLibrary, {
+      call_with_point: { parameters: [{ parameters: [Point], result: Point }, Point], result: Point, suspends: true },
+    });
+    const controller = new AbortController();
+    let calls = 0;
+    const returnsIt = (point: { x: number; y: number }): { x: number; y: number } => {
+      calls += 1;
+      return point;
+    };
+    const aborts = {
+      get x(): number {
+        controller.abort(new Error("while it is read"));
+        return 1;
+      },
+      y: 2,
+    };
+    const call = points.symbols.call_with_point(returnsIt, aborts, { signal: controller.signal });
+    await assertRejects(() => call, Error, "while it is read");
+    assertEquals([calls, stats().live.ownStacks], [0, 0]);
+
+    const other = new AbortController();
+    const dropped = async (): Promise<number> => {
+      other.abort(new Error("by the function"));
+      await undefined;
+      other.signal.throwIfAborted();
+      return 1;
+    };
+    await assertRejects(() => each(3, dropped, 0, { signal: other.signal }), Error, "by the function");
+    await sleep(1);
+  });
+
+  it("has C's time begin when C calls back again", async () => {
+    const controller = new AbortController();
+    const slow = (): number => {
+      controller.abort(new Error("slow"));
+      const end = performance.now() + 110;
+      while (performance.now() < end);
+      return 1;
+    };
+    await assertRejects(() => each(2, slow, 0, { signal: controller.signal }), Error, "slow");
+    assertEquals([stats().live.ownStacks, stats().counts.abandonedCalls], [0, 0]);
   });
 
   it("is not begun with a signal that is aborted, nor with options that can't be", async () => {
