@@ -29,8 +29,9 @@ import { conclude, enroll, leave, type NonblockingCall, withdraw } from "./nonbl
 import { refuse, stackSteps } from "./own_stack.ts";
 
 // As they were before the program could replace them.
-const { AbortSignal, EventTarget, performance, Promise } = globalThis;
-const { addEventListener, removeEventListener } = EventTarget.prototype;
+const { AbortSignal, performance, Promise } = globalThis;
+// Deno's own for signals: with those of other targets, `AbortSignal.timeout()` wouldn't keep the event loop alive.
+const { addEventListener, removeEventListener } = AbortSignal.prototype;
 const { then } = Promise.prototype;
 
 function ignore(): void {}

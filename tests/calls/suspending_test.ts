@@ -397,6 +397,16 @@ describe("a suspending call", () => {
     assertEquals(calls, 0);
   });
 
+  it("is given up by a timeout, which keeps a program from ending as the runtime has it (in a child process)", async () => {
+    const holdsLoop = setTimeout(() => {}, 1000);
+    const timed = each(1, () => new Promise<number>(() => {}), 0, { signal: AbortSignal.timeout(5) });
+    assertEquals((await assertRejects(() => timed, DOMException)).name, "TimeoutError");
+    clearTimeout(holdsLoop);
+    const { code, stdout, stderr } = runChild("timed_out_call.ts");
+    // Only Deno's does, where somebody listens.
+    assertEquals([code, stdout, stderr], [0, "Deno" in globalThis ? "TimeoutError\n" : "", ""]);
+  });
+
   it("that doesn't end although it is given up is left where it is (in a child process)", () => {
     const { code, stdout, stderr } = runChild("abandoned_call.ts");
     assertEquals([code, stdout, stderr], [0, "done\n", ""]);

@@ -1,6 +1,6 @@
 /** Calls that don't end although they are given up: they are left where they are, and the program goes on. */
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { callback, configure, dlopen, NativeMemory, PointerRuleError, type Report, stats } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 
@@ -38,7 +38,9 @@ const always = callback(visit, () => {
 const takesLong = each(100, always, null, { signal: slow.signal });
 slow.abort();
 await assertRejects(() => takesLong, DOMException);
-assertEquals([runs, stats().counts.abandonedCalls], [3, 2]);
+// Two where this process had to wait for a processor.
+assert(runs === 2 || runs === 3, `${runs} runs`);
+assertEquals(stats().counts.abandonedCalls, 2);
 always.close();
 
 // What has nothing to do with them works as before.
