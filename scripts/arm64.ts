@@ -49,6 +49,7 @@ const chosenFiles = [
   "channels/ring_reader",
   "calls/nonblocking",
   "calls/nonblocking_values",
+  "calls/suspending",
   "callbacks/post",
   "callbacks/wait",
   "callbacks/queued",
