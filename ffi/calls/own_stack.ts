@@ -7,8 +7,8 @@
  * @module
  */
 
-import { boundFunctions } from "../callbacks/bound_function.ts";
-import { ownStack, takeTailCall } from "../callbacks/own_stack.ts";
+import { type BoundFunction, boundFunctions } from "../callbacks/bound_function.ts";
+import { ownStack, type RunningCall, takeTailCall } from "../callbacks/own_stack.ts";
 import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
 import { depthMask, outermostEnded, raise } from "../core/pending.ts";
 import {
@@ -62,42 +62,69 @@ export function refuse(state: number, key: string): never {
   throw new Error(`Cannot call "${key}": ${why}`);
 }
 
+/** What is put back when C has been run for a piece of a call: all of what runs around it. */
+export interface Outside {
+  readonly native: number;
+  /** The result word: the fallback of the callback that runs around this, perhaps. */
+  readonly low: number;
+  readonly high: number;
+  readonly depth: number;
+  readonly running: RunningCall | undefined;
+}
+
+/** Begins to run C for a piece of a call. @param running The call, if it suspends. */
+export function beginPiece(i32: Int32Array, running: RunningCall | undefined): Outside {
+  const native = i32[nativeCallWord]!;
+  const outside = {
+    native,
+    low: i32[2 * resultWord]!,
+    high: i32[2 * resultWord + 1]!,
+    depth: ownStack.depth,
+    running: ownStack.running,
+  };
+  i32[nativeCallWord] = native + 1;
+  ownStack.running = running;
+  ownStack.depth = (native & depthMask) + 1;
+  return outside;
+}
+
+/** Ends what {@linkcode beginPiece} began. */
+export function endPiece(i32: Int32Array, { native, low, high, depth, running }: Outside): void {
+  ownStack.running = running;
+  ownStack.depth = depth;
+  i32[2 * resultWord] = low;
+  i32[2 * resultWord + 1] = high;
+  i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
+}
+
+/** Calls the function that C wants called. */
+export function callBack(bound: BoundFunction): void {
+  try {
+    bound.invoke(bound);
+  } catch (error) {
+    // Where the stack ends, before the function's own `try`.
+    raise(error, bound, 0);
+  }
+}
+
 /** What makes a call at once, on a stack of its own: a function of the isolate's address, a block's index and the function's name. */
 export function ownStackMaker(): (isolate: Address, index: number, key: string) => void {
   const { start, goOn } = stackSteps();
   const { i32 } = core().words;
   return (isolate, index, key) => {
-    const { depth: outerDepth, running: outer } = ownStack;
-    const native = i32[nativeCallWord]!;
-    // Of the callback that runs around this: its fallback, perhaps.
-    const low = i32[2 * resultWord]!;
-    const high = i32[2 * resultWord + 1]!;
     let state: number;
-    i32[nativeCallWord] = native + 1;
-    ownStack.running = undefined;
-    ownStack.depth = (native & depthMask) + 1;
+    const outside = beginPiece(i32, undefined);
     // With `finally`, unlike other calls: where JavaScript's stack ends, what steps may throw.
     try {
       state = start(isolate, index);
       while (state === stackStateCallsBack) {
         const bound = boundFunctions[i32[callbackWord]!];
-        if (bound !== undefined) {
-          try {
-            bound.invoke(bound);
-          } catch (error) {
-            // Where the stack ends, before the function's own `try`.
-            raise(error, bound, 0);
-          }
-        }
+        if (bound !== undefined) callBack(bound);
         state = goOn(isolate, index);
         if (ownStack.tailIndex >= 0) takeTailCall();
       }
     } finally {
-      ownStack.running = outer;
-      ownStack.depth = outerDepth;
-      i32[2 * resultWord] = low;
-      i32[2 * resultWord + 1] = high;
-      i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
+      endPiece(i32, outside);
     }
     if (state !== stackStateReturned) refuse(state, key);
   };

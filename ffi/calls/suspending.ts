@@ -10,12 +10,11 @@ import { boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
 import { ownStack, type RunningCall, type Suspended, takeTailCall } from "../callbacks/own_stack.ts";
 import { core } from "../core/core.ts";
-import { callHasErrors, depthMask, failCall, keepErrors, outermostEnded, raise } from "../core/pending.ts";
+import { callHasErrors, failCall, keepErrors } from "../core/pending.ts";
 import {
   attentionWord,
   callbackWord,
   liveWord,
-  nativeCallWord,
   resultWord,
   stackStateCallsBack,
   stackStateReturned,
@@ -26,7 +25,7 @@ import { ownOptions } from "../ground/options.ts";
 import { report } from "../lifetime/report.ts";
 import type { SuspendingCallOptions } from "../types/definitions.ts";
 import { conclude, enroll, leave, type NonblockingCall, withdraw } from "./nonblocking.ts";
-import { refuse, stackSteps } from "./own_stack.ts";
+import { beginPiece, callBack, endPiece, refuse, stackSteps } from "./own_stack.ts";
 
 // As they were before the program could replace them.
 const { AbortSignal, performance, Promise } = globalThis;
@@ -116,16 +115,9 @@ class SuspendingCall {
     const { start, goOn } = stackSteps();
     const { isolate, words: { i32 } } = core();
     const token = index + 1;
-    const { depth: outerDepth, running: outer } = ownStack;
-    const native = i32[nativeCallWord]!;
-    // Of the callback that runs around this: its fallback, perhaps.
-    const low = i32[2 * resultWord]!;
-    const high = i32[2 * resultWord + 1]!;
     const running: RunningCall = { suspended: undefined };
     let state: number;
-    i32[nativeCallWord] = native + 1;
-    ownStack.running = running;
-    ownStack.depth = (native & depthMask) + 1;
+    const outside = beginPiece(i32, running);
     try {
       if (suspended !== undefined) {
         i32[2 * resultWord] = this.#fallbackLow;
@@ -139,12 +131,7 @@ class SuspendingCall {
         if (bound !== undefined && (bound.always || !callHasErrors(token))) {
           this.#fallbackLow = i32[2 * resultWord]!;
           this.#fallbackHigh = i32[2 * resultWord + 1]!;
-          try {
-            bound.invoke(bound);
-          } catch (error) {
-            // Where the stack ends, before the function's own `try`.
-            raise(error, bound, 0);
-          }
+          callBack(bound);
           if (running.suspended !== undefined) {
             if (!this.#isGivenUp) break;
             then.call(promiseOf(running.suspended), ignore, ignore);
@@ -157,11 +144,7 @@ class SuspendingCall {
         if (ownStack.tailIndex >= 0) takeTailCall();
       }
     } finally {
-      ownStack.running = outer;
-      ownStack.depth = outerDepth;
-      i32[2 * resultWord] = low;
-      i32[2 * resultWord + 1] = high;
-      i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
+      endPiece(i32, outside);
     }
     if (i32[attentionWord] !== 0) keepErrors(token, call.name);
     if (running.suspended !== undefined) return this.#wait(running.suspended);
