@@ -4,9 +4,13 @@
 //! where they differ. The way back is a jump: a return would be mispredicted after each switch.
 
 const std = @import("std");
+const processor = @import("x86_64.zig");
 const symbols = @import("../os/assembly.zig");
 const OwnStack = @import("../isolate.zig").OwnStack;
 const prefix = symbols.prefix;
+
+pub const controlWords = processor.controlWords;
+pub const hasShadowStack = processor.hasShadowStack;
 
 /// Six registers, where to go on.
 pub const frame_words = 7;
@@ -17,28 +21,6 @@ pub fn prepare(memory: []align(16) u8, entry: usize) usize {
     const frame = (top - 2 - frame_words)[0..frame_words];
     frame.* = .{ 0, 0, 0, 0, 0, 0, entry };
     return @intFromPtr(frame);
-}
-
-/// This thread's control words. Flags of what has happened are nobody's.
-pub fn controlWords() u64 {
-    var sse: u32 = undefined;
-    var x87: u16 = undefined;
-    asm volatile (
-        \\stmxcsr (%[sse])
-        \\fnstcw (%[x87])
-        :
-        : [sse] "r" (&sse),
-          [x87] "r" (&x87),
-        : .{ .memory = true });
-    return (sse & 0xffc0) | @as(usize, x87) << 32;
-}
-
-pub fn hasShadowStack() bool {
-    // rdsspq %rax, which does nothing where there is none.
-    return asm volatile (".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8"
-        : [pointer] "={rax}" (-> usize),
-        : [zero] "{rax}" (@as(usize, 0)),
-    ) != 0;
 }
 
 /// The thunks switch by themselves, and `belay_stack_start` and `belay_stack_go_on` are here.

@@ -1,7 +1,10 @@
 //! Switching stacks on x86-64 Windows: more registers are preserved there, and the thread's block says where its stack is,
 //! which stack probes and exceptions look at.
 
+const processor = @import("x86_64.zig");
 const symbols = @import("../os/assembly.zig");
+
+pub const hasShadowStack = processor.hasShadowStack;
 
 /// The control words and padding; xmm6 to xmm15; the stack's bounds (base, limit, where it was allocated); eight registers; where to go on.
 pub const frame_words = 2 + 20 + 3 + 8 + 1;
@@ -12,33 +15,12 @@ pub fn prepare(memory: []align(16) u8, entry: usize) usize {
     // nobody.
     const frame = (top - 7 - frame_words)[0..frame_words];
     frame.* = @splat(0);
-    frame[0] = controlWords();
+    frame[0] = processor.controlWords();
     frame[22] = @intFromPtr(memory.ptr);
     frame[23] = @intFromPtr(memory.ptr);
     frame[24] = @intFromPtr(top);
     frame[frame_words - 1] = entry;
     return @intFromPtr(frame);
-}
-
-fn controlWords() usize {
-    var sse: u32 = undefined;
-    var x87: u16 = undefined;
-    asm volatile (
-        \\stmxcsr (%[sse])
-        \\fnstcw (%[x87])
-        :
-        : [sse] "r" (&sse),
-          [x87] "r" (&x87),
-        : .{ .memory = true });
-    return (sse & 0xffc0) | @as(usize, x87) << 32;
-}
-
-pub fn hasShadowStack() bool {
-    // rdsspq %rax, which does nothing where there is none.
-    return asm volatile (".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8"
-        : [pointer] "={rax}" (-> usize),
-        : [zero] "{rax}" (@as(usize, 0)),
-    ) != 0;
 }
 
 comptime {
