@@ -259,7 +259,15 @@ export function callback<const D extends CallbackDefinition>(
   options?: CallbackOptions<D>,
 ): Callback<D> {
   if (typeof fn !== "function") throw new TypeError(`Cannot create a callback: expected a function, got ${typeof fn}`);
-  if (options === undefined) return own(definition, bind(signatureOf(definition, fn), fn, fn, zero));
+  if (options !== undefined) return callbackWith(definition, fn, options);
+  return own(definition, bind(signatureOf(definition, fn), fn, fn, zero));
+}
+
+function callbackWith<D extends CallbackDefinition>(
+  definition: D,
+  fn: TargetFunction,
+  options: CallbackOptions<D>,
+): Callback<D> {
   const {
     name,
     fallback,

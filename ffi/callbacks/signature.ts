@@ -8,7 +8,7 @@ import { validateCallback } from "../crossing/definition.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
 import { backend } from "../runtime/choose.ts";
-import { argumentLayout, isStructureClass, wordIndex } from "../types/calling_convention.ts";
+import { type ArgumentClass, type ArgumentLayout, argumentLayout, wordIndex } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";
@@ -34,34 +34,41 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
-  const types = [...checked.parameters, checked.result];
-  const key = types.map(keyOf).join();
-  const same = signaturesWith(types.find(isRecord));
+  let key = "";
+  let record: RecordType | undefined;
+  for (const type of [...checked.parameters, checked.result]) {
+    if (isRecord(type)) record ??= type;
+    key += `${isRecord(type) ? recordNumber(type) : type},`;
+  }
+  const same = record === undefined ? signatures : signaturesWith(record);
   let signature = same.get(key);
-  if (signature === undefined) same.set(key, signature = makeSignature(checked, name));
+  if (signature === undefined) same.set(key, signature = makeSignature(checked, record !== undefined, name));
   byDefinition.set(definition, signature);
   return signature;
 }
 
-function signaturesWith(type: RecordType | undefined): Map<string, Signature> {
-  if (type === undefined) return signatures;
+function signaturesWith(type: RecordType): Map<string, Signature> {
   let known = signaturesOf.get(type);
   if (known === undefined) signaturesOf.set(type, known = new Map());
   return known;
 }
 
-/** What tells a type from others: its name, or the number of a structure. */
-function keyOf(type: CallbackDefinition["parameters"][number] | "void"): string | number {
-  if (!isRecord(type)) return type;
+/** What tells a structure from others. */
+function recordNumber(type: RecordType): number {
   const known = recordNumbers.get(type);
   if (known !== undefined) return known;
   recordNumbers.set(type, ++records);
   return records;
 }
 
-function makeSignature(definition: CallbackDefinition, name?: string | TargetFunction): Signature {
+function makeSignature(
+  definition: CallbackDefinition,
+  hasStructures: boolean,
+  name?: string | TargetFunction,
+): Signature {
   const { parameters, result } = definition;
-  const classes = parameters.map(classOf);
+  const classes: ArgumentClass[] = [];
+  for (const type of parameters) classes.push(classOf(type));
   const shape = shapeOf(definition);
   const returned = isRecord(result) ? structureClass(result) : undefined;
   const layout = argumentLayout(classes, backend().platform, {
@@ -69,14 +76,6 @@ function makeSignature(definition: CallbackDefinition, name?: string | TargetFun
       name === undefined ? "a callback" : `callback "${typeof name === "string" ? name : functionName(name)}"`,
     result: returned,
   });
-  let strings = 0n;
-  let lateString: number | undefined;
-  for (const [index, type] of parameters.entries()) {
-    if (type !== "cstring") continue;
-    const word = wordIndex(layout, present(layout.byteOffsets[index]));
-    if (word < 64) strings |= 1n << BigInt(word);
-    else lateString ??= index + 1;
-  }
   let thunks = thunksByShape.get(shape);
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   let code: SignatureCode | undefined;
@@ -85,13 +84,29 @@ function makeSignature(definition: CallbackDefinition, name?: string | TargetFun
     shape,
     thunks,
     layout: layout.bits,
-    strings,
-    lateString,
+    ...(parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings),
     resultByteLength: returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0,
-    hasStructures: returned !== undefined || classes.some(isStructureClass),
+    hasStructures,
     invoke: invokeFirst,
     get code() {
       return code ??= makeCode(parameters, result, layout);
     },
   };
+}
+
+/** Which words of a signature are strings: as bits, and the first parameter whose word has none. */
+type StringWords = Pick<Signature, "strings" | "lateString">;
+
+const noStrings: StringWords = { strings: 0n, lateString: undefined };
+
+function stringWords(parameters: CallbackDefinition["parameters"], layout: ArgumentLayout): StringWords {
+  let strings = 0n;
+  let lateString: number | undefined;
+  for (const [index, type] of parameters.entries()) {
+    if (type !== "cstring") continue;
+    const word = wordIndex(layout, present(layout.byteOffsets[index]));
+    if (word < 64) strings |= 1n << BigInt(word);
+    else lateString ??= index + 1;
+  }
+  return { strings, lateString };
 }

@@ -49,6 +49,8 @@ export interface ArgumentChecks {
   readonly lent: readonly string[];
   /** The variables of memory of JavaScript's that C has during the call. */
   readonly kept: readonly string[];
+  /** Whether the checks look at what may refuse for reasons of its own: a closed library must not be the last to be named. */
+  readonly early: boolean;
   /**
    * What refuses more arguments than there are, and what makes each argument's variable what is passed on, or throws, in the
    * order that this is done. Structures are checked when they are written.
@@ -73,18 +75,14 @@ export interface ArgumentChecks {
  */
 export function argumentChecks(key: string, definition: FunctionDefinition, owner: LibraryOwner): ArgumentChecks {
   const { parameters } = definition;
-  const passed = parameters.map((type, index) => `${isOut(type) ? "out" : "a"}${index}`);
   const { addressKind } = backend();
   const lentName = (index: number): string => `argument ${index + 1} of ${key}`;
-  // A program may change the definition later.
-  const signatures = parameters.map((type, index) =>
-    isCallbackDefinition(type) ? signatureOf(type, lentName(index)) : undefined
-  );
-  const outs = parameters.map((type) => isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined);
-  const checkOf = (name: string, index: number): string => {
-    const type = present(parameters[index]);
+  const signatures: (Signature | undefined)[] = [];
+  const shapes: (string | undefined)[] = [];
+  const outReaders: (ReturnType<typeof readerOf> | undefined)[] = [];
+  const checkOf = (type: ParameterType, name: string, index: number, out: Layout | undefined): string => {
     const bad = `bad(${index}, ${name})`;
-    if (isOut(type)) return `const ${name} = outCell(${outs[index]?.byteLength});`;
+    if (out !== undefined) return `const ${name} = outCell(${out.byteLength});`;
     // Afterwards: what has a pointer is an address by then.
     const use = type === "pointer" ? ` if (dangling.some) checkPointer(${name});` : "";
     if (typeof type === "string") return checkArgument(type, name, bad, addressKind) + use;
@@ -92,33 +90,52 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
       else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
   };
+  const names: string[] = [];
+  const passed: string[] = [];
+  const lent: string[] = [];
+  const kept: string[] = [];
+  const texts: boolean[] = [];
   // Looking at a handle may run the program's code, and nothing else does: what that may end is looked at afterwards.
-  const isHandle = (index: number): boolean => parameters[index] === "handle" || parameters[index] === "handleAddress";
-  const indices = [...passed.keys()];
-  const inOrder = [...indices.filter(isHandle), ...indices.filter((index) => !isHandle(index))]
-    .map((index) => checkOf(present(passed[index]), index));
+  const handleChecks: string[] = [];
+  const otherChecks: string[] = [];
+  // A list for each: engines that compile when a function is first called are asked for few of their own.
+  for (const type of parameters) {
+    const index = passed.length;
+    const out = isOut(type) ? layoutOf(type.out, "an out-parameter") : undefined;
+    const name = `${out === undefined ? "a" : "out"}${index}`;
+    passed.push(name);
+    if (out === undefined) names.push(name);
+    outReaders.push(out && outReaderOf(out, key));
+    const signature = isCallbackDefinition(type) ? signatureOf(type, lentName(index)) : undefined;
+    if (signature !== undefined) lent.push(`lent_${name}`);
+    signatures.push(signature);
+    shapes.push(signature?.shape);
+    if (ownsMemory(type)) {
+      kept.push(name);
+      texts.push(type === "cstring");
+    }
+    const checks = type === "handle" || type === "handleAddress" ? handleChecks : otherChecks;
+    checks.push(checkOf(type, name, index, out));
+  }
   const entrance: { call: unknown } = { call: undefined };
   const closed = (): never => {
     throw blameCaller(new LibraryClosedError("call", key, owner.name), entrance.call);
   };
-  const names = passed.filter((_, index) => outs[index] === undefined);
   const takesOptions = definition.suspends === true;
-  const memory = [...passed.keys()].filter((index) => ownsMemory(present(parameters[index])));
-  const kept = memory.map((index) => present(passed[index]));
   const scope = {
     key,
     entrance,
     owner,
     unbind,
     outCell,
-    outReaders: outs.map((layout) => layout === undefined ? undefined : outReaderOf(layout, key)),
+    outReaders,
     lendFunction: (index: number, fn: TargetFunction): BoundFunction =>
       lend(signatures[index] as Signature, fn, lentName(index)),
     lentAddress: (bound: BoundFunction) => addressOf(bound.pointer),
-    shapes: signatures.map((signature) => signature?.shape),
+    shapes,
     dangling,
     noteResult,
-    texts: memory.map((index) => parameters[index] === "cstring"),
+    texts,
     checkPointer(pointer: unknown): void {
       if (owner.closed) closed();
       try {
@@ -141,27 +158,34 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     // Together with this one, every function keeps its library's owner alive.
     closed,
   };
-  const noted = (type: unknown, value: string, views = list(kept)): string =>
-    kept.length > 0 && (type === "pointer" || type === "buffer") ? `noteResult(${value}, ${views}, texts)` : value;
+  const noted = (type: unknown, value: string, views?: string): string =>
+    kept.length > 0 && (type === "pointer" || type === "buffer")
+      ? `noteResult(${value}, ${views ?? list(kept)}, texts)`
+      : value;
   return {
     names,
     passed,
-    lent: passed.filter((_, index) => isCallbackDefinition(present(parameters[index]))).map((name) => `lent_${name}`),
+    lent,
     kept,
+    early: lent.length + kept.length + handleChecks.length > 0,
     // Asking for the length twice takes V8 3 ns.
     checks: [
       `const given = arguments.length; if (given > ${names.length + (takesOptions ? 1 : 0)}) surplus(given);`,
-      ...inOrder,
+      ...handleChecks,
+      ...otherChecks,
     ],
     value(source, { error, views } = {}) {
-      const result = noted(definition.result, source, views);
-      const outValues = passed.flatMap((name, index) => {
-        const type = present(parameters[index]);
+      const values = [noted(definition.result, source, views)];
+      let index = 0;
+      for (const type of parameters) {
         // As `strtol` does it: it may point into a string.
-        return isOut(type) ? [noted(type.out, `outReaders[${index}](new DataView(${name}.buffer), 0)`, views)] : [];
-      });
-      const further = error === undefined ? outValues : [...outValues, error];
-      return further.length === 0 ? result : `[${[result, ...further].join(", ")}]`;
+        if (isOut(type)) {
+          values.push(noted(type.out, `outReaders[${index}](new DataView(out${index}.buffer), 0)`, views));
+        }
+        index += 1;
+      }
+      if (error !== undefined) values.push(error);
+      return values.length === 1 ? present(values[0]) : `[${values.join(", ")}]`;
     },
     scope,
   };

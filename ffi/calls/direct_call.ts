@@ -9,25 +9,18 @@ import { nativeCallWord } from "../core/record.ts";
 import { core } from "../core/core.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { generate } from "../crossing/generate.ts";
-import { isRecord } from "../crossing/layout.ts";
-import { fromResult, isCallbackDefinition, parameterNativeType, resultNativeType } from "../crossing/marshal.ts";
-import type { NativeFunctionObject, NativeSignature } from "../runtime/backend.ts";
+import { firstRecord, isRecord } from "../crossing/layout.ts";
+import { fromResult, parameterNativeType, resultNativeType } from "../crossing/marshal.ts";
+import type { NativeFunctionObject, NativeSignature, NativeType } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
-import {
-  argumentChecks,
-  callEnds,
-  duringCall,
-  type LibraryCall,
-  type LibraryOwner,
-  list,
-  named,
-  ownsMemory,
-} from "./arguments.ts";
+import { argumentChecks, callEnds, duringCall, type LibraryCall, type LibraryOwner, list, named } from "./arguments.ts";
 
 /** What the runtime is told of a function. */
 export function nativeSignature(symbol: string, { parameters, result }: FunctionDefinition): NativeSignature {
-  return { name: symbol, parameters: parameters.map(parameterNativeType), result: resultNativeType(result) };
+  const types: NativeType[] = [];
+  for (const type of parameters) types.push(parameterNativeType(type));
+  return { name: symbol, parameters: types, result: resultNativeType(result) };
 }
 
 /**
@@ -41,21 +34,23 @@ export function makeDirectCall(
   native: NativeFunctionObject,
   owner: LibraryOwner,
 ): LibraryCall {
-  const { parameters, result } = definition;
+  const { result } = definition;
   const { i32 } = core().words;
-  const { names, passed, lent, kept, checks, value, scope } = argumentChecks(key, definition, owner);
-  // Handles, memory and functions are looked at before the callee is: a closed library must not be the last to be named.
-  const guard = parameters.some((type) => isCallbackDefinition(type) || ownsMemory(type) || type === "handle");
+  const { names, passed, lent, kept, early, checks, value, scope } = argumentChecks(key, definition, owner);
   const body = `
-      ${guard ? "if (owner.closed) closed();" : ""}
+      ${early ? "if (owner.closed) closed();" : ""}
       ${checks.join("\n")}
       ${
     kept.length > 0 ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""
   }
       ${duringCall("i32", `const r = native(${passed.join(", ")});`)}
       return ${value(fromResult(result, "r"))};`;
-  const before = lent.map((name) => `let ${name} = null;`);
-  const after = lent.map((name) => `if (${name} !== null) unbind(${name});`);
+  const before: string[] = [];
+  const after: string[] = [];
+  for (const name of lent) {
+    before.push(`let ${name} = null;`);
+    after.push(`if (${name} !== null) unbind(${name});`);
+  }
   if (kept.length > 0) {
     before.push("const lentOutside = lent.running;");
     after.push("lent.running = lentOutside;");
@@ -91,5 +86,5 @@ export function needsBlock(
   return nonblocking === true || stack === "own" || suspends === true || captureErrno === true ||
     variadic !== undefined ||
     isRecord(result) ||
-    parameters.some(isRecord) || parameters.length > backend().mostParameters;
+    firstRecord(parameters) !== undefined || parameters.length > backend().mostParameters;
 }

@@ -7,16 +7,17 @@
 import { withoutList } from "../core/core.ts";
 import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "../core/library.ts";
 import { validate } from "../crossing/definition.ts";
+import { isRecord } from "../crossing/layout.ts";
+import { isOut } from "../crossing/marshal.ts";
 import { TypeError } from "../ground/blame.ts";
 import { type LibraryCandidate, LibraryLoadError, shown, SymbolNotFoundError } from "../ground/errors.ts";
 import { inside, refuseNew } from "../ground/inside.ts";
 import { noOptions, ownOptions } from "../ground/options.ts";
-import { present } from "../ground/present.ts";
 import { messageOf } from "../ground/thrown.ts";
 import { addCleanup, type Cleanup } from "../lifetime/cleanup.ts";
 import { track, untrack } from "../lifetime/leaks.ts";
 import { reportLeak } from "../lifetime/report.ts";
-import type { Address, NativeLibrary } from "../runtime/backend.ts";
+import type { Address, NativeLibrary, NativeSignature } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import { libraryFile } from "../runtime/library_file.ts";
 import type { Definitions, FunctionDefinition, VariableDefinition } from "../types/definitions.ts";
@@ -50,8 +51,13 @@ interface Held {
   readonly birth: number;
 }
 
-/** A definition that was checked, by its name. */
-type Entry = readonly [string, FunctionDefinition | VariableDefinition];
+/** A definition that was checked. */
+interface Entry {
+  readonly key: string;
+  readonly definition: FunctionDefinition | VariableDefinition;
+  /** Where it is; `null` when the library lacks it. */
+  address: Address | null;
+}
 
 /** How many libraries of this isolate are open. */
 export const libraryCounts = { open: 0 };
@@ -76,7 +82,8 @@ export class Library<S extends Definitions = Definitions> {
   /**
    * The functions and variables of the library, by the keys of their definitions.
    *
-   * Functions may be taken out of the object and passed around. Each read of a variable reads C's memory. A symbol that
+   * Functions may be taken out of the object and passed around. Each is made when it is read for the first time, which
+   * costs about 0.1 ms; from then on the property is that function. Each read of a variable reads C's memory. A symbol that
    * is `optional` and that the library lacks is `null`.
    */
   readonly symbols: LibrarySymbols<S>;
@@ -214,22 +221,25 @@ export function dlopen<const S extends Definitions>(
   if (typeof definitions !== "object" || definitions === null) {
     throw new TypeError(`Cannot open "${name}": expected definitions of its symbols, got ${shown(definitions)}`);
   }
-  const checked = Object.entries(definitions).map(([key, definition]): Entry => [key, validate(key, definition)]);
+  const checked: Entry[] = [];
+  for (const key of Object.keys(definitions)) {
+    checked.push({ key, definition: validate(key, definitions[key]), address: null });
+  }
   const { unload = false } = ownOptions(`Cannot open "${name}"`, options, ["unload"]);
   const opened = openFirst(where, candidates, !unload);
-  const addresses = new Map<string, Address | null>();
-  for (const [key, definition] of checked) {
+  const missing: string[] = [];
+  for (const entry of checked) {
+    const { key, definition } = entry;
     const find = isFunction(definition) ? librarySymbol : libraryVariable;
-    addresses.set(key, find(opened.library, definition.name ?? key));
+    const symbol = definition.name ?? key;
+    entry.address = find(opened.library, symbol);
+    if (entry.address === null && definition.optional !== true) missing.push(symbol);
   }
-  const missing = checked
-    .filter(([key, { optional }]) => addresses.get(key) === null && optional !== true)
-    .map(([key, { name: symbol = key }]) => symbol);
   if (missing.length > 0) {
     closeLibrary(opened.library);
     throw new SymbolNotFoundError(name, missing);
   }
-  return bindLibrary(name, checked, opened, addresses, unload);
+  return bindLibrary(name, checked, opened, unload);
 }
 
 /** Opens the first candidate that loads. */
@@ -276,45 +286,55 @@ function loadable(path: string): string {
 
 function bindLibrary<S extends Definitions>(
   name: string,
-  definitions: readonly Entry[],
+  entries: readonly Entry[],
   { path, library }: { path: string; library: Address },
-  addresses: ReadonlyMap<string, Address | null>,
   unload: boolean,
 ): Library<S> {
   const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined };
-  const functions = definitions.filter((entry): entry is [string, FunctionDefinition] =>
-    isFunction(entry[1]) && addresses.get(entry[0]) !== null
-  );
   // With a prototype: V8 looks up the properties of an object without one in a hash table.
   const symbols: Record<string, unknown> = {};
-  const define = (key: string, value: unknown): void =>
-    void Object.defineProperty(symbols, key, { value, enumerable: true });
   const closers: (() => void)[] = [];
+  /** The functions that the runtime calls: the arguments of others are put where C expects them. */
+  const direct: Entry[] = [];
+  const signatures: NativeSignature[] = [];
+  const places: Address[] = [];
+  for (const entry of entries) {
+    const { key, definition, address } = entry;
+    if (address === null || !isFunction(definition) || needsBlock(definition)) continue;
+    direct.push(entry);
+    signatures.push(nativeSignature(definition.name ?? key, definition));
+    places.push(address);
+  }
   let native: NativeLibrary | undefined;
   try {
-    const direct = functions.filter(([, definition]) => !needsBlock(definition));
-    const opened = native = backend().open(
-      path,
-      direct.map(([key, definition]) => nativeSignature(definition.name ?? key, definition)),
-    );
-    let index = 0;
-    for (const [key, definition] of functions) {
-      const { call, close } = needsBlock(definition)
-        ? makeBlockCall(key, definition, addresses.get(key) as Address, owner)
-        : makeDirectCall(key, definition, present(opened.functions[index++]), owner);
-      define(key, call);
-      noteFunction(call, key, definition, addresses.get(key) as Address, owner);
-      closers.push(close);
+    const opened = native = backend().open(path, signatures, places);
+    for (const entry of entries) {
+      const { key, definition, address } = entry;
+      if (address === null) {
+        define(symbols, key, null);
+        continue;
+      }
+      if (!isFunction(definition)) {
+        defineVariable(symbols, key, definition, address, owner);
+        continue;
+      }
+      const make = (): unknown => {
+        const index = direct.indexOf(entry);
+        const { call, close } = index < 0
+          ? makeBlockCall(key, definition, address, owner)
+          : makeDirectCall(key, definition, opened.functionAt(index), owner);
+        noteFunction(call, key, definition, address, owner);
+        closers.push(close);
+        if (owner.closed) close();
+        return call;
+      };
+      if (mayBeRefused(definition)) define(symbols, key, make());
+      else defineLate(symbols, key, make);
     }
   } catch (error) {
     native?.close();
     closeLibrary(library);
     throw error;
-  }
-  for (const [key, definition] of definitions) {
-    const address = addresses.get(key);
-    if (address === null || address === undefined) define(key, null);
-    else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
   }
   if (!unload) {
     native.release();
@@ -325,7 +345,34 @@ function bindLibrary<S extends Definitions>(
     open: true,
     birth: track("library", name),
   };
-  return new Library(inside, Object.freeze(symbols) as LibrarySymbols<S>, owner, held, closers);
+  return new Library(inside, Object.preventExtensions(symbols) as LibrarySymbols<S>, owner, held, closers);
+}
+
+/** Whether making a function may throw because of its definition, which {@linkcode dlopen} has to do. */
+function mayBeRefused({ parameters, result }: FunctionDefinition): boolean {
+  if (parameters.length > 32 || isRecord(result)) return true;
+  for (const type of parameters) if (typeof type !== "string" && !isOut(type)) return true;
+  return false;
+}
+
+function define(symbols: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(symbols, key, { value, enumerable: true, configurable: false });
+}
+
+/**
+ * Defines a function that is made when the property is read for the first time: programs use a few of the many functions that
+ * they define. From then on it is a property with a value, which engines take as a constant.
+ */
+function defineLate(symbols: Record<string, unknown>, key: string, make: () => unknown): void {
+  Object.defineProperty(symbols, key, {
+    enumerable: true,
+    configurable: true,
+    get() {
+      const value = make();
+      define(symbols, key, value);
+      return value;
+    },
+  });
 }
 
 function isFunction(definition: FunctionDefinition | VariableDefinition): definition is FunctionDefinition {

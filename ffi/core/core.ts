@@ -161,17 +161,13 @@ onFirstHandle(() => {
 function attach(): Core {
   const runtime = backend();
   const { functions, opened } = openCore({
-    control: signature("belay_control", ["u32", "u32", "address", "u64", "view"], "address"),
+    control: { name: "belay_control", parameters: ["u32", "u32", "address", "u64", "view"], result: "address" },
   });
   const { beside, attachedAs } = copiesOfPackage();
   const { control } = functions;
   const operation = beside ? operationAttachBeside : operationAttach;
   const isolate = control(operation, abiVersion, 0, runtime.stackByteLength, null) as Address | null;
-  if (isNull(isolate)) {
-    const count = Number(control(operationIsolateCount, 0, 0, 0, null));
-    opened.close();
-    throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached(count)}`);
-  }
+  if (isNull(isolate)) refuseToAttach(functions, opened);
   keepCoreFile();
   // The core keeps itself mapped from here on.
   opened.release();
@@ -180,6 +176,12 @@ function attach(): Core {
   // C may call back even while the process exits, when nothing can run here any more.
   runtime.onExit(() => void (words.u32[liveWord] = 0));
   return { isolate, words, tag: present(words.u32[tagWord]), control };
+}
+
+function refuseToAttach({ control }: { control: NativeFunctionObject }, opened: NativeLibrary): never {
+  const count = Number(control(operationIsolateCount, 0, 0, 0, null));
+  opened.close();
+  throw new RangeError(`Cannot attach to belay's native core: ${whyNotAttached(count)}`);
 }
 
 function whyNotAttached(count: number): string {
@@ -210,20 +212,27 @@ function openCore<N extends string>(signatures: Readonly<Record<N, NativeSignatu
   functions: Record<N, NativeFunctionObject>;
   opened: NativeLibrary;
 } {
-  const { path, source } = coreFile();
+  const { path } = coreFile();
   try {
     const opened = backend().open(path, Object.values(signatures));
     const functions: Partial<Record<N, NativeFunctionObject>> = {};
     let index = 0;
-    for (const name of Object.keys(signatures) as N[]) functions[name] = opened.functions[index++];
+    for (const name of Object.keys(signatures) as N[]) functions[name] = opened.functionAt(index++);
     return { functions: functions as Record<N, NativeFunctionObject>, opened };
   } catch (error) {
-    if (isDenied(error)) throw error;
-    if (otherCoreFile() !== undefined) return openCore(signatures);
-    forgetCoreFile();
-    const reason = messageOf(error);
-    throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(source, place()));
+    useOtherCore(error);
+    return openCore(signatures);
   }
+}
+
+/** Makes another file the core's, after an error of opening it. @throws That error, or what it means, when there is none. */
+function useOtherCore(error: unknown): void {
+  if (isDenied(error)) throw error;
+  const { path, source } = coreFile();
+  if (otherCoreFile() !== undefined) return;
+  forgetCoreFile();
+  const reason = messageOf(error);
+  throw new LibraryLoadError("belay's native core", [{ path, reason }], missingCoreHint(source, place()));
 }
 
 /** Such an error about FFI, which asks for no more than a file, with what is needed; other errors as they are. */

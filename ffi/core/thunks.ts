@@ -61,13 +61,14 @@ export function claimThunks(shape: string): number {
   const { isolate, words: { u32, u64 } } = core();
   if (isNull(control(operationClaimThunks, { object: isolate, text: zeroTerminated(shape) }))) return 0;
   const { addressKind, map } = backend();
-  const address = (bits: bigint): Address => addressKind === "bigint" ? bits : Number(bits);
   const code = present(u64[chunkCodeWord]);
+  const stride = present(u32[thunkStrideWord]);
   const slots = new Uint32Array(map(present(u64[chunkSlotsWord]), thunkChunkLength * thunkByteLength));
+  const first = Number(code);
   for (let i = 0; i < thunkChunkLength; i++) {
     slots[(i << slotBits) + thunkIndexWord] = thunkPointers.length;
-    const thunk = code + BigInt(i * present(u32[thunkStrideWord]));
-    thunkPointers.push(address(thunk) as unknown as Pointer);
+    const thunk: Address = addressKind === "number" ? first + i * stride : code + BigInt(i * stride);
+    thunkPointers.push(thunk as unknown as Pointer);
   }
   chunks.push(slots);
   wideChunks.push(new BigUint64Array(slots.buffer));
@@ -85,10 +86,11 @@ function wideChunkOf(index: number): BigUint64Array<ArrayBuffer> {
 
 /** Puts a signature behind a thunk: where its arguments are, and the result bits for when nobody can be asked. */
 export function describeThunk(index: number, layout: number, fallback: bigint): void {
-  const slots = chunkOf(index);
+  const chunk = index >>> chunkBits;
+  const slots = present(chunks[chunk]);
   const slot = (index & (thunkChunkLength - 1)) << slotBits;
   // At once: another thread may be reading it.
-  wideChunkOf(index)[(slot >> 1) + thunkFallbackWord] = fallback;
+  present(wideChunks[chunk])[(slot >> 1) + thunkFallbackWord] = fallback;
   slots[slot + thunkLayoutWord] = layout;
   slots[slot + thunkMisplacedCallsWord] = 0;
   slots[slot + thunkDroppedWord] = 0;

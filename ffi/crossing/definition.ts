@@ -17,7 +17,7 @@ import type {
 } from "../types/definitions.ts";
 import { scalarOf } from "../types/scalars.ts";
 import { keyHint, unknownType } from "../types/spellings.ts";
-import { isAggregate, isRecord, type Layout, layoutOf } from "./layout.ts";
+import { firstRecord, isAggregate, isRecord, type Layout, layoutOf } from "./layout.ts";
 import { isNamedType, isOut } from "./marshal.ts";
 
 const variableTypes = ["bool", "pointer", "cstring", "handle"];
@@ -34,6 +34,9 @@ const definitionNames = [
   "captureErrno",
   "variadic",
 ] as const;
+
+/** What is `true` or `false` of a definition. */
+const flags = ["optional", "nonblocking", "suspends", "captureErrno"] as const;
 
 /**
  * What was checked of a definition, which is what is used: a program may change its own later.
@@ -52,11 +55,42 @@ export function validate(key: string, definition: unknown): FunctionDefinition |
     "the definition",
     keyHint,
   );
-  const { parameters, result, type, name, optional, nonblocking, stack, suspends, captureErrno, variadic } = checked;
+  const { parameters, result, type, variadic } = checked;
+  for (const property of Object.keys(checked)) {
+    if (property !== "parameters" && property !== "result") {
+      validateOptions(checked, refuse);
+      break;
+    }
+  }
+  if (type !== undefined) return validateVariable(checked, refuse);
+  if (!Array.isArray(parameters)) return refuse("parameters must be an array");
+  const types: ParameterType[] = [];
+  for (const parameter of parameters) {
+    types.push(validateParameter(parameter, types.length + 1, checked["nonblocking"] === true, refuse));
+  }
+  checked["parameters"] = types;
+  const made = checked as unknown as FunctionDefinition;
+  if (variadic !== undefined) validateVariadic(variadic, types, refuse);
+  if (result !== "void" && !isNamedType(result) && !isRecord(result)) refuse(unknownResult(result));
+  return made;
+}
+
+/** What is wrong with what stands where a result's type should. */
+function unknownResult(result: unknown): string {
+  if (result === undefined) return 'it has no result; without one it is "void"';
+  if (typeof result === "object" && result !== null && Object.hasOwn(result, "struct")) {
+    return "a structure's type is what struct() gives";
+  }
+  return `unknown result type ${unknownType(result)}`;
+}
+
+function validateOptions(checked: Record<string, unknown>, refuse: (what: string) => never): void {
+  const { name, nonblocking, stack, suspends } = checked;
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
-  for (const [option, value] of Object.entries({ optional, nonblocking, suspends, captureErrno })) {
+  for (const option of flags) {
+    const value = checked[option];
     if (value !== undefined && typeof value !== "boolean") refuse(`${option} must be a boolean`);
   }
   if (stack !== undefined) {
@@ -66,33 +100,20 @@ export function validate(key: string, definition: unknown): FunctionDefinition |
   if (suspends === true && nonblocking === true) {
     refuse("a nonblocking call runs on another thread, which can't suspend");
   }
-  if (type !== undefined) {
-    if (stack !== undefined || suspends !== undefined) refuse("a variable has no stack");
-    if (nonblocking !== undefined) refuse("a variable can't be nonblocking");
-    if (captureErrno !== undefined) refuse("a variable has no error number");
-    if (parameters !== undefined || result !== undefined || variadic !== undefined) {
-      refuse("a variable has no parameters and no result");
-    }
-    if (!(isNamedType(type) && (scalarOf(type) !== undefined || variableTypes.includes(type)))) {
-      refuse(`unknown type ${unknownType(type, " of a variable")}`);
-    }
-    return checked as unknown as VariableDefinition;
+}
+
+function validateVariable(checked: Record<string, unknown>, refuse: (what: string) => never): VariableDefinition {
+  const { parameters, result, type, nonblocking, stack, suspends, captureErrno, variadic } = checked;
+  if (stack !== undefined || suspends !== undefined) refuse("a variable has no stack");
+  if (nonblocking !== undefined) refuse("a variable can't be nonblocking");
+  if (captureErrno !== undefined) refuse("a variable has no error number");
+  if (parameters !== undefined || result !== undefined || variadic !== undefined) {
+    refuse("a variable has no parameters and no result");
   }
-  if (!Array.isArray(parameters)) return refuse("parameters must be an array");
-  const types = Array.from(
-    parameters,
-    (parameter: unknown, index) => validateParameter(parameter, index + 1, nonblocking === true, refuse),
-  );
-  checked["parameters"] = types;
-  const made = checked as unknown as FunctionDefinition;
-  if (variadic !== undefined) validateVariadic(variadic, types, refuse);
-  if (isRecord(result)) return made;
-  if (typeof result === "object" && result !== null && Object.hasOwn(result, "struct")) {
-    refuse("a structure's type is what struct() gives");
+  if (!(isNamedType(type) && (scalarOf(type) !== undefined || variableTypes.includes(type)))) {
+    refuse(`unknown type ${unknownType(type, " of a variable")}`);
   }
-  if (result === undefined) refuse('it has no result; without one it is "void"');
-  if (result !== "void" && !isNamedType(result)) refuse(`unknown result type ${unknownType(result)}`);
-  return made;
+  return checked as unknown as VariableDefinition;
 }
 
 function validateParameter(
@@ -111,7 +132,7 @@ function validateParameter(
   if (Object.hasOwn(type, "struct")) refuse(`parameter ${position}: a structure's type is what struct() gives`);
   try {
     const checked = validateCallback(type);
-    if (!nonblocking || ![...checked.parameters, checked.result].some(isRecord)) return checked;
+    if (!nonblocking || firstRecord([...checked.parameters, checked.result]) === undefined) return checked;
   } catch (error) {
     refuse(`parameter ${position}: ${messageOf(error)}`);
   }
@@ -151,29 +172,34 @@ export function validateCallback(definition: unknown): CallbackDefinition {
     keyHint,
   );
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
-  const types: unknown[] = [...parameters as unknown[]];
-  for (const [index, type] of types.entries()) {
-    if (isRecord(type)) continue;
-    if (typeof type === "object" && type !== null) {
-      const what = isAggregate(type)
-        ? "an array, which C passes as a pointer"
-        : 'no type of a callback; a function arrives as "function", a structure as what struct() gives';
-      throw new TypeError(`Cannot define a callback: parameter ${index + 1} is ${what}`);
-    }
-    if (!isNamedType(type)) {
-      throw new TypeError(`Cannot define a callback: parameter ${index + 1} has the unknown type ${unknownType(type)}`);
-    }
+  const types: unknown[] = [];
+  for (const type of parameters as unknown[]) {
+    types.push(type);
+    if (!isNamedType(type) && !isRecord(type)) refuseCallbackParameter(type, types.length);
   }
-  if (result === "buffer" || result === "cstring" || result === "handleAddress") {
-    throw new TypeError(`Cannot define a callback: its result can't be a ${result}, whose memory nobody would keep`);
-  }
-  if (result !== "void" && !isRecord(result) && !isNamedType(result)) {
-    const what = result === undefined
-      ? 'it has no result; without one it is "void"'
-      : `the unknown result type ${unknownType(result)}`;
-    throw new TypeError(`Cannot define a callback: ${what}`);
+  if (result !== "void" && (noResults.includes(result) || !isNamedType(result) && !isRecord(result))) {
+    throw new TypeError(`Cannot define a callback: ${badCallbackResult(result)}`);
   }
   return { parameters: types, result } as CallbackDefinition;
+}
+
+/** Named types of memory that nobody would keep when a callback has returned. */
+const noResults: readonly unknown[] = ["buffer", "cstring", "handleAddress"];
+
+function badCallbackResult(result: unknown): string {
+  if (result === undefined) return 'it has no result; without one it is "void"';
+  return noResults.includes(result)
+    ? `its result can't be a ${result}, whose memory nobody would keep`
+    : `the unknown result type ${unknownType(result)}`;
+}
+
+function refuseCallbackParameter(type: unknown, position: number): never {
+  const what = typeof type !== "object" || type === null
+    ? `has the unknown type ${unknownType(type)}`
+    : isAggregate(type)
+    ? "is an array, which C passes as a pointer"
+    : 'is no type of a callback; a function arrives as "function", a structure as what struct() gives';
+  throw new TypeError(`Cannot define a callback: parameter ${position} ${what}`);
 }
 
 /**

@@ -88,6 +88,12 @@ export function isRecord(type: unknown): type is RecordType {
   return isAggregate(type) && "fields" in Aggregate.layoutOf(type);
 }
 
+/** The first structure or union among types. */
+export function firstRecord(types: readonly unknown[]): RecordType | undefined {
+  for (const type of types) if (typeof type !== "string" && isRecord(type)) return type;
+  return undefined;
+}
+
 /**
  * The layout of a field of a type.
  *
@@ -197,7 +203,8 @@ export function classOf(type: ParameterType): ArgumentClass {
 
 /** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
 export function shapeOf({ parameters, result }: CallbackDefinition): string {
-  const shape = parameters.map((type) => shapeOfClass(classOf(type))).join("");
+  let shape = "";
+  for (const type of parameters) shape += shapeOfClass(classOf(type));
   return result === "void" ? shape : `${shape}:${shapeOfClass(classOf(result))}`;
 }
 

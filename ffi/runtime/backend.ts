@@ -42,11 +42,12 @@ export type NativeFunctionObject = (...args: unknown[]) => unknown;
 
 /** A library that the runtime has opened. */
 export interface NativeLibrary {
-  readonly functions: readonly NativeFunctionObject[];
+  /** The function of a signature, by its index. It may be made when it is first asked for. */
+  readonly functionAt: (index: number) => NativeFunctionObject;
   /** Gives back the runtime's own hold, where it has one; the functions go on working while the code stays mapped. */
-  release(): void;
+  readonly release: () => void;
   /** Ends the functions and unloads the library unless somebody else holds it. Calling one afterwards may crash. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Files, for what can't be had without them. Its functions throw the runtime's errors, those about permissions among them. */
@@ -96,8 +97,12 @@ export interface Backend {
   files(): Files;
   /** The bytes of a file that the program has inside its executable, where no loader finds it; `undefined` for other paths. */
   readonly inExecutable?: (path: string) => Uint8Array<ArrayBuffer> | undefined;
-  /** Opens a library for calls; throws when the runtime can't. Names are of symbols that exist. */
-  open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
+  /**
+   * Opens a library for calls; throws when the runtime can't. Names are of symbols that exist.
+   *
+   * @param addresses Where they are, if that is known, while somebody keeps the library mapped.
+   */
+  open(path: string, signatures: readonly NativeSignature[], addresses?: readonly Address[]): NativeLibrary;
   /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */
   createTrampoline(fn: () => void): Address;
   /** C's memory as an `ArrayBuffer`; it must stay allocated. */

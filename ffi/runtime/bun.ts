@@ -7,7 +7,8 @@
  */
 
 import { typedArrayBuffer } from "../ground/buffers.ts";
-import type { Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
+import { present } from "../ground/present.ts";
+import type { Backend, Files, NativeFunctionObject, NativeSignature, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
@@ -16,6 +17,7 @@ export interface BunFfi {
     readonly symbols: Record<string, unknown>;
     close(): void;
   };
+  linkSymbols(symbols: Record<string, BunDefinition & { readonly ptr: number }>): ReturnType<BunFfi["dlopen"]>;
   readonly JSCallback: new (
     callback: () => void,
     definition: { readonly args: []; readonly returns: "void"; readonly threadsafe?: boolean },
@@ -126,35 +128,41 @@ export function bunBackend(process: BunProcess): Backend {
     files: () => bunFiles(process),
     // `bun build --compile` puts them there. `bun:ffi` copies such a library to a file before it opens it.
     inExecutable: (path) =>
-      /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/.test(path) ? new Uint8Array(bunFiles(process).read(path)) : undefined,
-    open(path, signatures) {
-      // Bun takes no name beside the key: symbols with two definitions need a library each.
-      const libraries: ReturnType<BunFfi["dlopen"]>[] = [];
-      let rest = signatures.map((signature, index) => ({ ...signature, index }));
-      const functions: NativeFunctionObject[] = [];
-      while (rest.length > 0) {
-        const definitions: Record<string, BunDefinition> = {};
-        const later: typeof rest = [];
-        const now = rest.filter((signature) => {
-          if (Object.hasOwn(definitions, signature.name)) {
-            later.push(signature);
-            return false;
-          }
-          const { name, parameters, result } = signature;
-          definitions[name] = { args: parameters.map((type) => types[type] ?? type), returns: types[result] ?? result };
-          return true;
-        });
-        const library = ffi.dlopen(path, definitions);
-        libraries.push(library);
-        for (const { name, index } of now) functions[index] = library.symbols[name] as NativeFunctionObject;
-        rest = later;
+      path.startsWith("/$bunfs/") || path.startsWith(":", 1) && /^[A-Z]:[\\/]~BUN[\\/]/.test(path)
+        ? new Uint8Array(bunFiles(process).read(path))
+        : undefined,
+    open(path, signatures, addresses) {
+      const opened: ReturnType<BunFfi["dlopen"]>[] = [];
+      const own = (library: ReturnType<BunFfi["dlopen"]>): typeof library => {
+        opened.push(library);
+        return library;
+      };
+      const definition = ({ parameters, result }: NativeSignature): BunDefinition => {
+        const args: string[] = [];
+        for (const type of parameters) args.push(types[type] ?? type);
+        return { args, returns: types[result] ?? result };
+      };
+      let all: ReturnType<BunFfi["dlopen"]> | undefined;
+      if (addresses === undefined) {
+        const named: Record<string, BunDefinition> = {};
+        for (const signature of signatures) named[signature.name] = definition(signature);
+        all = own(ffi.dlopen(path, named));
       }
       return {
-        functions,
+        functionAt(index) {
+          const signature = present(signatures[index]);
+          const { name } = signature;
+          if (all !== undefined) return all.symbols[name] as NativeFunctionObject;
+          // Bun compiles C for each function, which a program may never call.
+          const { symbols } = own(
+            ffi.linkSymbols({ [name]: { ...definition(signature), ptr: Number(addresses?.[index]) } }),
+          );
+          return symbols[name] as NativeFunctionObject;
+        },
         // Closing frees the code that Bun compiled for the functions, so there is nothing to give back yet.
         release: () => {},
         close: () => {
-          for (const library of libraries) library.close();
+          for (const library of opened) library.close();
         },
       };
     },

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { present } from "../ground/present.ts";
 import { isDenied } from "../ground/thrown.ts";
 import type { Address, Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
@@ -180,7 +181,7 @@ export function denoBackend(deno: DenoNamespace): Backend {
       const library = deno.dlopen(path, definitions);
       const functions = signatures.map((_, index) => library.symbols[`f${index}`] as NativeFunctionObject);
       return {
-        functions,
+        functionAt: (index) => present(functions[index]),
         // The functions own what they need; the resource would only be found open by Deno's test sanitizer.
         release: () => library.close(),
         close: () => library.close(),

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { present } from "../ground/present.ts";
 import { isDenied, messageOf } from "../ground/thrown.ts";
 import { zeroTerminated } from "../types/c_string.ts";
 import type { Platform } from "../types/platform.ts";
@@ -80,9 +79,10 @@ export function memoryFile(
 ): { path: string } | { reason: string } {
   try {
     // musl's loader takes the name for itself, too.
-    const { functions: [syscall], close } = runtime.open("libc.so.6", [signature]);
+    const { functionAt, close } = runtime.open("libc.so.6", [signature]);
+    const syscall = functionAt(0);
     const ofSystem = numbers[runtime.platform.arch];
-    const call: SystemCall = (name, a, b = 0, c = 0, d = 0) => Number(present(syscall)(ofSystem[name], a, b, c, d));
+    const call: SystemCall = (name, a, b = 0, c = 0, d = 0) => Number(syscall(ofSystem[name], a, b, c, d));
     try {
       return { path: new OpenFiles(runtime, call, name).path(bytes) };
     } finally {

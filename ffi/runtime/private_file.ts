@@ -65,7 +65,7 @@ function userOf(runtime: Backend): number | undefined {
   const path = os === "darwin" ? "/usr/lib/libSystem.B.dylib" : "libc.so.6";
   const library = runtime.open(path, [{ name: "geteuid", parameters: [], result: "u32" }]);
   try {
-    return library.functions[0]?.() as number;
+    return library.functionAt(0)() as number;
   } finally {
     library.close();
   }

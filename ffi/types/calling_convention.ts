@@ -160,110 +160,110 @@ function inPieces(pieces: readonly Piece[]): StructurePlace {
   return { whole: undefined, pieces, address: undefined, copy: undefined };
 }
 
-/** Deals out the words of a signature, one argument after the other. */
-class Allocator {
-  readonly #platform: Platform;
-  readonly #counts: ReturnType<typeof registerCounts>;
-  #integers = 0;
-  #floats = 0;
-  #position = 0;
-  #stackBytes = 0;
+/** Which registers and words of the stack are taken. Plain functions work on it: engines compile those ahead of time. */
+interface Allocation {
+  readonly platform: Platform;
+  readonly counts: ReturnType<typeof registerCounts>;
+  integers: number;
+  floats: number;
+  position: number;
+  stackBytes: number;
   /** Whether floats are passed as integers. */
-  readonly #noFloats: boolean;
+  readonly noFloats: boolean;
   /** Set from the `...` of a variadic function on. */
-  #variadic = false;
+  variadic: boolean;
+}
 
-  constructor(platform: Platform, isVariadic: boolean) {
-    this.#platform = platform;
-    this.#noFloats = variadicAsIntegers(platform, isVariadic);
-    this.#counts = registerCounts(platform);
+function nothingTaken(platform: Platform, isVariadic: boolean): Allocation {
+  const counts = registerCounts(platform);
+  const noFloats = variadicAsIntegers(platform, isVariadic);
+  return { platform, counts, integers: 0, floats: 0, position: 0, stackBytes: 0, noFloats, variadic: false };
+}
+
+/** The next ones are behind the `...` of a variadic function. */
+function beginVariadic(taken: Allocation): void {
+  taken.variadic = packsStack(taken.platform);
+  if (taken.variadic) taken.stackBytes = Math.ceil(taken.stackBytes / wordByteLength) * wordByteLength;
+}
+
+/** Where the next scalar goes. */
+function takeScalar(taken: Allocation, { byteLength, float: isFloat }: ScalarClass): number {
+  const { integers, floats, positional } = taken.counts;
+  const float = isFloat && !taken.noFloats;
+  const position = taken.position++;
+  const inRegister = !taken.variadic &&
+    (positional ? position < integers : float ? taken.floats < floats : taken.integers < integers);
+  if (!inRegister) return takeStack(taken, byteLength, byteLength);
+  const index = positional ? position : float ? taken.floats++ : taken.integers++;
+  return index * wordByteLength + (float ? floatRegisters : 0);
+}
+
+/** Where a structure goes that takes registers of its own, or as many words of the stack. */
+function takeStructure(taken: Allocation, type: StructureClass): StructurePlace | undefined {
+  const { byteLength } = type;
+  if (taken.counts.positional) {
+    if (![1, 2, 4, 8].includes(byteLength)) return undefined;
+    return whole(takeScalar(taken, { byteLength: wordByteLength, float: false }));
   }
+  if (taken.platform.arch === "aarch64") return takeStructureOnArm(taken, type);
+  const words = eightbytes(type);
+  if (words === undefined) return whole(takeStack(taken, byteLength, wordByteLength));
+  const floats = words.filter(({ float }) => float).length;
+  const fits = taken.floats + floats <= taken.counts.floats &&
+    taken.integers + words.length - floats <= taken.counts.integers;
+  if (!fits) return whole(takeStack(taken, byteLength, wordByteLength));
+  return inPieces(words.map(({ float }, word) => ({
+    from: word * wordByteLength,
+    to: takeScalar(taken, { byteLength: wordByteLength, float }),
+    byteLength: wordByteLength,
+  })));
+}
 
-  /** The next ones are behind the `...` of a variadic function. */
-  beginVariadic(): void {
-    this.#variadic = packsStack(this.#platform);
-    if (this.#variadic) this.#stackBytes = Math.ceil(this.#stackBytes / wordByteLength) * wordByteLength;
-  }
-
-  /** Where the next scalar goes. */
-  scalar({ byteLength, float: isFloat }: ScalarClass): number {
-    const { integers, floats, positional } = this.#counts;
-    const float = isFloat && !this.#noFloats;
-    const position = this.#position++;
-    const inRegister = !this.#variadic &&
-      (positional ? position < integers : float ? this.#floats < floats : this.#integers < integers);
-    if (!inRegister) return this.#push(byteLength, byteLength);
-    const index = positional ? position : float ? this.#floats++ : this.#integers++;
-    return index * wordByteLength + (float ? floatRegisters : 0);
-  }
-
-  /** Where a structure goes that takes registers of its own, or as many words of the stack. */
-  structure(type: StructureClass): StructurePlace | undefined {
-    const { byteLength } = type;
-    if (this.#counts.positional) {
-      if (![1, 2, 4, 8].includes(byteLength)) return undefined;
-      return whole(this.scalar({ byteLength: wordByteLength, float: false }));
+function takeStructureOnArm(taken: Allocation, type: StructureClass): StructurePlace | undefined {
+  const { byteLength, leaves } = type;
+  const floats = taken.noFloats ? undefined : homogeneousFloats(type);
+  if (floats !== undefined) {
+    const width = present(leaves[0]).byteLength;
+    if (!taken.variadic && taken.floats + floats.length <= taken.counts.floats) {
+      return inPieces(floats.map((from) => ({
+        from,
+        to: takeScalar(taken, { byteLength: width, float: true }),
+        byteLength: width,
+      })));
     }
-    if (this.#platform.arch === "aarch64") return this.#aarch64(type);
-    const words = eightbytes(type);
-    if (words === undefined) return whole(this.#push(byteLength, wordByteLength));
-    const floats = words.filter(({ float }) => float).length;
-    const fits = this.#floats + floats <= this.#counts.floats &&
-      this.#integers + words.length - floats <= this.#counts.integers;
-    if (!fits) return whole(this.#push(byteLength, wordByteLength));
-    return inPieces(words.map(({ float }, word) => ({
-      from: word * wordByteLength,
-      to: this.scalar({ byteLength: wordByteLength, float }),
-      byteLength: wordByteLength,
-    })));
+    taken.floats = taken.counts.floats;
+    return whole(takeStack(taken, byteLength, packsStack(taken.platform) && !taken.variadic ? width : wordByteLength));
   }
+  if (byteLength > 2 * wordByteLength) return undefined;
+  const words = Math.ceil(byteLength / wordByteLength);
+  if (!taken.variadic && taken.integers + words <= taken.counts.integers) {
+    const first = takeScalar(taken, { byteLength: wordByteLength, float: false });
+    if (words === 2) takeScalar(taken, { byteLength: wordByteLength, float: false });
+    return whole(first);
+  }
+  taken.integers = taken.counts.integers;
+  return whole(takeStack(taken, byteLength, wordByteLength));
+}
 
-  #aarch64(type: StructureClass): StructurePlace | undefined {
-    const { byteLength, leaves } = type;
-    const floats = this.#noFloats ? undefined : homogeneousFloats(type);
-    if (floats !== undefined) {
-      const width = present(leaves[0]).byteLength;
-      if (!this.#variadic && this.#floats + floats.length <= this.#counts.floats) {
-        return inPieces(floats.map((from) => ({
-          from,
-          to: this.scalar({ byteLength: width, float: true }),
-          byteLength: width,
-        })));
-      }
-      this.#floats = this.#counts.floats;
-      return whole(this.#push(byteLength, packsStack(this.#platform) && !this.#variadic ? width : wordByteLength));
-    }
-    if (byteLength > 2 * wordByteLength) return undefined;
-    const words = Math.ceil(byteLength / wordByteLength);
-    if (!this.#variadic && this.#integers + words <= this.#counts.integers) {
-      const first = this.scalar({ byteLength: wordByteLength, float: false });
-      if (words === 2) this.scalar({ byteLength: wordByteLength, float: false });
-      return whole(first);
-    }
-    this.#integers = this.#counts.integers;
-    return whole(this.#push(byteLength, wordByteLength));
-  }
+/** Where so many bytes go on the stack. */
+function takeStack(taken: Allocation, byteLength: number, align: number): number {
+  const packed = packsStack(taken.platform) && !taken.variadic;
+  const slot = packed ? align : wordByteLength;
+  const offset = Math.ceil(taken.stackBytes / slot) * slot;
+  taken.stackBytes = offset + Math.ceil(byteLength / slot) * slot;
+  return stack + offset;
+}
 
-  /** Where so many bytes go on the stack. */
-  #push(byteLength: number, align: number): number {
-    const packed = packsStack(this.#platform) && !this.#variadic;
-    const slot = packed ? align : wordByteLength;
-    const offset = Math.ceil(this.#stackBytes / slot) * slot;
-    this.#stackBytes = offset + Math.ceil(byteLength / slot) * slot;
-    return stack + offset;
-  }
+function stackWordsOf({ stackBytes }: Allocation): number {
+  return Math.ceil(stackBytes / wordByteLength);
+}
 
-  get stackWords(): number {
-    return Math.ceil(this.#stackBytes / wordByteLength);
-  }
-
-  /** How many words of each kind are in use: all of both where registers are positional. */
-  get bits(): number {
-    const { integers, positional } = this.#counts;
-    const integerWords = positional ? Math.min(this.#position, integers) : this.#integers;
-    const floatWords = positional ? integerWords : this.#floats;
-    return this.stackWords | integerWords << 8 | floatWords << 16;
-  }
+/** How many words of each kind are in use: all of both where registers are positional. */
+function bitsOf(taken: Allocation): number {
+  const { integers, positional } = taken.counts;
+  const integerWords = positional ? Math.min(taken.position, integers) : taken.integers;
+  const floatWords = positional ? integerWords : taken.floats;
+  return stackWordsOf(taken) | integerWords << 8 | floatWords << 16;
 }
 
 /** Windows on AArch64 passes the floats of a variadic function as integers, those before the `...` and in structures, too. */
@@ -313,28 +313,50 @@ export function variadicTwin({ os, arch }: Platform, byteOffset: number): number
 export function argumentLayout(
   classes: readonly ArgumentClass[],
   platform: Platform,
-  { what = () => "a callback", result, fixed }: LayoutOptions = {},
+  options: LayoutOptions = {},
 ): ArgumentLayout {
-  const allocator = new Allocator(platform, fixed !== undefined);
+  const { result, fixed } = options;
+  if (result !== undefined) return layoutWithStructures(classes, platform, options);
+  const taken = nothingTaken(platform, fixed !== undefined);
+  const byteOffsets: number[] = [];
+  const structures: undefined[] = [];
+  for (const type of classes) {
+    if (isStructureClass(type)) return layoutWithStructures(classes, platform, options);
+    if (byteOffsets.length === fixed) beginVariadic(taken);
+    byteOffsets.push(takeScalar(taken, type));
+    structures.push(undefined);
+  }
+  const stackWords = stackWordsOf(taken);
+  if (stackWords > maxStackWords) refuseWords(stackWords, options);
+  return { byteOffsets, structures, result: undefined, stackWords, bits: bitsOf(taken) };
+}
+
+function layoutWithStructures(
+  classes: readonly ArgumentClass[],
+  platform: Platform,
+  options: LayoutOptions,
+): ArgumentLayout {
+  const { result, fixed } = options;
+  const taken = nothingTaken(platform, fixed !== undefined);
   const address: ScalarClass = { byteLength: wordByteLength, float: false };
   const registers = result === undefined ? undefined : resultRegisters(result, platform);
   const returnsMemory = result !== undefined && registers === undefined;
-  const resultAddress = returnsMemory && platform.arch !== "aarch64" ? allocator.scalar(address) : undefined;
+  const resultAddress = returnsMemory && platform.arch !== "aarch64" ? takeScalar(taken, address) : undefined;
   const byteOffsets: number[] = [];
   const structures: (StructurePlace | undefined)[] = [];
   for (const [index, type] of classes.entries()) {
-    if (index === fixed) allocator.beginVariadic();
+    if (index === fixed) beginVariadic(taken);
     if (!isStructureClass(type)) {
-      byteOffsets.push(allocator.scalar(type));
+      byteOffsets.push(takeScalar(taken, type));
       structures.push(undefined);
       continue;
     }
-    const place = allocator.structure(type) ??
-      { whole: undefined, pieces: [], address: allocator.scalar(address), copy: undefined };
+    const place = takeStructure(taken, type) ??
+      { whole: undefined, pieces: [], address: takeScalar(taken, address), copy: undefined };
     byteOffsets.push(place.whole ?? place.address ?? present(place.pieces[0]).to);
     structures.push(place);
   }
-  let end = allocator.stackWords;
+  let end = stackWordsOf(taken);
   const reserve = (byteLength: number): number => {
     end = Math.ceil(end / 2) * 2;
     const byteOffset = stack + end * wordByteLength;
@@ -351,17 +373,19 @@ export function argumentLayout(
     : registers === undefined
     ? { memory: true, address: resultAddress, copy: reserve(result.byteLength) }
     : { memory: false, place: registers, byteLength: result.byteLength };
-  if (end > maxStackWords) {
-    throw new RangeError(
-      `Cannot define ${what()}: expected at most ${maxStackWords} words of arguments and result beside the registers, got ${end}`,
-    );
-  }
+  if (end > maxStackWords) refuseWords(end, options);
   const kind = resultPlace === undefined ? 0 : resultPlace.memory ? 2 : 1;
   return {
     byteOffsets,
     structures,
     result: resultPlace,
-    stackWords: allocator.stackWords,
-    bits: allocator.bits | kind << 24,
+    stackWords: stackWordsOf(taken),
+    bits: bitsOf(taken) | kind << 24,
   };
+}
+
+function refuseWords(words: number, { what = () => "a callback" }: LayoutOptions): never {
+  throw new RangeError(
+    `Cannot define ${what()}: expected at most ${maxStackWords} words of arguments and result beside the registers, got ${words}`,
+  );
 }

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { dlopen, LibraryClosedError, stats } from "@belay/ffi";
+import { dlopen, LibraryClosedError, stats, struct } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collectFully, collectUntil } from "../support/gc.ts";
@@ -168,6 +168,51 @@ describe("Library.close", () => {
     assertStrictEquals(second.symbols.add_i32(1, 2), 3);
     second.close();
     assertStrictEquals(isMapped(path), !unmaps);
+  });
+});
+
+describe("a function that is read for the first time", () => {
+  it("is the same one from then on, and can't be replaced", () => {
+    using library = dlopen(testLibrary, lifeDefinitions);
+    const { symbols } = library;
+    assertEquals(Object.keys(symbols), Object.keys(lifeDefinitions));
+    const { add_i32 } = symbols;
+    assertStrictEquals(symbols.add_i32, add_i32);
+    assertStrictEquals(Object.entries(symbols)[0]?.[1], add_i32);
+    const { value, writable, configurable, enumerable } = Object.getOwnPropertyDescriptor(symbols, "add_i32") ?? {};
+    assertEquals([value === add_i32, writable, configurable, enumerable], [true, false, false, true]);
+    assertFalse(Object.isExtensible(symbols));
+    assertThrows(() => Object.assign(symbols, { enter_pointer: () => 1 }), TypeError);
+  });
+
+  it("is of the definition that dlopen was given, whatever became of it", () => {
+    const parameters: ("i32" | "f64")[] = ["i32", "i32"];
+    const definition = { parameters, result: "i32" as const };
+    using library = dlopen(testLibrary, { add_i32: definition });
+    parameters.fill("f64");
+    Object.assign(definition, { result: "void", name: "nothing" });
+    assertStrictEquals((library.symbols.add_i32 as (a: number, b: number) => unknown)(1, 2), 3);
+  });
+
+  for (const unload of [false, true]) {
+    it(`is closed when its library was, ${unload ? "and unloaded, " : ""}before it`, () => {
+      using copy = copyLibrary();
+      const library = dlopen(copy.path, lifeDefinitions, { unload });
+      library.close();
+      const { add_i32, enter_pointer } = library.symbols;
+      assertThrows(() => add_i32(1, 2), LibraryClosedError);
+      assertThrows(() => enter_pointer(), LibraryClosedError);
+    });
+  }
+
+  it("is refused when the library is opened, if its definition can't be", () => {
+    const record = struct({ a: "i64", b: "i64", c: "i64" });
+    const many = Array.from({ length: 50 }, () => record);
+    assertThrows(() => dlopen(testLibrary, { add_i32: { parameters: many, result: "i32" } }), RangeError);
+    const callback = { parameters: many, result: "i32" } as const;
+    assertThrows(() => dlopen(testLibrary, { relay_i32: { parameters: [callback], result: "i32" } }), RangeError);
+    const words = Array.from({ length: 200 }, () => "i64" as const);
+    assertThrows(() => dlopen(testLibrary, { add_i32: { parameters: words, result: "i32" } }), RangeError);
   });
 });
 

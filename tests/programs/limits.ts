@@ -39,9 +39,9 @@ const programs: Record<string, () => void | Promise<void>> = {
     const backend = "Bun" in globalThis
       ? bunBackend(process as unknown as BunProcess)
       : denoBackend(scope.Deno as DenoNamespace);
-    const [control] = backend.open(process.argv.at(-1) as string, [
+    const control = backend.open(process.argv.at(-1) as string, [
       { name: "belay_control", parameters: ["u32", "u32", "address", "u64", "view"], result: "address" },
-    ]).functions;
+    ]).functionAt(0);
     const version = Number(process.argv.at(-2));
     let count = 0;
     // As another copy of the package does, whose isolates are beside those of the same thread.
