@@ -60,27 +60,27 @@ async function listings(): Promise<Listing[]> {
   list(
     "call.js",
     'abs: { parameters: ["i32"], result: "i32" }',
-    () => dlopen(libc, { abs: { parameters: ["i32"], result: "i32" } }),
+    () => dlopen(libc, { abs: { parameters: ["i32"], result: "i32" } }).symbols.abs,
   );
   list(
     "call_with_buffer.js",
     'memchr: { parameters: ["buffer", "i32", "usize"], result: "pointer" }',
-    () => dlopen(libc, { memchr: { parameters: ["buffer", "i32", "usize"], result: "pointer" } }),
+    () => dlopen(libc, { memchr: { parameters: ["buffer", "i32", "usize"], result: "pointer" } }).symbols.memchr,
   );
   list(
     "call_with_function.js",
     'qsort: { parameters: ["pointer", "usize", "usize", compare], result: "void" }',
-    () => dlopen(libc, { qsort: { parameters: ["pointer", "usize", "usize", compare], result: "void" } }),
+    () => dlopen(libc, { qsort: { parameters: ["pointer", "usize", "usize", compare], result: "void" } }).symbols.qsort,
   );
   list(
     "block_call.js",
     'close: { parameters: ["i32"], result: "i32", captureErrno: true }',
-    () => dlopen(libc, { close: { parameters: ["i32"], result: "i32", captureErrno: true } }),
+    () => dlopen(libc, { close: { parameters: ["i32"], result: "i32", captureErrno: true } }).symbols.close,
   );
   list(
     "nonblocking_call.js",
     'usleep: { parameters: ["u32"], result: "i32", nonblocking: true }',
-    () => dlopen(libc, { usleep: { parameters: ["u32"], result: "i32", nonblocking: true } }),
+    () => dlopen(libc, { usleep: { parameters: ["u32"], result: "i32", nonblocking: true } }).symbols.usleep,
   );
   const { qsort } =
     dlopen(libc, { qsort: { parameters: ["pointer", "usize", "usize", "function"], result: "void" } }).symbols;
