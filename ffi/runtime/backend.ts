@@ -98,7 +98,8 @@ export interface Backend {
   /** The bytes of a file that the program has inside its executable, where no loader finds it; `undefined` for other paths. */
   readonly inExecutable?: (path: string) => Uint8Array<ArrayBuffer> | undefined;
   /**
-   * Opens a library for calls; throws when the runtime can't. Names are of symbols that exist.
+   * Opens a library for calls. When the runtime can't, this throws, or asking for a function does. Names are of symbols that
+   * exist.
    *
    * @param addresses Where they are, if that is known, while somebody keeps the library mapped.
    */

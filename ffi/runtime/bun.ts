@@ -8,7 +8,7 @@
 
 import { typedArrayBuffer } from "../ground/buffers.ts";
 import { present } from "../ground/present.ts";
-import type { Backend, Files, NativeFunctionObject, NativeSignature, NativeType } from "./backend.ts";
+import type { Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
@@ -133,31 +133,19 @@ export function bunBackend(process: BunProcess): Backend {
         : undefined,
     open(path, signatures, addresses) {
       const opened: ReturnType<BunFfi["dlopen"]>[] = [];
-      const own = (library: ReturnType<BunFfi["dlopen"]>): typeof library => {
-        opened.push(library);
-        return library;
-      };
-      const definition = ({ parameters, result }: NativeSignature): BunDefinition => {
-        const args: string[] = [];
-        for (const type of parameters) args.push(types[type] ?? type);
-        return { args, returns: types[result] ?? result };
-      };
-      let all: ReturnType<BunFfi["dlopen"]> | undefined;
-      if (addresses === undefined) {
-        const named: Record<string, BunDefinition> = {};
-        for (const signature of signatures) named[signature.name] = definition(signature);
-        all = own(ffi.dlopen(path, named));
-      }
       return {
+        // Bun compiles C for each function, which a program may never call; and it takes no name beside the key, so that a
+        // symbol with two definitions takes two libraries.
         functionAt(index) {
-          const signature = present(signatures[index]);
-          const { name } = signature;
-          if (all !== undefined) return all.symbols[name] as NativeFunctionObject;
-          // Bun compiles C for each function, which a program may never call.
-          const { symbols } = own(
-            ffi.linkSymbols({ [name]: { ...definition(signature), ptr: Number(addresses?.[index]) } }),
-          );
-          return symbols[name] as NativeFunctionObject;
+          const { name, parameters, result } = present(signatures[index]);
+          const args: string[] = [];
+          for (const type of parameters) args.push(types[type] ?? type);
+          const returns = types[result] ?? result;
+          const library = addresses === undefined
+            ? ffi.dlopen(path, { [name]: { args, returns } })
+            : ffi.linkSymbols({ [name]: { args, returns, ptr: Number(addresses[index]) } });
+          opened.push(library);
+          return library.symbols[name] as NativeFunctionObject;
         },
         // Closing frees the code that Bun compiled for the functions, so there is nothing to give back yet.
         release: () => {},
