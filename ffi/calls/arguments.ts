@@ -86,9 +86,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     // Afterwards: what has a pointer is an address by then.
     const use = type === "pointer" ? ` if (dangling.some) checkPointer(${name});` : "";
     if (typeof type === "string") return checkArgument(type, name, bad, addressKind) + use;
-    if (!isCallbackDefinition(type)) return "";
-    return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
-      else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
+    return isCallbackDefinition(type) ? checkFunction(index, name, bad) : "";
   };
   const names: string[] = [];
   const passed: string[] = [];
@@ -189,6 +187,12 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     },
     scope,
   };
+}
+
+/** A statement that lends a function to the call, or takes what has a function pointer. */
+function checkFunction(index: number, name: string, bad: string): string {
+  return `if (typeof ${name} === "function") { lent_${name} = lendFunction(${index}, ${name}); ${name} = lentAddress(lent_${name}); }
+      else { const address = functionAddress(${name}, shapes[${index}]); if (address === undefined) ${bad}; ${name} = address; }`;
 }
 
 /** What reads what an out-parameter of a function gives. */

@@ -11,16 +11,20 @@ import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { generate } from "../crossing/generate.ts";
 import { firstRecord, isRecord } from "../crossing/layout.ts";
 import { fromResult, parameterNativeType, resultNativeType } from "../crossing/marshal.ts";
-import type { NativeFunctionObject, NativeSignature, NativeType } from "../runtime/backend.ts";
+import type { Address, NativeFunctionObject, NativeSignature, NativeType } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
 import { argumentChecks, callEnds, duringCall, type LibraryCall, type LibraryOwner, list, named } from "./arguments.ts";
 
 /** What the runtime is told of a function. */
-export function nativeSignature(symbol: string, { parameters, result }: FunctionDefinition): NativeSignature {
+export function nativeSignature(
+  symbol: string,
+  { parameters, result }: FunctionDefinition,
+  address: Address,
+): NativeSignature {
   const types: NativeType[] = [];
   for (const type of parameters) types.push(parameterNativeType(type));
-  return { name: symbol, parameters: types, result: resultNativeType(result) };
+  return { name: symbol, parameters: types, result: resultNativeType(result), address };
 }
 
 /**

@@ -6,7 +6,7 @@
 
 import { withoutList } from "../core/core.ts";
 import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "../core/library.ts";
-import { validate } from "../crossing/definition.ts";
+import { type CheckedDefinition, validate } from "../crossing/definition.ts";
 import { isRecord } from "../crossing/layout.ts";
 import { isOut } from "../crossing/marshal.ts";
 import { TypeError } from "../ground/blame.ts";
@@ -52,11 +52,12 @@ interface Held {
 }
 
 /** A definition that was checked. */
-interface Entry {
+interface Entry extends CheckedDefinition {
   readonly key: string;
-  readonly definition: FunctionDefinition | VariableDefinition;
   /** Where it is; `null` when the library lacks it. */
   address: Address | null;
+  /** Its index among the functions that the runtime calls; -1 for others. */
+  direct: number;
 }
 
 /** How many libraries of this isolate are open. */
@@ -223,23 +224,11 @@ export function dlopen<const S extends Definitions>(
   }
   const checked: Entry[] = [];
   for (const key of Object.keys(definitions)) {
-    checked.push({ key, definition: validate(key, definitions[key]), address: null });
+    const { definition, plain } = validate(key, definitions[key]);
+    checked.push({ key, definition, plain, address: null, direct: -1 });
   }
   const { unload = false } = ownOptions(`Cannot open "${name}"`, options, ["unload"]);
-  const opened = openFirst(where, candidates, !unload);
-  const missing: string[] = [];
-  for (const entry of checked) {
-    const { key, definition } = entry;
-    const find = isFunction(definition) ? librarySymbol : libraryVariable;
-    const symbol = definition.name ?? key;
-    entry.address = find(opened.library, symbol);
-    if (entry.address === null && definition.optional !== true) missing.push(symbol);
-  }
-  if (missing.length > 0) {
-    closeLibrary(opened.library);
-    throw new SymbolNotFoundError(name, missing);
-  }
-  return bindLibrary(name, checked, opened, unload);
+  return bindLibrary(name, checked, openFirst(where, candidates, !unload), unload);
 }
 
 /** Opens the first candidate that loads. */
@@ -278,7 +267,10 @@ function requirePermission(path: string): void {
 /** The path of a file that the loader finds: this one, or one that is made of what the executable has there. */
 function loadable(path: string): string {
   const bytes = backend().inExecutable?.(path);
-  if (bytes === undefined) return path;
+  return bytes === undefined ? path : fileOf(bytes, path);
+}
+
+function fileOf(bytes: Uint8Array<ArrayBuffer>, path: string): string {
   // One executable has one file of this path.
   const name = path.replaceAll(/[^\w.-]+/g, "_").slice(-150);
   return libraryFile(backend(), `${bytes.length}-${name}`, () => bytes).path;
@@ -294,42 +286,31 @@ function bindLibrary<S extends Definitions>(
   // With a prototype: V8 looks up the properties of an object without one in a hash table.
   const symbols: Record<string, unknown> = {};
   const closers: (() => void)[] = [];
-  /** The functions that the runtime calls: the arguments of others are put where C expects them. */
-  const direct: Entry[] = [];
+  /** The functions that the runtime calls, as it is told of them: the arguments of others are put where C expects them. */
   const signatures: NativeSignature[] = [];
-  const places: Address[] = [];
+  const missing: string[] = [];
   for (const entry of entries) {
-    const { key, definition, address } = entry;
-    if (address === null || !isFunction(definition) || needsBlock(definition)) continue;
-    direct.push(entry);
-    signatures.push(nativeSignature(definition.name ?? key, definition));
-    places.push(address);
+    const { definition } = entry;
+    const symbol = definition.name ?? entry.key;
+    const address = isFunction(definition) ? librarySymbol(library, symbol) : libraryVariable(library, symbol);
+    entry.address = address;
+    if (address === null) {
+      if (definition.optional !== true) missing.push(symbol);
+    } else if (isFunction(definition) && (entry.plain || !needsBlock(definition))) {
+      entry.direct = signatures.push(nativeSignature(symbol, definition, address)) - 1;
+    }
   }
   let native: NativeLibrary | undefined;
   try {
-    const opened = native = backend().open(path, signatures, places);
+    if (missing.length > 0) throw new SymbolNotFoundError(name, missing);
+    const opened = native = backend().open(path, signatures);
     for (const entry of entries) {
       const { key, definition, address } = entry;
-      if (address === null) {
-        define(symbols, key, null);
-        continue;
-      }
-      if (!isFunction(definition)) {
-        defineVariable(symbols, key, definition, address, owner);
-        continue;
-      }
-      const make = (): unknown => {
-        const index = direct.indexOf(entry);
-        const { call, close } = index < 0
-          ? makeBlockCall(key, definition, address, owner)
-          : makeDirectCall(key, definition, opened.functionAt(index), owner);
-        noteFunction(call, key, definition, address, owner);
-        closers.push(close);
-        if (owner.closed) close();
-        return call;
-      };
-      if (mayBeRefused(definition)) define(symbols, key, make());
-      else defineLate(symbols, key, make);
+      if (address === null) define(symbols, key, null);
+      else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
+      else if (!entry.plain && mayBeRefused(definition)) {
+        define(symbols, key, makeFunction(entry, opened, owner, closers));
+      } else defineLate(symbols, key, () => makeFunction(entry, opened, owner, closers));
     }
   } catch (error) {
     native?.close();
@@ -341,11 +322,30 @@ function bindLibrary<S extends Definitions>(
     closeLibrary(library);
   }
   const held: Held = {
-    ...(unload ? { native, library } : { native: undefined, library: undefined }),
+    native: unload ? native : undefined,
+    library: unload ? library : undefined,
     open: true,
     birth: track("library", name),
   };
   return new Library(inside, Object.preventExtensions(symbols) as LibrarySymbols<S>, owner, held, closers);
+}
+
+/** Makes a function that the library has, and notes how it is closed. */
+function makeFunction(
+  { key, definition, address, direct }: Entry,
+  native: NativeLibrary,
+  owner: LibraryOwner,
+  closers: (() => void)[],
+): unknown {
+  const fn = definition as FunctionDefinition;
+  const place = address as Address;
+  const { call, close } = direct < 0
+    ? makeBlockCall(key, fn, place, owner)
+    : makeDirectCall(key, fn, native.functionAt(direct), owner);
+  noteFunction(call, key, fn, place, owner);
+  closers.push(close);
+  if (owner.closed) close();
+  return call;
 }
 
 /** Whether making a function may throw because of its definition, which {@linkcode dlopen} has to do. */

@@ -38,12 +38,19 @@ const definitionNames = [
 /** What is `true` or `false` of a definition. */
 const flags = ["optional", "nonblocking", "suspends", "captureErrno"] as const;
 
+/** What was checked of a definition, which is what is used: a program may change its own later. */
+export interface CheckedDefinition {
+  readonly definition: FunctionDefinition | VariableDefinition;
+  /** Whether it is a function's of a few scalars without options, as most are: then nothing more has to be looked at. */
+  readonly plain: boolean;
+}
+
 /**
- * What was checked of a definition, which is what is used: a program may change its own later.
+ * Checks a definition.
  *
  * @throws {TypeError} When it is malformed: a misspelled key must not be ignored.
  */
-export function validate(key: string, definition: unknown): FunctionDefinition | VariableDefinition {
+export function validate(key: string, definition: unknown): CheckedDefinition {
   const refuse = (what: string): never => {
     throw new TypeError(`Cannot define "${key}": ${what}`);
   };
@@ -56,23 +63,26 @@ export function validate(key: string, definition: unknown): FunctionDefinition |
     keyHint,
   );
   const { parameters, result, type, variadic } = checked;
-  for (const property of Object.keys(checked)) {
-    if (property !== "parameters" && property !== "result") {
-      validateOptions(checked, refuse);
-      break;
-    }
-  }
-  if (type !== undefined) return validateVariable(checked, refuse);
+  let plain = parameters !== undefined && result !== undefined && Object.keys(checked).length === 2;
+  if (!plain) validateOptions(checked, refuse);
+  if (type !== undefined) return { definition: validateVariable(checked, refuse), plain };
   if (!Array.isArray(parameters)) return refuse("parameters must be an array");
   const types: ParameterType[] = [];
   for (const parameter of parameters) {
+    if (isNamedType(parameter)) {
+      types.push(parameter);
+      continue;
+    }
+    plain = false;
     types.push(validateParameter(parameter, types.length + 1, checked["nonblocking"] === true, refuse));
   }
   checked["parameters"] = types;
-  const made = checked as unknown as FunctionDefinition;
   if (variadic !== undefined) validateVariadic(variadic, types, refuse);
-  if (result !== "void" && !isNamedType(result) && !isRecord(result)) refuse(unknownResult(result));
-  return made;
+  if (result !== "void" && !isNamedType(result)) {
+    plain = false;
+    if (!isRecord(result)) refuse(unknownResult(result));
+  }
+  return { definition: checked as unknown as FunctionDefinition, plain: plain && types.length <= 16 };
 }
 
 /** What is wrong with what stands where a result's type should. */
@@ -122,7 +132,7 @@ function validateParameter(
   nonblocking: boolean,
   refuse: (what: string) => never,
 ): ParameterType {
-  if (isNamedType(parameter) || isRecord(parameter)) return parameter;
+  if (isRecord(parameter)) return parameter;
   if (isAggregate(parameter)) refuse(`parameter ${position} is an array, which C passes as a pointer`);
   if (typeof parameter !== "object" || parameter === null) {
     refuse(`parameter ${position} has the unknown type ${unknownType(parameter)}`);

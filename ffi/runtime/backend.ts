@@ -35,6 +35,8 @@ export interface NativeSignature {
   readonly name: string;
   readonly parameters: readonly NativeType[];
   readonly result: NativeType;
+  /** Where it is, if that is known, while somebody keeps the library mapped. */
+  readonly address?: Address;
 }
 
 /** A function of a library as the runtime gives it: nothing is checked. */
@@ -100,10 +102,8 @@ export interface Backend {
   /**
    * Opens a library for calls. When the runtime can't, this throws, or asking for a function does. Names are of symbols that
    * exist.
-   *
-   * @param addresses Where they are, if that is known, while somebody keeps the library mapped.
    */
-  open(path: string, signatures: readonly NativeSignature[], addresses?: readonly Address[]): NativeLibrary;
+  open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
   /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */
   createTrampoline(fn: () => void): Address;
   /** C's memory as an `ArrayBuffer`; it must stay allocated. */

@@ -128,22 +128,22 @@ export function bunBackend(process: BunProcess): Backend {
     files: () => bunFiles(process),
     // `bun build --compile` puts them there. `bun:ffi` copies such a library to a file before it opens it.
     inExecutable: (path) =>
-      path.startsWith("/$bunfs/") || path.startsWith(":", 1) && /^[A-Z]:[\\/]~BUN[\\/]/.test(path)
+      path.startsWith("/$bunfs/") || path.startsWith(":/~BUN/", 1) || path.startsWith(":\\~BUN\\", 1)
         ? new Uint8Array(bunFiles(process).read(path))
         : undefined,
-    open(path, signatures, addresses) {
+    open(path, signatures) {
       const opened: ReturnType<BunFfi["dlopen"]>[] = [];
       return {
         // Bun compiles C for each function, which a program may never call; and it takes no name beside the key, so that a
         // symbol with two definitions takes two libraries.
         functionAt(index) {
-          const { name, parameters, result } = present(signatures[index]);
+          const { name, parameters, result, address } = present(signatures[index]);
           const args: string[] = [];
           for (const type of parameters) args.push(types[type] ?? type);
           const returns = types[result] ?? result;
-          const library = addresses === undefined
+          const library = address === undefined
             ? ffi.dlopen(path, { [name]: { args, returns } })
-            : ffi.linkSymbols({ [name]: { args, returns, ptr: Number(addresses[index]) } });
+            : ffi.linkSymbols({ [name]: { args, returns, ptr: Number(address) } });
           opened.push(library);
           return library.symbols[name] as NativeFunctionObject;
         },

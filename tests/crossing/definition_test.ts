@@ -103,6 +103,8 @@ describe("definitions", () => {
     ["a callback as the result", { parameters: [], result: good }, "unknown result type"],
     ["a name that is no string", { ...good, name: 1 }, "name must be a string"],
     ["an optional that is no boolean", { ...good, optional: "yes" }, "optional must be a boolean"],
+    ["a variable whose name is no string", { type: "i32", name: 5 }, "name must be a string"],
+    ["a variable with a stack", { type: "i32", stack: "own" }, "a variable has no stack"],
     ["a variable with parameters", { type: "i32", parameters: [] }, "a variable has no parameters"],
     ["a variable with a result", { type: "i32", result: "void" }, "a variable has no parameters"],
     ["a variable of type void", { type: "void" }, "unknown type void of a variable"],
