@@ -17,6 +17,7 @@ import {
   callIntegerResultsByteOffset,
   callStackWordsByteOffset,
   callStringResultByteOffset,
+  callSuspendsByteOffset,
   callTailResultByteOffset,
   tailResultFloat,
   tailResultInteger,
@@ -60,7 +61,7 @@ import {
   named,
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
-import { ownStackMaker } from "./own_stack.ts";
+import { makeOwnStackCall, ownStackScope } from "./own_stack.ts";
 import { checkedSignal, startSuspending } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
@@ -163,7 +164,7 @@ interface Pieces {
 
 /** @throws {RangeError} When too many arguments would be on the stack. */
 function piecesOf(key: string, definition: FunctionDefinition, address: Address, checked: ArgumentChecks): Pieces {
-  const { parameters, result, nonblocking = false, captureErrno = false, variadic } = definition;
+  const { parameters, result, nonblocking = false, suspends = false, captureErrno = false, variadic } = definition;
   const { addressKind, platform } = backend();
   const { names, passed, lent, kept, checks, value } = checked;
   const layout = argumentLayout(parameters.map(classOf), platform, {
@@ -207,7 +208,8 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
       ${word(callFunctionByteOffset + 4)} = ${fn >> 32n};
       ${word(callStackWordsByteOffset)} = ${layout.stackWords};
       ${word(callStringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
-      ${word(callCaptureErrorByteOffset)} = ${captureErrno ? 1 : 0};`,
+      ${word(callCaptureErrorByteOffset)} = ${captureErrno ? 1 : 0};
+      ${word(callSuspendsByteOffset)} = ${suspends ? 1 : 0};`,
     after,
     result: (views) => value(resultValue, views === undefined ? { error } : { error, views }),
     kept,
@@ -268,7 +270,7 @@ function atOnceSource(
         if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${fill}
         ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        ${own ? afterCall("i32s", "make(isolate, index, key);") : duringCall("i32s", "make(isolate, index);")}
+        ${own ? afterCall("i32s", makeOwnStackCall) : duringCall("i32s", "make(isolate, index);")}
         ${after}
         return ${result()};
       } finally {
@@ -415,7 +417,7 @@ export function makeBlockCall(
       ...(nonblocking || suspends
         ? laterScope(key, owner, nonblocking ? startCall : startSuspending, scope, nonblocking)
         : {
-          make: own ? ownStackMaker() : callMaker(),
+          ...(own ? ownStackScope() : { make: callMaker() }),
           giveBackWith,
           isolate,
           i32s: words.i32,

@@ -107,25 +107,38 @@ export function callBack(bound: BoundFunction): void {
   }
 }
 
-/** What makes a call at once, on a stack of its own: a function of the isolate's address, a block's index and the function's name. */
-export function ownStackMaker(): (isolate: Address, index: number, key: string) => void {
-  const { start, goOn } = stackSteps();
-  const { i32 } = core().words;
-  return (isolate, index, key) => {
-    let state: number;
-    const outside = beginPiece(i32, undefined);
-    // With `finally`, unlike other calls: where JavaScript's stack ends, what steps may throw.
-    try {
-      state = start(isolate, index);
-      while (state === stackStateCallsBack) {
-        const bound = boundFunctions[i32[callbackWord]!];
-        if (bound !== undefined) callBack(bound);
-        state = goOn(isolate, index);
-        if (ownStack.tailIndex >= 0) takeTailCall();
+/**
+ * Statements that make a call at once, on a stack of its own: that of the block at `index`, of the function `key`. Each function
+ * has them, since engines only make good code of calls to what is the same each time. They name {@linkcode ownStackScope}.
+ */
+export const makeOwnStackCall = `const outside = i32s[${nativeCallWord}];
+      const low = i32s[${2 * resultWord}], high = i32s[${2 * resultWord + 1}];
+      const { depth, running } = ownStack;
+      i32s[${nativeCallWord}] = outside + 1;
+      ownStack.running = undefined;
+      ownStack.depth = (outside & ${depthMask}) + 1;
+      let state;
+      // With finally, unlike other calls: where JavaScript's stack ends, what steps may throw.
+      try {
+        state = start(isolate, index);
+        while (state === ${stackStateCallsBack}) {
+          const bound = boundFunctions[i32s[${callbackWord}]];
+          if (bound !== undefined) {
+            try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
+          }
+          state = goOn(isolate, index);
+          if (ownStack.tailIndex >= 0) takeTailCall();
+        }
+      } finally {
+        ownStack.running = running;
+        ownStack.depth = depth;
+        i32s[${2 * resultWord}] = low;
+        i32s[${2 * resultWord + 1}] = high;
+        i32s[${nativeCallWord}] = (outside & ${depthMask}) === 0 ? (outside + ${outermostEnded}) | 0 : outside;
       }
-    } finally {
-      endPiece(i32, outside);
-    }
-    if (state !== stackStateReturned) refuse(state, key);
-  };
+      if (state !== ${stackStateReturned}) refuse(state, key);`;
+
+/** What {@linkcode makeOwnStackCall} names, beside a block call's scope. */
+export function ownStackScope(): Readonly<Record<string, unknown>> {
+  return { ...stackSteps(), boundFunctions, ownStack, raise, takeTailCall, refuse };
 }

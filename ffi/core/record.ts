@@ -8,7 +8,7 @@
  * @module
  */
 
-export const abiVersion = 12;
+export const abiVersion = 13;
 export const registerWords = 16;
 export const stackWords = 128;
 export const argumentWords = 144;
@@ -131,6 +131,7 @@ export const callCaptureErrorByteOffset = 1264;
 export const callErrorByteOffset = 1268;
 export const callStackByteOffset = 1272;
 export const callTailResultByteOffset = 1280;
+export const callSuspendsByteOffset = 1284;
 
 // A `belay_channel_words`.
 export const channelByteLength = 32;

@@ -2,7 +2,7 @@
 //! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
-pub const abi_version = 12;
+pub const abi_version = 13;
 
 pub const register_words = 16;
 pub const stack_words = 128;
@@ -247,7 +247,8 @@ pub const Call = extern struct {
     stack: u64 = 0,
     /// In a tail call's block: what its result is.
     tail_result: u32 = 0,
-    unused: u32 = 0,
+    /// On a stack of its own: whether JavaScript may return to its event loop before it goes on with the call.
+    suspends: u32 = 0,
 };
 
 /// C's `belay_channel_words`: the part of a channel that JavaScript maps.

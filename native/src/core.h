@@ -16,7 +16,7 @@
 #include "../include/belay.h"
 
 /* Changes whenever a function, a structure or a number of the ABI changes. */
-#define BELAY_ABI_VERSION 12
+#define BELAY_ABI_VERSION 13
 
 /* A queue of callbacks; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
@@ -284,7 +284,8 @@ typedef struct belay_call {
   uint64_t stack; /* the core's, where the call was started on a stack of its own */
   /* In a tail call's block: BELAY_TAIL_RESULT_…. */
   uint32_t tail_result;
-  uint32_t unused;
+  /* On a stack of its own: not 0 if JavaScript may return to its event loop before it goes on with the call. */
+  uint32_t suspends;
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They

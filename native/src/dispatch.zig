@@ -168,6 +168,13 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     return frame[first_float];
 }
 
+/// In a thunk that the assembly has let JavaScript run the function of, which has ended with a tail call: answers the bits
+/// of that one's result.
+fn goOnElsewhere(stack: *OwnStack) callconv(.c) u64 {
+    own_stack.tailCall(stack.isolate, @atomicLoad(u64, &stack.slot.fallback, .monotonic));
+    return stack.isolate.words.result;
+}
+
 /// In a thunk on a stack of its own: lets JavaScript run the function, and answers as `dispatch` does.
 fn giveWay(stack: *OwnStack) callconv(.c) u64 {
     own_stack.giveWay(stack);
@@ -176,6 +183,7 @@ fn giveWay(stack: *OwnStack) callconv(.c) u64 {
 
 comptime {
     if (own_stack.is_known) @export(&goOn, .{ .name = "belay_stack_answer", .visibility = .hidden });
+    if (own_stack.has_jumps) @export(&goOnElsewhere, .{ .name = "belay_stack_tail", .visibility = .hidden });
     @export(&giveWay, .{ .name = "belay_stack_give_way", .visibility = .hidden });
     @export(&dispatch, .{ .name = "belay_dispatch", .visibility = .hidden });
 }

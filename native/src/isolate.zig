@@ -130,7 +130,8 @@ pub const Calls = struct {
 
 /// The state of `stacks/`: stacks on which C runs, rather than on the thread's.
 pub const OwnStacks = struct {
-    /// The one whose C code is running: in it, the call that JavaScript has started or gone on with last.
+    /// The one of the call that JavaScript has started or gone on with last, until that has ended. A thunk that is called on
+    /// it is called on the isolate's thread.
     running: ?*OwnStack = null,
     /// Those that no call has.
     free: ?*OwnStack = null,
@@ -149,9 +150,16 @@ pub const OwnStack = struct {
     /// Where it goes on, and where JavaScript does. The assembly has their places.
     pointer: usize,
     javascript: usize = 0,
-    /// JavaScript's control words, of SSE and x87: C may have others.
+    /// JavaScript's control words, of SSE and x87: C may have others. Only where the call suspends. Callbacks of others have
+    /// C's, as any callback.
     control: u64 = 0,
     isolate: *Isolate,
+    /// Where the thread's errno is.
+    error_place: *u32,
+    /// Whether its call doesn't suspend; and whether JavaScript can run its callbacks, having stack enough: then a thunk needn't
+    /// look at that.
+    synchronous: bool = false,
+    direct: bool = false,
     /// The call that it has.
     call: *abi.Call = undefined,
     /// The callback that JavaScript is running: its thunk's slot, the registers that it was called with, where C wants a
@@ -160,8 +168,6 @@ pub const OwnStack = struct {
     registers: *[abi.register_words]u64 = undefined,
     target: u64 = 0,
     code: u32 = 0,
-    /// The one that was running when this one's C code was gone on with.
-    outer: ?*OwnStack = null,
     next: ?*OwnStack = null,
 
     pub fn contains(stack: *const OwnStack, position: usize) bool {

@@ -26,6 +26,11 @@ pub fn setLastError(code: u32) void {
     if (builtin.os.tag == .windows) windows.SetLastError(code) else std.c._errno().* = @bitCast(code);
 }
 
+/// Where this thread's errno is. Windows' last error has functions.
+pub fn errorPlace() *u32 {
+    return if (builtin.os.tag == .windows) undefined else @ptrCast(std.c._errno());
+}
+
 /// Makes the call with no error set, and answers the one that it sets.
 pub fn makeCapturing(frame: *Frame) u32 {
     setLastError(0);

@@ -5,6 +5,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const blocks = @import("../calls/blocks.zig");
+const caller = @import("../calls/caller.zig");
 const isolates = @import("../isolate.zig");
 const pages = @import("../os/pages.zig");
 const switching = @import("../switching/switch.zig");
@@ -42,8 +43,13 @@ fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     if (!is_known) return @intFromEnum(State.unknown);
     if (isolate.own_stacks.free == null and switching.hasShadowStack()) return @intFromEnum(State.shadowed);
     const stack = take(isolate) orelse return @intFromEnum(State.no_memory);
-    stack.control = switching.controlWords();
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
+    stack.synchronous = call.suspends == 0;
+    if (!stack.synchronous) stack.control = switching.controlWords();
+    // JavaScript goes on with such a call from where it started it.
+    const position = @frameAddress();
+    stack.direct = stack.synchronous and isolate.words.live != 0 and
+        position >= isolate.stack_floor and position < isolate.stack.top;
     stack.call = call;
     call.stack = @intFromPtr(stack);
     return @intFromPtr(enter(stack));
@@ -57,15 +63,12 @@ fn again(isolate: *Isolate, index: u32) callconv(.c) *OwnStack {
 }
 
 fn enter(stack: *OwnStack) *OwnStack {
-    const own = &stack.isolate.own_stacks;
-    stack.outer = own.running;
-    own.running = stack;
+    @atomicStore(?*OwnStack, &stack.isolate.own_stacks.running, stack, .monotonic);
     return stack;
 }
 
 /// JavaScript has its own stack again.
 fn left(stack: *OwnStack, state: usize) callconv(.c) State {
-    stack.isolate.own_stacks.running = stack.outer;
     if (state == @intFromEnum(State.returned)) give(stack);
     return @enumFromInt(state);
 }
@@ -113,6 +116,7 @@ fn take(isolate: *Isolate) ?*OwnStack {
 fn give(stack: *OwnStack) void {
     const own = &stack.isolate.own_stacks;
     own.live_count -= 1;
+    if (own.running == stack) @atomicStore(?*OwnStack, &own.running, null, .monotonic);
     const is_old = stack.byte_length != own.byte_length;
     if (own.free_count == most_free or is_old) return pages.unmapStack(stack.memory);
     stack.next = own.free;
@@ -125,7 +129,13 @@ fn make(isolate: *Isolate) ?*OwnStack {
     const record_byte_length = comptime std.mem.alignForward(usize, @sizeOf(OwnStack), 64);
     const stack: *OwnStack = @ptrCast(@alignCast(memory.ptr + memory.len - record_byte_length));
     const usable: []align(16) u8 = @alignCast(memory[0 .. memory.len - record_byte_length]);
-    stack.* = .{ .memory = memory, .pointer = switching.prepare(usable), .isolate = isolate, .byte_length = isolate.own_stacks.byte_length };
+    stack.* = .{
+        .memory = memory,
+        .byte_length = isolate.own_stacks.byte_length,
+        .pointer = switching.prepare(usable),
+        .isolate = isolate,
+        .error_place = caller.errorPlace(),
+    };
     return stack;
 }
 
@@ -150,7 +160,6 @@ comptime {
     if (is_known) @export(&body, .{ .name = "belay_stack_body", .visibility = .hidden });
     if (switching.has_jumps) {
         @export(&begin, .{ .name = "belay_stack_begin", .visibility = .hidden });
-        @export(&again, .{ .name = "belay_stack_again", .visibility = .hidden });
         @export(&left, .{ .name = "belay_stack_left", .visibility = .hidden });
     }
 }

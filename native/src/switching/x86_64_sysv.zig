@@ -6,7 +6,10 @@
 const std = @import("std");
 const processor = @import("x86_64.zig");
 const symbols = @import("../os/assembly.zig");
-const OwnStack = @import("../isolate.zig").OwnStack;
+const abi = @import("../abi.zig");
+const isolates = @import("../isolate.zig");
+const Isolate = isolates.Isolate;
+const OwnStack = isolates.OwnStack;
 const prefix = symbols.prefix;
 
 pub const controlWords = processor.controlWords;
@@ -68,9 +71,11 @@ const load =
     \\
 ;
 
-/// In a thunk, before C gives way to JavaScript, and when it goes on: what C has changed of the control words is put back
-/// for JavaScript, and is C's again. Behind its registers and its own word, which is odd in between, the thunk has space.
+/// In a thunk of a call that suspends, before C gives way to JavaScript, and when it goes on: what C has changed of the
+/// control words is put back for JavaScript, and is C's again. Behind its registers and its own word, which is odd in between, the thunk has space.
 pub const save_control = std.fmt.comptimePrint(
+    \\cmpb $0, {2d}(%rcx)
+    \\jne 6f
     \\stmxcsr 136(%rsp)
     \\fnstcw 140(%rsp)
     \\movl 136(%rsp), %eax
@@ -86,7 +91,7 @@ pub const save_control = std.fmt.comptimePrint(
     \\orl $1, 128(%rsp)
     \\6:
     \\
-, .{ @offsetOf(OwnStack, "control"), @offsetOf(OwnStack, "control") + 4 });
+, .{ @offsetOf(OwnStack, "control"), @offsetOf(OwnStack, "control") + 4, @offsetOf(OwnStack, "synchronous") });
 pub const load_control =
     \\testl $1, 128(%rsp)
     \\jz 7f
@@ -96,38 +101,59 @@ pub const load_control =
     \\
 ;
 
-/// A function that JavaScript calls: another one answers the stack to go to, or a small number that says why not.
-fn function(comptime name: []const u8, comptime find: []const u8) []const u8 {
+/// Assembly that goes to the stack of the record in rcx, until C calls back or has returned.
+fn go(comptime label: []const u8) []const u8 {
+    return "movq %rcx, (%rsp)\n" ++ leave(.javascript, .pointer, label ++ "f", "movq %rcx, %rax") ++ label ++ ":\n" ++
+        \\testl %eax, %eax
+        \\jnz 8f
+        \\movq (%rsp), %rdi
+        \\xorl %esi, %esi
+        \\
+    ++ "callq " ++ prefix ++ "belay_stack_left\n" ++ "8:\n" ++ back;
+}
+
+const back =
+    \\addq $8, %rsp
+    \\.cfi_def_cfa_offset 8
+    \\popq %rcx
+    \\.cfi_def_cfa_offset 0
+    \\jmpq *%rcx
+    \\
+;
+
+fn function(comptime name: []const u8) []const u8 {
     return ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
         \\.cfi_startproc
         \\subq $8, %rsp
-        \\.cfi_adjust_cfa_offset 8
-        \\
-    ++ "callq " ++ prefix ++ find ++ "\n" ++
-        \\cmpq $16, %rax
-        \\jb 2f
-        \\movq %rax, (%rsp)
-        \\movq %rax, %rcx
-        \\
-    ++ leave(.javascript, .pointer, "1f", "movq %rcx, %rax") ++
-        \\1:
-        \\movq (%rsp), %rdi
-        \\movl %eax, %esi
-        \\
-    ++ "callq " ++ prefix ++ "belay_stack_left\n" ++
-        \\2:
-        \\addq $8, %rsp
-        \\.cfi_adjust_cfa_offset -8
-        \\popq %rcx
-        \\.cfi_adjust_cfa_offset -8
-        \\jmpq *%rcx
-        \\.cfi_endproc
+        \\.cfi_def_cfa_offset 16
         \\
     ;
 }
 
 comptime {
-    asm (".text\n" ++ function("belay_stack_start", "belay_stack_begin") ++ function("belay_stack_go_on", "belay_stack_again"));
+    // JavaScript calls them. The first one's stack is found, or the reason why there is none, by a function.
+    asm (".text\n" ++ function("belay_stack_start") ++ "callq " ++ prefix ++ "belay_stack_begin\n" ++
+            \\cmpq $16, %rax
+            \\jae 2f
+            \\
+        ++ back ++
+            \\.cfi_def_cfa_offset 16
+            \\2:
+            \\movq %rax, %rcx
+            \\
+        ++ go("1") ++ ".cfi_endproc\n" ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
+            \\movq {[blocks]d}(%rdi), %rax
+            \\movl %esi, %esi
+            \\imulq ${[size]d}, %rsi, %rsi
+            \\movq {[stack]d}(%rax,%rsi), %rcx
+            \\movq %rcx, {[running]d}(%rdi)
+            \\
+        , .{
+            .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
+            .size = @sizeOf(abi.Call),
+            .stack = @offsetOf(abi.Call, "stack"),
+            .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
+        }) ++ go("1") ++ ".cfi_endproc\n");
 }
 
 comptime {

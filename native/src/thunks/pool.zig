@@ -42,6 +42,13 @@ var slots_of_blocks: [max_blocks]?*[block_length]Slot = .{&first_slots} ++
     @as([max_blocks - 1]?*[block_length]Slot, @splat(null));
 var code_of_blocks: [max_blocks]usize = @splat(0);
 var block_count: u32 = 1;
+
+comptime {
+    // The assembly finds a slot of the library's own thunks there.
+    std.debug.assert(block_length == 4096 and @sizeOf(Slot) == 64);
+    @export(&first_slots, .{ .name = "belay_first_slots", .visibility = .hidden });
+}
+
 /// Every chunk that was ever claimed, in the order of their numbers.
 pub var chunks: std.ArrayList(Chunk) = .empty;
 /// The names of the shapes, by their numbers.

@@ -5,9 +5,14 @@
 //! loads the result registers. In a copy of the thunks a tail stands where the entry is here: it adds the copy's first
 //! number, and jumps to the entry.
 
+const std = @import("std");
+const abi = @import("../abi.zig");
+const isolates = @import("../isolate.zig");
 const switching = @import("../switching/x86_64_sysv.zig");
 const symbols = @import("symbols.zig");
 const x86_64 = @import("x86_64.zig");
+const Isolate = isolates.Isolate;
+const OwnStack = isolates.OwnStack;
 const prefix = symbols.prefix;
 
 pub const thunk_byte_length = x86_64.thunk_byte_length;
@@ -29,18 +34,123 @@ fn giveWay() []const u8 {
         \\leave
         \\.cfi_def_cfa %rsp, 8
         \\popq %rcx
-        \\.cfi_adjust_cfa_offset -8
+        \\.cfi_def_cfa_offset 0
         \\jmpq *%rcx
         \\
     ;
 }
 
+/// On a stack of its own whose call doesn't suspend: what the dispatcher does there, for most signatures, of what is in
+/// registers yet. Thunks of the library's own code only. Anything else goes on at the end, with the number in eax. The window
+/// is smaller than any stack.
+const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
+    \\cmpl $4096, %eax
+    \\jae 10f
+    \\movl %eax, %r11d
+    \\shll $6, %r11d
+    \\leaq {[prefix]s}belay_first_slots(%rip), %r10
+    \\addq %r10, %r11
+    \\movq {[isolate]d}(%r11), %r10
+    \\testq %r10, %r10
+    \\jz 9f
+    \\movq {[running]d}(%r10), %rax
+    \\subq %rsp, %rax
+    \\cmpq $61440, %rax
+    \\jae 9f
+    \\addq %rsp, %rax
+    \\cmpb $0, {[direct]d}(%rax)
+    \\je 9f
+    \\testl $0xff0000ff, {[layout]d}(%r11)
+    \\jnz 9f
+    \\testb ${[mask]d}, {[state]d}(%r11)
+    \\jnz 9f
+    \\movq %rdi, 0(%r10)
+    \\movq %rsi, 8(%r10)
+    \\movq %rdx, 16(%r10)
+    \\movq %rcx, 24(%r10)
+    \\movq %r8, 32(%r10)
+    \\movq %r9, 40(%r10)
+    \\testl $0xff0000, {[layout]d}(%r11)
+    \\jz 1f
+    \\movsd %xmm0, 64(%r10)
+    \\movsd %xmm1, 72(%r10)
+    \\movsd %xmm2, 80(%r10)
+    \\movsd %xmm3, 88(%r10)
+    \\movsd %xmm4, 96(%r10)
+    \\movsd %xmm5, 104(%r10)
+    \\movsd %xmm6, 112(%r10)
+    \\movsd %xmm7, 120(%r10)
+    \\1:
+    \\movl $0, {[overflow]d}(%r10)
+    \\movq {[fallback]d}(%r11), %rdx
+    \\movq %rdx, {[result]d}(%r10)
+    \\movl {[index]d}(%r11), %edx
+    \\movl %edx, {[callback]d}(%r10)
+    \\movq %r11, {[slot]d}(%rax)
+    \\movq {[error_place]d}(%rax), %rdx
+    \\movl (%rdx), %edx
+    \\movl %edx, {[code]d}(%rax)
+    \\movq %rax, %rcx
+    \\{[leave]s}2:
+    \\movq {[of]d}(%rax), %r10
+    \\movq {[error_place]d}(%rax), %rdx
+    \\movl {[code]d}(%rax), %ecx
+    \\movl %ecx, (%rdx)
+    \\cmpl $0, {[tail_call]d}(%r10)
+    \\jne 3f
+    \\movq {[result]d}(%r10), %rax
+    \\movq %rax, %xmm0
+    \\popq %rcx
+    \\.cfi_def_cfa_offset 0
+    \\jmpq *%rcx
+    \\.cfi_def_cfa_offset 8
+    \\3:
+    \\subq $8, %rsp
+    \\.cfi_def_cfa_offset 16
+    \\movq %rax, %rdi
+    \\callq {[prefix]s}belay_stack_tail
+    \\movq %rax, %xmm0
+    \\addq $8, %rsp
+    \\.cfi_def_cfa_offset 8
+    \\popq %rcx
+    \\.cfi_def_cfa_offset 0
+    \\jmpq *%rcx
+    \\.cfi_def_cfa_offset 8
+    \\9:
+    \\leaq {[prefix]s}belay_first_slots(%rip), %r10
+    \\subq %r10, %r11
+    \\shrq $6, %r11
+    \\movl %r11d, %eax
+    \\10:
+    \\
+, names);
+
+const names = .{
+    .leave = switching.leave(.pointer, .javascript, "2f", "movl $1, %eax"),
+    .prefix = prefix,
+    .isolate = @offsetOf(abi.Slot, "isolate"),
+    .layout = @offsetOf(abi.Slot, "layout"),
+    .state = @offsetOf(abi.Slot, "state"),
+    .mask = abi.contract_mask,
+    .fallback = @offsetOf(abi.Slot, "fallback"),
+    .index = @offsetOf(abi.Slot, "index"),
+    .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
+    .overflow = @offsetOf(abi.Words, "overflow"),
+    .result = @offsetOf(abi.Words, "result"),
+    .callback = @offsetOf(abi.Words, "callback"),
+    .tail_call = @offsetOf(abi.Words, "tail_call"),
+    .direct = @offsetOf(OwnStack, "direct"),
+    .of = @offsetOf(OwnStack, "isolate"),
+    .slot = @offsetOf(OwnStack, "slot"),
+    .error_place = @offsetOf(OwnStack, "error_place"),
+    .code = @offsetOf(OwnStack, "code"),
+};
+
 comptime {
     asm (".text\n" ++
             symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
             x86_64.block ++
-            prefix ++ "belay_entry:\n" ++
-            \\.cfi_startproc
+            prefix ++ "belay_entry:\n.cfi_startproc\n" ++ direct ++
             \\pushq %rbp
             \\.cfi_def_cfa_offset 16
             \\.cfi_offset %rbp, -16
