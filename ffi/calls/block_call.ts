@@ -61,7 +61,7 @@ import {
   named,
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
-import { makeOwnStackCall, ownStackScope } from "./own_stack.ts";
+import { endOwnStackCall, makeOwnStackCall, ownStackScope } from "./own_stack.ts";
 import { checkedSignal, startSuspending } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
@@ -266,6 +266,7 @@ function atOnceSource(
       ${begin}
       ${keeps ? "const lentOutside = lent.running;" : ""}
       ${counted ? "owner.running += 1;" : ""}
+      ${own ? "let outside = -1;" : ""}
       try {
         if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
         ${fill}
@@ -275,6 +276,7 @@ function atOnceSource(
         return ${result()};
       } finally {
         if (index === own) { busy = false; if (owner.closed) close(); } else if (index >= 0) freeBlock(index);
+        ${own ? endOwnStackCall : ""}
         ${keeps ? "lent.running = lentOutside;" : ""}
         ${unlend}
         ${counted ? "callEnds(owner);" : ""}

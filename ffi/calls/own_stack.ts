@@ -107,36 +107,44 @@ export function callBack(bound: BoundFunction): void {
   }
 }
 
+/** The word that counts native calls, as it is when the call that `outside` was before has ended. */
+const ended = `(outside & ${depthMask}) === 0 ? (outside + ${outermostEnded}) | 0 : outside`;
+
 /**
  * Statements that make a call at once, on a stack of its own: that of the block at `index`, of the function `key`. Each function
- * has them, since engines only make good code of calls to what is the same each time. They name {@linkcode ownStackScope}.
+ * has them, since engines only make good code of calls to what is the same each time. They name {@linkcode ownStackScope}, and
+ * `outside`, a variable.
  */
-export const makeOwnStackCall = `const outside = i32s[${nativeCallWord}];
+export const makeOwnStackCall = `outside = i32s[${nativeCallWord}];
       const low = i32s[${2 * resultWord}], high = i32s[${2 * resultWord + 1}];
-      const { depth, running } = ownStack;
       i32s[${nativeCallWord}] = outside + 1;
-      ownStack.running = undefined;
-      ownStack.depth = (outside & ${depthMask}) + 1;
-      let state;
-      // With finally, unlike other calls: where JavaScript's stack ends, what steps may throw.
-      try {
-        state = start(isolate, index);
-        while (state === ${stackStateCallsBack}) {
-          const bound = boundFunctions[i32s[${callbackWord}]];
-          if (bound !== undefined) {
-            try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
-          }
-          state = goOn(isolate, index);
-          if (ownStack.tailIndex >= 0) takeTailCall();
+      let state = start(isolate, index);
+      if (state === ${stackStateCallsBack}) {
+        const { depth, running } = ownStack;
+        try {
+          ownStack.running = undefined;
+          ownStack.depth = (outside & ${depthMask}) + 1;
+          do {
+            const bound = boundFunctions[i32s[${callbackWord}]];
+            if (bound !== undefined) {
+              try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
+            }
+            state = goOn(isolate, index);
+            if (ownStack.tailIndex >= 0) takeTailCall();
+          } while (state === ${stackStateCallsBack});
+        } finally {
+          ownStack.running = running;
+          ownStack.depth = depth;
+          i32s[${2 * resultWord}] = low;
+          i32s[${2 * resultWord + 1}] = high;
         }
-      } finally {
-        ownStack.running = running;
-        ownStack.depth = depth;
-        i32s[${2 * resultWord}] = low;
-        i32s[${2 * resultWord + 1}] = high;
-        i32s[${nativeCallWord}] = (outside & ${depthMask}) === 0 ? (outside + ${outermostEnded}) | 0 : outside;
       }
+      i32s[${nativeCallWord}] = ${ended};
+      outside = -1;
       if (state !== ${stackStateReturned}) refuse(state, key);`;
+
+/** What is done in any case when the call has been made: where JavaScript's stack ends, what steps may throw. */
+export const endOwnStackCall = `if (outside !== -1) i32s[${nativeCallWord}] = ${ended};`;
 
 /** What {@linkcode makeOwnStackCall} names, beside a block call's scope. */
 export function ownStackScope(): Readonly<Record<string, unknown>> {

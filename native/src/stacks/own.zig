@@ -93,9 +93,15 @@ pub fn tailCall(isolate: *Isolate, fallback: u64) void {
     };
 }
 
-fn body(stack: *OwnStack) callconv(.c) noreturn {
+const body = if (switching.has_jumps) perform else performAll;
+
+fn perform(stack: *OwnStack) callconv(.c) void {
+    blocks.perform(stack.call);
+}
+
+fn performAll(stack: *OwnStack) callconv(.c) noreturn {
     while (true) {
-        blocks.perform(stack.call);
+        perform(stack);
         // Whoever comes next has another call.
         _ = switching.go(&stack.pointer, stack.javascript, @intFromEnum(State.returned));
     }

@@ -101,7 +101,8 @@ pub const load_control =
     \\
 ;
 
-/// Assembly that goes to the stack of the record in rcx, until C calls back or has returned.
+/// Assembly that goes to the stack of the record in rcx, until C calls back or has returned, and ends the function. Where C has
+/// returned, so does this: predictors know where to. Where C calls back, they know that of C's call, which waits.
 fn go(comptime label: []const u8) []const u8 {
     return "movq %rcx, (%rsp)\n" ++ leave(.javascript, .pointer, label ++ "f", "movq %rcx, %rax") ++ label ++ ":\n" ++
         \\testl %eax, %eax
@@ -109,17 +110,20 @@ fn go(comptime label: []const u8) []const u8 {
         \\movq (%rsp), %rdi
         \\xorl %esi, %esi
         \\
-    ++ "callq " ++ prefix ++ "belay_stack_left\n" ++ "8:\n" ++ back;
+    ++ "callq " ++ prefix ++ "belay_stack_left\n" ++
+        \\addq $8, %rsp
+        \\.cfi_def_cfa_offset 8
+        \\retq
+        \\.cfi_def_cfa_offset 16
+        \\8:
+        \\addq $8, %rsp
+        \\.cfi_def_cfa_offset 8
+        \\popq %rcx
+        \\.cfi_def_cfa_offset 0
+        \\jmpq *%rcx
+        \\
+    ;
 }
-
-const back =
-    \\addq $8, %rsp
-    \\.cfi_def_cfa_offset 8
-    \\popq %rcx
-    \\.cfi_def_cfa_offset 0
-    \\jmpq *%rcx
-    \\
-;
 
 fn function(comptime name: []const u8) []const u8 {
     return ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
@@ -136,7 +140,9 @@ comptime {
             \\cmpq $16, %rax
             \\jae 2f
             \\
-        ++ back ++
+            \\addq $8, %rsp
+            \\.cfi_def_cfa_offset 8
+            \\retq
             \\.cfi_def_cfa_offset 16
             \\2:
             \\movq %rax, %rcx
@@ -170,10 +176,15 @@ comptime {
             \\.cfi_startproc
             \\.cfi_undefined %rip
             \\xorl %ebp, %ebp
+            \\1:
+            \\movq %rax, %rbx
             \\movq %rax, %rdi
             \\
         ++ "callq " ++ prefix ++ "belay_stack_body\n" ++
-            \\ud2
+            // Whoever comes next has another call.
+            \\movq %rbx, %rcx
+            \\
+        ++ leave(.pointer, .javascript, "1b", "xorl %eax, %eax") ++
             \\.cfi_endproc
             \\
     );
