@@ -9,7 +9,7 @@ import { thunksInUse } from "./callbacks/binding.ts";
 import { callbackCounts } from "./callbacks/misuse.ts";
 import { libraryCounts } from "./calls/library.ts";
 import { abandoned, callThreads, outstandingCalls } from "./calls/nonblocking.ts";
-import { ownStacks } from "./calls/own_stack.ts";
+import { ownStackBytes, ownStacks } from "./calls/own_stack.ts";
 import { channelCounts } from "./channels/ring_reader.ts";
 import { core, coreIsAttached } from "./core/core.ts";
 import { look, waitingErrors } from "./core/pending.ts";
@@ -41,6 +41,8 @@ export interface Stats {
     readonly nonblockingCalls: number;
     /** Calls that have a stack of their own: those that run, and suspending ones that wait. */
     readonly ownStacks: number;
+    /** Bytes of memory that such stacks take, those among them that are kept for later calls. */
+    readonly ownStackBytes: number;
     /** Errors of callbacks that a native call will throw when it returns, or with which it will reject its promise. */
     readonly waitingErrors: number;
   };
@@ -132,6 +134,7 @@ export function stats(): Stats {
       channels,
       nonblockingCalls: outstandingCalls(),
       ownStacks: ownStacks(),
+      ownStackBytes: ownStackBytes(),
       waitingErrors: waitingErrors(),
     },
     counts: {

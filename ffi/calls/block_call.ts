@@ -15,6 +15,7 @@ import {
   callFunctionByteOffset,
   callIndirectResultByteOffset,
   callIntegerResultsByteOffset,
+  callStackKilobytesByteOffset,
   callStackWordsByteOffset,
   callStringResultByteOffset,
   callSuspendsByteOffset,
@@ -62,7 +63,7 @@ import {
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
 import { endOwnStackCall, makeOwnStackCall, ownStackScope } from "./own_stack.ts";
-import { checkedSignal, startSuspending } from "./suspending.ts";
+import { checkedSignal, giveUpAll, startSuspending, type SuspendingCall } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
 let rejectNext: (error: unknown) => void;
@@ -164,7 +165,8 @@ interface Pieces {
 
 /** @throws {RangeError} When too many arguments would be on the stack. */
 function piecesOf(key: string, definition: FunctionDefinition, address: Address, checked: ArgumentChecks): Pieces {
-  const { parameters, result, nonblocking = false, suspends = false, captureErrno = false, variadic } = definition;
+  const { parameters, result, nonblocking = false, suspends = false, captureErrno = false, variadic, stackSize = 0 } =
+    definition;
   const { addressKind, platform } = backend();
   const { names, passed, lent, kept, checks, value } = checked;
   const layout = argumentLayout(parameters.map(classOf), platform, {
@@ -209,7 +211,8 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
       ${word(callStackWordsByteOffset)} = ${layout.stackWords};
       ${word(callStringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
       ${word(callCaptureErrorByteOffset)} = ${captureErrno ? 1 : 0};
-      ${word(callSuspendsByteOffset)} = ${suspends ? 1 : 0};`,
+      ${word(callSuspendsByteOffset)} = ${suspends ? 1 : 0};
+      ${word(callStackKilobytesByteOffset)} = ${Math.ceil(stackSize / 1024)};`,
     after,
     result: (views) => value(resultValue, views === undefined ? { error } : { error, views }),
     kept,
@@ -249,7 +252,7 @@ function laterSource(
       ${place} ${after} return ${result("kept")};
     };
     const call = ${named(key, call)};
-    return { close() {}, call };`;
+    return { close() { ${suspends ? "endCalls();" : ""} }, call };`;
 }
 
 /**
@@ -315,7 +318,9 @@ function laterScope(
   elsewhere: boolean,
 ) {
   const ended = owner.counted ? () => callEnds(owner) : undefined;
+  const same = new Set<SuspendingCall>();
   return {
+    endCalls: () => giveUpAll(same, key, owner.name),
     start(
       index: number,
       kept: readonly LentView[] | undefined,
@@ -336,7 +341,7 @@ function laterScope(
       const resolve = resolveNext;
       const reject = rejectNext;
       // Without a spread, which takes a tenth of such a call.
-      startAny(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key }, signal);
+      startAny(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key }, signal, same);
       return promise;
     },
     signalOf(options: unknown): AbortSignal | undefined {

@@ -14,6 +14,8 @@ import { depthMask, outermostEnded, raise } from "../core/pending.ts";
 import {
   callbackWord,
   nativeCallWord,
+  operationResidentStacks,
+  operationRestStacks,
   operationSizeStacks,
   operationStackCount,
   resultWord,
@@ -51,6 +53,16 @@ export function stackSteps(): StackSteps {
 /** How many calls have a stack of their own. */
 export function ownStacks(): number {
   return coreIsAttached() ? Number(control(operationStackCount, { object: core().isolate })) : 0;
+}
+
+/** How many bytes of memory the stacks take: those of calls, and those that are kept for later ones. */
+export function ownStackBytes(): number {
+  return coreIsAttached() ? Number(control(operationResidentStacks, { object: core().isolate })) : 0;
+}
+
+/** Gives the system what calls have left in stacks that are kept for later ones. */
+export function restStacks(): void {
+  control(operationRestStacks, { object: core().isolate });
 }
 
 /** Says why C wasn't called. */

@@ -9,7 +9,7 @@
 import { boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
 import { ownStack, type RunningCall, type Suspended, takeTailCall } from "../callbacks/own_stack.ts";
-import { core } from "../core/core.ts";
+import { core, onEnd } from "../core/core.ts";
 import { callHasErrors, failCall, keepErrors } from "../core/pending.ts";
 import {
   attentionWord,
@@ -20,12 +20,13 @@ import {
   stackStateReturned,
 } from "../core/record.ts";
 import { TypeError } from "../ground/blame.ts";
-import { shown } from "../ground/errors.ts";
+import { LibraryClosedError, shown } from "../ground/errors.ts";
 import { ownOptions } from "../ground/options.ts";
 import { report } from "../lifetime/report.ts";
+import { backend } from "../runtime/choose.ts";
 import type { SuspendingCallOptions } from "../types/definitions.ts";
 import { conclude, enroll, leave, type NonblockingCall, withdraw } from "./nonblocking.ts";
-import { beginPiece, callBack, endPiece, refuse, stackSteps } from "./own_stack.ts";
+import { beginPiece, callBack, endPiece, refuse, restStacks, stackSteps } from "./own_stack.ts";
 
 // As they were before the program could replace them.
 const { AbortSignal, performance, Promise } = globalThis;
@@ -46,17 +47,23 @@ export function checkedSignal(key: string, options: SuspendingCallOptions): Abor
   throw new TypeError(`Cannot call "${key}": signal must be an AbortSignal, got ${shown(signal)}`);
 }
 
+/** All calls that are not over. */
+const outstanding = new Set<SuspendingCall>();
+
 /** A call whose C code may wait: what it is, and what it waits for. */
-class SuspendingCall {
+export class SuspendingCall {
   readonly #index: number;
   readonly #call: NonblockingCall;
   readonly #signal: AbortSignal | undefined;
+  /** Those of the same function that are not over. */
+  readonly #same: Set<SuspendingCall>;
   /** The program has given the call up. */
   #isGivenUp = false;
   /** How often C may call back then, and until when by `performance.now()`: from when it first does. */
   #callbacksLeft = mostCallbacks;
   #endsBeforeMs: number | undefined;
-  #isOver = false;
+  /** Before it begins, too: then nothing gives it up. */
+  #isOver = true;
   /** The callback that C waits for. */
   #suspended: Suspended | undefined;
   /** Its fallback, which the core had put where the result goes. */
@@ -66,20 +73,28 @@ class SuspendingCall {
   readonly #fulfilled = (value: unknown): void => this.#goOn(answerLater, value);
   readonly #rejected = (error: unknown): void => this.#goOn(failLater, error);
 
-  readonly #aborted = (): void => this.#giveUp();
+  readonly #aborted = (): void => this.giveUp(this.#signal?.reason);
 
-  constructor(index: number, call: NonblockingCall, signal: AbortSignal | undefined) {
+  constructor(index: number, call: NonblockingCall, signal: AbortSignal | undefined, same: Set<SuspendingCall>) {
     this.#index = index;
     this.#call = call;
     this.#signal = signal;
+    this.#same = same;
+    same.add(this);
+    outstanding.add(this);
     if (signal !== undefined) addEventListener.call(signal, "abort", this.#aborted);
   }
 
-  /** Rejects the promise, and lets C come to its end. */
-  #giveUp(): void {
+  /**
+   * Rejects the promise, and lets C come to its end.
+   *
+   * @param endsBeforeMs Until when, by `performance.now()`, if not for as long as C has by itself.
+   */
+  giveUp(reason: unknown, endsBeforeMs?: number): void {
     if (this.#isGivenUp || this.#isOver || core().words.u32[liveWord] === 0) return;
     this.#isGivenUp = true;
-    failCall(this.#index + 1, this.#signal?.reason, this.#call);
+    this.#endsBeforeMs = endsBeforeMs;
+    failCall(this.#index + 1, reason, this.#call);
     const suspended = this.#suspended;
     // Where nothing waits, C or a callback of it runs, and looks when that has ended.
     if (suspended === undefined) return;
@@ -117,6 +132,7 @@ class SuspendingCall {
     const token = index + 1;
     const running: RunningCall = { suspended: undefined };
     let state: number;
+    if (suspended === undefined) this.#isOver = false;
     const outside = beginPiece(i32, running);
     try {
       if (suspended !== undefined) {
@@ -148,7 +164,7 @@ class SuspendingCall {
     }
     if (i32[attentionWord] !== 0) keepErrors(token, call.name);
     if (running.suspended !== undefined) return this.#wait(running.suspended);
-    this.#isOver = true;
+    this.#end();
     if (state === stackStateReturned) conclude(index);
     else if (state !== stackStateCallsBack) conclude(index, () => refuse(state, call.name));
     else this.#leave();
@@ -160,11 +176,24 @@ class SuspendingCall {
     }
   }
 
+  /** The call is over. */
+  #end(): void {
+    this.#isOver = true;
+    this.#same.delete(this);
+    outstanding.delete(this);
+    if (outstanding.size === 0) restSoon();
+  }
+
+  /** The call was never made. */
+  withdraw(): void {
+    this.#end();
+  }
+
   #leave(): void {
     leave(this.#index);
     report(
       "abandoned-call",
-      `"${this.#call.name}" had called back ${mostCallbacks} times, or for ${mostMs} ms, after it was aborted: C is left where it is, ` +
+      `"${this.#call.name}" had called back ${mostCallbacks} times, or for ${mostMs} ms, after the program gave it up: C is left where it is, ` +
         "with its stack and the memory of its arguments",
     );
   }
@@ -186,23 +215,60 @@ function promiseOf({ promise }: Suspended): Promise<unknown> {
   }
 }
 
+let restComes = false;
+
+/** Gives the system what calls have left in stacks, if none has begun in a turn of the event loop. */
+function restSoon(): void {
+  const { later } = backend();
+  if (restComes || later === undefined) return;
+  restComes = true;
+  later(() => {
+    restComes = false;
+    if (outstanding.size === 0 && core().words.u32[liveWord] !== 0) restStacks();
+  });
+}
+
+let isPrepared = false;
+
+/** Before the first call. */
+function prepare(): void {
+  if (isPrepared) return;
+  stackSteps();
+  onEnd(() => {
+    const endsBeforeMs = performance.now() + mostMs;
+    for (const call of [...outstanding]) call.giveUp(new Error("The isolate has ended"), endsBeforeMs);
+  });
+  isPrepared = true;
+}
+
+/** Gives up calls of a function whose library is closed. */
+export function giveUpAll(calls: ReadonlySet<SuspendingCall>, key: string, library: string): void {
+  for (const call of [...calls]) call.giveUp(new LibraryClosedError("call", key, library));
+}
+
 /**
  * Makes a call whose arguments are in a block, as far as it goes; not at all if its signal is aborted.
  *
  * @throws {Error} When C wasn't called: the block is given back then.
  */
-export function startSuspending(index: number, call: NonblockingCall, signal: AbortSignal | undefined): void {
-  let started: SuspendingCall;
+export function startSuspending(
+  index: number,
+  call: NonblockingCall,
+  signal: AbortSignal | undefined,
+  same: Set<SuspendingCall>,
+): void {
+  let started: SuspendingCall | undefined;
   try {
-    stackSteps();
+    prepare();
     enroll(index, call);
-    started = new SuspendingCall(index, call, signal);
+    started = new SuspendingCall(index, call, signal, same);
   } catch (error) {
     withdraw(index, call);
     throw error;
   }
   // Reading the arguments may have run the program's code.
   if (signal?.aborted !== true) return started.run();
+  started.withdraw();
   conclude(index, () => {
     throw signal.reason;
   });

@@ -158,6 +158,13 @@ onFirstHandle(() => {
   return { tag, store };
 });
 
+const endings: (() => void)[] = [];
+
+/** Has a function called before the isolate's world ends in good order, when C can be called yet. */
+export function onEnd(end: () => void): void {
+  endings.push(end);
+}
+
 function attach(): Core {
   const runtime = backend();
   const { functions, opened } = openCore({
@@ -174,7 +181,13 @@ function attach(): Core {
   const words = wordViews(runtime.map(isolate, isolateByteLength));
   attachedAs(words.u32.subarray(liveWord, liveWord + 1));
   // C may call back even while the process exits, when nothing can run here any more.
-  runtime.onExit(() => void (words.u32[liveWord] = 0));
+  runtime.onExit(() => {
+    try {
+      for (const end of endings) end();
+    } finally {
+      words.u32[liveWord] = 0;
+    }
+  });
   return { isolate, words, tag: present(words.u32[tagWord]), control };
 }
 

@@ -58,6 +58,8 @@ export const operationFindVariable = 12;
 export const operationCloseLibrary = 13;
 export const operationStackCount = 14;
 export const operationSizeStacks = 15;
+export const operationRestStacks = 16;
+export const operationResidentStacks = 17;
 export const tailResultNone = 0;
 export const tailResultInteger = 1;
 export const tailResultFloat = 2;
@@ -114,7 +116,7 @@ export const thunkInVainByteOffset = 58;
 export const thunkNextNoticeWord = 15;
 
 // A `belay_call`.
-export const callByteLength = 1288;
+export const callByteLength = 1296;
 export const callArgumentsByteOffset = 0;
 export const callFunctionByteOffset = 1152;
 export const callStackWordsByteOffset = 1160;
@@ -132,6 +134,7 @@ export const callErrorByteOffset = 1268;
 export const callStackByteOffset = 1272;
 export const callTailResultByteOffset = 1280;
 export const callSuspendsByteOffset = 1284;
+export const callStackKilobytesByteOffset = 1288;
 
 // A `belay_channel_words`.
 export const channelByteLength = 32;

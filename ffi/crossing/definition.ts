@@ -7,6 +7,7 @@
 import { TypeError } from "../ground/blame.ts";
 import { ownOptions } from "../ground/options.ts";
 import { messageOf } from "../ground/thrown.ts";
+import { largestStack, smallestStack } from "../lifetime/settings.ts";
 import type { OutType } from "../types/data_type.ts";
 import type {
   CallbackDefinition,
@@ -31,6 +32,7 @@ const definitionNames = [
   "nonblocking",
   "stack",
   "suspends",
+  "stackSize",
   "captureErrno",
   "variadic",
 ] as const;
@@ -95,7 +97,7 @@ function unknownResult(result: unknown): string {
 }
 
 function validateOptions(checked: Record<string, unknown>, refuse: (what: string) => never): void {
-  const { name, nonblocking, stack, suspends } = checked;
+  const { name, nonblocking, stack, suspends, stackSize } = checked;
   if (name !== undefined && (typeof name !== "string" || name.includes("\0"))) {
     refuse("name must be a string without NUL characters");
   }
@@ -107,8 +109,17 @@ function validateOptions(checked: Record<string, unknown>, refuse: (what: string
     if (stack !== "own") refuse('stack must be "own"');
     if (nonblocking === true) refuse("a nonblocking call runs on its thread's stack");
   }
+  if (stackSize !== undefined) validateStackSize(stackSize, stack === "own" || suspends === true, refuse);
   if (suspends === true && nonblocking === true) {
     refuse("a nonblocking call runs on another thread, which can't suspend");
+  }
+}
+
+function validateStackSize(stackSize: unknown, isOwn: boolean, refuse: (what: string) => never): void {
+  if (!isOwn) refuse('stackSize is for stack: "own", or suspends');
+  if (typeof stackSize !== "number" || !Number.isInteger(stackSize)) return refuse("stackSize must be an integer");
+  if (stackSize < smallestStack || stackSize > largestStack) {
+    refuse(`stackSize must be from ${smallestStack} to ${largestStack} bytes, got ${stackSize}`);
   }
 }
 

@@ -86,8 +86,9 @@ export function onCorePath(set: (path: string | URL) => void): void {
 }
 
 const mostThreads = 1024;
-const smallestStack = 128 * 1024;
-const largestStack = 2 ** 30;
+/** How many bytes of addresses a stack of C's own may take. */
+export const smallestStack = 128 * 1024;
+export const largestStack = 2 ** 30;
 const settingNames = ["trackLeaks", "onReport", "callThreads", "callStackSize", "pointerChecks", "core"] as const;
 
 /**

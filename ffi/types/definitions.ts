@@ -210,6 +210,11 @@ export interface FunctionDefinition {
    */
   readonly suspends?: boolean;
   /**
+   * How many bytes of addresses the call's own stack takes, where it has one: from 128 KiB to 1 GiB. Without it, the stack is
+   * as large as `configure({ callStackSize })` says, and is used again by later calls. This one isn't.
+   */
+  readonly stackSize?: number;
+  /**
    * Whether the call also gives C's error number: `errno`, or on Windows that of `GetLastError()`. `false` by default.
    *
    * The function then returns an array with the number at its end. belay sets the number to 0 before the call. It reads

@@ -72,6 +72,8 @@ pub const Operation = enum(u32) {
     close_library = 13,
     stack_count = 14,
     size_stacks = 15,
+    rest_stacks = 16,
+    resident_stacks = 17,
     _,
 };
 
@@ -249,6 +251,9 @@ pub const Call = extern struct {
     tail_result: u32 = 0,
     /// On a stack of its own: whether JavaScript may return to its event loop before it goes on with the call.
     suspends: u32 = 0,
+    /// There, how much the stack takes of the addresses, in units of 1,024 bytes; 0 if as much as others.
+    stack_kilobytes: u32 = 0,
+    unused: u32 = 0,
 };
 
 /// C's `belay_channel_words`: the part of a channel that JavaScript maps.

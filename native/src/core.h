@@ -286,6 +286,9 @@ typedef struct belay_call {
   uint32_t tail_result;
   /* On a stack of its own: not 0 if JavaScript may return to its event loop before it goes on with the call. */
   uint32_t suspends;
+  /* There, how much the stack takes of the addresses, in units of 1,024 bytes; 0 if as much as others. */
+  uint32_t stack_kilobytes;
+  uint32_t unused;
 } belay_call;
 
 /* The isolate's BELAY_MAX_CALLS blocks, always the same. Called on the isolate's thread. Ownership: the core's. They
@@ -421,6 +424,11 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 /* New stacks of an isolate, `object`, take `bits` bytes of addresses, rounded up to 64 KB, and memory as they are used. On
  * the isolate's thread. */
 #define BELAY_OPERATION_SIZE_STACKS 15
+/* Gives the system the memory that calls have left in those stacks of an isolate, `object`, that no call has now. On the
+ * isolate's thread. */
+#define BELAY_OPERATION_REST_STACKS 16
+/* Returns how many bytes of memory the stacks of an isolate, `object`, take. On the isolate's thread. */
+#define BELAY_OPERATION_RESIDENT_STACKS 17
 
 /* Does an operation; an unknown one returns NULL. */
 void *belay_control(uint32_t operation, uint32_t number, void *object, uint64_t bits, const char *text);

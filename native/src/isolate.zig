@@ -136,8 +136,11 @@ pub const OwnStacks = struct {
     /// Those that no call has.
     free: ?*OwnStack = null,
     free_count: u32 = 0,
-    /// How many calls have one.
+    /// How many calls have one, and how many have had one since what others have left was last given back.
     live_count: u32 = 0,
+    taken_count: u32 = 0,
+    /// All that are mapped.
+    made: ?*OwnStack = null,
     /// How much a new one takes of the addresses, a multiple of the largest pages: as much as a main thread has.
     byte_length: usize = if (builtin.os.tag == .windows) 1 << 20 else 8 << 20,
 };
@@ -169,6 +172,8 @@ pub const OwnStack = struct {
     target: u64 = 0,
     code: u32 = 0,
     next: ?*OwnStack = null,
+    made_before: ?*OwnStack = null,
+    made_after: ?*OwnStack = null,
 
     pub fn contains(stack: *const OwnStack, position: usize) bool {
         const low = @intFromPtr(stack.memory.ptr);

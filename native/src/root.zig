@@ -51,6 +51,11 @@ pub export fn belay_control(
             own_stack.setByteLength(.of(isolateOf(object)), @intCast(bits));
             return null;
         },
+        .rest_stacks => {
+            own_stack.rest(.of(isolateOf(object)));
+            return null;
+        },
+        .resident_stacks => @ptrFromInt(own_stack.resident(.of(isolateOf(object)))),
         _ => null,
     };
 }

@@ -6,13 +6,15 @@
   const prepared = () => {
     const index = takeBlock(key);
     const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-    const b8 = index * 161, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+    const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
 
     u32[b4 + 288] = lowOfFunction;
     u32[b4 + 289] = highOfFunction;
     u32[b4 + 290] = 0;
     u32[b4 + 312] = 0;
     u32[b4 + 316] = 1;
+    u32[b4 + 321] = 0;
+    u32[b4 + 322] = 0;
     if (own < 0) {
       own = index;
       busy = true;
@@ -39,7 +41,7 @@
         } else index = prepared();
 
         const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-        const b8 = index * 161, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+        const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
 
         const given = arguments.length;
         if (given > 1) surplus(given);

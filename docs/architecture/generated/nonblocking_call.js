@@ -4,7 +4,7 @@
 (() => {
   const read = (index, kept) => {
     const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-    const b8 = index * 161, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+    const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
     return i32[b4 + 294];
   };
   const call = ({
@@ -16,7 +16,7 @@
         index = takeBlock(key);
 
         const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-        const b8 = index * 161, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+        const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
 
         const given = arguments.length;
         if (given > 1) surplus(given);
@@ -30,6 +30,8 @@
         u32[b4 + 290] = 0;
         u32[b4 + 312] = 0;
         u32[b4 + 316] = 0;
+        u32[b4 + 321] = 0;
+        u32[b4 + 322] = 0;
         const started = index;
         index = -1;
         return start(started, undefined, undefined, undefined, read);

@@ -20,10 +20,14 @@ const windows = struct {
 const posix = struct {
     extern "c" fn mmap(address: ?*anyopaque, byte_length: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64) callconv(.c) usize;
     extern "c" fn mprotect(address: [*]u8, byte_length: usize, protection: c_int) callconv(.c) c_int;
+    extern "c" fn madvise(address: [*]u8, byte_length: usize, advice: c_int) callconv(.c) c_int;
+    extern "c" fn mincore(address: [*]u8, byte_length: usize, states: [*]u8) callconv(.c) c_int;
     extern "c" fn munmap(address: [*]u8, byte_length: usize) callconv(.c) c_int;
     const read = 1;
     const write = 2;
     const execute = 4;
+    /// MADV_DONTNEED; on macOS MADV_FREE, which takes memory when there is too little.
+    const dont_need = if (builtin.os.tag == .linux) 4 else 5;
     /// MAP_PRIVATE and MAP_ANONYMOUS, which macOS numbers its own way.
     const private_anonymous = if (builtin.os.tag == .linux) 0x22 else 0x1002;
 };
@@ -76,6 +80,27 @@ pub fn mapStack(byte_length: usize) ?[]align(std.heap.page_size_min) u8 {
 
 pub fn unmapStack(memory: []align(std.heap.page_size_min) u8) void {
     unmap((memory.ptr - guard_byte_length)[0 .. memory.len + guard_byte_length]);
+}
+
+/// Gives the system the memory behind a part of a mapping, which is zeroes when it is used again. On Windows it stays.
+pub fn forget(memory: []align(std.heap.page_size_min) u8) void {
+    if (builtin.os.tag == .windows or memory.len == 0) return;
+    _ = posix.madvise(memory.ptr, memory.len, posix.dont_need);
+}
+
+/// How many bytes of a mapping have memory behind them. On Windows all of a stack has.
+pub fn resident(memory: []align(std.heap.page_size_min) u8) usize {
+    if (builtin.os.tag == .windows) return memory.len;
+    const page = std.heap.pageSize();
+    var states: [256]u8 = undefined;
+    var byte_length: usize = 0;
+    var at: usize = 0;
+    while (at < memory.len) : (at += states.len * page) {
+        const length = @min(memory.len - at, states.len * page);
+        if (posix.mincore(memory.ptr + at, length, &states) != 0) return byte_length;
+        for (states[0 .. length / page]) |state| byte_length += if (state & 1 != 0) page else 0;
+    }
+    return byte_length;
 }
 
 /// Ends writing: from now on the pages can be read and executed.

@@ -17,6 +17,8 @@ const State = abi.StackState;
 const most_free = 64;
 /// How many calls of an isolate may have one. Each takes two mappings, of which Linux gives a process 65,530.
 const most_live = 16384;
+/// What calls have left in stacks is given back now and then: it takes longer than a call.
+const calls_between_rests = 4096;
 
 /// Whether stacks can be switched on this processor and system.
 pub const is_known = switching.is_known;
@@ -42,8 +44,12 @@ fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     isolate.assertOwnThread();
     if (!is_known) return @intFromEnum(State.unknown);
     if (isolate.own_stacks.free == null and switching.hasShadowStack()) return @intFromEnum(State.shadowed);
-    const stack = take(isolate) orelse return @intFromEnum(State.no_memory);
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
+    const byte_length = if (call.stack_kilobytes == 0)
+        isolate.own_stacks.byte_length
+    else
+        std.mem.alignForward(usize, @as(usize, call.stack_kilobytes) << 10, granularity);
+    const stack = take(isolate, byte_length) orelse return @intFromEnum(State.no_memory);
     stack.synchronous = call.suspends == 0;
     if (!stack.synchronous) stack.control = switching.controlWords();
     // JavaScript goes on with such a call from where it started it.
@@ -107,49 +113,86 @@ fn performAll(stack: *OwnStack) callconv(.c) noreturn {
     }
 }
 
-fn take(isolate: *Isolate) ?*OwnStack {
+fn take(isolate: *Isolate, byte_length: usize) ?*OwnStack {
     const own = &isolate.own_stacks;
     if (own.live_count == most_live) return null;
-    const stack = if (own.free) |free| free else make(isolate) orelse return null;
-    if (own.free != null) {
-        own.free = stack.next;
+    const stack = if (byte_length == own.byte_length and own.free != null) reused: {
+        const free = own.free.?;
+        own.free = free.next;
         own.free_count -= 1;
-    }
+        break :reused free;
+    } else make(isolate, byte_length) orelse return null;
     own.live_count += 1;
+    own.taken_count += 1;
     return stack;
 }
 
 fn give(stack: *OwnStack) void {
-    const own = &stack.isolate.own_stacks;
+    const isolate = stack.isolate;
+    const own = &isolate.own_stacks;
     own.live_count -= 1;
     if (own.running == stack) @atomicStore(?*OwnStack, &own.running, null, .monotonic);
-    const is_old = stack.byte_length != own.byte_length;
-    if (own.free_count == most_free or is_old) return pages.unmapStack(stack.memory);
+    if (own.free_count == most_free or stack.byte_length != own.byte_length) return unmap(stack);
     stack.next = own.free;
     own.free = stack;
     own.free_count += 1;
+    if (own.taken_count >= calls_between_rests) rest(isolate);
 }
 
-fn make(isolate: *Isolate) ?*OwnStack {
-    const memory = pages.mapStack(isolate.own_stacks.byte_length) orelse return null;
+fn make(isolate: *Isolate, byte_length: usize) ?*OwnStack {
+    const memory = pages.mapStack(byte_length) orelse return null;
     const record_byte_length = comptime std.mem.alignForward(usize, @sizeOf(OwnStack), 64);
     const stack: *OwnStack = @ptrCast(@alignCast(memory.ptr + memory.len - record_byte_length));
     const usable: []align(16) u8 = @alignCast(memory[0 .. memory.len - record_byte_length]);
+    const own = &isolate.own_stacks;
     stack.* = .{
         .memory = memory,
-        .byte_length = isolate.own_stacks.byte_length,
+        .byte_length = byte_length,
         .pointer = switching.prepare(usable),
         .isolate = isolate,
         .error_place = caller.errorPlace(),
+        .made_before = own.made,
     };
+    if (own.made) |before| before.made_after = stack;
+    own.made = stack;
     return stack;
 }
+
+fn unmap(stack: *OwnStack) void {
+    if (stack.made_before) |before| before.made_after = stack.made_after;
+    if (stack.made_after) |after| after.made_before = stack.made_before else stack.isolate.own_stacks.made = stack.made_before;
+    pages.unmapStack(stack.memory);
+}
+
+/// What the multiples are of that stacks' lengths have to be: the largest pages.
+const granularity = 64 << 10;
 
 /// New stacks take so many bytes. Those that no call has are given up.
 pub fn setByteLength(isolate: *Isolate, byte_length: usize) void {
     isolate.assertOwnThread();
     leave(isolate);
-    isolate.own_stacks.byte_length = std.mem.alignForward(usize, byte_length, 64 << 10);
+    isolate.own_stacks.byte_length = std.mem.alignForward(usize, byte_length, granularity);
+}
+
+/// Gives the system what calls have left in stacks that no call has now.
+pub fn rest(isolate: *Isolate) void {
+    isolate.assertOwnThread();
+    isolate.own_stacks.taken_count = 0;
+    var next = isolate.own_stacks.free;
+    while (next) |stack| : (next = stack.next) {
+        // Below that nothing is anybody's.
+        const end = std.mem.alignBackward(usize, stack.pointer, std.heap.pageSize());
+        pages.forget(stack.memory[0 .. end - @intFromPtr(stack.memory.ptr)]);
+    }
+}
+
+/// How many bytes of memory all stacks take.
+pub fn resident(isolate: *Isolate) usize {
+    isolate.assertOwnThread();
+    var byte_length: usize = 0;
+    var next = isolate.own_stacks.made;
+    while (next) |stack| : (next = stack.made_before) byte_length += pages.resident(stack.memory);
+    return byte_length;
 }
 
 /// Unmaps the stacks that no call has: the isolate is gone. Those on which C waits stay: it may still hold pointers into them.
@@ -157,7 +200,7 @@ pub fn leave(isolate: *Isolate) void {
     const own = &isolate.own_stacks;
     while (own.free) |stack| {
         own.free = stack.next;
-        pages.unmapStack(stack.memory);
+        unmap(stack);
     }
     own.free_count = 0;
 }

@@ -120,6 +120,38 @@ test "C has as much stack as was asked for" {
     try std.testing.expectEqual(@as(u64, depth), call.frame.integer_results[0]);
 }
 
+test "a call's stack is as large as it says, and what calls leave in stacks is given back" {
+    if (!switching.is_known) return error.SkipZigTest;
+    const Deep = struct {
+        fn run(depth: u64) callconv(.c) u64 {
+            var space: [4000]u8 = undefined;
+            space[0] = @truncate(depth);
+            std.mem.doNotOptimizeAway(&space);
+            return if (depth == 0) space[0] else run(depth - 1) + 1;
+        }
+    };
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    // 12 MB of a stack of 32 MiB, which nobody keeps.
+    var call = prepare(isolate, 0, &Deep.run, &.{3000});
+    call.stack_kilobytes = 32 << 10;
+    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(@as(u64, 3000), call.frame.integer_results[0]);
+    try std.testing.expectEqual(@as(u32, 0), isolate.own_stacks.free_count);
+    try std.testing.expectEqual(@as(usize, 0), own_stack.resident(isolate));
+    // 400 KB of one that is kept.
+    call = prepare(isolate, 0, &Deep.run, &.{100});
+    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(@as(u32, 1), isolate.own_stacks.free_count);
+    try std.testing.expect(own_stack.resident(isolate) >= 400 << 10);
+    own_stack.rest(isolate);
+    if (builtin.os.tag == .linux) try std.testing.expect(own_stack.resident(isolate) <= 128 << 10);
+    // It is as good as before.
+    call = prepare(isolate, 0, &Deep.run, &.{100});
+    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(@as(u64, 100), call.frame.integer_results[0]);
+}
+
 test "a callback ends with a call in its place, whose result C gets" {
     if (!switching.is_known) return error.SkipZigTest;
     const Tail = struct {

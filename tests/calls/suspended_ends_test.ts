@@ -1,0 +1,104 @@
+/** How calls end that C waits in: their library is closed, the isolate ends; and what their stacks take until then. */
+
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { afterAll, describe, it } from "@std/testing/bdd";
+import { dlopen, LibraryClosedError, stats } from "@belay/ffi";
+import { host, testLibrary } from "../../scripts/build.ts";
+import { runChild } from "../support/child.ts";
+import { alive } from "../support/gc.ts";
+import { copyLibrary, isMapped, itOnLinux, unmaps } from "../support/library_copy.ts";
+
+const binary = { parameters: ["i32", "i32"], result: "i32" } as const;
+const each = { parameters: ["i32", binary, "i32"], result: "i32" } as const;
+const definitions = { each: { ...each, suspends: true }, add_i32: { ...binary } } as const;
+const never = (): Promise<number> => new Promise(() => {});
+const before = alive();
+
+describe("a library that is closed while C waits", () => {
+  it("ends the call: C gets fallbacks and returns, the promise is rejected", async () => {
+    const library = dlopen(testLibrary, definitions);
+    let calls = 0;
+    const waiting = library.symbols.each(5, () => (calls++, never()), 0);
+    const other = dlopen(testLibrary, definitions);
+    let answer = (_: number): void => {};
+    const goesOn = other.symbols.each(1, () => new Promise((resolve) => answer = resolve), 0);
+    library.close();
+    await assertRejects(() => waiting, LibraryClosedError, 'Cannot call "each"');
+    assertEquals([calls, stats().live.ownStacks], [1, 1]);
+    answer(9);
+    assertEquals(await goesOn, 9);
+    other.close();
+  });
+
+  it("is not waited for inside of a callback: C goes on when that has returned", async () => {
+    const library = dlopen(testLibrary, definitions);
+    let calls = 0;
+    const call = library.symbols.each(3, () => {
+      calls++;
+      library.close();
+      return 1;
+    }, 0);
+    await assertRejects(() => call, LibraryClosedError);
+    assertEquals([calls, stats().live.ownStacks], [1, 0]);
+  });
+
+  itOnLinux("with unload is unmapped when C has returned", async () => {
+    using copy = copyLibrary();
+    const library = dlopen(copy.path, definitions, { unload: true });
+    const waiting = library.symbols.each(5, never, 0);
+    assert(isMapped(copy.path));
+    library.close();
+    await assertRejects(() => waiting, LibraryClosedError);
+    assertEquals(isMapped(copy.path), !unmaps);
+  });
+});
+
+describe("an isolate that ends while C waits", () => {
+  it("lets C come to its end, in 100 ms and 256 callbacks, whatever ends it (in child processes)", () => {
+    for (const end of ["exit", "idle"]) {
+      const { code, stdout, stderr } = runChild("ends_suspended.ts", [end]);
+      assertEquals([code, stdout, stderr], [0, "waiting\nanswered 1\nanswered 2\n", ""], end);
+    }
+  });
+
+  it("is not kept by C that goes on and on, which is reported, nor inside of a callback (in child processes)", () => {
+    const endless = runChild("ends_suspended.ts", ["endless"]);
+    assertEquals([endless.code, endless.stdout], [0, "waiting\n"]);
+    assertStringIncludes(endless.stderr, '"each" had called back 256 times, or for 100 ms');
+    const inside = runChild("ends_suspended.ts", ["inside"]);
+    assertEquals([inside.code, inside.stdout, inside.stderr], [0, "waiting\n", ""]);
+  });
+});
+
+describe("stacks of C's own", () => {
+  it("are as large as a definition says", async () => {
+    using library = dlopen(testLibrary, {
+      small: { ...each, name: "each", stack: "own", stackSize: 128 * 1024 },
+      large: { ...each, name: "each", suspends: true, stackSize: 2 ** 28 },
+    });
+    const { small, large } = library.symbols;
+    for (let i = 0; i < 10; i++) assertEquals(small(4, (a, b) => a + b, i), small(4, (a, b) => a + b, i));
+    assertEquals(await large(2, (a) => Promise.resolve(a), 0), await large(2, (a) => a, 0));
+    assertEquals(stats().live.ownStacks, 0);
+  });
+
+  it("are refused where they can't be that large", () => {
+    const open = (more: object) => () => dlopen(testLibrary, { each: { ...each, ...more } } as never);
+    assertThrows(open({ stackSize: 2 ** 20 }), TypeError, 'stackSize is for stack: "own", or suspends');
+    assertThrows(open({ stack: "own", stackSize: "1" }), TypeError, "stackSize must be an integer");
+    assertThrows(open({ stack: "own", stackSize: 131_071 }), TypeError, "stackSize must be from 131072 to 1073741824");
+    assertThrows(open({ suspends: true, stackSize: 2 ** 31 }), TypeError, "stackSize must be from");
+  });
+
+  it("take less than 40 MB for a thousand calls that wait, and give that back (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("thousand_suspended.ts", [host.os]);
+    assertEquals([code, stdout, stderr], [0, "done\n", ""]);
+  });
+});
+
+describe("nothing of these tests", () => {
+  afterAll(() => assertEquals(alive(), before));
+  it("is left alive", () => {
+    assertEquals(stats().live.ownStacks, 0);
+  });
+});

@@ -1,0 +1,30 @@
+/** The isolate ends while C waits in a call: by `process.exit()`, since nothing is left to do, or inside of a callback. */
+
+import process from "node:process";
+import { writeSync } from "node:fs";
+import { callback, dlopen } from "@belay/ffi";
+import { testLibrary } from "../../scripts/build.ts";
+
+const visit = { parameters: ["i32", "i32"], result: "i32" } as const;
+const { each } = dlopen(testLibrary, {
+  each: { parameters: ["i32", visit, "i32"], result: "i32", suspends: true },
+}).symbols;
+const write = (line: string): void => void writeSync(1, `${line}\n`);
+const end = process.argv.at(-1);
+
+let calls = 0;
+// It runs although its call was given up, as what C can't do without would.
+const made = callback(visit, (): number | Promise<number> => {
+  if (calls++ === 0) return new Promise<number>(() => {});
+  if (end !== "endless") write(`answered ${calls - 1}`);
+  return 0;
+}, { always: true, suspends: true });
+
+if (end === "inside") {
+  write("waiting");
+  void each(3, () => process.exit(), 0);
+} else {
+  void each(end === "endless" ? 2 ** 30 : 3, made, 0).catch(() => {});
+  write("waiting");
+  if (end === "exit" || end === "endless") process.exit();
+}
