@@ -18,6 +18,7 @@ const changes = [
     'nonblocking === true || stack === "own" ||',
     "nonblocking === true || nonblocking !== true || stack === undefined ||",
   ],
+  ["ffi/calls/library.ts", "(entry.plain || !needsBlock(definition))", "!needsBlock(definition)"],
   [
     "ffi/calls/block_call.ts",
     'const own = stack === "own" && !suspends;',
