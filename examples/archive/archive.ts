@@ -53,7 +53,10 @@ export interface ArchiveFile {
 
 /** A stream, and the block of it that libarchive is reading. */
 class Source {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: {
+    read(): Promise<{ readonly value?: Uint8Array | undefined }>;
+    cancel(): Promise<void>;
+  };
   #block: NativeMemory | undefined;
 
   constructor(stream: ReadableStream<Uint8Array>) {
@@ -73,9 +76,10 @@ class Source {
     return value.length;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#block?.free();
-    this.#reader.releaseLock();
+    // Somebody who leaves in the middle wants no more of it; one that has failed is closed already.
+    await this.#reader.cancel().catch(() => {});
   }
 }
 
@@ -120,6 +124,6 @@ export async function* readArchive(stream: ReadableStream<Uint8Array>): AsyncGen
   } finally {
     await symbols.archive_read_free(opened);
     handle.delete();
-    source.close();
+    await source.close();
   }
 }
