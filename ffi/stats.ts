@@ -41,10 +41,13 @@ export interface Stats {
     readonly nonblockingCalls: number;
     /** Calls that have a stack of their own: those that run, and suspending ones that wait. */
     readonly ownStacks: number;
-    /** Bytes of memory that such stacks take, those among them that are kept for later calls. */
-    readonly ownStackBytes: number;
     /** Errors of callbacks that a native call will throw when it returns, or with which it will reject its promise. */
     readonly waitingErrors: number;
+  };
+  /** What memory belay takes for this isolate, in bytes. */
+  readonly memory: {
+    /** Stacks of their own that calls have, and those that are kept for later calls. */
+    readonly ownStacks: number;
   };
   /** What was counted instead of thrown, since the isolate began. */
   readonly counts: {
@@ -110,7 +113,7 @@ export interface Stats {
  * assert(stats().live.handles === 0);
  * ```
  *
- * @returns The counts, in three groups: `live`, `counts` and `process`.
+ * @returns The counts, in groups.
  */
 export function stats(): Stats {
   const native = coreIsAttached() ? core() : undefined;
@@ -134,9 +137,9 @@ export function stats(): Stats {
       channels,
       nonblockingCalls: outstandingCalls(),
       ownStacks: ownStacks(),
-      ownStackBytes: ownStackBytes(),
       waitingErrors: waitingErrors(),
     },
+    memory: { ownStacks: ownStackBytes() },
     counts: {
       staleCalls: callbackCounts.staleCalls,
       misplacedCalls: misplaced,

@@ -20,7 +20,7 @@ await warmUp;
 const start = process.memoryUsage().rss;
 const calls = Array.from({ length: 1000 }, (_, i) => each(1, wait, i));
 assertEquals(stats().live.ownStacks, 1000);
-const { ownStackBytes } = stats().live;
+const ownStackBytes = stats().memory.ownStacks;
 // On Windows all of a stack is there from the start: a megabyte each.
 if (!onWindows) {
   assert(ownStackBytes >= 4_000_000 && ownStackBytes < 20_000_000, `${ownStackBytes} bytes of stacks`);
@@ -31,6 +31,6 @@ for (const [i, answer] of answers.entries()) answer(i);
 assertEquals(await Promise.all(calls), Array.from({ length: 1000 }, (_, i) => i));
 await turn();
 assertEquals(stats().live.ownStacks, 0);
-const left = stats().live.ownStackBytes;
+const left = stats().memory.ownStacks;
 if (!onWindows) assert(left < 1_000_000 && left < ownStackBytes / 10, `${left} bytes are left`);
 console.log("done");
