@@ -74,6 +74,8 @@ export class BoundFunction {
   /** `null` from when it was unbound. */
   fn: TargetFunction | null;
   onError: ErrorFunction | undefined;
+  /** How often C has called it, until that is often enough for an invoker of its own. */
+  calls = 0;
   /** Whether it runs although an error waits for the native call. */
   always = false;
   /** What becomes of calls from other threads, if not the fallback. */

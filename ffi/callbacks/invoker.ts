@@ -96,6 +96,12 @@ function invokerScope(result: CallbackDefinition["result"], passed: ArgumentRead
   };
 }
 
+/**
+ * After how many calls a callback gets an invoker of its own. Engines learn of code, not of what it works on: in one for many
+ * callbacks, each function would be called as a stranger.
+ */
+const callsOfOften = 4096;
+
 /** Generates what is called when C calls, and what writes other answers than the function's. */
 export function makeCode(
   parameters: CallbackDefinition["parameters"],
@@ -125,10 +131,11 @@ export function makeCode(
     : "undefined";
   // The core has put the fallback where the result goes: leaving is answering with it. All arguments are read before
   // anything else runs, a report's listener among it, since a callback inside this one uses the same words.
-  const invoke = `
+  const invokerSource = (begin: string): string =>
+    `return (
     function invoke(bound) {
       const fn = bound.fn;
-      if (fn === null) { stale(bound); return; }
+      if (fn === null) { stale(bound); return; }${begin}
       const resultAddress = ${resultAddress};
       ${reads}
       ${structureReads}
@@ -144,14 +151,27 @@ export function makeCode(
       } catch (error) {
         failed(bound, error, ${given}, resultAddress);
       }
-    }`;
+    });`;
   // Without functions that the program may have replaced: this runs when C first calls.
   let types = "";
   for (const type of parameters) types += `${typeName(type)},`;
   const url = sourceUrl("callback", `${types}${typeName(result)}`);
   const writer = (bad: string): (value: unknown, bound: { name: string }, resultAddress?: Address) => void =>
     generate(scope, `return (result, bound, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
-  const invoker = generate(scope, `return (${invoke});`, url) as SignatureCode["invoke"];
+  const invokeOwn = (): SignatureCode["invoke"] => generate(scope, invokerSource(""), url) as SignatureCode["invoke"];
+  let firstOften: BoundFunction | undefined;
+  const often = (bound: BoundFunction): void => {
+    // One alone is no stranger.
+    if (firstOften === undefined) {
+      firstOften = bound;
+      return;
+    }
+    if (firstOften.fn !== null && firstOften.invoke === invoker) firstOften.invoke = invokeOwn();
+    bound.invoke = invokeOwn();
+  };
+  const counting = `
+      if (++bound.calls === ${callsOfOften}) often(bound);`;
+  const invoker = generate({ ...scope, often }, invokerSource(counting), url) as SignatureCode["invoke"];
   let writeFallback: ReturnType<typeof writer> | undefined;
   let writeAnswer: ReturnType<typeof writer> | undefined;
   let writeLater: ReturnType<typeof writer> | undefined;

@@ -55,6 +55,41 @@ const fallbacks: [ScalarType, unknown, unknown, unknown][] = [
   ["pointer", pointerFrom(2n ** 40n + 1n), 2n ** 40n + 1n, 0n],
 ];
 
+describe("callbacks of one signature that C calls often", () => {
+  it("answer, throw and end as before, each as itself", () => {
+    using library = openUnchecked({ repeat: { parameters: ["function", "i32"], result: "i32" } });
+    const repeat = library.symbols["repeat"] as (callback: unknown, count: number) => number;
+    const count = 10_000;
+    let throwsAt = -1;
+    const ran = [0, 0, 0];
+    const made = ran.map((_, k) =>
+      callback({ parameters: ["i32", "i32"], result: "i32" }, (a, b) => {
+        ran[k]! += 1;
+        if (a === throwsAt) throw new RangeError(`thrown by ${k}`);
+        return ((a + b) & 0xff) + k;
+      })
+    );
+    const answers = made.map((each) => repeat(each, count));
+    assertEquals(answers.map((answer) => answer - answers[0]!), [0, count, 2 * count]);
+    assertEquals(made.map((each) => repeat(each, count)), answers);
+    assertEquals(ran, [2 * count, 2 * count, 2 * count]);
+    throwsAt = 5;
+    for (const [k, each] of made.entries()) {
+      assertThrows(() => repeat(each, 10), RangeError, `thrown by ${k}`);
+      assertStrictEquals(ran[k], 2 * count + 6);
+    }
+    throwsAt = -1;
+    const { staleCalls } = stats().counts;
+    const pointer = made[1]!.pointer;
+    made[1]!.close();
+    assertStrictEquals(repeat(pointer, 3), 0);
+    assertStrictEquals(stats().counts.staleCalls, staleCalls + 3);
+    assertEquals([repeat(made[0], count), repeat(made[2], count)], [answers[0], answers[2]]);
+    made[0]!.close();
+    made[2]!.close();
+  });
+});
+
 describe("an error that a callback throws", () => {
   for (const [type, fallback, inC, zero] of fallbacks) {
     it(`gives C the fallback ${String(inC)} for a ${type}, and zero when none is declared`, () => {

@@ -9,6 +9,7 @@
         stale(bound);
         return;
       }
+      if (++bound.calls === 4096) often(bound);
       const resultAddress = undefined;
       let a0 = (u32[0] | u32[1]) === 0 ? null : u64[0];
       let a1 = (u32[2] | u32[3]) === 0 ? null : u64[1];
