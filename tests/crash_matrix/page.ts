@@ -7,6 +7,7 @@
 import { table } from "../../scripts/markdown.ts";
 import { type Expected, expectedOn } from "./event.ts";
 import { events } from "./events.ts";
+import { ownEvents } from "./own_events.ts";
 import { alike, bare, notPromised, observation } from "./seen.ts";
 
 /** The cell for what a process is expected to say and to do. */
@@ -69,6 +70,21 @@ ${
       events.map((event) => {
         const [deno, bun] = [expectedOn(event, "deno"), expectedOn(event, "bun")].map(expectedCell);
         return [event.name, seenCell(bare[event.name]?.deno), seenCell(bare[event.name]?.bun), bothCell(deno, bun)];
+      }),
+    )
+  }
+
+## On stacks of C's own
+
+The runtimes have none: a definition of belay's says \`stack: "own"\` or \`suspends: true\`, see
+[stacks of C's own](guide/own_stacks.md).
+
+${
+    table(
+      ["event", "belay"],
+      ownEvents.map((event) => {
+        const [deno, bun] = [expectedOn(event, "deno"), expectedOn(event, "bun")].map(expectedCell);
+        return [event.name, bothCell(deno, bun)];
       }),
     )
   }

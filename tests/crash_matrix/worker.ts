@@ -1,5 +1,6 @@
 /** Runs one of the workers' programs, and says when it has ended. */
 
+import { waitForGood } from "./own_events.ts";
 import { workerPrograms } from "./steps.ts";
 
 const scope = globalThis as unknown as {
@@ -8,6 +9,7 @@ const scope = globalThis as unknown as {
 };
 
 scope.onmessage = ({ data: program }) => {
-  workerPrograms[program](() => scope.postMessage("begun"));
+  const programs: typeof workerPrograms = { ...workerPrograms, waitForGood };
+  programs[program](() => scope.postMessage("begun"));
   scope.postMessage("ended");
 };

@@ -8,6 +8,7 @@ import { ownRuntime } from "../support/child.ts";
 import { type Event, type Expected, expectedOn } from "../crash_matrix/event.ts";
 import { events } from "../crash_matrix/events.ts";
 import { words } from "../crash_matrix/observe.ts";
+import { ownEvents } from "../crash_matrix/own_events.ts";
 import { runEvent, wordsOf } from "../crash_matrix/outcome.ts";
 import { bothCell, expectedCell } from "../crash_matrix/page.ts";
 import { alike, bare, notPromised } from "../crash_matrix/seen.ts";
@@ -15,7 +16,7 @@ import { leftOut } from "../support/left_out.ts";
 import { seesChanges } from "../support/machine.ts";
 
 /** Events that can be shown on this machine. */
-const possible = events.filter(({ name, needs, run }) => {
+const possible = [...events, ...ownEvents].filter(({ name, needs, run }) => {
   if (!seesChanges && typeof run !== "function" && run.as === "watch") {
     leftOut(`"${name}", since Bun doesn't see under Wine that a file changes`);
     return false;
