@@ -45,6 +45,19 @@ export interface AllocOptions {
   readonly align?: number;
   /** Whether the memory begins as zeroes; `true` by default. */
   readonly zero?: boolean;
+  /** As {@linkcode BorrowOptions} has it; by default `true` for more than 1,024 bytes. */
+  readonly map?: boolean;
+}
+
+/** Options of {@linkcode NativeMemory.borrow}. */
+export interface BorrowOptions {
+  /**
+   * Whether the memory is mapped into JavaScript at once; `false` by default.
+   *
+   * Mapping takes a microsecond or two, and an array buffer, which engines count as memory of JavaScript's own. Reading and
+   * writing is as fast as by a `DataView` then. Otherwise memory is mapped when it has been used for a while.
+   */
+  readonly map?: boolean;
 }
 
 /**
@@ -144,21 +157,26 @@ export class NativeMemory implements PointerOwner {
    * @returns The memory, with zeroes unless `zero` is `false`.
    * @throws {RangeError} If the length is out of its range, `align` is no power of two up to 2^20, or there isn't so
    * much memory.
-   * @throws {TypeError} If an option is misspelled, or `zero` is no boolean.
+   * @throws {TypeError} If an option is misspelled, or `zero` or `map` is no boolean.
    */
   static alloc(byteLength: number, options: AllocOptions = noOptions): NativeMemory {
     checkLength("allocate", byteLength);
-    const { align = 16, zero = true } = ownOptions("Cannot allocate memory", options, ["align", "zero"]);
+    const { align = 16, zero = true, map = byteLength > smallByteLength } = ownOptions(
+      "Cannot allocate memory",
+      options,
+      ["align", "zero", "map"],
+    );
     if (!Number.isInteger(align) || align < 1 || align > largestAlign || (align & (align - 1)) !== 0) {
       throw new RangeError(`Cannot allocate memory: align must be a power of two up to 2^20, got ${shown(align)}`);
     }
     if (typeof zero !== "boolean") {
       throw new TypeError(`Cannot allocate memory: zero must be a boolean, got ${shown(zero)}`);
     }
+    checkMap("allocate", map);
     const address = allocate(byteLength, align, zero);
     if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
     try {
-      return NativeMemory.#own(address as unknown as Pointer, byteLength, undefined);
+      return NativeMemory.#own(address as unknown as Pointer, byteLength, undefined, map);
     } catch (error) {
       // Nothing was made that would release it: the stack was at its end, say.
       release(address);
@@ -185,15 +203,19 @@ export class NativeMemory implements PointerOwner {
    *
    * @param pointer Where the memory is.
    * @param byteLength How many bytes it has: a whole number from 0 to 2^53 - 1.
+   * @param options Whether it is mapped at once.
    * @returns The memory. Freeing it only ends the access from here.
-   * @throws {TypeError} If `pointer` is null.
+   * @throws {TypeError} If `pointer` is null, an option is misspelled, or `map` is no boolean.
    * @throws {PointerRuleError} If it points into an argument of a call that has returned.
-   * @throws {RangeError} If the length is out of its range.
+   * @throws {RangeError} If the length is out of its range, or the runtime has no array of it.
    */
-  static borrow(pointer: Pointer, byteLength: number): NativeMemory {
+  static borrow(pointer: Pointer, byteLength: number, options: BorrowOptions = noOptions): NativeMemory {
     checkPointer("borrow", pointer);
     checkLength("borrow", byteLength);
-    return NativeMemory.#create(pointer, byteLength, undefined, 0, false);
+    if (options === noOptions) return new NativeMemory(inside, pointer, byteLength, undefined, 0, false);
+    const { map = false } = ownOptions("Cannot borrow memory", options, ["map"]);
+    checkMap("borrow", map);
+    return NativeMemory.#create(pointer, byteLength, new Mapping(pointer, byteLength, false), 0, false, map);
   }
 
   /**
@@ -229,12 +251,12 @@ export class NativeMemory implements PointerOwner {
     if (typeof free !== "function") {
       throw new TypeError(`Cannot adopt memory: free must be a function, got ${typeof free}`);
     }
-    return NativeMemory.#own(pointer, byteLength, free);
+    return NativeMemory.#own(pointer, byteLength, free, byteLength > smallByteLength);
   }
 
-  static #own(pointer: Pointer, byteLength: number, free: Held["free"]): NativeMemory {
+  static #own(pointer: Pointer, byteLength: number, free: Held["free"], map: boolean): NativeMemory {
     const mapping = new Mapping(pointer, byteLength, true);
-    const memory = NativeMemory.#create(pointer, byteLength, mapping, 0, false);
+    const memory = NativeMemory.#create(pointer, byteLength, mapping, 0, false, map);
     const held: Held = { pointer, byteLength, free, birth: track("memory", `${byteLength} bytes`) };
     mapping.held = held;
     try {
@@ -250,11 +272,13 @@ export class NativeMemory implements PointerOwner {
   static #create(
     pointer: Pointer,
     byteLength: number,
-    mapping: Mapping | undefined,
+    mapping: Mapping,
     start: number,
     isPart: boolean,
+    map: boolean,
   ): NativeMemory {
-    if (mapping?.isMappedAtOnce !== true || byteLength <= smallByteLength || !isInWindow(start, byteLength)) {
+    // An array of no bytes can't be told from one that is detached.
+    if (!map || byteLength === 0 || !isInWindow(start, byteLength)) {
       return new NativeMemory(inside, pointer, byteLength, mapping, start, isPart);
     }
     return new MappedMemory(inside, pointer, byteLength, mapping, start, isPart);
@@ -329,7 +353,9 @@ export class NativeMemory implements PointerOwner {
     // No other is turned into a number, which could run anything.
     const byteLength = typeof end === "number" && typeof begin === "number" ? end - begin : NaN;
     this.#check(begin, byteLength);
-    return NativeMemory.#create(plus(this.#pointer, begin), byteLength, this.#shared(), this.#start + begin, true);
+    const shared = this.#shared();
+    const map = shared.isMappedAtOnce && byteLength > smallByteLength;
+    return NativeMemory.#create(plus(this.#pointer, begin), byteLength, shared, this.#start + begin, true, map);
   }
 
   /**
@@ -1163,6 +1189,11 @@ function bytesIn(verb: string, bytes: unknown): number {
 function checkLength(verb: string, byteLength: number): void {
   if (Number.isSafeInteger(byteLength) && byteLength >= 0) return;
   throw new RangeError(`Cannot ${verb} memory: its length must be a whole number of bytes, got ${shown(byteLength)}`);
+}
+
+function checkMap(verb: string, map: unknown): asserts map is boolean {
+  if (typeof map === "boolean") return;
+  throw new TypeError(`Cannot ${verb} memory: map must be a boolean, got ${shown(map)}`);
 }
 
 /** @throws {TypeError | RangeError} That says what a value of a type is. */

@@ -15,8 +15,8 @@ function filled<T extends NativeMemory | DataView>(
   for (let byteOffset = 0; byteOffset < memory.byteLength; byteOffset += 8) set(memory, byteOffset, byteOffset + 0.5);
   return memory;
 }
-const inMemory = (byteLength: number) =>
-  filled(NativeMemory.alloc(byteLength), (memory, byteOffset, value) => memory.setFloat64(byteOffset, value));
+const inMemory = (byteLength: number, options = {}) =>
+  filled(NativeMemory.alloc(byteLength, options), (memory, byteOffset, value) => memory.setFloat64(byteOffset, value));
 const inView = (byteLength: number) =>
   filled(
     new DataView(new ArrayBuffer(byteLength)),
@@ -30,6 +30,16 @@ const smallView = inView(8 * smallLength);
 
 // As programs have them: functions of what they are given.
 function sumOfMemory(given: NativeMemory, count: number): number {
+  const numbers = given.byteLength / 8;
+  let sum = 0;
+  for (let done = 0; done < count; done += numbers) {
+    for (let i = 0; i < numbers; i++) sum += given.getFloat64(8 * i);
+  }
+  return sum;
+}
+
+/** The same for memory that is mapped: this loop sees no other. */
+function sumOfMapped(given: NativeMemory, count: number): number {
   const numbers = given.byteLength / 8;
   let sum = 0;
   for (let done = 0; done < count; done += numbers) {
@@ -81,6 +91,17 @@ compare("memory/read-f64-small", {
 // Borrowed memory is mapped late, too; and the loop has seen memory of each kind by now.
 compare("memory/read-f64-borrowed", {
   belay: (count) => void (sum += sumOfMemory(borrowedMemory, count)),
+  dataview: (count) => void (sum += sumOfView(view, count)),
+}, { count: 3_000_000 });
+
+const mappedSmall = inMemory(8 * smallLength, { map: true });
+compare("memory/read-f64-small-mapped", {
+  belay: (count) => void (sum += sumOfMapped(mappedSmall, count)),
+  dataview: (count) => void (sum += sumOfView(smallView, count)),
+}, { count: 3_000_000 });
+const mappedBorrowed = NativeMemory.borrow(memory.pointer, memory.byteLength, { map: true });
+compare("memory/read-f64-borrowed-mapped", {
+  belay: (count) => void (sum += sumOfMapped(mappedBorrowed, count)),
   dataview: (count) => void (sum += sumOfView(view, count)),
 }, { count: 3_000_000 });
 

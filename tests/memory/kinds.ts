@@ -5,7 +5,7 @@
  */
 
 import { assert } from "@std/assert";
-import { dlopen, NativeMemory, type Pointer, pointerFrom } from "@belay/ffi";
+import { type AllocOptions, type BorrowOptions, dlopen, NativeMemory, type Pointer, pointerFrom } from "@belay/ffi";
 import { rawPointer } from "../bench/raw.ts";
 import { testLibrary } from "../../scripts/build.ts";
 
@@ -25,8 +25,8 @@ export function addressOf(bytes: Uint8Array<ArrayBuffer>): Pointer {
 const owners = new WeakMap<NativeMemory, Uint8Array>();
 
 /** Memory whose every byte is known. */
-export function known(bytes: Uint8Array<ArrayBuffer>): NativeMemory {
-  const memory = NativeMemory.borrow(addressOf(bytes), bytes.byteLength);
+export function known(bytes: Uint8Array<ArrayBuffer>, options: BorrowOptions = {}): NativeMemory {
+  const memory = NativeMemory.borrow(addressOf(bytes), bytes.byteLength, options);
   owners.set(memory, bytes);
   return memory;
 }
@@ -156,17 +156,26 @@ export function integer(
 export const kinds = [
   { kind: "small memory", at: 0, make: allocated },
   { kind: "memory that is mapped at once", at: 2000, make: allocated },
+  { kind: "small memory that is mapped at once", at: 0, make: (length: number) => allocated(length, { map: true }) },
+  { kind: "large memory that isn't", at: 2000, make: (length: number) => allocated(length, { map: false }) },
   { kind: "borrowed memory", at: 2000, make: borrowed },
+  { kind: "borrowed memory that is mapped at once", at: 0, make: (length: number) => borrowed(length, { map: true }) },
   { kind: "a part of memory", at: 2000, make: partly },
 ];
 
-export function allocated(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
-  const whole = NativeMemory.alloc(byteLength);
+export function allocated(
+  byteLength: number,
+  options: AllocOptions = {},
+): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
+  const whole = NativeMemory.alloc(byteLength, options);
   return { whole, memory: whole };
 }
 
-export function borrowed(byteLength: number): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
-  const memory = known(zeroes(byteLength));
+export function borrowed(
+  byteLength: number,
+  options: BorrowOptions = {},
+): { readonly whole: NativeMemory; readonly memory: NativeMemory } {
+  const memory = known(zeroes(byteLength), options);
   return { whole: memory, memory };
 }
 

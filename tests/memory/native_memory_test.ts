@@ -158,6 +158,16 @@ describe("NativeMemory of its own", () => {
     assertThrows(() => memory.copyTo([1] as never), TypeError, "no Uint8Array: an array of 1");
     assertThrows(() => NativeMemory.alloc(8, { aling: 64 } as never), TypeError, '"aling" is not an option');
     assertThrows(() => NativeMemory.alloc(8, { zero: 1 } as never), TypeError, "zero must be a boolean, got 1");
+    assertThrows(() => NativeMemory.alloc(8, { map: 1 } as never), TypeError, "map must be a boolean, got 1");
+    using owner = NativeMemory.alloc(8);
+    const { pointer } = owner;
+    assertThrows(() => NativeMemory.borrow(pointer, 8, { map: "" } as never), TypeError, "map must be a boolean");
+    assertThrows(
+      () => NativeMemory.borrow(pointer, 8, { mapped: true } as never),
+      TypeError,
+      '"mapped" is not an option',
+    );
+    assertStrictEquals(NativeMemory.borrow(pointer, 0, { map: true }).byteLength, 0);
     assertThrows(() => NativeMemory.alloc(8, 64 as never), TypeError, "the options must be an object, got 64");
     assertThrows(() => NativeMemory.alloc(8n as never), RangeError, "got 8n");
     assertThrows(() => memory.getInt32("0" as never), RangeError, 'Cannot reach 4 bytes at offset "0"');
