@@ -19,7 +19,7 @@ const signatures = new Map<string, Signature>();
 /** Those with structures, by the first of them: they go when it does. */
 const signaturesOf = new WeakMap<RecordType, Map<string, Signature>>();
 const byDefinition = new WeakMap<CallbackDefinition, Signature>();
-const recordNumbers = new WeakMap<RecordType, number>();
+const recordNumbers = new WeakMap<RecordType, string>();
 let records = 0;
 const thunksByShape = new Map<string, ShapeThunks>();
 
@@ -34,11 +34,12 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
-  let key = "";
-  let record: RecordType | undefined;
-  for (const type of [...checked.parameters, checked.result]) {
+  const { parameters, result } = checked;
+  let key = isRecord(result) ? recordNumber(result) : result;
+  let record = isRecord(result) ? result : undefined;
+  for (const type of parameters) {
     if (isRecord(type)) record ??= type;
-    key += `${isRecord(type) ? recordNumber(type) : type},`;
+    key += `,${isRecord(type) ? recordNumber(type) : type}`;
   }
   const same = record === undefined ? signatures : signaturesWith(record);
   let signature = same.get(key);
@@ -54,11 +55,12 @@ function signaturesWith(type: RecordType): Map<string, Signature> {
 }
 
 /** What tells a structure from others. */
-function recordNumber(type: RecordType): number {
+function recordNumber(type: RecordType): string {
   const known = recordNumbers.get(type);
   if (known !== undefined) return known;
-  recordNumbers.set(type, ++records);
-  return records;
+  const number = String(++records);
+  recordNumbers.set(type, number);
+  return number;
 }
 
 function makeSignature(
@@ -76,6 +78,7 @@ function makeSignature(
       name === undefined ? "a callback" : `callback "${typeof name === "string" ? name : functionName(name)}"`,
     result: returned,
   });
+  const { strings, lateString } = parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings;
   let thunks = thunksByShape.get(shape);
   if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
   let code: SignatureCode | undefined;
@@ -84,7 +87,8 @@ function makeSignature(
     shape,
     thunks,
     layout: layout.bits,
-    ...(parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings),
+    strings,
+    lateString,
     resultByteLength: returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0,
     hasStructures,
     invoke: invokeFirst,

@@ -169,9 +169,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     // Asking for the length twice takes V8 3 ns.
     checks: [
       `const given = arguments.length; if (given > ${names.length + (takesOptions ? 1 : 0)}) surplus(given);`,
-      ...handleChecks,
-      ...otherChecks,
-    ],
+    ].concat(handleChecks, otherChecks),
     value(source, { error, views } = {}) {
       const values = [noted(definition.result, source, views)];
       let index = 0;
