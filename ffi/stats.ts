@@ -76,7 +76,7 @@ export interface Stats {
      * An id that belongs to no isolate counts in every isolate. NULL isn't counted.
      */
     readonly staleReleases: number;
-    /** Suspending calls that were aborted, and that C did not return from. Their stacks are among `live.ownStacks`. */
+    /** Suspending calls that were given up, and that C did not return from. Their stacks are among `live.ownStacks`. */
     readonly abandonedCalls: number;
   };
   /** The native core that this isolate has opened; `undefined` before it opens one. */

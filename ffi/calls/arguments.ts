@@ -31,12 +31,16 @@ export interface LibraryOwner {
   running: number;
   /** Called when the last running call has ended. */
   whenIdle: (() => void) | undefined;
+  /** What gives up calls in which C waits. */
+  readonly endings: (() => void)[];
 }
 
 /** A function of a library, and the way to end it. */
 export interface LibraryCall {
   readonly call: NativeFunctionObject;
   readonly close: () => void;
+  /** Gives up its calls in which C waits, when all functions of the library are closed. */
+  readonly giveUp?: (() => void) | undefined;
 }
 
 /** What checks the arguments of a function, as source, and what that names. */

@@ -35,7 +35,7 @@ import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
 import { generate, sourceUrl } from "../crossing/generate.ts";
 import { Aggregate, classOf, isRecord, structureClass } from "../crossing/layout.ts";
 import type { LentView } from "../crossing/lent.ts";
-import { isOut, readResult, writeArgument } from "../crossing/marshal.ts";
+import { isCallbackDefinition, isOut, readResult, writeArgument } from "../crossing/marshal.ts";
 import { blameCaller, RangeError } from "../ground/blame.ts";
 import { present } from "../ground/present.ts";
 import { addCleanup, type Cleanup } from "../lifetime/cleanup.ts";
@@ -158,6 +158,8 @@ interface Pieces {
   readonly kept: readonly string[];
   readonly lent: readonly string[];
   readonly pointers: readonly string[];
+  /** Parameters of what may own something that C has: callbacks, memory. */
+  readonly owners: readonly string[];
   readonly outs: readonly string[];
   /** Statements that take back what was lent. */
   readonly unlend: string;
@@ -218,6 +220,10 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
     kept,
     lent,
     pointers: passed.filter((_, index) => parameters[index] === "pointer"),
+    owners: passed.filter((_, index) => {
+      const type = present(parameters[index]);
+      return type === "pointer" || type === "function" || isCallbackDefinition(type);
+    }),
     outs: passed.filter((_, index) => isOut(present(parameters[index]))),
     unlend: lent.map((name) => `if (${name} !== null) unbind(${name});`).join(" "),
   };
@@ -232,19 +238,22 @@ function laterSource(
   { key, names, begin, fill, prepare, after, result, ...pieces }: Pieces,
   suspends: boolean,
 ): string {
-  const { kept, lent, pointers, outs, unlend } = pieces;
+  const { kept, lent, pointers, owners, outs, unlend } = pieces;
   const read = outs.length === 0 ? "read" : `(index, kept) => read(index, kept, ${outs.join(", ")})`;
   const options = `
       const signal = signalOf(arguments[${names.length}]);`;
   const call = `function (${names.join(", ")}) {
       ${begin}${suspends ? options : ""}
+      ${owners.length === 0 ? "" : `const owners = ${list(owners)};`}
       try {
         index = takeBlock(key);
         ${fill}
         ${prepare}
         const started = index;
         index = -1;
-        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read}${suspends ? ", signal" : ""});
+        return start(started, ${list(kept)}, ${list(lent)}, ${list(pointers)}, ${read}, ${
+    owners.length === 0 ? "undefined" : "owners"
+  }${suspends ? ", signal" : ""});
       } catch (error) { if (index >= 0) freeBlock(index); ${unlend} throw error; }
     }`;
   return `
@@ -252,7 +261,7 @@ function laterSource(
       ${place} ${after} return ${result("kept")};
     };
     const call = ${named(key, call)};
-    return { close() { ${suspends ? "endCalls();" : ""} }, call };`;
+    return { close() {}, ${suspends ? "giveUp: endCalls, " : ""}call };`;
 }
 
 /**
@@ -327,6 +336,7 @@ function laterScope(
       functions: NonblockingCall["lent"],
       pointers: NonblockingCall["pointers"],
       read: NonblockingCall["read"],
+      owners: NonblockingCall["owners"],
       signal?: AbortSignal,
     ): Promise<unknown> {
       resolveNext = rejectNext = ignore;
@@ -341,7 +351,12 @@ function laterScope(
       const resolve = resolveNext;
       const reject = rejectNext;
       // Without a spread, which takes a tenth of such a call.
-      startAny(index, { read, kept, lent: functions, pointers, resolve, reject, ended, name: key }, signal, same);
+      startAny(
+        index,
+        { read, kept, lent: functions, pointers, owners, resolve, reject, ended, name: key },
+        signal,
+        same,
+      );
       return promise;
     },
     signalOf(options: unknown): AbortSignal | undefined {

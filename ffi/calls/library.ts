@@ -135,6 +135,7 @@ export class Library<S extends Definitions = Definitions> {
     if (!held.open) return;
     this.#cleanup.stop();
     for (const close of this.#closers) close();
+    for (const end of owner.endings) end();
     untrack(held.birth);
     if (owner.running === 0) release(held);
     else owner.whenIdle = () => release(held);
@@ -282,7 +283,7 @@ function bindLibrary<S extends Definitions>(
   { path, library }: { path: string; library: Address },
   unload: boolean,
 ): Library<S> {
-  const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined };
+  const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined, endings: [] };
   // With a prototype: V8 looks up the properties of an object without one in a hash table.
   const symbols: Record<string, unknown> = {};
   const closers: (() => void)[] = [];
@@ -339,11 +340,12 @@ function makeFunction(
 ): unknown {
   const fn = definition as FunctionDefinition;
   const place = address as Address;
-  const { call, close } = direct < 0
+  const { call, close, giveUp } = direct < 0
     ? makeBlockCall(key, fn, place, owner)
     : makeDirectCall(key, fn, native.functionAt(direct), owner);
   noteFunction(call, key, fn, place, owner);
   closers.push(close);
+  if (giveUp !== undefined) owner.endings.push(giveUp);
   if (owner.closed) close();
   return call;
 }
@@ -364,12 +366,15 @@ function define(symbols: Record<string, unknown>, key: string, value: unknown): 
  * they define. From then on it is a property with a value, which engines take as a constant.
  */
 function defineLate(symbols: Record<string, unknown>, key: string, make: () => unknown): void {
+  let value: unknown;
   Object.defineProperty(symbols, key, {
     enumerable: true,
     configurable: true,
     get() {
-      const value = make();
-      define(symbols, key, value);
+      if (value !== undefined) return value;
+      value = make();
+      // Not if the program has frozen the object: then it stays as it is.
+      if (Object.getOwnPropertyDescriptor(symbols, key)?.configurable === true) define(symbols, key, value);
       return value;
     },
   });

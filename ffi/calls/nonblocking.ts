@@ -38,6 +38,8 @@ const functions = coreFunctions(() => ({
 export interface NonblockingCall extends Loan {
   /** The result of the call at an index; it may throw. */
   readonly read: (index: number, kept: readonly LentView[] | undefined) => unknown;
+  /** What the program has passed that may own what C has: it isn't collected meanwhile. */
+  readonly owners: readonly unknown[] | undefined;
   /** Functions that are lent to it. */
   readonly lent: readonly (BoundFunction | null)[] | undefined;
   readonly resolve: (value: unknown) => void;

@@ -22,6 +22,7 @@ import {
 import { TypeError } from "../ground/blame.ts";
 import { LibraryClosedError, shown } from "../ground/errors.ts";
 import { ownOptions } from "../ground/options.ts";
+import { checkStack } from "../ground/stack.ts";
 import { report } from "../lifetime/report.ts";
 import { backend } from "../runtime/choose.ts";
 import type { SuspendingCallOptions } from "../types/definitions.ts";
@@ -80,8 +81,6 @@ export class SuspendingCall {
     this.#call = call;
     this.#signal = signal;
     this.#same = same;
-    same.add(this);
-    outstanding.add(this);
     if (signal !== undefined) addEventListener.call(signal, "abort", this.#aborted);
   }
 
@@ -92,6 +91,8 @@ export class SuspendingCall {
    */
   giveUp(reason: unknown, endsBeforeMs?: number): void {
     if (this.#isGivenUp || this.#isOver || core().words.u32[liveWord] === 0) return;
+    // So that it can be done again where this finds none.
+    checkStack(`give up the call of "${this.#call.name}"`);
     this.#isGivenUp = true;
     this.#endsBeforeMs = endsBeforeMs;
     failCall(this.#index + 1, reason, this.#call);
@@ -132,7 +133,7 @@ export class SuspendingCall {
     const token = index + 1;
     const running: RunningCall = { suspended: undefined };
     let state: number;
-    if (suspended === undefined) this.#isOver = false;
+    if (suspended === undefined) this.#begin();
     const outside = beginPiece(i32, running);
     try {
       if (suspended !== undefined) {
@@ -176,17 +177,18 @@ export class SuspendingCall {
     }
   }
 
+  #begin(): void {
+    this.#same.add(this);
+    outstanding.add(this);
+    this.#isOver = false;
+  }
+
   /** The call is over. */
   #end(): void {
     this.#isOver = true;
     this.#same.delete(this);
     outstanding.delete(this);
     if (outstanding.size === 0) restSoon();
-  }
-
-  /** The call was never made. */
-  withdraw(): void {
-    this.#end();
   }
 
   #leave(): void {
@@ -215,15 +217,19 @@ function promiseOf({ promise }: Suspended): Promise<unknown> {
   }
 }
 
-let restComes = false;
+/** When a rest was asked for, by `performance.now()`; 0 when none is to come. */
+let restAskedMs = 0;
+/** After so long, the runtime has dropped what it was asked. */
+const restIsLateMs = 1000;
 
 /** Gives the system what calls have left in stacks, if none has begun in a turn of the event loop. */
 function restSoon(): void {
   const { later } = backend();
-  if (restComes || later === undefined) return;
-  restComes = true;
+  const nowMs = performance.now();
+  if (later === undefined || restAskedMs !== 0 && nowMs - restAskedMs < restIsLateMs) return;
+  restAskedMs = nowMs;
   later(() => {
-    restComes = false;
+    restAskedMs = 0;
     if (outstanding.size === 0 && core().words.u32[liveWord] !== 0) restStacks();
   });
 }
@@ -236,7 +242,11 @@ function prepare(): void {
   stackSteps();
   onEnd(() => {
     const endsBeforeMs = performance.now() + mostMs;
-    for (const call of [...outstanding]) call.giveUp(new Error("The isolate has ended"), endsBeforeMs);
+    for (const call of [...outstanding]) {
+      // The rest is left as it is.
+      if (performance.now() > endsBeforeMs) return;
+      call.giveUp(new Error("The isolate has ended"), endsBeforeMs);
+    }
   });
   isPrepared = true;
 }
@@ -260,6 +270,7 @@ export function startSuspending(
   let started: SuspendingCall | undefined;
   try {
     prepare();
+    checkStack(`call "${call.name}"`);
     enroll(index, call);
     started = new SuspendingCall(index, call, signal, same);
   } catch (error) {
@@ -268,7 +279,6 @@ export function startSuspending(
   }
   // Reading the arguments may have run the program's code.
   if (signal?.aborted !== true) return started.run();
-  started.withdraw();
   conclude(index, () => {
     throw signal.reason;
   });

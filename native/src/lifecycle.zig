@@ -66,6 +66,8 @@ fn endInChild() void {
     for (tags.table[1..]) |*tag| {
         const isolate = @atomicLoad(?*Isolate, &tag.holder, .acquire) orelse continue;
         @atomicStore(u32, &isolate.words.live, 0, .release);
+        // Where C is on a stack of its own, thunks have seen that JavaScript can run.
+        @atomicStore(?*isolates.OwnStack, &isolate.own_stacks.running, null, .monotonic);
         isolate.waker.silent = true;
     }
 }

@@ -185,6 +185,19 @@ describe("a function that is read for the first time", () => {
     assertThrows(() => Object.assign(symbols, { enter_pointer: () => 1 }), TypeError);
   });
 
+  it("is there, and the same one, when the program has frozen or sealed the object", () => {
+    for (const change of [Object.freeze, Object.seal]) {
+      using library = dlopen(testLibrary, lifeDefinitions);
+      const { symbols } = library;
+      const { add_i32 } = symbols;
+      change(symbols);
+      const { enter_pointer } = symbols;
+      assertStrictEquals(symbols.add_i32, add_i32);
+      assertStrictEquals(symbols.enter_pointer, enter_pointer);
+      assertStrictEquals(typeof enter_pointer, "function");
+    }
+  });
+
   it("is of the definition that dlopen was given, whatever became of it", () => {
     const parameters: ("i32" | "f64")[] = ["i32", "i32"];
     const definition = { parameters, result: "i32" as const };

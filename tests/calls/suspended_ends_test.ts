@@ -2,15 +2,17 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
-import { dlopen, LibraryClosedError, stats } from "@belay/ffi";
+import { callback, dlopen, LibraryClosedError, stats } from "@belay/ffi";
 import { host, testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
-import { alive } from "../support/gc.ts";
+import { alive, collectFully, collectUntil } from "../support/gc.ts";
 import { copyLibrary, isMapped, itOnLinux, unmaps } from "../support/library_copy.ts";
 
 const binary = { parameters: ["i32", "i32"], result: "i32" } as const;
 const each = { parameters: ["i32", binary, "i32"], result: "i32" } as const;
 const definitions = { each: { ...each, suspends: true }, add_i32: { ...binary } } as const;
+const later = <T extends "pointer" | "function">(type: T) =>
+  ({ name: "each", parameters: ["i32", type, "i32"], result: "i32", suspends: true }) as const;
 const never = (): Promise<number> => new Promise(() => {});
 const before = alive();
 
@@ -70,15 +72,47 @@ describe("an isolate that ends while C waits", () => {
   });
 });
 
+describe("a Callback that is passed to a call in which C waits", () => {
+  it("is not collected before C has returned, whoever else has it", async () => {
+    using library = dlopen(testLibrary, {
+      ...definitions,
+      byPointer: { ...later("pointer") },
+      byFunction: later("function"),
+    });
+    const { each, byPointer, byFunction } = library.symbols;
+    const { live: { callbacks }, counts: { staleCalls } } = stats();
+    for (const call of [each, byPointer, byFunction] as const) {
+      let answer = (_: number): void => {};
+      let calls = 0;
+      const fn = (): number | Promise<number> => calls++ === 0 ? new Promise<number>((resolve) => answer = resolve) : 1;
+      const waiting = call(3, callback(binary, fn, { suspends: true }) as never, 0);
+      await collectFully();
+      answer(1);
+      assertEquals([await waiting, calls], [3, 3]);
+    }
+    await collectUntil(() => stats().live.callbacks === callbacks);
+    assertEquals(stats().counts.staleCalls, staleCalls);
+  });
+});
+
 describe("stacks of C's own", () => {
   it("are as large as a definition says", async () => {
+    const deep = {
+      name: "call_deep",
+      parameters: [{ parameters: ["i32"], result: "i32" }, "i32"],
+      result: "i32",
+    } as const;
+    const onWindows = host.os === "windows";
     using library = dlopen(testLibrary, {
-      small: { ...each, name: "each", stack: "own", stackSize: 128 * 1024 },
-      large: { ...each, name: "each", suspends: true, stackSize: 2 ** 28 },
+      small: { ...deep, stack: "own", stackSize: 128 * 1024 },
+      large: { ...deep, suspends: true, stackSize: 2 ** 26 },
+      usual: { ...deep, stack: "own" },
     });
-    const { small, large } = library.symbols;
-    for (let i = 0; i < 10; i++) assertEquals(small(4, (a, b) => a + b, i), small(4, (a, b) => a + b, i));
-    assertEquals(await large(2, (a) => Promise.resolve(a), 0), await large(2, (a) => a, 0));
+    const { small, large, usual } = library.symbols;
+    // Frames of a kilobyte, and a little.
+    for (let i = 0; i < 10; i++) assertEquals(small((value) => value + i, 100), 1 + i);
+    assertEquals(usual((value) => value, onWindows ? 800 : 7000), 1);
+    assertEquals(await large((value) => Promise.resolve(value), 50_000), 1);
     assertEquals(stats().live.ownStacks, 0);
   });
 

@@ -14,7 +14,7 @@ const test = possible ? it : it.skip;
 const count = emulator === undefined ? 50 : 5;
 
 describe("a child that C forks while threads call, send events and make nonblocking calls", () => {
-  for (const from of ["javascript", "pool", "thread"]) {
+  for (const from of ["javascript", "own stack", "pool", "thread"]) {
     const name = "gets fallbacks for its calls, ends by exit() with its own code, and disturbs nothing of its parent";
     test(`${name} (from ${from}, in a child process)`, () => {
       const { code, signal, stdout, stderr } = runChild("fork.ts", [from, String(count)]);

@@ -12,6 +12,7 @@
       if (owner.closed) closed();
 
       let index = -1;
+
       try {
         index = takeBlock(key);
 
@@ -34,7 +35,7 @@
         u32[b4 + 322] = 0;
         const started = index;
         index = -1;
-        return start(started, undefined, undefined, undefined, read);
+        return start(started, undefined, undefined, undefined, read, undefined);
       } catch (error) {
         if (index >= 0) freeBlock(index);
         throw error;

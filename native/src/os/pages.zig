@@ -67,10 +67,11 @@ const guard_byte_length = 64 * 1024;
 /// Memory for a stack, which takes none before it is used. Below it is a part that faults. On Windows all of it is there
 /// from the start: the system would make it grow, as it does a thread's, but Wine doesn't.
 pub fn mapStack(byte_length: usize) ?[]align(std.heap.page_size_min) u8 {
-    const whole = reserve(byte_length) orelse return null;
-    const memory: []align(std.heap.page_size_min) u8 = @alignCast(whole[guard_byte_length..byte_length]);
+    const whole_byte_length = guard_byte_length + byte_length;
+    const whole = reserve(whole_byte_length) orelse return null;
+    const memory: []align(std.heap.page_size_min) u8 = @alignCast(whole[guard_byte_length..whole_byte_length]);
     if (!commit(memory)) {
-        unmap(whole[0..byte_length]);
+        unmap(whole[0..whole_byte_length]);
         return null;
     }
     // A stack of which a few words are used would take 2 MB.
@@ -92,7 +93,7 @@ pub fn forget(memory: []align(std.heap.page_size_min) u8) void {
 pub fn resident(memory: []align(std.heap.page_size_min) u8) usize {
     if (builtin.os.tag == .windows) return memory.len;
     const page = std.heap.pageSize();
-    var states: [256]u8 = undefined;
+    var states: [2048]u8 = undefined;
     var byte_length: usize = 0;
     var at: usize = 0;
     while (at < memory.len) : (at += states.len * page) {

@@ -153,8 +153,16 @@ comptime {
             \\imulq ${[size]d}, %rsi, %rsi
             \\movq {[stack]d}(%rax,%rsi), %rcx
             \\movq %rcx, {[running]d}(%rdi)
+            \\cmpb $0, {[synchronous]d}(%rcx)
+            \\jne 3f
+            \\stmxcsr {[control]d}(%rcx)
+            \\fnstcw {[x87]d}(%rcx)
+            \\3:
             \\
         , .{
+            .synchronous = @offsetOf(OwnStack, "synchronous"),
+            .control = @offsetOf(OwnStack, "control"),
+            .x87 = @offsetOf(OwnStack, "control") + 4,
             .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
             .size = @sizeOf(abi.Call),
             .stack = @offsetOf(abi.Call, "stack"),
