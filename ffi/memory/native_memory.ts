@@ -45,7 +45,10 @@ export interface AllocOptions {
   readonly align?: number;
   /** Whether the memory begins as zeroes; `true` by default. */
   readonly zero?: boolean;
-  /** As {@linkcode BorrowOptions} has it; by default `true` for more than 1,024 bytes. */
+  /**
+   * Whether the memory is mapped into JavaScript at once; by default, if it has more than 1,024 bytes. See
+   * {@linkcode BorrowOptions}.
+   */
   readonly map?: boolean;
 }
 
