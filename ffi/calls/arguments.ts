@@ -8,7 +8,7 @@ import { attentionWord, nativeCallWord } from "../core/record.ts";
 import { lend, unbind } from "../callbacks/binding.ts";
 import type { BoundFunction, Signature, TargetFunction } from "../callbacks/bound_function.ts";
 import { signatureOf } from "../callbacks/signature.ts";
-import { depthMask, outermostEnded } from "../core/pending.ts";
+import { callsAfter } from "../core/pending.ts";
 import { readerOf } from "../crossing/fields.ts";
 import { handleIn } from "../crossing/helpers.ts";
 import { type Layout, layoutOf } from "../crossing/layout.ts";
@@ -225,7 +225,7 @@ export function duringCall(i32: string, makeCall: string): string {
   return `const running = ${word};
       ${word} = running + 1;
       ${makeCall}
-      ${word} = (running & ${depthMask}) === 0 ? (running + ${outermostEnded}) | 0 : running;
+      ${word} = ${callsAfter("running")};
       ${afterCall(i32, "")}`;
 }
 

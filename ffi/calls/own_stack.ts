@@ -10,7 +10,7 @@
 import { type BoundFunction, boundFunctions } from "../callbacks/bound_function.ts";
 import { ownStack, type RunningCall, takeTailCall } from "../callbacks/own_stack.ts";
 import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
-import { depthMask, outermostEnded, raise } from "../core/pending.ts";
+import { callsAfter, depthMask, outermostEnded, raise } from "../core/pending.ts";
 import {
   callbackWord,
   nativeCallWord,
@@ -119,8 +119,8 @@ export function callBack(bound: BoundFunction): void {
   }
 }
 
-/** The word that counts native calls, as it is when the call that `outside` was before has ended. */
-const ended = `(outside & ${depthMask}) === 0 ? (outside + ${outermostEnded}) | 0 : outside`;
+/** The word that counts native calls, when the call has ended. */
+const ended = callsAfter("outside");
 
 /**
  * Statements that make a call at once, on a stack of its own: that of the block at `index`, of the function `key`. Each function

@@ -104,6 +104,11 @@ export const outermostEnded = 0x10000;
 /** Of that word: how many calls run. */
 export const depthMask = 0xffff;
 
+/** An expression for that word when a native call has ended, from the variable that has what it was before. */
+export function callsAfter(before: string): string {
+  return `(${before} & ${depthMask}) === 0 ? (${before} + ${outermostEnded}) | 0 : ${before}`;
+}
+
 // As they were before the program could replace them.
 const { Atomics, Error, performance } = globalThis;
 const { defineProperty, getOwnPropertyDescriptor, hasOwn, isExtensible } = Object;

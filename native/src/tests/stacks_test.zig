@@ -102,16 +102,18 @@ test "control words and the error number are each stack's own" {
     try std.testing.expectEqual(@as(u64, 33), call.frame.integer_results[0]);
 }
 
+/// Calls itself, in frames of about 4,000 bytes, and answers how often.
+const Deep = struct {
+    fn run(depth: u64) callconv(.c) u64 {
+        var space: [4000]u8 = undefined;
+        space[0] = @truncate(depth);
+        std.mem.doNotOptimizeAway(&space);
+        return if (depth == 0) space[0] else run(depth - 1) + 1;
+    }
+};
+
 test "C has as much stack as was asked for" {
     if (!switching.is_known) return error.SkipZigTest;
-    const Deep = struct {
-        fn run(depth: u64) callconv(.c) u64 {
-            var space: [4000]u8 = undefined;
-            space[0] = @truncate(depth);
-            std.mem.doNotOptimizeAway(&space);
-            return if (depth == 0) space[0] else run(depth - 1) + 1;
-        }
-    };
     const depth = if (builtin.os.tag == .windows) 150 else 1000;
     const isolate = try support.probe();
     defer support.dismiss(isolate);
@@ -122,14 +124,6 @@ test "C has as much stack as was asked for" {
 
 test "a call's stack is as large as it says, and what calls leave in stacks is given back" {
     if (!switching.is_known) return error.SkipZigTest;
-    const Deep = struct {
-        fn run(depth: u64) callconv(.c) u64 {
-            var space: [4000]u8 = undefined;
-            space[0] = @truncate(depth);
-            std.mem.doNotOptimizeAway(&space);
-            return if (depth == 0) space[0] else run(depth - 1) + 1;
-        }
-    };
     const isolate = try support.probe();
     defer support.dismiss(isolate);
     // 12 MB of a stack of 32 MiB, which nobody keeps.
