@@ -60,6 +60,14 @@ export type {
   StoredValue,
 } from "./ffi/types/inference.ts";
 export { out } from "./ffi/crossing/definition.ts";
+export { answerCall, argument, fetchAt, fetchCall } from "./ffi/callbacks/fetching.ts";
+export type {
+  AnswerCall,
+  ArgumentOperand,
+  FetchedOperand,
+  FetchingDefinition,
+  Operand,
+} from "./ffi/types/definitions.ts";
 export { handle, handleAddress, pointer } from "./ffi/types/definitions.ts";
 export { native, type NativeFunctions } from "./ffi/native.ts";
 

@@ -90,6 +90,8 @@ const text = blk: {
     break :blk head ++ numbers() ++
         structure("belay_isolate", "isolate", "", abi.Words, .words) ++
         structure("belay_thunk", "thunk", "thunk", abi.Slot, .words) ++
+        structure("belay_fetch", "fetch", "fetch", abi.Fetch, .bytes) ++
+        structure("belay_fetching", "fetching", "fetching", abi.Fetching, .bytes) ++
         structure("belay_call", "call", "call", abi.Call, .bytes) ++
         structure("belay_channel_words", "channel", "channel", abi.ChannelWords, .words);
 };

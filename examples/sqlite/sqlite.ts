@@ -7,7 +7,20 @@
  * @module
  */
 
-import { callback, dlopen, Handle, handle, LibraryLoadError, NativeMemory, out, pointer } from "@belay/ffi";
+import {
+  answerCall,
+  argument,
+  callback,
+  dlopen,
+  fetchAt,
+  fetchCall,
+  Handle,
+  handle,
+  LibraryLoadError,
+  NativeMemory,
+  out,
+  pointer,
+} from "@belay/ffi";
 import type { Library, Pointer } from "@belay/ffi";
 
 /** A value of SQLite. Integers beyond 2^53 are bigints. */
@@ -32,6 +45,8 @@ type Progress = () => boolean | void;
 
 const functionCallback = { parameters: [context, "i32", "pointer"], result: "void" } as const;
 const finalCallback = { parameters: [context], result: "void" } as const;
+/** `argv[0]`. */
+const firstValue = fetchAt(value, argument(2));
 const destroyCallback = { parameters: ["usize"], result: "void" } as const;
 const collationCallback = {
   parameters: [handle<Collation>(), "i32", "pointer", "i32", "pointer"],
@@ -50,6 +65,8 @@ const definitions = {
   sqlite3_libversion: { parameters: [], result: "cstring" },
   sqlite3_prepare_v2: { parameters: [database, "cstring", "i32", out(statement), "buffer"], result: "i32" },
   sqlite3_step: { parameters: [statement], result: "i32" },
+  /** The same where functions of TypeScript are about: callbacks are faster from a stack of C's own. */
+  step_calling: { name: "sqlite3_step", parameters: [statement], result: "i32", stack: "own" },
   /** The same for statements whose functions may be `async`: SQLite waits for them. */
   step_later: { name: "sqlite3_step", parameters: [statement], result: "i32", suspends: true },
   sqlite3_finalize: { parameters: [statement], result: "i32" },
@@ -69,7 +86,6 @@ const definitions = {
   sqlite3_value_text: { parameters: [value], result: "pointer" },
   sqlite3_value_blob: { parameters: [value], result: "pointer" },
   sqlite3_result_null: { parameters: [context], result: "void" },
-  sqlite3_result_int: { parameters: [context, "i32"], result: "void" },
   sqlite3_result_int64: { parameters: [context, "i64"], result: "void" },
   sqlite3_result_double: { parameters: [context, "f64"], result: "void" },
   sqlite3_result_text: { parameters: [context, "buffer", "i32", "isize"], result: "void" },
@@ -147,6 +163,33 @@ class Sqlite {
     }
   }, { name: "SQL function", suspends: true });
 
+  /** The same for one argument. belay asks SQLite for it before it calls the function, and gives SQLite the number. */
+  readonly scalarOfOne = callback(
+    {
+      ...functionCallback,
+      fetch: [
+        fetchCall(this.symbols.scalar_user_data, argument(0)),
+        argument(0),
+        firstValue,
+        fetchCall(this.symbols.sqlite3_value_type, firstValue),
+        fetchCall(this.symbols.sqlite3_value_double, firstValue),
+      ],
+      answer: answerCall(this.symbols.sqlite3_result_double, argument(0)),
+    },
+    (fn, context, value, type, double) => {
+      try {
+        const isNumber = type === types.double || type === types.integer && Number.isSafeInteger(double);
+        const result = fn(isNumber ? double : this.read(value));
+        if (typeof result === "number") return result;
+        if (!(result instanceof Promise)) return this.answer(context, result);
+        return result.then((later) => this.answer(context, later)).catch((error) => this.#fail(context, error));
+      } catch (error) {
+        this.#fail(context, error);
+      }
+    },
+    { name: "SQL function", suspends: true },
+  );
+
   readonly step = callback(functionCallback, (context, count, values) => {
     const aggregate = this.symbols.aggregate_user_data(context);
     try {
@@ -188,8 +231,8 @@ class Sqlite {
   readonly destroy = callback(destroyCallback, (id) => Handle.delete(Number(id)), { name: "xDestroy" });
 
   close(): void {
-    const { scalar, step, final, collate, update, progress, destroy } = this;
-    for (const callback of [scalar, step, final, collate, update, progress, destroy]) callback.close();
+    const { scalar, scalarOfOne, step, final, collate, update, progress, destroy } = this;
+    for (const callback of [scalar, scalarOfOne, step, final, collate, update, progress, destroy]) callback.close();
     this.#library.close();
   }
 
@@ -216,9 +259,7 @@ class Sqlite {
 
   answer(context: Context, value: Value): void {
     if (typeof value === "number") {
-      if ((value | 0) === value) this.symbols.sqlite3_result_int(context, value);
-      else if (Number.isSafeInteger(value)) this.symbols.sqlite3_result_int64(context, value);
-      else this.symbols.sqlite3_result_double(context, value);
+      this.symbols.sqlite3_result_double(context, value);
     } else if (typeof value === "string") {
       const bytes = encoder.encode(value);
       this.symbols.sqlite3_result_text(context, bytes, bytes.length, transient);
@@ -293,6 +334,13 @@ function text(pointer: Pointer | null, byteLength: number): string {
   return pointer === null ? "" : NativeMemory.borrow(pointer, byteLength).text();
 }
 
+/** What SQLite calls for a function. */
+interface FunctionCallbacks {
+  readonly scalar?: Sqlite["scalar" | "scalarOfOne"] | null;
+  readonly step?: Sqlite["step"] | null;
+  readonly final?: Sqlite["final"] | null;
+}
+
 let shared: { sqlite: Sqlite; users: number } | undefined;
 
 /** A database file. Close it, or let `using` do so: SQLite then gives back every function. */
@@ -302,6 +350,8 @@ export class Database {
   #updateHook: Handle | undefined;
   #progressHandler: Handle | undefined;
   #closed = false;
+  /** Whether SQLite may call functions of the program. */
+  #calls = false;
   /** Statements that are running: a function of one may run another. */
   #running = 0;
 
@@ -325,14 +375,13 @@ export class Database {
 
   /** Defines an SQL function. Its value can be an error: what it throws comes out of the query. */
   function(name: string, fn: (...values: Value[]) => Value): void {
-    const { scalar } = this.#sqlite;
-    this.#define(name, fn, { scalar });
+    this.functionAsync(name, fn);
   }
 
   /** Defines an SQL function that may be `async`, for {@linkcode Database.queryAsync}: SQLite waits for its promise. */
   functionAsync(name: string, fn: Scalar): void {
-    const { scalar } = this.#sqlite;
-    this.#define(name, fn, { scalar });
+    const { scalar, scalarOfOne } = this.#sqlite;
+    this.#define(name, fn, { scalar }, { scalar: scalarOfOne });
   }
 
   /** Defines an SQL aggregate. */
@@ -437,25 +486,21 @@ export class Database {
     return this.#sqlite.symbols;
   }
 
-  #define(name: string, userData: unknown, callbacks: Partial<Pick<Sqlite, "scalar" | "step" | "final">>): void {
-    const { scalar = null, step = null, final = null } = callbacks;
-    const { destroy } = this.#sqlite;
+  /** Defines a function, whose calls with one argument may go elsewhere. */
+  #define(name: string, userData: unknown, callbacks: FunctionCallbacks, ofOne: FunctionCallbacks = callbacks): void {
     const symbols = this.#symbols;
     // SQLite's from here on, whatever comes of it: it calls xDestroy when it fails, too.
     const user = Handle.create(userData);
-    this.#check(
-      symbols.sqlite3_create_function_v2(
-        this.#pointer,
-        name,
-        anyCount,
-        utf8,
-        user,
-        scalar,
-        step,
-        final,
-        destroy,
-      ),
-    );
+    this.#calls = true;
+    // Both have the handle, and the first one releases it: SQLite refuses to define either while a statement runs.
+    for (
+      const [count, functions, destroy] of [[anyCount, callbacks, this.#sqlite.destroy], [1, ofOne, null]] as const
+    ) {
+      const { scalar = null, step = null, final = null } = functions;
+      this.#check(
+        symbols.sqlite3_create_function_v2(this.#pointer, name, count, utf8, user, scalar, step, final, destroy),
+      );
+    }
   }
 
   #rows(statement: Pointer<"sqlite3_stmt">): Record<string, Value>[] {
@@ -463,7 +508,8 @@ export class Database {
     const columns = this.#columns(statement);
     const rows: Record<string, Value>[] = [];
     let code: number;
-    while ((code = symbols.sqlite3_step(statement)) === row) rows.push(this.#row(statement, columns));
+    const step = this.#calls ? symbols.step_calling : symbols.sqlite3_step;
+    while ((code = step(statement)) === row) rows.push(this.#row(statement, columns));
     if (code !== done) this.#check(code);
     return rows;
   }

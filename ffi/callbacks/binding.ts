@@ -81,8 +81,8 @@ export function bind(
   fallback: bigint,
 ): BoundFunction {
   const thunk = thunkPool().acquire(signature.thunks);
-  const { layout, resultByteLength } = signature;
-  describeThunk(thunk, layout, resultByteLength === 0 ? fallback : BigInt(resultByteLength));
+  const { layout, slotBits } = signature;
+  describeThunk(thunk, layout, slotBits === undefined ? fallback : slotBits(fallback));
   const bound = new BoundFunction(signature, thunk, name, fn);
   boundFunctions[thunk] = bound;
   callbackCounts.live += 1;

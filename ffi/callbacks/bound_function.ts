@@ -25,8 +25,10 @@ export interface Signature {
   readonly strings: bigint;
   /** The first parameter, from 1, that is a string behind the words that `strings` can tell of. */
   readonly lateString: number | undefined;
-  /** How many bytes a structure has that is returned in memory, or 0. */
-  readonly resultByteLength: number;
+  /** What a thunk has in place of the fallback: how many bytes a structure has that is returned in memory, what is fetched. */
+  readonly slotBits: ((fallback: bigint) => bigint) | undefined;
+  /** What C knows of it, where that is another one: arguments are fetched, or the result goes to a function of C's. */
+  readonly outer: Signature | undefined;
   /** Whether structures are among what it takes and returns. */
   readonly hasStructures: boolean;
   /** What the trampoline calls for its callbacks: {@linkcode invokeFirst} before the code is there. */

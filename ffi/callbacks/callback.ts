@@ -14,7 +14,7 @@ import { track, tracking, untrack } from "../lifetime/leaks.ts";
 import { reportLeak } from "../lifetime/report.ts";
 import { addressOf } from "../runtime/address.ts";
 import { owner, type PointerOwner } from "../types/data_type.ts";
-import type { CallbackDefinition, Pointer } from "../types/definitions.ts";
+import type { CallbackDefinition, FetchingDefinition, Pointer } from "../types/definitions.ts";
 import type { CallbackFunction, NativeFunction, SuspendingFunction } from "../types/inference.ts";
 import { bind, unbind, zero } from "./binding.ts";
 import { type BoundFunction, type ErrorFunction, functionName, type TargetFunction } from "./bound_function.ts";
@@ -279,11 +279,17 @@ function callbackWith<D extends CallbackDefinition>(
     queue,
   } = checkedOptions(options);
   const signature = signatureOf(definition, name ?? fn);
-  if (thread === "post") checkPost(signature.definition);
-  if (fallback !== undefined && signature.definition.result === "void") {
+  const { outer = signature } = signature;
+  if (thread === "post") checkPost(signature.definition, outer.definition.result);
+  if (thread !== "same" && (definition as FetchingDefinition).answer !== undefined) {
+    throw new TypeError(
+      `Cannot create a callback: thread "${thread}" takes no answer, for which JavaScript's thread is needed`,
+    );
+  }
+  if (fallback !== undefined && outer.definition.result === "void") {
     throw new TypeError("Cannot create a callback: one without a result has no fallback");
   }
-  const bits = fallback === undefined ? zero : signature.code.fallbackBits(fallback, name ?? functionName(fn));
+  const bits = fallback === undefined ? zero : outer.code.fallbackBits(fallback, name ?? functionName(fn));
   const bound = bind(signature, name ?? fn, fn, bits);
   if (typeof fallback === "object" && fallback !== null) fallbackOwners.set(bound, fallback);
   bound.onError = onError as ErrorFunction | undefined;
@@ -318,8 +324,8 @@ function letOthersCall(
   }
 }
 
-function checkPost(definition: CallbackDefinition): void {
-  if (definition.result !== "void") {
+function checkPost(definition: CallbackDefinition, result: CallbackDefinition["result"]): void {
+  if (result !== "void") {
     throw new TypeError('Cannot create a callback: thread "post" takes no result, since C goes on without one');
   }
   if (definition.parameters.includes("handleAddress")) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { attentionWord, overflowWord, resultsByteOffset, resultWord } from "../core/record.ts";
+import { answeredWord, attentionWord, overflowWord, resultsByteOffset, resultWord } from "../core/record.ts";
 import { core } from "../core/core.ts";
 import { copyIn, copyOut } from "../core/memory.ts";
 import { errorWaitsHere, look, raise } from "../core/pending.ts";
@@ -20,7 +20,7 @@ import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import type { ArgumentLayout, ResultPlace, StructurePlace } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
-import type { CallbackDefinition } from "../types/definitions.ts";
+import type { CallbackDefinition, NamedType } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
 import { maySuspend, suspend, type Suspended, TailCall } from "./own_stack.ts";
@@ -102,11 +102,16 @@ function invokerScope(result: CallbackDefinition["result"], passed: ArgumentRead
  */
 const callsOfOften = 4096;
 
-/** Generates what is called when C calls, and what writes other answers than the function's. */
+/**
+ * Generates what is called when C calls, and what writes other answers than the function's.
+ *
+ * @param answers Whether the core gives the result to a function of C's, if there is one.
+ */
 export function makeCode(
   parameters: CallbackDefinition["parameters"],
   result: CallbackDefinition["result"],
   layout: ArgumentLayout,
+  answers: boolean,
 ): SignatureCode {
   const { words } = core();
   const { addressKind } = backend();
@@ -114,13 +119,17 @@ export function makeCode(
   const { names, reads, copies, values, passed } = argumentReads(parameters, layout);
   const scope = invokerScope(result, passed);
   const use = result === "pointer" ? "if (dangling.some) checkUse(result);" : "";
+  const writeWord = (bad: string): string =>
+    writeResult(result as NamedType, "result", resultWord * 8, `${bad}(bound, result)`, addressKind, use);
   // Where the arguments are given, what a promise is rejected with goes to `onError`.
   const write = (bad: string, given = "undefined"): string =>
-    isRecord(result)
+    answers
+      ? `if (result !== undefined) { ${writeWord(bad)} u32[${answeredWord}] = 1; }`
+      : isRecord(result)
       ? writeStructure(resultPlace as ResultPlace, `Cannot return from callback "\${bound.name}": the result`)
       : result === "void"
       ? `if (result !== undefined) refusePromise(bound, result, ${given});`
-      : writeResult(result, "result", resultWord * 8, `${bad}(bound, result)`, addressKind, use);
+      : writeWord(bad);
   const given = `[${names.join(", ")}]`;
   const structureReads = copies === "" ? "" : `try { ${copies} } catch (error) {
         if (i32[${attentionWord}] === 0 || interrupted(bound) !== ${skips}) failed(bound, error, ${given}, resultAddress);
@@ -370,7 +379,8 @@ const endedByTailCall: unique symbol = Symbol("ended by a tail call");
 /** Has C go on with a tail call. @throws {TypeError} When it can't, or its result isn't the callback's. */
 function goesOn(bound: BoundFunction | { readonly name: string }, call: TailCall): true {
   const what = `Cannot return from callback "${bound.name}": a tail call`;
-  const result = bound instanceof BoundFunction ? bound.signature.definition.result : "void";
+  const { outer = undefined, definition = undefined } = bound instanceof BoundFunction ? bound.signature : {};
+  const result = (outer?.definition ?? definition)?.result ?? "void";
   if (call.result !== "void" && result !== "void" && call.result !== result) {
     throw new TypeError(
       `${what} of "${call.name}" gives C ${typeName(call.result as never)} in place of ${

@@ -8,7 +8,7 @@ import { RangeError, TypeError } from "../ground/blame.ts";
 import { shown } from "../ground/errors.ts";
 import { ownOptions } from "../ground/options.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
-import type { CallbackParameters, CallbackResult } from "../types/inference.ts";
+import type { CallbackAnswer, CallbackArguments, CallbackResult } from "../types/inference.ts";
 
 /**
  * Options of {@linkcode callback}.
@@ -29,8 +29,8 @@ export interface CallbackOptions<D extends CallbackDefinition> {
    */
   readonly onError?: (
     error: unknown,
-    ...parameters: CallbackParameters<D["parameters"]>
-  ) => CallbackResult<D["result"]> | undefined | void;
+    ...parameters: CallbackArguments<D>
+  ) => CallbackAnswer<D> | undefined | void;
   /**
    * Whether the function runs although an error of another callback waits for the native call to return; `false` by
    * default.
@@ -121,7 +121,7 @@ export interface PostOptions<D extends CallbackDefinition> extends Omit<Callback
  * @typeParam D The callback's definition.
  */
 export type PostFunction<D extends CallbackDefinition> = (
-  ...parameters: CallbackParameters<D["parameters"]>
+  ...parameters: CallbackArguments<D>
 ) => unknown;
 
 const optionNames = [

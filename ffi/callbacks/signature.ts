@@ -4,14 +4,16 @@
  * @module
  */
 
+import { resultFetched } from "../core/record.ts";
 import { validateCallback } from "../crossing/definition.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
 import { backend } from "../runtime/choose.ts";
 import { type ArgumentClass, type ArgumentLayout, argumentLayout, wordIndex } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
-import type { CallbackDefinition } from "../types/definitions.ts";
+import type { CallbackDefinition, FetchingDefinition } from "../types/definitions.ts";
 import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";
+import { type Fetching, fetchingOf } from "./fetching.ts";
 import { invokeFirst, makeCode } from "./invoker.ts";
 import { type ShapeThunks, shapeThunks } from "./thunk_pool.ts";
 
@@ -34,6 +36,18 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const checked = validateCallback(definition);
+  if (Object.hasOwn(definition, "fetch") || Object.hasOwn(definition, "answer")) {
+    const made = fetchingSignature(checked, definition, name);
+    byDefinition.set(definition, made);
+    return made;
+  }
+  const signature = signatureOfTypes(checked, name);
+  byDefinition.set(definition, signature);
+  return signature;
+}
+
+/** The signature of types, which many definitions may have. */
+function signatureOfTypes(checked: CallbackDefinition, name: string | TargetFunction | undefined): Signature {
   const { parameters, result } = checked;
   let key = isRecord(result) ? recordNumber(result) : result;
   let record = isRecord(result) ? result : undefined;
@@ -44,8 +58,17 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   const same = record === undefined ? signatures : signaturesWith(record);
   let signature = same.get(key);
   if (signature === undefined) same.set(key, signature = makeSignature(checked, record !== undefined, name));
-  byDefinition.set(definition, signature);
   return signature;
+}
+
+/** The signature of what a function gets when the core has asked C. Its thunks serve no others: they never have anything else to do. */
+function fetchingSignature(
+  checked: CallbackDefinition,
+  { fetch, answer }: FetchingDefinition,
+  name: string | TargetFunction | undefined,
+): Signature {
+  const fetching = fetchingOf(checked, fetch, answer);
+  return makeSignature(fetching.definition, false, name, { ...fetching, outer: signatureOfTypes(checked, name) });
 }
 
 function signaturesWith(type: RecordType): Map<string, Signature> {
@@ -63,15 +86,22 @@ function recordNumber(type: RecordType): string {
   return number;
 }
 
+function thunksOf(shape: string): ShapeThunks {
+  let thunks = thunksByShape.get(shape);
+  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
+  return thunks;
+}
+
 function makeSignature(
   definition: CallbackDefinition,
   hasStructures: boolean,
   name?: string | TargetFunction,
+  fetched?: Fetching & { readonly outer: Signature },
 ): Signature {
   const { parameters, result } = definition;
   const classes: ArgumentClass[] = [];
   for (const type of parameters) classes.push(classOf(type));
-  const shape = shapeOf(definition);
+  const shape = fetched?.outer.shape ?? shapeOf(definition);
   const returned = isRecord(result) ? structureClass(result) : undefined;
   const layout = argumentLayout(classes, backend().platform, {
     what: () =>
@@ -79,21 +109,25 @@ function makeSignature(
     result: returned,
   });
   const { strings, lateString } = parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings;
-  let thunks = thunksByShape.get(shape);
-  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
+  const resultByteLength = returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0;
   let code: SignatureCode | undefined;
   return {
     definition,
     shape,
-    thunks,
-    layout: layout.bits,
+    thunks: thunksOf(fetched === undefined ? shape : `${shape} fetched`),
+    layout: fetched === undefined ? layout.bits : layout.bits | resultFetched << 24,
     strings,
     lateString,
-    resultByteLength: returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0,
+    slotBits: fetched !== undefined
+      ? (fallback) => BigInt(fetched.address(fallback))
+      : resultByteLength === 0
+      ? undefined
+      : () => BigInt(resultByteLength),
+    outer: fetched?.outer,
     hasStructures,
     invoke: invokeFirst,
     get code() {
-      return code ??= makeCode(parameters, result, layout);
+      return code ??= makeCode(parameters, result, layout, fetched?.answers === true);
     },
   };
 }

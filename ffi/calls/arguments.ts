@@ -10,6 +10,7 @@ import type { BoundFunction, Signature, TargetFunction } from "../callbacks/boun
 import { signatureOf } from "../callbacks/signature.ts";
 import { callsAfter } from "../core/pending.ts";
 import { readerOf } from "../crossing/fields.ts";
+import type { FunctionOwner } from "../crossing/functions.ts";
 import { handleIn } from "../crossing/helpers.ts";
 import { type Layout, layoutOf } from "../crossing/layout.ts";
 import { checkArgument, isCallbackDefinition, isOut, mismatch, typeName } from "../crossing/marshal.ts";
@@ -23,11 +24,7 @@ import { backend } from "../runtime/choose.ts";
 import type { FunctionDefinition, ParameterType } from "../types/definitions.ts";
 
 /** What a library's functions share and keep alive. */
-export interface LibraryOwner {
-  readonly name: string;
-  closed: boolean;
-  /** Whether running calls are counted: only where closing unloads the code that they return to. */
-  readonly counted: boolean;
+export interface LibraryOwner extends FunctionOwner {
   running: number;
   /** Called when the last running call has ended. */
   whenIdle: (() => void) | undefined;

@@ -7,6 +7,7 @@
 import { withoutList } from "../core/core.ts";
 import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "../core/library.ts";
 import { type CheckedDefinition, validate } from "../crossing/definition.ts";
+import { noteFunction } from "../crossing/functions.ts";
 import { isRecord } from "../crossing/layout.ts";
 import { isOut } from "../crossing/marshal.ts";
 import { TypeError } from "../ground/blame.ts";
@@ -26,7 +27,6 @@ import type { LibraryOwner } from "./arguments.ts";
 import { makeBlockCall } from "./block_call.ts";
 import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
 import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
-import { noteFunction } from "./tail_call.ts";
 import { defineVariable } from "./variable.ts";
 
 /** Options of {@linkcode dlopen}. */
@@ -343,7 +343,7 @@ function makeFunction(
   const { call, close, giveUp } = direct < 0
     ? makeBlockCall(key, fn, place, owner)
     : makeDirectCall(key, fn, native.functionAt(direct), owner);
-  noteFunction(call, key, fn, place, owner);
+  noteFunction(call, { key, definition: fn, address: place, owner });
   closers.push(close);
   if (giveUp !== undefined) owner.endings.push(giveUp);
   if (owner.closed) close();

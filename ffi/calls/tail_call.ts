@@ -7,33 +7,13 @@
 import { TailCall } from "../callbacks/own_stack.ts";
 import { TypeError } from "../ground/blame.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
+import { type KnownFunction, knownFunction } from "../crossing/functions.ts";
 import { isRecord } from "../crossing/layout.ts";
-import type { Address } from "../runtime/backend.ts";
 import type { LibraryOwner } from "./arguments.ts";
 import { makeTailCall } from "./block_call.ts";
 
-/** What is known of a library's function. */
-interface Known {
-  readonly key: string;
-  readonly definition: FunctionDefinition;
-  readonly address: Address;
-  readonly owner: LibraryOwner;
-  /** Fills a block with the arguments, and answers its index. */
-  fill: ((...args: unknown[]) => number) | undefined;
-}
-
-const functions = new WeakMap<object, Known>();
-
-/** Notes a function of a library, which a callback may end with. */
-export function noteFunction(
-  call: object,
-  key: string,
-  definition: FunctionDefinition,
-  address: Address,
-  owner: LibraryOwner,
-): void {
-  functions.set(call, { key, definition, address, owner, fill: undefined });
-}
+/** What fills a block with the arguments of a function, and answers its index. */
+const fillers = new WeakMap<KnownFunction, (...args: unknown[]) => number>();
 
 /** What a callback may end with in place of a result, whatever its type is. */
 type Ending = never;
@@ -70,11 +50,16 @@ export function tailCall<A extends readonly never[] | readonly unknown[]>(
   fn: (...args: A & never[]) => unknown,
   ...args: A
 ): Ending {
-  const known = functions.get(fn);
+  const known = knownFunction(fn);
   if (known === undefined) throw new TypeError("Cannot make a tail call: expected a function of a library");
-  const { key, definition, address, owner } = known;
-  const fill = known.fill ??= makeTailCall(key, refuseKept(key, definition), address, owner);
-  return new TailCall(() => fill(...args), key, definition.result) as Ending;
+  const { key, definition, address } = known;
+  let fill = fillers.get(known);
+  if (fill === undefined) {
+    fill = makeTailCall(key, refuseKept(key, definition), address, known.owner as LibraryOwner);
+    fillers.set(known, fill);
+  }
+  const filled = fill;
+  return new TailCall(() => filled(...args), key, definition.result) as Ending;
 }
 
 /** @throws {TypeError} When the function takes what is only kept during a call. */

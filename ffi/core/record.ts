@@ -8,7 +8,7 @@
  * @module
  */
 
-export const abiVersion = 13;
+export const abiVersion = 14;
 export const registerWords = 16;
 export const stackWords = 128;
 export const argumentWords = 144;
@@ -36,6 +36,29 @@ export const contractWait = 2;
 export const resultScalar = 0;
 export const resultRegisters = 1;
 export const resultMemory = 2;
+export const resultFetched = 3;
+export const stepCall = 0;
+export const stepRead = 1;
+export const stepCopy = 2;
+export const stepConstant = 3;
+export const stepCallWord = 4;
+export const stepCallFloat = 5;
+export const stepCallWithFloat = 6;
+export const stepReadWord = 7;
+export const kindWord = 0;
+export const kindU8 = 1;
+export const kindI8 = 2;
+export const kindU16 = 3;
+export const kindI16 = 4;
+export const kindU32 = 5;
+export const kindI32 = 6;
+export const kindF32 = 7;
+export const kindF64 = 8;
+export const kindNone = 9;
+export const fetchOperands = 4;
+export const maxFetches = 24;
+export const operandStack = 256;
+export const operandFetched = 512;
 export const onFullBlock = 0;
 export const onFullDropNewest = 1;
 export const onFullDropOldest = 2;
@@ -70,7 +93,7 @@ export const stackStateUnknown = 3;
 export const stackStateShadowed = 4;
 
 // A `belay_isolate`.
-export const isolateByteLength = 1328;
+export const isolateByteLength = 1336;
 export const argumentsByteOffset = 0;
 export const resultWord = 144;
 export const trampolineWord = 145;
@@ -97,7 +120,8 @@ export const completedWord = 316;
 export const pollsWord = 317;
 export const inVainCallWord = 318;
 export const tailCallWord = 319;
-export const resultsByteOffset = 1280;
+export const answeredWord = 320;
+export const resultsByteOffset = 1288;
 
 // A `belay_thunk`.
 export const thunkByteLength = 64;
@@ -114,6 +138,31 @@ export const thunkDroppedWord = 13;
 export const thunkTimeoutsByteOffset = 56;
 export const thunkInVainByteOffset = 58;
 export const thunkNextNoticeWord = 15;
+
+// A `belay_fetch`.
+export const fetchByteLength = 32;
+export const fetchFunctionByteOffset = 0;
+export const fetchByteOffsetByteOffset = 8;
+export const fetchOperandsByteOffset = 16;
+export const fetchTargetByteOffset = 24;
+export const fetchStepByteOffset = 26;
+export const fetchKindByteOffset = 27;
+export const fetchOperandCountByteOffset = 28;
+export const fetchFloatsByteOffset = 29;
+
+// A `belay_fetching`.
+export const fetchingByteLength = 816;
+export const fetchingFallbackByteOffset = 0;
+export const fetchingFunctionByteOffset = 8;
+export const fetchingByteOffsetByteOffset = 16;
+export const fetchingOperandsByteOffset = 24;
+export const fetchingTargetByteOffset = 32;
+export const fetchingStepByteOffset = 34;
+export const fetchingKindByteOffset = 35;
+export const fetchingOperandCountByteOffset = 36;
+export const fetchingFloatsByteOffset = 37;
+export const fetchingCountByteOffset = 40;
+export const fetchingStepsByteOffset = 48;
 
 // A `belay_call`.
 export const callByteLength = 1296;

@@ -11,6 +11,7 @@ import { largestStack, smallestStack } from "../lifetime/settings.ts";
 import type { OutType } from "../types/data_type.ts";
 import type {
   CallbackDefinition,
+  FetchingDefinition,
   FieldType,
   FunctionDefinition,
   ParameterType,
@@ -186,8 +187,8 @@ function validateVariadic(fixed: unknown, parameters: readonly unknown[], refuse
 export function validateCallback(definition: unknown): CallbackDefinition {
   const { parameters, result }: Record<string, unknown> = ownOptions(
     "Cannot define a callback",
-    definition as CallbackDefinition,
-    ["parameters", "result"],
+    definition as FetchingDefinition,
+    ["parameters", "result", "fetch", "answer"],
     "a property of a callback's definition",
     "its definition",
     keyHint,

@@ -159,6 +159,50 @@ export interface CallbackDefinition {
 }
 
 /**
+ * One of the arguments that C gives a callback; `argument` makes it.
+ *
+ * @typeParam I Its index.
+ */
+export interface ArgumentOperand<I extends number = number> {
+  /** For TypeScript alone. */
+  readonly [brand]: ["argument", I];
+}
+
+/**
+ * A value that is fetched before JavaScript is asked; `fetchCall` and `fetchAt` make it.
+ *
+ * @typeParam V What the function gets.
+ */
+export interface FetchedOperand<V = unknown> {
+  /** For TypeScript alone. */
+  readonly [brand]: ["fetched", V];
+}
+
+/** What a C function that the core calls takes: such a value, or a constant. */
+export type Operand = ArgumentOperand | FetchedOperand | number | bigint | boolean | null;
+
+/**
+ * A C function that takes a callback's result; `answerCall` makes it.
+ *
+ * @typeParam V What the callback gives.
+ */
+export interface AnswerCall<V = unknown> {
+  /** For TypeScript alone. */
+  readonly [brand]: ["answer", V];
+}
+
+/** The definition of a callback for which the core asks C before it enters JavaScript, and which it answers by C's functions. */
+export interface FetchingDefinition extends CallbackDefinition {
+  /**
+   * What the function gets in place of C's arguments: at most 8 of what `argument`, `fetchCall` and `fetchAt` give. They are
+   * asked for in this order, what they take before them, on the thread on which C calls.
+   */
+  readonly fetch?: readonly (ArgumentOperand | FetchedOperand)[];
+  /** What takes the function's result: what `answerCall` gives. It needs `thread: "same"`. */
+  readonly answer?: AnswerCall;
+}
+
+/**
  * The type of a C function's parameter.
  *
  * - A name, such as `"i32"`: see {@linkcode NamedType}.

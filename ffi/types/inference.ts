@@ -7,10 +7,13 @@
 import type { Handle } from "../lifetime/handle.ts";
 import type { DataType, OutType, PointerOwner } from "./data_type.ts";
 import type {
+  AnswerCall,
+  ArgumentOperand,
   BigIntegerType,
   brand,
   CallbackDefinition,
   Definitions,
+  FetchedOperand,
   FunctionDefinition,
   NumberType,
   Pointer,
@@ -71,8 +74,23 @@ export type ToNative<T> = T extends DataType<infer _, infer I> ? I
 /** What a callback may answer for a result of a type. */
 export type CallbackResult<T> = T extends "void" ? NotPromise : ToNative<T>;
 
-/** The values that a callback is called with. */
+/** The values that C gives for parameters. */
 export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };
+
+/** The values that the function of a callback is called with: what C gives, or what is fetched. */
+export type CallbackArguments<D extends CallbackDefinition> = D extends
+  { readonly fetch: infer F extends readonly unknown[] }
+  ? { -readonly [K in keyof F]: FetchedValue<F[K], D["parameters"]> }
+  : CallbackParameters<D["parameters"]>;
+
+type FetchedValue<F, P extends readonly unknown[]> = F extends FetchedOperand<infer V> ? V
+  : F extends ArgumentOperand<infer I> ? FromNative<P[I]>
+  : never;
+
+/** What the function of a callback may answer: for C, or for C's function that takes it. */
+export type CallbackAnswer<D extends CallbackDefinition> = D extends { readonly answer: AnswerCall<infer V> }
+  ? V | undefined | void
+  : CallbackResult<D["result"]>;
 
 /** The arguments that a C function takes: none for its out-parameters. */
 export type FunctionArguments<P extends readonly unknown[], Suspends extends boolean = false> =
@@ -92,8 +110,13 @@ type Argument<T, Suspends extends boolean> = Suspends extends true
  * @typeParam D The definition.
  */
 export type SuspendingFunction<D extends CallbackDefinition> = (
-  ...parameters: CallbackParameters<D["parameters"]>
-) => CallbackResult<D["result"]> | PromiseLike<D["result"] extends "void" ? void : ToNative<D["result"]>>;
+  ...parameters: CallbackArguments<D>
+) => CallbackAnswer<D> | PromiseLike<LaterAnswer<D>>;
+
+type LaterAnswer<D extends CallbackDefinition> = D extends { readonly answer: AnswerCall<infer V> }
+  ? V | undefined | void
+  : D["result"] extends "void" ? void
+  : ToNative<D["result"]>;
 
 /** What a C function gives by its out-parameters. */
 type OutValues<P extends readonly unknown[]> = [Extract<P[number], OutType>] extends [never] ? []
@@ -113,8 +136,8 @@ type FurtherValues<D extends FunctionDefinition> = [
  * @typeParam D The definition.
  */
 export type CallbackFunction<D extends CallbackDefinition> = (
-  ...parameters: CallbackParameters<D["parameters"]>
-) => CallbackResult<D["result"]>;
+  ...parameters: CallbackArguments<D>
+) => CallbackAnswer<D>;
 
 /**
  * Something with a C function pointer of a known definition: a {@linkcode Callback}.

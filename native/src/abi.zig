@@ -2,7 +2,7 @@
 //! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
-pub const abi_version = 13;
+pub const abi_version = 14;
 
 pub const register_words = 16;
 pub const stack_words = 128;
@@ -43,8 +43,31 @@ pub const contract_same = 0;
 pub const contract_post = 1;
 pub const contract_wait = 2;
 
-/// How a callback's result goes back: as a scalar, as a structure in registers, as one in memory that C gives.
-pub const Result = enum(u8) { scalar = 0, registers = 1, memory = 2, _ };
+/// How a callback's result goes back: as a scalar, as a structure in registers, as one in memory that C gives; or as a
+/// scalar of what is fetched and answered.
+pub const Result = enum(u8) { scalar = 0, registers = 1, memory = 2, fetched = 3, _ };
+
+/// What a step of a callback's fetching does. The last ones are the same for what is common: a call of one integer that gives
+/// a word or a float, one of an integer and a float, a read of a word.
+pub const Step = enum(u8) {
+    call = 0,
+    read = 1,
+    copy = 2,
+    constant = 3,
+    call_word = 4,
+    call_float = 5,
+    call_with_float = 6,
+    read_word = 7,
+    _,
+};
+/// How what it gives arrives: as a word, a byte of it, and so on.
+pub const Kind = enum(u8) { word = 0, u8 = 1, i8 = 2, u16 = 3, i16 = 4, u32 = 5, i32 = 6, f32 = 7, f64 = 8, none = 9, _ };
+/// How many operands a call of such a step has at most; how many steps there are at most.
+pub const fetch_operands = 4;
+pub const max_fetches = 24;
+/// Where operands of steps are: words of the registers that C gave, of its stack, of what steps have given.
+pub const operand_stack = 1 << 8;
+pub const operand_fetched = 2 << 8;
 
 /// A full queue blocks the thread that calls, drops its callback, or drops the oldest one.
 pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
@@ -151,6 +174,9 @@ pub const Words = extern struct {
     /// On a stack of its own, what C goes on with in the place of a callback that has ended: the index of a call's block and
     /// 1, or 0. Written by JavaScript.
     tail_call: u32 = 0,
+    /// Not 0 if the callback that has run gave a result: only then is one that is fetched for answered. Written by JavaScript.
+    answered: u32 = 0,
+    unused: u32 = 0,
     /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants
     /// it.
     results: [result_words]u64 = @splat(0),
@@ -186,7 +212,8 @@ pub const Words = extern struct {
 /// The core writes the counts and the list.
 pub const Slot = extern struct {
     isolate: ?*Words = null,
-    /// The bits that C gets when the function can't be asked; the length of a structure that goes back in memory.
+    /// The bits that C gets when the function can't be asked; the length of a structure that goes back in memory; the
+    /// address of a `Fetching`.
     fallback: u64 = 0,
     /// How many words its signature has on the stack, in integer and in float registers, and how its result goes back:
     /// a byte each.
@@ -211,6 +238,36 @@ pub const Slot = extern struct {
     in_vain: u16 = 0,
     /// In the list of thunks that have a notice: one more than the list's next word; 0 outside it.
     next_notice: u32 = 0,
+};
+
+/// C's `belay_fetch`: one step of what the core does for a callback before JavaScript is asked, or afterwards.
+pub const Fetch = extern struct {
+    /// The C function that it calls.
+    function: ?*const anyopaque,
+    /// How far behind the address it reads; or the constant.
+    byte_offset: u64,
+    /// Whose values it takes.
+    operands: [fetch_operands]u16,
+    /// Where what it gives goes: the arguments of JavaScript's function, and behind them what steps need.
+    target: u16,
+    step: u8,
+    /// What it gives, as a `Kind`.
+    kind: u8,
+    operand_count: u8,
+    /// Which of them are floats, as bits.
+    floats: u8,
+    unused: u16,
+};
+
+/// C's `belay_fetching`: what the core does for the callbacks of a definition. It is never freed.
+pub const Fetching = extern struct {
+    fallback: u64,
+    /// How it answers C with what JavaScript has given; what stands for that among the operands is the word behind what
+    /// steps may give. Its function is null if the result is the callback's.
+    answer: Fetch,
+    count: u32,
+    unused: u32,
+    steps: [max_fetches]Fetch,
 };
 
 /// C's `belay_frame`: any call of C. JavaScript lays the arguments out as the calling convention wants them: it extends

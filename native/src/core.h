@@ -16,7 +16,7 @@
 #include "../include/belay.h"
 
 /* Changes whenever a function, a structure or a number of the ABI changes. */
-#define BELAY_ABI_VERSION 13
+#define BELAY_ABI_VERSION 14
 
 /* A queue of callbacks; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
@@ -100,6 +100,9 @@ typedef struct belay_isolate {
   /* Where a callback on a stack of its own has ended with a tail call: the index of that call's block and 1. The core
    * copies the block, makes the call when JavaScript goes on, and clears this. Written by JavaScript. */
   uint32_t tail_call;
+  /* Not 0 if the callback has given a result: see belay_fetching. JavaScript sets it, the core clears it. */
+  uint32_t answered;
+  uint32_t unused;
   /* The isolate's thread's alone again. Where a callback's result is a structure, JavaScript writes its registers here,
    * after everything else. Where the structure goes to memory, results[0] is the address. */
   uint64_t results[BELAY_RESULT_WORDS];
@@ -139,6 +142,63 @@ void belay_handle_release(void *id);
 #define BELAY_RESULT_SCALAR 0
 #define BELAY_RESULT_REGISTERS 1
 #define BELAY_RESULT_MEMORY 2
+#define BELAY_RESULT_FETCHED 3
+
+/* What the core does for a callback on its own way, before JavaScript is asked: it calls C functions, reads memory, copies
+ * arguments, puts constants. What that gives arrives as the kinds say: BELAY_KIND_NONE is nothing. */
+#define BELAY_STEP_CALL 0
+#define BELAY_STEP_READ 1
+#define BELAY_STEP_COPY 2
+#define BELAY_STEP_CONSTANT 3
+/* What is common, for kinds of 32 bits and more: a call of one integer that gives a word or a float, a call of an integer and
+ * an f64, a read of a word. */
+#define BELAY_STEP_CALL_WORD 4
+#define BELAY_STEP_CALL_FLOAT 5
+#define BELAY_STEP_CALL_WITH_FLOAT 6
+#define BELAY_STEP_READ_WORD 7
+#define BELAY_KIND_WORD 0
+#define BELAY_KIND_U8 1
+#define BELAY_KIND_I8 2
+#define BELAY_KIND_U16 3
+#define BELAY_KIND_I16 4
+#define BELAY_KIND_U32 5
+#define BELAY_KIND_I32 6
+#define BELAY_KIND_F32 7
+#define BELAY_KIND_F64 8
+#define BELAY_KIND_NONE 9
+/* Operands of a call; steps of a callback. */
+#define BELAY_FETCH_OPERANDS 4
+#define BELAY_MAX_FETCHES 24
+/* An operand is the number of a word: of the registers that C gave, 8 for integers and 8 for floats; of C's stack; of what
+ * steps have given, by their targets. */
+#define BELAY_OPERAND_STACK 256
+#define BELAY_OPERAND_FETCHED 512
+
+/* One step. A target is a word of the arguments of JavaScript's function, in the same order, or one of those behind
+ * the first 24, which are the steps' own. */
+typedef struct belay_fetch {
+  const void *function; /* for a call */
+  uint64_t byte_offset; /* for a read, behind the address, of which NULL gives 0; or the constant */
+  uint16_t operands[BELAY_FETCH_OPERANDS];
+  uint16_t target;
+  uint8_t step; /* BELAY_STEP_… */
+  uint8_t kind; /* BELAY_KIND_… */
+  uint8_t operand_count;
+  uint8_t floats; /* which operands are floats, as bits */
+  uint16_t unused;
+} belay_fetch;
+
+/* What the core does for a callback. It is never freed, since C may hold a pointer to the thunk for ever. */
+typedef struct belay_fetching {
+  uint64_t fallback; /* of what C gets */
+  /* A call with which the core answers C afterwards, if `answered` says that there is an answer. Its last operand is
+   * `result`. If its kind is BELAY_KIND_NONE, C gets the fallback, else what the call gives. Without a function C gets
+   * `result`. */
+  belay_fetch answer;
+  uint32_t count; /* of the steps */
+  uint32_t unused;
+  belay_fetch steps[BELAY_MAX_FETCHES];
+} belay_fetching;
 
 /* The contract of a thunk: what becomes of a call from another thread.
  *
@@ -155,10 +215,13 @@ void belay_handle_release(void *id);
  * and after. */
 typedef struct belay_thunk {
   belay_isolate *isolate; /* NULL until it is claimed */
-  uint64_t fallback;      /* result bits when the function can't be asked; a structure's length in bytes, in memory */
+  /* Result bits when the function can't be asked; a structure's length in bytes, in memory; the address of a
+   * belay_fetching. */
+  uint64_t fallback;
   /* Bytes, the lowest first: how many argument words are on the stack, in integer registers, in float registers (as
    * far as the last one in use, where registers are positional); BELAY_RESULT_…. Where that is a structure, the
-   * contract is BELAY_CONTRACT_SAME, and the fallback is zeroes. */
+   * contract is BELAY_CONTRACT_SAME, and the fallback is zeroes. Where arguments are fetched, the words are those of what
+   * JavaScript gets, not of what C gives. */
   uint32_t layout;
   uint32_t misplaced_calls; /* calls that got the fallback because of where they came from */
   uint32_t index;           /* what JavaScript calls it: belay_isolate.callback of a call */

@@ -5,6 +5,7 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const caller = @import("calls/caller.zig");
 const enqueue = @import("queued/enqueue.zig");
+const fetching = @import("calls/fetching.zig");
 const isolates = @import("isolate.zig");
 const own_stack = @import("stacks/own.zig");
 const notices = @import("thunks/notices.zig");
@@ -25,10 +26,11 @@ const first_float = 8;
 /// @param indirect_result What AArch64 has in x8; the other entries don't pass it.
 fn dispatch(number: u32, frame: *Registers, stack: [*]const u64, indirect_result: u64) callconv(.c) u64 {
     const slot = thunks.slotOf(number);
-    if (thunks.resultOf(slot) != .scalar) {
+    const kind = thunks.resultOf(slot);
+    if (kind != .scalar and kind != .fetched) {
         return structure(slot, frame, stack, if (builtin.cpu.arch == .aarch64) indirect_result else frame[0]);
     }
-    const result = scalar(number, slot, frame, stack);
+    const result = if (kind == .scalar) scalar(number, slot, frame, stack) else fetched(number, slot, frame, stack);
     frame[first_float] = result;
     return result;
 }
@@ -42,7 +44,46 @@ inline fn scalar(number: u32, slot: *Slot, frame: *Registers, stack: [*]const u6
     }
     if (contract == abi.contract_post) return enqueue.call(number, slot, isolate, frame, stack, true);
     const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
-    return enter(slot, isolate, frame, stack, fallback, null) orelse fallback;
+    return enter(slot, isolate, frame, frame, stack, fallback, null) orelse fallback;
+}
+
+/// A call whose arguments are fetched, on the thread on which C makes it. What JavaScript answers is C's function's to give.
+noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const u64) u64 {
+    const isolate: *Isolate = .of(@atomicLoad(?*abi.Words, &slot.isolate, .monotonic) orelse return 0);
+    const definition = thunks.fetchingOf(slot) orelse return 0;
+    const words = &isolate.words;
+    const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
+    const elsewhere = isolates.current_thread != isolate.thread or @atomicLoad(u32, &words.live, .monotonic) == 0;
+    if (elsewhere and (contract == abi.contract_same or !words.isLive())) return notices.misplaced(slot, isolate);
+    var values: fetching.Fetched = undefined;
+    fetching.fetch(definition, &.of(frame, stack, &values), &values);
+    if (elsewhere or contract == abi.contract_post) {
+        return enqueue.call(number, slot, isolate, &values.registers, &values.rest, !elsewhere);
+    }
+    // As `result`, it is a callback's inside this one, too.
+    const outer = words.answered;
+    words.answered = 0;
+    const fallback = definition.fallback;
+    const result = enter(slot, isolate, frame, &values.registers, &values.rest, fallback, null);
+    if (ownWord(frame).* != 0) {
+        const left: *OwnStack = @ptrFromInt(ownWord(frame).*);
+        left.target = @intFromPtr(definition);
+        return 0;
+    }
+    const answered = words.answered != 0;
+    words.answered = outer;
+    return fetchedAnswer(definition, frame, stack, result orelse fallback, answered);
+}
+
+inline fn fetchedAnswer(
+    definition: *const abi.Fetching,
+    registers: *const Registers,
+    stack: [*]const u64,
+    result: u64,
+    answered: bool,
+) u64 {
+    if (!answered and definition.answer.function != null) return definition.fallback;
+    return fetching.answer(definition, registers, stack, result);
 }
 
 /// A call whose result is a structure: JavaScript says by the result 1 that it has written one. If it hasn't, C gets
@@ -56,7 +97,7 @@ fn structure(slot: *Slot, frame: *Registers, stack: [*]const u64, target: u64) u
     if (isolates.current_thread != isolate.thread or !isolate.words.isLive()) {
         _ = notices.misplaced(slot, isolate);
     } else {
-        written = enter(slot, isolate, frame, stack, 0, target) == 1;
+        written = enter(slot, isolate, frame, frame, stack, 0, target) == 1;
     }
     return answer(slot, isolate, frame, written, target);
 }
@@ -76,10 +117,14 @@ fn answer(slot: *Slot, isolate: *Isolate, frame: *Registers, written: bool, targ
 
 /// Has JavaScript run the function, on the isolate's thread; answers what it wrote as the result, or `fallback`. Null
 /// when it can't be entered.
+///
+/// @param frame Of the thunk.
+/// @param arguments What the function gets of registers; `stack` has the rest.
 inline fn enter(
     slot: *Slot,
     isolate: *Isolate,
     frame: *Registers,
+    arguments: *const Registers,
     stack: [*]const u64,
     fallback: u64,
     target: ?u64,
@@ -110,12 +155,12 @@ inline fn enter(
     // One by one, as they were spilled: a load that spans two stores waits for both.
     const layout = slot.layout;
     for (0..@min(layout >> 8 & 0xff, 8)) |i| {
-        words.arguments[i] = frame[i];
+        words.arguments[i] = arguments[i];
         asm volatile ("");
     }
     const float_end = first_float + @as(usize, @min(layout >> 16 & 0xff, 8));
     for (first_float..float_end) |i| {
-        words.arguments[i] = frame[i];
+        words.arguments[i] = arguments[i];
         asm volatile ("");
     }
     if (layout & 0xff != 0) {
@@ -158,7 +203,12 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     // A callback of the tail call's has the stack's fields.
     const slot = stack.slot;
     const target = stack.target;
-    const is_scalar = thunks.resultOf(slot) == .scalar;
+    const kind = thunks.resultOf(slot);
+    if (kind == .fetched) {
+        frame[first_float] = fetchedLater(isolate, @ptrFromInt(@as(usize, @intCast(target))), frame);
+        return frame[first_float];
+    }
+    const is_scalar = kind == .scalar;
     if (words.tail_call != 0) {
         own_stack.tailCall(isolate, if (is_scalar) @atomicLoad(u64, &slot.fallback, .monotonic) else 0);
         if (!is_scalar) words.result = 0;
@@ -166,6 +216,18 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     if (!is_scalar) return answer(slot, isolate, frame, words.result == 1, target);
     frame[first_float] = words.result;
     return frame[first_float];
+}
+
+/// The same where arguments were fetched. What ends with a tail call has no answer but that.
+fn fetchedLater(isolate: *Isolate, definition: *const abi.Fetching, frame: *Registers) u64 {
+    const words = &isolate.words;
+    const answered = words.answered != 0;
+    words.answered = 0;
+    if (words.tail_call != 0) {
+        own_stack.tailCall(isolate, definition.fallback);
+        return words.result;
+    }
+    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.result, answered);
 }
 
 /// In a thunk that the assembly has let JavaScript run the function of, which has ended with a tail call: answers the bits

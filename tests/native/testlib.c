@@ -821,3 +821,51 @@ EXPORT void string_object_life(uintptr_t (*make)(const char *text), void (*print
   print(id, depth);
   free(id);
 }
+
+/* As SQL functions are: what they are called with is asked for, and what they answer is given to a function. */
+struct row {
+  void *user_data;
+  double value;
+  int8_t tiny;
+  float small;
+  double answer;
+  int32_t answers;
+};
+EXPORT double row_value(const struct row *row) { return row->value; }
+EXPORT double row_power(const struct row *row, int32_t exponent) {
+  double power = 1;
+  for (int32_t i = 0; i < exponent; i++) power *= row->value;
+  return power;
+}
+EXPORT const char *row_text(const struct row *row) { return row->value < 2 ? "one" : NULL; }
+EXPORT void *row_user_data(const struct row *row) { return row->user_data; }
+EXPORT void row_answer(struct row *row, double answer) {
+  row->answer = answer;
+  row->answers++;
+}
+EXPORT int32_t row_answer_i32(struct row *row, int32_t answer) {
+  row_answer(row, answer);
+  return answer * 2;
+}
+EXPORT double sum_of_four(int32_t a, double b, int8_t c, float d) { return a + b * 10 + c * 100 + (double)d * 1000; }
+static struct row row_of(int32_t index, void *user_data) {
+  return (struct row){user_data, index + 1, (int8_t)-index, (float)index + 0.5f, 0, 0};
+}
+/* The sum of the answers; of rows without one -1000. */
+EXPORT double run_rows(void (*f)(struct row *row), int32_t count, void *user_data) {
+  double sum = 0;
+  for (int32_t i = 0; i < count; i++) {
+    struct row row = row_of(i, user_data);
+    f(&row);
+    sum += row.answers == 1 ? row.answer : -1000;
+  }
+  return sum;
+}
+EXPORT int32_t run_rows_i32(int32_t (*f)(struct row *row), int32_t count, void *user_data) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < count; i++) {
+    struct row row = row_of(i, user_data);
+    sum += f(&row);
+  }
+  return sum;
+}

@@ -209,7 +209,7 @@ describe("examples/sqlite", () => {
     using second = new Database(":memory:");
     first.function("which", () => 1);
     second.function("which", () => 2);
-    assertEquals(stats().live.callbacks - callbacks, 7);
+    assertEquals(stats().live.callbacks - callbacks, 8);
     assertEquals([...first.query("SELECT which() AS n"), ...second.query("SELECT which() AS n")], [{ n: 1 }, { n: 2 }]);
   });
 

@@ -24,7 +24,7 @@ const allocator = strings.allocator;
 /// @param own Whether it is the isolate's own thread, which can't wait for itself.
 pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Registers, stack: [*]const u64, own: bool) u64 {
     const state = @atomicLoad(u32, &slot.state, .acquire);
-    const fallback = @atomicLoad(u64, &slot.fallback, .acquire);
+    const fallback = thunks.fallbackOf(slot);
     const string_bits = @atomicLoad(u64, &slot.strings, .acquire);
     const given = @atomicLoad(?*abi.Queue, &slot.queue, .acquire) orelse return notices.misplaced(slot, isolate);
     const queue: *Queue = .of(given);

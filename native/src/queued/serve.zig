@@ -120,7 +120,7 @@ fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     queued.waiter = waiter;
     words.call_token = if (waiter) |one| one.call_token else 0;
     words.callback = slot.index;
-    words.result = slot.fallback;
+    words.result = thunks.fallbackOf(slot);
     words.overflow = 0;
     queue.release(record);
     return true;

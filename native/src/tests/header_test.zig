@@ -18,6 +18,8 @@ fn expectSameLayout(comptime Ours: type, comptime Theirs: type) !void {
 test "core.h and Zig agree on every structure" {
     try expectSameLayout(abi.Words, header.belay_isolate);
     try expectSameLayout(abi.Slot, header.belay_thunk);
+    try expectSameLayout(abi.Fetch, header.belay_fetch);
+    try expectSameLayout(abi.Fetching, header.belay_fetching);
     try expectSameLayout(abi.Frame, header.belay_frame);
     try expectSameLayout(abi.Call, header.belay_call);
     try expectSameLayout(abi.ChannelWords, header.belay_channel_words);

@@ -12,6 +12,8 @@ const prefix = symbols.prefix;
 
 pub const thunk_byte_length = 8;
 pub const group_byte_length = symbols.group_length * thunk_byte_length + 8;
+/// From the registers that a thunk has spilled to what C put on the stack.
+pub const stack_byte_offset = 144;
 
 comptime {
     asm (".text\n" ++

@@ -4,6 +4,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const isolates = @import("../isolate.zig");
+const thunks = @import("pool.zig");
 const Isolate = isolates.Isolate;
 const Slot = abi.Slot;
 
@@ -18,7 +19,7 @@ pub noinline fn misplaced(slot: *Slot, isolate: *Isolate) u64 {
         0;
     if (native_call != 0) countInVain(slot, isolate, native_call);
     if (is_first or native_call != 0) note(slot, isolate);
-    return @atomicLoad(u64, &slot.fallback, .monotonic);
+    return thunks.fallbackOf(slot);
 }
 
 /// Counts a call from another thread that JavaScript couldn't serve, being in a native call. The count stops short of

@@ -31,6 +31,11 @@ const max_blocks = abi.max_thunk_blocks;
 /// from there afterwards: the second integer register's place, and those of the first four float registers.
 pub const Registers = [abi.register_words]u64;
 
+/// The words that C put on the stack, in a thunk that has spilled these registers.
+pub fn stackOf(registers: *const Registers) [*]const u64 {
+    return @ptrFromInt(@intFromPtr(registers) + arch.stack_byte_offset);
+}
+
 /// A chunk's isolate, and the shape that it serves for good.
 const Chunk = struct {
     owner: *Isolate,
@@ -180,6 +185,19 @@ fn symbol(comptime name: []const u8) [*]const u8 {
 
 fn codeBetween(comptime start: []const u8, comptime end: []const u8) []const u8 {
     return symbol(start)[0 .. @intFromPtr(symbol(end)) - @intFromPtr(symbol(start))];
+}
+
+/// The bits that C gets when the function can't be asked.
+pub fn fallbackOf(slot: *const Slot) u64 {
+    const bits = @atomicLoad(u64, &slot.fallback, .acquire);
+    if (resultOf(slot) != .fetched) return bits;
+    const fetching = fetchingOf(slot) orelse return 0;
+    return fetching.fallback;
+}
+
+/// What the core does for a callback whose arguments are fetched; null before one stands behind the thunk.
+pub fn fetchingOf(slot: *const Slot) ?*const abi.Fetching {
+    return @ptrFromInt(@as(usize, @intCast(@atomicLoad(u64, &slot.fallback, .acquire))));
 }
 
 pub fn resultOf(slot: *const Slot) abi.Result {

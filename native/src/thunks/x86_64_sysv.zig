@@ -17,6 +17,8 @@ const prefix = symbols.prefix;
 
 pub const thunk_byte_length = x86_64.thunk_byte_length;
 pub const group_byte_length = x86_64.group_byte_length;
+/// From the registers that a thunk has spilled to what C put on the stack.
+pub const stack_byte_offset = 160;
 
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {

@@ -9,6 +9,8 @@ const x86_64 = @import("x86_64.zig");
 
 pub const thunk_byte_length = x86_64.thunk_byte_length;
 pub const group_byte_length = x86_64.group_byte_length;
+/// From the registers that a thunk has spilled to what C put on the stack.
+pub const stack_byte_offset = 192;
 
 comptime {
     asm (".text\n" ++
