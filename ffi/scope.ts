@@ -9,7 +9,7 @@ import type { CallbackOptions, PostFunction, PostOptions } from "./callbacks/opt
 import { checkStack } from "./ground/stack.ts";
 import { Handle } from "./lifetime/handle.ts";
 import type { CallbackDefinition } from "./types/definitions.ts";
-import type { CallbackFunction, NotPromise } from "./types/inference.ts";
+import type { CallbackFunction, NotPromise, SuspendingFunction } from "./types/inference.ts";
 
 /**
  * Releases what was made with it, last made first, at the end of a `using` block.
@@ -81,6 +81,22 @@ export class Scope {
     definition: D,
     fn: CallbackFunction<D>,
     options?: CallbackOptions<D>,
+  ): Callback<D>;
+  /**
+   * Makes a callback that may be `async`, for calls that suspend, and closes it with the scope; see {@linkcode callback}.
+   *
+   * @typeParam D The type of the definition, which TypeScript infers.
+   * @param definition The types of the parameters and the result.
+   * @param fn The function that C calls.
+   * @param options As for other callbacks, with `suspends: true`.
+   * @returns The callback.
+   * @throws {ReferenceError} If the scope has ended. Nothing is made then.
+   * @throws {TypeError | RangeError | PointerRuleError} For the reasons that {@linkcode callback} has.
+   */
+  callback<const D extends CallbackDefinition>(
+    definition: D,
+    fn: SuspendingFunction<D>,
+    options: CallbackOptions<D> & { readonly suspends: true },
   ): Callback<D>;
   callback<const D extends CallbackDefinition>(
     definition: D,

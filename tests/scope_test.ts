@@ -52,6 +52,13 @@ describe("Scope", () => {
     assertEquals([...results], [-2, -2]);
   });
 
+  it("makes callbacks that may be async, for calls that suspend", async () => {
+    using library = dlopen(testLibrary, { relay_i32: { ...definitions.relay_i32, suspends: true } });
+    using scope = new Scope();
+    const made = scope.callback(i32ToI32, async (value) => (await turn(), value + 1), { suspends: true });
+    assertStrictEquals(await library.symbols.relay_i32(made, 1), 2);
+  });
+
   it("closes libraries that it uses, and takes null and undefined", () => {
     const scope = new Scope();
     const library = scope.use(dlopen(testLibrary, definitions));
