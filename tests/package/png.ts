@@ -1,7 +1,7 @@
 /** libpng (1.6, the system's) with its bytes, its memory and its errors from TypeScript, for tests. */
 
-import { Arena, dlopen, handle, type Library, LibraryLoadError, NativeMemory } from "@belay/ffi";
-import { type Pointer, pointer, pointerValue, tailCall } from "@belay/ffi";
+import { Arena, charArray, dlopen, handle, type Library, LibraryLoadError, NativeMemory } from "@belay/ffi";
+import { type Pointer, pointer, pointerValue, struct, tailCall } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 
 const png = pointer<"png_struct">();
@@ -15,6 +15,22 @@ const onAllocate = { parameters: [png, "usize"], result: "pointer" } as const;
 const onFree = { parameters: [png, "pointer"], result: "void" } as const;
 const onCall = { parameters: [], result: "void" } as const;
 const callOrJump = { name: "call_or_jump", parameters: ["pointer", onCall], result: "bool" } as const;
+
+const onFileRead = { parameters: ["usize", "pointer", "usize"], result: "isize" } as const;
+/** `cookie_io_functions_t`. */
+const FileFunctions = struct({ read: onFileRead, write: "function", seek: "function", close: "function" });
+/** `png_image`. */
+const SimpleImage = struct({
+  opaque: "pointer",
+  version: "u32",
+  width: "u32",
+  height: "u32",
+  format: "u32",
+  flags: "u32",
+  colormapEntries: "u32",
+  warningOrError: "u32",
+  message: charArray(64),
+});
 
 const definitions = {
   png: {
@@ -37,6 +53,14 @@ const definitions = {
     png_read_info: { parameters: [png, info], result: "void" },
     png_read_image: { parameters: [png, "pointer"], result: "void" },
     png_read_end: { parameters: [png, info], result: "void" },
+    // The simple ones:
+    png_image_begin_read_from_stdio: { parameters: ["pointer", "pointer"], result: "i32", suspends: true },
+    png_image_finish_read: {
+      parameters: ["pointer", "pointer", "buffer", "i32", "pointer"],
+      result: "i32",
+      suspends: true,
+    },
+    png_image_free: { parameters: ["pointer"], result: "void" },
   },
   frames: {
     jump_byte_length: { parameters: [], result: "usize" },
@@ -47,6 +71,8 @@ const definitions = {
     dlsym: { parameters: ["pointer", "cstring"], result: "pointer" },
     malloc: { parameters: ["usize"], result: "pointer" },
     free: { parameters: ["pointer"], result: "void" },
+    fopencookie: { parameters: ["usize", "cstring", FileFunctions], result: "pointer" },
+    fclose: { parameters: ["pointer"], result: "i32" },
   },
 } as const;
 
@@ -222,5 +248,34 @@ export class PngReader {
       );
       symbols.png_destroy_read_struct(pointers[0] ?? null, pointers[1] ?? null, null);
     }
+  }
+}
+
+/** Reads an image with red, green, blue and a transparency by libpng's simple functions, out of a `FILE` of C's. */
+export async function readSimply(next: PngReaderOptions["next"]): Promise<Image> {
+  const { png: { symbols }, libc: { symbols: { fopencookie, fclose } } } = libraries as NonNullable<typeof libraries>;
+  using arena = new Arena();
+  const read = arena.callback(onFileRead, async (_cookie, data, length) => {
+    const bytes = await next(Number(length));
+    NativeMemory.borrow(data as Pointer, bytes.length).copyFrom(bytes);
+    return bytes.length;
+  }, { suspends: true, fallback: -1 });
+  const memory = arena.new(SimpleImage);
+  const image = SimpleImage.view(memory);
+  const check = (result: number): void => {
+    if (result === 0) throw new PngError(image.message);
+  };
+  const file = fopencookie(0, "r", { read, write: null, seek: null, close: null });
+  try {
+    image.version = 1;
+    check(await symbols.png_image_begin_read_from_stdio(memory, file));
+    image.format = 3;
+    const { width, height } = image;
+    const pixels = new Uint8Array(4 * width * height);
+    check(await symbols.png_image_finish_read(memory, null, pixels, 0, null));
+    return { width, height, pixels };
+  } finally {
+    symbols.png_image_free(memory);
+    fclose(file);
   }
 }

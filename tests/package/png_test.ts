@@ -10,7 +10,8 @@ import {
 } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import { crc32, deflateSync } from "node:zlib";
-import { stats } from "@belay/ffi";
+import { stats, tailCall } from "@belay/ffi";
+import { closeLua, hasLua, Lua } from "./lua.ts";
 import {
   closePng,
   type Frame,
@@ -20,7 +21,9 @@ import {
   PngError,
   PngReader,
   type PngReaderOptions,
+  readSimply,
   setjmpFrame,
+  type Step,
 } from "./png.ts";
 import { leftOut } from "../support/left_out.ts";
 import { alive } from "../support/gc.ts";
@@ -221,6 +224,45 @@ describe("libpng", () => {
       const error = await assertRejects(() => reader.readLater(), Error) as Error;
       assertEquals([error.name, reader.blocks.size, stats().live.ownStacks], ["AbortError", 0, 0]);
     }
+  });
+});
+
+describe("libpng without any C of one's own", () => {
+  const hasBoth = isThere && hasLua();
+  if (!hasBoth) leftOut("libpng with Lua's pcall (Debian: libpng16-16, liblua5.4-0)");
+
+  (hasBoth ? it : it.skip)("jumps to Lua's pcall: any library that catches will do", () => {
+    const lua = new Lua();
+    const { lua_error, lua_pcallk, lua_pushvalue, lua_settop } = lua.symbols;
+    let step: Step | undefined;
+    lua.push(() => (step as Step)());
+    const frame: Frame = {
+      run(next) {
+        step = next;
+        lua_pushvalue(lua.state, 1);
+        const code = lua_pcallk(lua.state, 0, 0, 0, 0, null);
+        lua_settop(lua.state, 1);
+        return code === 0;
+      },
+      jump: () => tailCall(lua_error, lua.state),
+    };
+    assertEquals(decode(file, () => frame), small);
+    for (let at = 0; at < file.length; at++) assertThrows(() => decode(damaged(at), () => frame), PngError);
+    assertEquals(decode(file, () => frame), small);
+    lua.close();
+    closeLua();
+  });
+
+  itWithPng("reads an image that waits by its simple functions, which catch errors themselves", async () => {
+    const read = (bytes: Uint8Array) => readSimply(slowBytesOf(bytes));
+    assertEquals(await Promise.all([small, imageOf(30, 20, 4)].map((image) => read(pngOf(image)))), [
+      small,
+      imageOf(30, 20, 4),
+    ]);
+    await assertRejects(() => read(damaged(19)), PngError, "IHDR: CRC error");
+    await assertRejects(() => read(file.subarray(0, 40)), PngError, "Read Error");
+    const error = new RangeError("the line is dead");
+    assertStrictEquals(await assertRejects(() => readSimply(slowBytesOf(file, { at: 60, error })), RangeError), error);
   });
 });
 
