@@ -20,6 +20,12 @@ const definitions = {
   lua_close: { parameters: [state], result: "void", stack: "own" },
   lua_gc: { parameters: [state, "i32"], variadic: 2, result: "i32", stack: "own" },
   lua_pcallk: { parameters: [state, "i32", "i32", "i32", "isize", "pointer"], result: "i32", stack: "own" },
+  callLater: {
+    name: "lua_pcallk",
+    parameters: [state, "i32", "i32", "i32", "isize", "pointer"],
+    result: "i32",
+    suspends: true,
+  },
   luaL_openlibs: { parameters: [state], result: "void", stack: "own" },
   lua_setwarnf: { parameters: [state, warning, "usize"], result: "void" },
   luaL_loadstring: { parameters: [state, "cstring"], result: "i32", stack: "own" },
@@ -139,14 +145,18 @@ export class Lua {
   }
 
   /** Pushes a function, whose errors become Lua's. With `always` it runs although another has failed, as `__gc` has to. */
-  push(fn: (state: State) => number, { always = false }: { always?: boolean } = {}): void {
-    const made = callback(luaFunction, fn, { always, onError: (error, state) => this.fail(state, error) });
+  push(fn: (state: State) => number | Promise<number>, { always = false }: { always?: boolean } = {}): void {
+    const made = callback(luaFunction, fn, {
+      always,
+      suspends: true,
+      onError: (error, state) => this.fail(state, error),
+    });
     this.#callbacks.push(made);
     this.symbols.lua_pushcclosure(this.state, made, 0);
   }
 
   /** The same, as a global variable. */
-  define(name: string, fn: (state: State) => number): void {
+  define(name: string, fn: (state: State) => number | Promise<number>): void {
     this.push(fn);
     this.symbols.lua_setglobal(this.state, name);
   }

@@ -1,6 +1,6 @@
 /** Lua (5.4, the system's) with an allocator, finalizers and functions that fail, all of them TypeScript's. */
 
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
 import { Arena, Handle, NativeMemory, type Pointer, stats, tailCall } from "@belay/ffi";
 import { closeLua, CountedMemory, hasLua, Lua, type State } from "./lua.ts";
@@ -15,11 +15,11 @@ if (!isThere) leftOut("Lua's memory, finalizers and errors (Debian: liblua5.4-0)
 const before = alive();
 
 /** A test with a state of its own, which leaves nothing. */
-function withLua(name: string, body: (lua: Lua) => void): void {
-  (isThere ? it : it.skip)(name, () => {
+function withLua(name: string, body: (lua: Lua) => void | Promise<void>): void {
+  (isThere ? it : it.skip)(name, async () => {
     const { live, counts } = stats();
     const lua = new Lua();
-    body(lua);
+    await body(lua);
     lua.close();
     assertEquals(lua.memory.blocks.size, 0);
     const after = stats();
@@ -281,6 +281,41 @@ describe("a function that fails in Lua", () => {
       assertEquals(lua_tolstring(lua.state, -1, null), "not enough memory");
       lua_settop(lua.state, 0);
     }
+  });
+
+  withLua("may have waited, 1,000 times, among others that Lua gives memory and finalizes meanwhile", async (lua) => {
+    const finalized = defineCounter(lua);
+    lua.define("fail", async () => {
+      await undefined;
+      throw new RangeError("after a while");
+    });
+    const { luaL_loadstring, callLater, lua_tolstring, lua_settop } = lua.symbols;
+    const text = `
+      for i = 1, 1000 do
+        local ok, message = pcall(function() counter(0.5):add(fail()) end)
+        assert(not ok and message == "RangeError: after a while")
+      end
+      return "all of them"`;
+    assertEquals(luaL_loadstring(lua.state, text), 0);
+    assertEquals(await callLater(lua.state, 0, 1, 0, 0, null), 0);
+    assertEquals(lua_tolstring(lua.state, -1, null), "all of them");
+    lua_settop(lua.state, 0);
+    lua.collect();
+    assertEquals(finalized.size, 1000);
+  });
+
+  withLua("may be given up while it waits: Lua goes on to its end, with its memory", async (lua) => {
+    const controller = new AbortController();
+    lua.define("wait", () => {
+      setTimeout(() => controller.abort(), 1);
+      return new Promise(() => {});
+    });
+    const { luaL_loadstring, callLater, lua_tolstring } = lua.symbols;
+    assertEquals(luaL_loadstring(lua.state, "wait(); local t = {}; for i = 1, 20 do t[i] = { i } end; last = #t"), 0);
+    const { signal } = controller;
+    await assertRejects(() => callLater(lua.state, 0, 0, 0, 0, null, { signal }), Error, "abort");
+    assertEquals([lua.run("return last"), stats().live.ownStacks], ["20", 0]);
+    assertEquals(lua_tolstring(lua.state, -1, null), null);
   });
 
   withLua("is one way to jump; another is to yield from a coroutine", (lua) => {
