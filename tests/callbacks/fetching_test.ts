@@ -20,6 +20,7 @@ import {
   tailCall,
 } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
+import { until } from "../support/until.ts";
 import { c as crews, ended } from "./crews.ts";
 
 const row = pointer<"row">();
@@ -214,7 +215,7 @@ it("calls from other threads are fetched for there", async () => {
   {
     using posted = callback(definition, (text, thread) => void seen.push(text, thread), { thread: "post" });
     await ended(crews.start_posts(posted, posted, 1, 3) as never);
-    for (let i = 0; seen.length < 6 && i < 1000; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => seen.length === 6, "the calls");
   }
   assertEquals(seen, ["text 0", 0, "text 1", 0, "text 2", 0]);
   const { start_waits } = dlopen(testLibrary, {
@@ -227,6 +228,7 @@ it("calls from other threads are fetched for there", async () => {
   configure({ onReport: (report) => reports.push(report) });
   using here = callback({ ...definition, result: "i32" }, () => 1, { fallback: 5 });
   assertEquals(await ended(start_waits(here, 1, 3) as never), 15n);
+  await until(() => reports.length > 0, "the report");
   configure({ onReport: undefined });
   assertEquals(reports.map(({ kind }) => kind), ["misplaced-call"]);
 });
