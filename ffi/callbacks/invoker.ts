@@ -23,7 +23,7 @@ import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition, NamedType } from "../types/definitions.ts";
 import { BoundFunction, type ErrorFunction, type SignatureCode } from "./bound_function.ts";
 import { invalidHandle, stale } from "./misuse.ts";
-import { maySuspend, suspend, type Suspended, TailCall } from "./own_stack.ts";
+import { maySuspend, suspend, TailCall } from "./own_stack.ts";
 
 /** How a callback's arguments are read, as source: all of them before anything else runs. */
 interface ArgumentReads {
@@ -86,6 +86,7 @@ function invokerScope(result: CallbackDefinition["result"], passed: ArgumentRead
     checkUse,
     refusePromise,
     leaves,
+    nothingGiven,
     stale,
     interrupted,
     tooDeep,
@@ -155,7 +156,7 @@ export function makeCode(
         if (state === ${overflows}) throw tooDeep(bound);
         let result = fn(${names.join(", ")});
         if ((typeof result === "object" || typeof result === "function") && result !== null &&
-          leaves(bound, result, ${given}, resultAddress)) return;
+          leaves(bound, result, bound.onError === undefined ? nothingGiven : ${given}, resultAddress)) return;
         ${write("badResult", given)}
       } catch (error) {
         failed(bound, error, ${given}, resultAddress);
@@ -169,14 +170,19 @@ export function makeCode(
     generate(scope, `return (result, bound, resultAddress) => { ${write(bad)} };`, url) as ReturnType<typeof writer>;
   const invokeOwn = (): SignatureCode["invoke"] => generate(scope, invokerSource(""), url) as SignatureCode["invoke"];
   let firstOften: BoundFunction | undefined;
+  const separate = (bound: BoundFunction): void => {
+    const own = invokeOwn();
+    // What is lent for one call is another function with each; the parameter that takes it is the same.
+    if (bound.lent) bound.signature.invoke = own;
+    if (bound.fn !== null && bound.invoke === invoker) bound.invoke = own;
+  };
   const often = (bound: BoundFunction): void => {
     // One alone is no stranger.
-    if (firstOften === undefined) {
-      firstOften = bound;
-      return;
+    if (firstOften === undefined) firstOften = bound;
+    else if (!bound.lent || bound.signature !== firstOften.signature) {
+      separate(firstOften);
+      separate(bound);
     }
-    if (firstOften.fn !== null && firstOften.invoke === invoker) firstOften.invoke = invokeOwn();
-    bound.invoke = invokeOwn();
   };
   const counting = `
       if (++bound.calls === ${callsOfOften}) often(bound);`;
@@ -395,6 +401,9 @@ function goesOn(bound: BoundFunction | { readonly name: string }, call: TailCall
   );
 }
 
+/** What is kept of the arguments where nobody wants them. */
+const nothingGiven: unknown[] = [];
+
 /**
  * Whether a function has ended otherwise than by a result, on a stack of C's own: C waits for a promise, or goes on with
  * another call.
@@ -402,12 +411,17 @@ function goesOn(bound: BoundFunction | { readonly name: string }, call: TailCall
 function leaves(bound: BoundFunction, value: object, given: unknown[], resultAddress: Address | undefined): boolean {
   if (value instanceof TailCall) return goesOn(bound, value);
   if (!maySuspend() || typeof (value as { then?: unknown }).then !== "function") return false;
-  suspend({ bound, promise: value, given, resultAddress });
+  suspend(bound, value, given, resultAddress);
   return true;
 }
 
 /** Writes what a callback's promise was fulfilled with as the result. */
-export function answerLater({ bound, given, resultAddress }: Suspended, value: unknown): void {
+export function answerLater(
+  bound: BoundFunction,
+  given: unknown[],
+  resultAddress: Address | undefined,
+  value: unknown,
+): void {
   try {
     if (value instanceof TailCall) goesOn(bound, value);
     else bound.signature.code.writeLater(value, bound, resultAddress);
@@ -417,6 +431,11 @@ export function answerLater({ bound, given, resultAddress }: Suspended, value: u
 }
 
 /** What becomes of what a callback's promise was rejected with. */
-export function failLater({ bound, given, resultAddress }: Suspended, error: unknown): void {
+export function failLater(
+  bound: BoundFunction,
+  given: unknown[],
+  resultAddress: Address | undefined,
+  error: unknown,
+): void {
   failed(bound, error, given, resultAddress);
 }

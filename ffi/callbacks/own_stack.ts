@@ -12,18 +12,15 @@ import { nativeCallWord, tailCallWord } from "../core/record.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { BoundFunction } from "./bound_function.ts";
 
-/** What becomes of a callback whose function has returned a promise. */
-export interface Suspended {
-  readonly bound: BoundFunction;
-  readonly promise: unknown;
-  /** The arguments that C gave, and where it wants a structure. */
-  readonly given: unknown[];
-  readonly resultAddress: Address | undefined;
-}
-
-/** A suspending call that is being run until C has returned, or a callback has a promise. */
+/**
+ * A suspending call that is being run until C has returned, or a callback has a promise: the last one's function, its promise,
+ * the arguments that C gave, and where it wants a structure. A call may wait often, so nothing is made for each time.
+ */
 export interface RunningCall {
-  suspended: Suspended | undefined;
+  bound: BoundFunction | undefined;
+  promise: unknown;
+  given: unknown[];
+  resultAddress: Address | undefined;
 }
 
 /** The innermost call on a stack of its own. */
@@ -47,8 +44,17 @@ export function maySuspend(): boolean {
 }
 
 /** Has C wait for the promise of the callback that runs. */
-export function suspend(suspended: Suspended): void {
-  (ownStack.running as RunningCall).suspended = suspended;
+export function suspend(
+  bound: BoundFunction,
+  promise: unknown,
+  given: unknown[],
+  resultAddress: Address | undefined,
+): void {
+  const running = ownStack.running as RunningCall;
+  running.bound = bound;
+  running.promise = promise;
+  running.given = given;
+  running.resultAddress = resultAddress;
 }
 
 /** What `tailCall()` gives: only a callback can do something with it. */

@@ -46,6 +46,16 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   return signature;
 }
 
+/** The signature of what is lent for a parameter of a function: the functions that a program passes there are alike, most often. */
+export function lentSignature(definition: CallbackDefinition, name: string): Signature {
+  const shared = signatureOf(definition, name);
+  // Not by a spread, which would have the code generated.
+  return Object.defineProperties({}, {
+    ...Object.getOwnPropertyDescriptors(shared),
+    invoke: { value: invokeFirst, writable: true },
+  }) as Signature;
+}
+
 /** The signature of types, which many definitions may have. */
 function signatureOfTypes(checked: CallbackDefinition, name: string | TargetFunction | undefined): Signature {
   const { parameters, result } = checked;

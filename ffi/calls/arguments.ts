@@ -7,7 +7,7 @@
 import { attentionWord, nativeCallWord } from "../core/record.ts";
 import { lend, unbind } from "../callbacks/binding.ts";
 import type { BoundFunction, Signature, TargetFunction } from "../callbacks/bound_function.ts";
-import { signatureOf } from "../callbacks/signature.ts";
+import { lentSignature } from "../callbacks/signature.ts";
 import { callsAfter } from "../core/pending.ts";
 import { readerOf } from "../crossing/fields.ts";
 import type { FunctionOwner } from "../crossing/functions.ts";
@@ -105,7 +105,7 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     passed.push(name);
     if (out === undefined) names.push(name);
     outReaders.push(out && outReaderOf(out, key));
-    const signature = isCallbackDefinition(type) ? signatureOf(type, lentName(index)) : undefined;
+    const signature = isCallbackDefinition(type) ? lentSignature(type, lentName(index)) : undefined;
     if (signature !== undefined) lent.push(`lent_${name}`);
     signatures.push(signature);
     shapes.push(signature?.shape);

@@ -7,10 +7,10 @@
  * @module
  */
 
-import { type BoundFunction, boundFunctions } from "../callbacks/bound_function.ts";
-import { ownStack, type RunningCall, takeTailCall } from "../callbacks/own_stack.ts";
+import { boundFunctions } from "../callbacks/bound_function.ts";
+import { ownStack, takeTailCall } from "../callbacks/own_stack.ts";
 import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
-import { callsAfter, depthMask, outermostEnded, raise } from "../core/pending.ts";
+import { callsAfter, depthMask, raise } from "../core/pending.ts";
 import {
   callbackWord,
   nativeCallWord,
@@ -72,51 +72,6 @@ export function refuse(state: number, key: string): never {
     ? "this process has hardware shadow stacks, which belay can't switch: it can't have a stack of its own"
     : "belay has no stacks of their own for this processor and system";
   throw new Error(`Cannot call "${key}": ${why}`);
-}
-
-/** What is put back when C has been run for a piece of a call: all of what runs around it. */
-export interface Outside {
-  readonly native: number;
-  /** The result word: the fallback of the callback that runs around this, perhaps. */
-  readonly low: number;
-  readonly high: number;
-  readonly depth: number;
-  readonly running: RunningCall | undefined;
-}
-
-/** Begins to run C for a piece of a call. @param running The call, if it suspends. */
-export function beginPiece(i32: Int32Array, running: RunningCall | undefined): Outside {
-  const native = i32[nativeCallWord]!;
-  const outside = {
-    native,
-    low: i32[2 * resultWord]!,
-    high: i32[2 * resultWord + 1]!,
-    depth: ownStack.depth,
-    running: ownStack.running,
-  };
-  i32[nativeCallWord] = native + 1;
-  ownStack.running = running;
-  ownStack.depth = (native & depthMask) + 1;
-  return outside;
-}
-
-/** Ends what {@linkcode beginPiece} began. */
-export function endPiece(i32: Int32Array, { native, low, high, depth, running }: Outside): void {
-  ownStack.running = running;
-  ownStack.depth = depth;
-  i32[2 * resultWord] = low;
-  i32[2 * resultWord + 1] = high;
-  i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
-}
-
-/** Calls the function that C wants called. */
-export function callBack(bound: BoundFunction): void {
-  try {
-    bound.invoke(bound);
-  } catch (error) {
-    // Where the stack ends, before the function's own `try`.
-    raise(error, bound, 0);
-  }
 }
 
 /** The word that counts native calls, when the call has ended. */

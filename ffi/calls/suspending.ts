@@ -6,15 +6,16 @@
  * @module
  */
 
-import { boundFunctions } from "../callbacks/bound_function.ts";
+import { type BoundFunction, boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
-import { ownStack, type RunningCall, type Suspended, takeTailCall } from "../callbacks/own_stack.ts";
+import { ownStack, type RunningCall, takeTailCall } from "../callbacks/own_stack.ts";
 import { core, onEnd } from "../core/core.ts";
-import { callHasErrors, failCall, keepErrors } from "../core/pending.ts";
+import { callHasErrors, depthMask, failCall, keepErrors, outermostEnded, raise } from "../core/pending.ts";
 import {
   attentionWord,
   callbackWord,
   liveWord,
+  nativeCallWord,
   resultWord,
   stackStateCallsBack,
   stackStateReturned,
@@ -24,10 +25,11 @@ import { LibraryClosedError, shown } from "../ground/errors.ts";
 import { ownOptions } from "../ground/options.ts";
 import { checkStack } from "../ground/stack.ts";
 import { report } from "../lifetime/report.ts";
+import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import type { SuspendingCallOptions } from "../types/definitions.ts";
 import { conclude, enroll, leave, type NonblockingCall, withdraw } from "./nonblocking.ts";
-import { beginPiece, callBack, endPiece, refuse, restStacks, stackSteps } from "./own_stack.ts";
+import { refuse, restStacks, stackSteps } from "./own_stack.ts";
 
 // As they were before the program could replace them.
 const { AbortSignal, performance, Promise } = globalThis;
@@ -52,7 +54,7 @@ export function checkedSignal(key: string, options: SuspendingCallOptions): Abor
 const outstanding = new Set<SuspendingCall>();
 
 /** A call whose C code may wait: what it is, and what it waits for. */
-export class SuspendingCall {
+export class SuspendingCall implements RunningCall {
   readonly #index: number;
   readonly #call: NonblockingCall;
   readonly #signal: AbortSignal | undefined;
@@ -65,15 +67,19 @@ export class SuspendingCall {
   #endsBeforeMs: number | undefined;
   /** Before it begins, too: then nothing gives it up. */
   #isOver = true;
-  /** The callback that C waits for. */
-  #suspended: Suspended | undefined;
+  // See `RunningCall`.
+  bound: BoundFunction | undefined = undefined;
+  promise: unknown = undefined;
+  given: unknown[] = [];
+  resultAddress: Address | undefined = undefined;
+  /** Whether C waits for that promise, and how often it has waited. */
+  #isWaiting = false;
+  #waits = 0;
+  /** Whether the promises of its callbacks are awaited. */
+  #isServed = false;
   /** Its fallback, which the core had put where the result goes. */
   #fallbackLow = 0;
   #fallbackHigh = 0;
-  // Made once: a call may wait often.
-  readonly #fulfilled = (value: unknown): void => this.#goOn(answerLater, value);
-  readonly #rejected = (error: unknown): void => this.#goOn(failLater, error);
-
   readonly #aborted = (): void => this.giveUp(this.#signal?.reason);
 
   constructor(index: number, call: NonblockingCall, signal: AbortSignal | undefined, same: Set<SuspendingCall>) {
@@ -96,11 +102,8 @@ export class SuspendingCall {
     this.#isGivenUp = true;
     this.#endsBeforeMs = endsBeforeMs;
     failCall(this.#index + 1, reason, this.#call);
-    const suspended = this.#suspended;
     // Where nothing waits, C or a callback of it runs, and looks when that has ended.
-    if (suspended === undefined) return;
-    this.#suspended = undefined;
-    this.run(suspended);
+    if (this.#isWaiting) this.#goOn(undefined, undefined);
   }
 
   /** Whether C has had its time since the program gave the call up. C is about to call back. */
@@ -111,63 +114,27 @@ export class SuspendingCall {
     return this.#callbacksLeft-- === 0 || nowMs > this.#endsBeforeMs;
   }
 
-  /** Goes on when the promise has settled: writes the result, or what becomes of the error. */
-  #goOn(answer: (suspended: Suspended, value: unknown) => void, value: unknown): void {
-    const suspended = this.#suspended;
-    // It was settled already, or the isolate's world has ended.
-    if (suspended === undefined || core().words.u32[liveWord] === 0) return;
-    this.#suspended = undefined;
-    this.run(suspended, answer, value);
+  /** Starts the call: runs it until C has returned or waits for a promise. */
+  run(): void {
+    this.#same.add(this);
+    outstanding.add(this);
+    this.#isOver = false;
+    this.#endPiece(this.#runPiece(false, undefined, undefined));
   }
 
-  /**
-   * Starts the call, or goes on with it, until C has returned or waits for a promise.
-   *
-   * @param suspended The callback that C waits for: it gets the fallback unless there is an `answer`.
-   */
-  run(suspended?: Suspended, answer?: (suspended: Suspended, value: unknown) => void, value?: unknown): void {
-    const index = this.#index;
+  /** Goes on with it. The callback that C waits for gets the fallback unless there is an `answer`. */
+  #goOn(answer: typeof answerLater | undefined, value: unknown): void {
+    this.#isWaiting = false;
+    this.#endPiece(this.#runPiece(true, answer, value));
+  }
+
+  #endPiece(state: number): void {
     const call = this.#call;
-    const { start, goOn } = stackSteps();
-    const { isolate, words: { i32 } } = core();
-    const token = index + 1;
-    const running: RunningCall = { suspended: undefined };
-    let state: number;
-    if (suspended === undefined) this.#begin();
-    const outside = beginPiece(i32, running);
-    try {
-      if (suspended !== undefined) {
-        i32[2 * resultWord] = this.#fallbackLow;
-        i32[2 * resultWord + 1] = this.#fallbackHigh;
-        answer?.(suspended, value);
-      }
-      state = suspended === undefined ? start(isolate, index) : goOn(isolate, index);
-      if (ownStack.tailIndex >= 0) takeTailCall();
-      while (state === stackStateCallsBack && !this.#isLate()) {
-        const bound = boundFunctions[i32[callbackWord]!];
-        if (bound !== undefined && (bound.always || !callHasErrors(token))) {
-          this.#fallbackLow = i32[2 * resultWord]!;
-          this.#fallbackHigh = i32[2 * resultWord + 1]!;
-          callBack(bound);
-          if (running.suspended !== undefined) {
-            if (!this.#isGivenUp) break;
-            then.call(promiseOf(running.suspended), ignore, ignore);
-            running.suspended = undefined;
-            i32[2 * resultWord] = this.#fallbackLow;
-            i32[2 * resultWord + 1] = this.#fallbackHigh;
-          }
-        }
-        state = goOn(isolate, index);
-        if (ownStack.tailIndex >= 0) takeTailCall();
-      }
-    } finally {
-      endPiece(i32, outside);
-    }
-    if (i32[attentionWord] !== 0) keepErrors(token, call.name);
-    if (running.suspended !== undefined) return this.#wait(running.suspended);
+    if (core().words.i32[attentionWord] !== 0) keepErrors(this.#index + 1, call.name);
+    if (this.bound !== undefined) return this.#wait();
     this.#end();
-    if (state === stackStateReturned) conclude(index);
-    else if (state !== stackStateCallsBack) conclude(index, () => refuse(state, call.name));
+    if (state === stackStateReturned) conclude(this.#index);
+    else if (state !== stackStateCallsBack) conclude(this.#index, () => refuse(state, call.name));
     else this.#leave();
     if (this.#signal === undefined) return;
     try {
@@ -177,10 +144,62 @@ export class SuspendingCall {
     }
   }
 
-  #begin(): void {
-    this.#same.add(this);
-    outstanding.add(this);
-    this.#isOver = false;
+  /** Runs C, and the callbacks that it wants. Answers the state in which it was left. */
+  #runPiece(isWaiting: boolean, answer: typeof answerLater | undefined, value: unknown): number {
+    const index = this.#index;
+    const { start, goOn } = stackSteps();
+    const { isolate, words: { i32 } } = core();
+    // What is put back afterwards: all of what runs around it. The result word has the fallback of a callback, perhaps.
+    const native = i32[nativeCallWord]!;
+    const low = i32[2 * resultWord]!;
+    const high = i32[2 * resultWord + 1]!;
+    const { depth, running } = ownStack;
+    i32[nativeCallWord] = native + 1;
+    ownStack.running = this;
+    ownStack.depth = (native & depthMask) + 1;
+    try {
+      if (isWaiting) {
+        const { bound, given, resultAddress } = this;
+        this.bound = undefined;
+        this.#answerWithFallback(i32);
+        answer?.(bound as BoundFunction, given, resultAddress, value);
+      }
+      let state = isWaiting ? goOn(isolate, index) : start(isolate, index);
+      if (ownStack.tailIndex >= 0) takeTailCall();
+      while (state === stackStateCallsBack && !this.#isLate()) {
+        const bound = boundFunctions[i32[callbackWord]!];
+        if (bound !== undefined && (bound.always || !callHasErrors(index + 1))) {
+          this.#fallbackLow = i32[2 * resultWord]!;
+          this.#fallbackHigh = i32[2 * resultWord + 1]!;
+          callBack(bound);
+          if (this.bound !== undefined) {
+            if (!this.#isGivenUp) break;
+            this.#drop();
+            this.bound = undefined;
+            this.#answerWithFallback(i32);
+          }
+        }
+        state = goOn(isolate, index);
+        if (ownStack.tailIndex >= 0) takeTailCall();
+      }
+      return state;
+    } finally {
+      ownStack.running = running;
+      ownStack.depth = depth;
+      i32[2 * resultWord] = low;
+      i32[2 * resultWord + 1] = high;
+      i32[nativeCallWord] = (native & depthMask) === 0 ? (native + outermostEnded) | 0 : native;
+    }
+  }
+
+  #answerWithFallback(i32: Int32Array): void {
+    i32[2 * resultWord] = this.#fallbackLow;
+    i32[2 * resultWord + 1] = this.#fallbackHigh;
+  }
+
+  /** C doesn't wait for the promise. */
+  #drop(): void {
+    then.call(promiseOf(this.promise), ignore, ignore);
   }
 
   /** The call is over. */
@@ -200,16 +219,52 @@ export class SuspendingCall {
     );
   }
 
-  #wait(suspended: Suspended): void {
-    this.#suspended = suspended;
-    then.call(promiseOf(suspended), this.#fulfilled, this.#rejected);
+  #wait(): void {
+    this.#isWaiting = true;
     // By what ran between the two pieces: a report's listener.
-    if (this.#isGivenUp && this.#suspended === suspended) this.#goOn(ignore, undefined);
+    if (this.#isGivenUp) {
+      this.#drop();
+      return this.#goOn(undefined, undefined);
+    }
+    this.#waits += 1;
+    if (!this.#isServed) void this.#serve();
+  }
+
+  /**
+   * Goes on whenever the promise has settled that C waits for. One function awaits them all: that costs less than a reaction for
+   * each.
+   */
+  async #serve(): Promise<void> {
+    this.#isServed = true;
+    while (this.#isWaiting) {
+      const waits = this.#waits;
+      let answer = answerLater;
+      let value: unknown;
+      try {
+        value = await this.promise;
+      } catch (error) {
+        answer = failLater;
+        value = error;
+      }
+      // C has gone on already, or the isolate's world has ended.
+      if (!this.#isWaiting || this.#waits !== waits || core().words.u32[liveWord] === 0) return;
+      this.#goOn(answer, value);
+    }
+  }
+}
+
+/** Calls the function that C wants called. */
+function callBack(bound: BoundFunction): void {
+  try {
+    bound.invoke(bound);
+  } catch (error) {
+    // Where the stack ends, before the function's own `try`.
+    raise(error, bound, 0);
   }
 }
 
 /** What isn't a promise of this world's becomes one. */
-function promiseOf({ promise }: Suspended): Promise<unknown> {
+function promiseOf(promise: unknown): Promise<unknown> {
   try {
     return Promise.resolve(promise);
   } catch (error) {

@@ -53,7 +53,7 @@ const byValue = callback(
 const sorted = (fn: typeof sortOwn) => (): void => fn(shuffled.slice(), length, 4, byValue);
 compare("qsort/20k-i32", { belay: sorted(sortOwn), plain: sorted(sortPlain) }, { count: 1, rounds: 15 });
 
-const calls = isSmall ? 10 : 20_000;
+const calls = isSmall ? 10 : 100_000;
 const time = async (fn: () => Promise<unknown>): Promise<Record<string, number>> => {
   const start = performance.now();
   await fn();

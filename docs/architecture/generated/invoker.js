@@ -22,7 +22,7 @@
         let result = fn(a0, a1);
         if (
           (typeof result === "object" || typeof result === "function") && result !== null &&
-          leaves(bound, result, [a0, a1], resultAddress)
+          leaves(bound, result, bound.onError === undefined ? nothingGiven : [a0, a1], resultAddress)
         ) return;
         if (typeof result !== "number" || (result | 0) !== result) badResult(bound, result);
         result = result | 0;
