@@ -56,7 +56,7 @@ const knownSymbols = new Set(
     "dlsym free getrlimit madvise malloc malloc_usable_size memchr memcpy memmove memset mincore mmap " +
     "mprotect munmap posix_memalign pthread_attr_destroy pthread_attr_getstack pthread_attr_init " +
     "pthread_attr_setstacksize pthread_create pthread_detach pthread_getattr_np pthread_key_create " +
-    "pthread_self pthread_setspecific realloc sched_yield strlen sysconf").split(" "),
+    "pthread_self pthread_setspecific realloc sched_yield strlen sysconf write").split(" "),
 );
 /** Symbols that one of the two lacks, which have to be weak. */
 const oneLibrarys = new Set("__cxa_thread_atexit_impl __libc_stack_end __register_atfork pthread_atfork".split(" "));

@@ -9,16 +9,19 @@
 import { type BoundFunction, boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
 import { ownStack, type RunningCall, takeTailCall } from "../callbacks/own_stack.ts";
-import { core, onEnd } from "../core/core.ts";
+import { control, core, onEnd } from "../core/core.ts";
 import { callHasErrors, depthMask, failCall, keepErrors, outermostEnded, raise } from "../core/pending.ts";
 import {
   attentionWord,
   callbackWord,
   liveWord,
   nativeCallWord,
+  operationWatchStacks,
   resultWord,
   stackStateCallsBack,
   stackStateReturned,
+  suspendedWord,
+  watchedWord,
 } from "../core/record.ts";
 import { TypeError } from "../ground/blame.ts";
 import { LibraryClosedError, shown } from "../ground/errors.ts";
@@ -125,6 +128,7 @@ export class SuspendingCall implements RunningCall {
   /** Goes on with it. The callback that C waits for gets the fallback unless there is an `answer`. */
   #goOn(answer: typeof answerLater | undefined, value: unknown): void {
     this.#isWaiting = false;
+    core().words.i32[suspendedWord]! -= 1;
     this.#endPiece(this.#runPiece(true, answer, value));
   }
 
@@ -220,7 +224,10 @@ export class SuspendingCall implements RunningCall {
   }
 
   #wait(): void {
+    const { isolate, words: { i32 } } = core();
     this.#isWaiting = true;
+    i32[suspendedWord]! += 1;
+    if (i32[watchedWord] === 0) control(operationWatchStacks, { object: isolate });
     // By what ran between the two pieces: a report's listener.
     if (this.#isGivenUp) {
       this.#drop();

@@ -83,6 +83,7 @@ export const operationStackCount = 14;
 export const operationSizeStacks = 15;
 export const operationRestStacks = 16;
 export const operationResidentStacks = 17;
+export const operationWatchStacks = 18;
 export const tailResultNone = 0;
 export const tailResultInteger = 1;
 export const tailResultFloat = 2;
@@ -93,7 +94,7 @@ export const stackStateUnknown = 3;
 export const stackStateShadowed = 4;
 
 // A `belay_isolate`.
-export const isolateByteLength = 1336;
+export const isolateByteLength = 1344;
 export const argumentsByteOffset = 0;
 export const resultWord = 144;
 export const trampolineWord = 145;
@@ -121,7 +122,9 @@ export const pollsWord = 317;
 export const inVainCallWord = 318;
 export const tailCallWord = 319;
 export const answeredWord = 320;
-export const resultsByteOffset = 1288;
+export const suspendedWord = 321;
+export const watchedWord = 322;
+export const resultsByteOffset = 1296;
 
 // A `belay_thunk`.
 export const thunkByteLength = 64;

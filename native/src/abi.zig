@@ -97,6 +97,7 @@ pub const Operation = enum(u32) {
     size_stacks = 15,
     rest_stacks = 16,
     resident_stacks = 17,
+    watch_stacks = 18,
     _,
 };
 
@@ -176,6 +177,10 @@ pub const Words = extern struct {
     tail_call: u32 = 0,
     /// Not 0 if the callback that has run gave a result: only then is one that is fetched for answered. Written by JavaScript.
     answered: u32 = 0,
+    /// How many calls wait for promises, on stacks of their own. Written by JavaScript.
+    suspended: u32 = 0,
+    /// 1 while a thread looks whether JavaScript is in one call for long meanwhile.
+    watched: u32 = 0,
     unused: u32 = 0,
     /// The result registers of a callback that answers a structure: two integer ones, four float ones; or where C wants
     /// it.

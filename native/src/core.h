@@ -102,6 +102,8 @@ typedef struct belay_isolate {
   uint32_t tail_call;
   /* Not 0 if the callback has given a result: see belay_fetching. JavaScript sets it, the core clears it. */
   uint32_t answered;
+  uint32_t suspended; /* how many calls wait for promises, on stacks of their own; written by JavaScript */
+  uint32_t watched;   /* 1 while a thread looks after them: see BELAY_OPERATION_WATCH_STACKS */
   uint32_t unused;
   /* The isolate's thread's alone again. Where a callback's result is a structure, JavaScript writes its registers here,
    * after everything else. Where the structure goes to memory, results[0] is the address. */
@@ -492,6 +494,9 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 #define BELAY_OPERATION_REST_STACKS 16
 /* Returns how many bytes of memory the stacks of an isolate, `object`, take. On the isolate's thread. */
 #define BELAY_OPERATION_RESIDENT_STACKS 17
+/* Has a thread look after an isolate, `object`, as long as some calls wait for promises: where JavaScript is in one call of C for
+ * 10 s meanwhile, it writes so to the standard error. On the isolate's thread, and only if `watched` is 0. */
+#define BELAY_OPERATION_WATCH_STACKS 18
 
 /* Does an operation; an unknown one returns NULL. */
 void *belay_control(uint32_t operation, uint32_t number, void *object, uint64_t bits, const char *text);

@@ -39,6 +39,14 @@ pub const Isolate = struct {
         return @alignCast(@fieldParentPtr("words", words));
     }
 
+    /// What `.{}` is, but for what is undefined there: as zeroes, since the library would have a copy of it to write from.
+    pub fn clear(isolate: *Isolate) void {
+        @memset(std.mem.asBytes(isolate), 0);
+        isolate.words.live = 1;
+        isolate.stack = .{};
+        isolate.own_stacks.byte_length = (OwnStacks{}).byte_length;
+    }
+
     /// For functions that JavaScript must call on the isolate's thread. The check is compiled in where safety is on, as
     /// in tests; the shipped core has none.
     pub fn assertOwnThread(isolate: *const Isolate) void {

@@ -102,6 +102,14 @@ pub fn pin(address: *const anyopaque) bool {
     return posix.dlopen(info.file_name, posix.now | posix.no_delete | posix.no_load) != null;
 }
 
+/// What a library calls the function at an address; null where it has no name for it, and on Windows.
+pub fn functionName(address: *const anyopaque) ?[]const u8 {
+    if (builtin.os.tag == .windows) return null;
+    var info: posix.Info = undefined;
+    if (posix.dladdr(address, &info) == 0) return null;
+    return std.mem.span(info.symbol_name orelse return null);
+}
+
 test "a library that isn't there gives the loader's reason, cut to the space there is" {
     var reason: [256]u8 = undefined;
     try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, &reason));

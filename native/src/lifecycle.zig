@@ -26,7 +26,7 @@ pub fn attach(allocator: std.mem.Allocator, beside: bool, stack_byte_length: usi
     watchForks();
     if (beside) leaveDead() else leaveThread();
     const isolate = allocator.create(Isolate) catch return null;
-    isolate.* = .{};
+    isolate.clear();
     isolate.words.handle_release = &tags.release;
     isolate.words.channel_send = &channels.send;
     if (!claimTag(isolate)) {

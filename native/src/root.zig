@@ -10,6 +10,7 @@ const libraries = @import("library.zig");
 const lifecycle = @import("lifecycle.zig");
 const memory = @import("memory.zig");
 const own_stack = @import("stacks/own.zig");
+const stack_watch = @import("stacks/watch.zig");
 const queues = @import("queued/queues.zig");
 const serve = @import("queued/serve.zig");
 const tags = @import("handles/tags.zig");
@@ -56,6 +57,10 @@ pub export fn belay_control(
             return null;
         },
         .resident_stacks => @ptrFromInt(own_stack.resident(.of(isolateOf(object)))),
+        .watch_stacks => {
+            stack_watch.begin(.of(isolateOf(object)));
+            return null;
+        },
         _ => null,
     };
 }

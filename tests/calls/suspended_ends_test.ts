@@ -136,3 +136,18 @@ describe("nothing of these tests", () => {
     assertEquals(stats().live.ownStacks, 0);
   });
 });
+
+describe("a call that takes long while another one waits on the same thread", () => {
+  it("is told of by the core after 10 s, since JavaScript can't: C may want what that one holds", () => {
+    const quick = runChild("blocked_while_suspended.ts", ["1500"]);
+    assertEquals([quick.stdout, quick.stderr, quick.code], ["7\n", "", 0]);
+    const { stdout, stderr, code } = runChild("blocked_while_suspended.ts", ["12500"]);
+    assertEquals([stdout, code], ["7\n", 0]);
+    const name = host.os === "windows" ? "" : ": each";
+    assertStringIncludes(
+      stderr,
+      `belay: a call of C has not returned for 10 s, and 1 call waits for a promise that the same thread has to settle${name}.`,
+    );
+    assertEquals(stderr.split("belay:").length, 2);
+  });
+});

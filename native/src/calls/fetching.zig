@@ -52,7 +52,11 @@ pub fn answer(fetching: *const Fetching, registers: *const Registers, stack: [*]
     if (step.function == null) return result;
     var fetched: Fetched = undefined;
     fetched.rest[result_place - abi.register_words] = result;
-    const bits = perform(step, &.of(registers, stack, &fetched));
+    const sources: Sources = .of(registers, stack, &fetched);
+    const bits = if (step.step == @intFromEnum(abi.Step.call_with_float))
+        callWithFloat(step, &sources)
+    else
+        callAny(step, &sources);
     return if (step.kind == @intFromEnum(abi.Kind.none)) fetching.fallback else bits;
 }
 
@@ -60,15 +64,12 @@ inline fn perform(step: *const Fetch, sources: *const Sources) u64 {
     const function = step.function;
     const operands = &step.operands;
     switch (@as(abi.Step, @enumFromInt(step.step))) {
-        .call_word => return @as(*const fn (u64) callconv(.c) u64, @ptrCast(function))(sources.word(operands[0])),
+        .call_word => return @as(*const fn (u64) callconv(.c) u64, @ptrCast(@alignCast(function)))(sources.word(operands[0])),
         .call_float => {
-            const call: *const fn (u64) callconv(.c) f64 = @ptrCast(function);
+            const call: *const fn (u64) callconv(.c) f64 = @ptrCast(@alignCast(function));
             return @bitCast(call(sources.word(operands[0])));
         },
-        .call_with_float => {
-            const call: *const fn (u64, f64) callconv(.c) u64 = @ptrCast(function);
-            return call(sources.word(operands[0]), @bitCast(sources.word(operands[1])));
-        },
+        .call_with_float => return callWithFloat(step, sources),
         .read_word => {
             const address = sources.word(operands[0]);
             if (address == 0) return 0;
@@ -79,6 +80,11 @@ inline fn perform(step: *const Fetch, sources: *const Sources) u64 {
         .read => return read(sources.word(operands[0]), step.byte_offset, @enumFromInt(step.kind)),
         else => return callAny(step, sources),
     }
+}
+
+inline fn callWithFloat(step: *const Fetch, sources: *const Sources) u64 {
+    const call: *const fn (u64, f64) callconv(.c) u64 = @ptrCast(@alignCast(step.function));
+    return call(sources.word(step.operands[0]), @bitCast(sources.word(step.operands[1])));
 }
 
 /// A narrow integer's upper bits are anything, as C gives it.

@@ -51,7 +51,10 @@ fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
         std.mem.alignForward(usize, @as(usize, call.stack_kilobytes) << 10, granularity);
     const stack = take(isolate, byte_length) orelse return @intFromEnum(State.no_memory);
     stack.synchronous = call.suspends == 0;
-    if (!stack.synchronous) stack.control = switching.controlWords();
+    if (!stack.synchronous) {
+        stack.control = switching.controlWords();
+        isolate.calls.used = @max(isolate.calls.used, index + 1);
+    }
     // JavaScript goes on with such a call from where it started it.
     const position = @frameAddress();
     stack.direct = stack.synchronous and isolate.words.live != 0 and
@@ -131,6 +134,7 @@ fn give(stack: *OwnStack) void {
     const isolate = stack.isolate;
     const own = &isolate.own_stacks;
     own.live_count -= 1;
+    if (!stack.synchronous) @atomicStore(u64, &stack.call.stack, 0, .monotonic);
     if (own.running == stack) @atomicStore(?*OwnStack, &own.running, null, .monotonic);
     if (own.free_count == most_free or stack.byte_length != own.byte_length) return unmap(stack);
     stack.next = own.free;

@@ -75,3 +75,27 @@ test "attach gives null when 255 isolates are live" {
     for (tags.table[1..]) |*tag| tag.used = true;
     try std.testing.expectEqual(@as(?*Isolate, null), lifecycle.attach(std.testing.allocator, false, test_stack));
 }
+
+test "an isolate that was cleared is what the fields' defaults say" {
+    const cleared = try std.testing.allocator.create(Isolate);
+    defer std.testing.allocator.destroy(cleared);
+    const default = try std.testing.allocator.create(Isolate);
+    defer std.testing.allocator.destroy(default);
+    @memset(std.mem.asBytes(default), 0);
+    @memset(std.mem.asBytes(cleared), 0xff);
+    cleared.clear();
+    // Field by field: what lies between them is nothing's, and what is undefined may be anything.
+    inline for (.{ "words", "waker", "calls", "own_stacks" }) |name| {
+        @field(default, name) = .{};
+        inline for (@typeInfo(@FieldType(Isolate, name)).@"struct".fields) |field| {
+            const ours = std.mem.asBytes(&@field(@field(cleared, name), field.name));
+            try std.testing.expectEqualSlices(u8, std.mem.asBytes(&@field(@field(default, name), field.name)), ours);
+        }
+    }
+    const numbers = .{ cleared.thread, cleared.epoch, cleared.stack_floor, cleared.stack_limit, cleared.departure };
+    inline for (numbers) |number| try std.testing.expectEqual(0, number);
+    try std.testing.expectEqual(@as(?*Isolate, null), cleared.previous);
+    try std.testing.expectEqual(@import("../os/stack.zig").Stack{}, cleared.stack);
+    try std.testing.expectEqual(@as(?*@import("../waiter.zig").Waiter, null), cleared.queued.waiters);
+    try std.testing.expect(!cleared.queued.running and !cleared.queued.marked and cleared.queued.queues == null);
+}

@@ -1,0 +1,117 @@
+//! Says where C may wait for ever. A call that has called back and waits for a promise may hold a lock; another call on the same
+//! thread that wants it never returns, so that JavaScript can't settle the promise, nor report anything. A thread looks every few
+//! seconds, as long as calls wait for promises, whether JavaScript's is in one and the same call of C.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const futex = @import("../os/futex.zig");
+const isolates = @import("../isolate.zig");
+const libraries = @import("../library.zig");
+const threads = @import("../os/threads.zig");
+const Isolate = isolates.Isolate;
+
+/// How long a call takes that is told of.
+const longest_ns = 10 * std.time.ns_per_s;
+const period_ns = std.time.ns_per_s;
+/// So many looks without a call that waits, and the thread ends.
+const most_idle = 30;
+const stack_byte_length = 256 << 10;
+
+/// Watches an isolate, on whose thread this is called, until no call has waited for a while. `watched` says so.
+pub fn begin(isolate: *Isolate) void {
+    isolate.assertOwnThread();
+    @atomicStore(u32, &isolate.words.watched, 1, .seq_cst);
+    if (!threads.spawn(run, isolate, stack_byte_length)) @atomicStore(u32, &isolate.words.watched, 0, .seq_cst);
+}
+
+fn run(argument: ?*anyopaque) void {
+    const isolate: *Isolate = @ptrCast(@alignCast(argument.?));
+    const words = &isolate.words;
+    const nothing: futex.Word = .init(0);
+    var idle: u32 = 0;
+    var seen: u32 = 0;
+    var since_ns: u64 = 0;
+    var is_told = false;
+    while (words.isLive() and idle < most_idle) {
+        futex.wait(&nothing, 0, period_ns);
+        const waiting = @atomicLoad(u32, &words.suspended, .monotonic);
+        const native_call = words.nativeCall();
+        idle = if (waiting == 0) idle + 1 else 0;
+        if (waiting == 0 or native_call == 0 or native_call != seen) {
+            seen = if (waiting == 0) 0 else native_call;
+            since_ns = futex.now();
+            is_told = false;
+        } else if (!is_told and futex.now() - since_ns >= longest_ns) {
+            is_told = true;
+            tell(isolate, waiting);
+        }
+    }
+    @atomicStore(u32, &words.watched, 0, .seq_cst);
+}
+
+fn tell(isolate: *Isolate, waiting: u32) void {
+    var text: Text = .{};
+    text.add("belay: a call of C has not returned for 10 s, and ");
+    text.addNumber(waiting);
+    text.add(if (waiting == 1) " call waits for a promise" else " calls wait for promises");
+    text.add(" that the same thread has to settle");
+    addNames(&text, isolate);
+    text.add(". Neither will end if C waits for what that holds, such as a lock\n");
+    text.write();
+}
+
+/// The symbols of functions that have a stack of their own, as far as they have any.
+fn addNames(text: *Text, isolate: *Isolate) void {
+    const blocks = isolate.calls.blocks.load(.acquire) orelse return;
+    var count: u32 = 0;
+    for (blocks[0..isolate.calls.used]) |*call| {
+        if (count == 4) return;
+        if (@atomicLoad(u64, &call.stack, .monotonic) == 0 or call.suspends == 0) continue;
+        const name = libraries.functionName(call.frame.function orelse continue) orelse continue;
+        text.add(if (count == 0) ": " else ", ");
+        text.add(name);
+        count += 1;
+    }
+}
+
+const posix = struct {
+    extern "c" fn write(file: c_int, bytes: [*]const u8, length: usize) callconv(.c) isize;
+};
+
+const windows = struct {
+    const standard_error: u32 = @bitCast(@as(i32, -12));
+    extern "kernel32" fn GetStdHandle(number: u32) callconv(.c) ?*anyopaque;
+    extern "kernel32" fn WriteFile(file: ?*anyopaque, bytes: [*]const u8, length: u32, written: *u32, overlapped: ?*anyopaque) callconv(.c) c_int;
+};
+
+/// What is told, in one piece, cut where there is no more room.
+const Text = struct {
+    bytes: [512]u8 = undefined,
+    length: usize = 0,
+
+    fn add(text: *Text, more: []const u8) void {
+        const count = @min(more.len, text.bytes.len - text.length);
+        @memcpy(text.bytes[text.length..][0..count], more[0..count]);
+        text.length += count;
+    }
+
+    fn addNumber(text: *Text, number: u32) void {
+        var digits: [10]u8 = undefined;
+        var left = number;
+        var start: usize = digits.len;
+        while (start == digits.len or left != 0) : (left /= 10) {
+            start -= 1;
+            digits[start] = '0' + @as(u8, @intCast(left % 10));
+        }
+        text.add(digits[start..]);
+    }
+
+    fn write(text: *const Text) void {
+        if (builtin.os.tag == .windows) {
+            var written: u32 = 0;
+            _ = windows.WriteFile(windows.GetStdHandle(windows.standard_error), &text.bytes, @intCast(text.length), &written, null);
+        } else {
+            _ = posix.write(2, &text.bytes, text.length);
+        }
+    }
+};
