@@ -151,12 +151,16 @@ class Sqlite {
   #states = new Set<number>();
   /** How many statements are running that may wait. */
   #waiting = 0;
+  /** Whether the statement that is running can wait for a promise. */
+  #canWait = true;
 
   readonly scalar = callback(functionCallback, (context, count, values) => {
     const fn = this.symbols.scalar_user_data(context);
     try {
       const value = count === 1 ? fn(this.#argument(values, 0)) : fn(...this.#arguments(count, values));
       if (!(value instanceof Promise)) return this.answer(context, value);
+      // It is refused, and SQLite goes on: by the time the promise has settled, the context is gone.
+      if (!this.#canWait) return value as Promise<never>;
       return value.then((later) => this.answer(context, later)).catch((error) => this.#fail(context, error));
     } catch (error) {
       this.#fail(context, error);
@@ -317,15 +321,28 @@ class Sqlite {
     }
   }
 
+  /** Begins what may wait. It comes back as soon as it waits. */
+  later<T>(step: () => Promise<T>): Promise<T> {
+    const outer = this.#canWait;
+    this.#canWait = true;
+    try {
+      return step();
+    } finally {
+      this.#canWait = outer;
+    }
+  }
+
   /** Runs a statement. After an error SQLite's last calls answer with their fallback: states that are left end here. */
   run<T>(statement: () => T): T {
-    const outer = this.#states;
+    const outer = { states: this.#states, canWait: this.#canWait };
     this.#states = new Set();
+    this.#canWait = false;
     try {
       return statement();
     } finally {
       for (const id of this.#states) this.#endState(id);
-      this.#states = outer;
+      this.#states = outer.states;
+      this.#canWait = outer.canWait;
     }
   }
 }
@@ -454,7 +471,8 @@ export class Database {
         const columns = this.#columns(statement);
         const rows: Record<string, Value>[] = [];
         let code: number;
-        while ((code = await symbols.step_later(statement)) === row) rows.push(this.#row(statement, columns));
+        const step = (): Promise<number> => this.#sqlite.later(() => symbols.step_later(statement));
+        while ((code = await step()) === row) rows.push(this.#row(statement, columns));
         if (code !== done) this.#check(code);
         return rows;
       });

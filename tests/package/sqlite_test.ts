@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStrictEquals, assertStringIncludes, assertT
 import { describe, it } from "@std/testing/bdd";
 import { dlopen, MemoryFreedError, NativeMemory, pointer, pointerFrom, stats } from "@belay/ffi";
 import type { Library, Pointer } from "@belay/ffi";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { collectUntil } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
@@ -56,18 +56,25 @@ describe("examples/sqlite", () => {
   });
 
   test("functions may be async: they ask a server, for two databases at once", async () => {
+    /** Questions that wait for the other database's: neither query could end before the other has begun. */
+    const open = new Map<number, ServerResponse>();
+    let mostStacks = 0;
     const server = createServer((request, response) => {
       const id = Number(request.url?.slice(1));
-      if (id === 13) response.writeHead(404).end();
-      else setTimeout(() => response.end(String(id * 10)), id % 3);
+      if (id === 13) return void response.writeHead(404).end();
+      const other = open.get(id);
+      if (other === undefined) return void open.set(id, response);
+      mostStacks = Math.max(mostStacks, stats().live.ownStacks);
+      open.delete(id);
+      for (const waiting of [other, response]) waiting.end(String(id * 10));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
     const asked: string[] = [];
-    const open = (name: string): Database => {
+    const priced = (name: string): Database => {
       const database = new Database(":memory:");
       database.functionAsync("price", async (id) => {
-        asked.push(name);
+        asked.push(`${name} ${id}`);
         const response = await fetch(`http://127.0.0.1:${port}/${id}`);
         const text = await response.text();
         if (!response.ok) throw new Error(`no price for ${id}`);
@@ -76,19 +83,39 @@ describe("examples/sqlite", () => {
       return database;
     };
     try {
-      using one = open("one");
-      using other = open("other");
+      using one = priced("one");
+      using other = priced("other");
       const sql =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12) SELECT sum(price(i)) AS sum FROM n";
       assertEquals(await Promise.all([one.queryAsync(sql), other.queryAsync(sql)]), [[{ sum: 780 }], [{ sum: 780 }]]);
-      assert(asked.join(" ").includes("one other one other"), asked.join(" "));
+      assertEquals([asked.length, mostStacks], [24, 2]);
+      for (let id = 1; id <= 12; id++) {
+        assertEquals(asked.slice(2 * id - 2, 2 * id).sort(), [`one ${id}`, `other ${id}`]);
+      }
       assertEquals((await caught(one.queryAsync("SELECT price(13) AS price"))).message, "no price for 13");
-      assertEquals(await one.queryAsync("SELECT price(?) AS price", 2), [{ price: 20 }]);
-      const error = assertThrows(() => one.query("SELECT price(2)"), TypeError);
-      assertStringIncludes(error.message, "suspends: true");
+      const both = await Promise.all([one, other].map((each) => each.queryAsync("SELECT price(?) AS price", 2)));
+      assertEquals(both, [[{ price: 20 }], [{ price: 20 }]]);
     } finally {
+      server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }
+  });
+
+  test("functions that are async are refused by a query that can't wait, and their answer is nobody's", async () => {
+    using database = new Database(":memory:");
+    using other = new Database(":memory:");
+    let touched = 0;
+    const late = new Uint8Array(1);
+    Object.defineProperty(late, "length", { get: () => (touched++, 1) });
+    for (const each of [database, other]) each.functionAsync("late", () => Promise.resolve(late));
+    const error = assertThrows(() => database.query("SELECT late()"), TypeError);
+    assertStringIncludes(error.message, "suspends: true");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    assertEquals(touched, 0);
+    let inside: Promise<unknown> | undefined;
+    database.function("start", () => (inside = other.queryAsync("SELECT late() AS late"), 1));
+    assertEquals(database.query("SELECT start() AS started"), [{ started: 1 }]);
+    assertEquals([await inside, touched > 0], [[{ late: new Uint8Array(1) }], true]);
   });
 
   test("an error that a function throws comes out of the query, the same object, and the database works on", () => {
