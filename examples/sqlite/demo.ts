@@ -4,6 +4,8 @@
  * @module
  */
 
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join, relative } from "node:path";
@@ -108,6 +110,35 @@ function sumWithProgress(database: Database): void {
   console.log(`] ${rows[0]["sum"]}`);
 }
 
+/** Queries of two databases at once: their SQL asks a server, which answers no question before both have asked it. */
+async function askServer(): Promise<void> {
+  const open = new Map<string, ServerResponse>();
+  const server = createServer(({ url = "" }, response) => {
+    const other = open.get(url);
+    if (other === undefined) return void open.set(url, response);
+    open.delete(url);
+    for (const waiting of [other, response]) waiting.end(url.slice(1).toUpperCase());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const asked: string[] = [];
+  const ask = async (name: string): Promise<Value> => {
+    using database = new Database(":memory:");
+    database.functionAsync("upper_case", async (word) => {
+      asked.push(name);
+      return await (await fetch(`http://127.0.0.1:${port}/${word}`)).text();
+    });
+    const words = "WITH words(word) AS (VALUES ('c'), ('waits'), ('here'))";
+    const rows = await database.queryAsync(`${words} SELECT group_concat(upper_case(word), ' ') AS said FROM words`);
+    return rows[0]["said"];
+  };
+  const answers = await Promise.all(["left", "right"].map(ask));
+  console.log(`\nTwo databases ask a server, in turns (${asked.join(", ")}):\n  ${answers.join(" / ")}`);
+  if (answers.some((answer) => answer !== "C WAITS HERE")) throw new Error("expected the server's answers");
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
+
 const folder = mkdtempSync(join(tmpdir(), "belay-"));
 try {
   using database = new Database(join(folder, "files.sqlite"));
@@ -130,6 +161,7 @@ try {
     ),
   );
   sumWithProgress(database);
+  await askServer();
 
   let caught: unknown;
   try {
