@@ -132,11 +132,14 @@ async function askServer(): Promise<void> {
     const rows = await database.queryAsync(`${words} SELECT group_concat(upper_case(word), ' ') AS said FROM words`);
     return rows[0]["said"];
   };
-  const answers = await Promise.all(["left", "right"].map(ask));
-  console.log(`\nTwo databases ask a server, in turns (${asked.join(", ")}):\n  ${answers.join(" / ")}`);
-  if (answers.some((answer) => answer !== "C WAITS HERE")) throw new Error("expected the server's answers");
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  try {
+    const answers = await Promise.all(["left", "right"].map(ask));
+    console.log(`\nTwo databases ask a server, in turns (${asked.join(", ")}):\n  ${answers.join(" / ")}`);
+    if (answers.some((answer) => answer !== "C WAITS HERE")) throw new Error("expected the server's answers");
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
 }
 
 const folder = mkdtempSync(join(tmpdir(), "belay-"));
