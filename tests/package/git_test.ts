@@ -166,7 +166,7 @@ describe("libgit2's credentials", () => {
   const fetched = async (url: string): Promise<{ user: string; password: string }> => {
     const user = /(\w+)\.git$/.exec(url)?.[1];
     const response = await fetch(`http://127.0.0.1:${(keeper.address() as AddressInfo).port}/${user}`);
-    return await response.json();
+    return await response.json() as { user: string; password: string };
   };
 
   itWithGit("come from a server that this thread serves, after a while", async () => {

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const scope = self as unknown as { postMessage(message: unknown): void };
+const scope = globalThis as unknown as { postMessage(message: unknown): void };
 
 /** A line of git's protocol: its length comes first. */
 function line(text: string): string {
