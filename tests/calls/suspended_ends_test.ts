@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { afterAll, describe, it } from "@std/testing/bdd";
-import { callback, dlopen, LibraryClosedError, stats } from "@belay/ffi";
+import { callback, dlopen, LibraryClosedError, stats, tailCall } from "@belay/ffi";
 import { host, testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
 import { alive, collectFully, collectUntil } from "../support/gc.ts";
@@ -52,6 +52,30 @@ describe("a library that is closed while C waits", () => {
     library.close();
     await assertRejects(() => waiting, LibraryClosedError);
     assertEquals(isMapped(copy.path), !unmaps);
+  });
+});
+
+describe("a promise of a callback that comes when its call was given up", () => {
+  it("has C call nothing: its tail call isn't made", async () => {
+    using library = dlopen(testLibrary, {
+      ...definitions,
+      again: { ...each, name: "each", parameters: ["i32", "pointer", "i32"] },
+    });
+    const { each: eachLater, again } = library.symbols;
+    for (const givenUp of [false, true]) {
+      const controller = new AbortController();
+      let answer = (): void => {};
+      let made = 0;
+      using counts = callback(binary, () => ++made);
+      const { pointer } = counts;
+      const ask = async () => (await new Promise<void>((resolve) => answer = resolve), tailCall(again, 1, pointer, 0));
+      const waiting = eachLater(1, ask, 0, { signal: controller.signal });
+      if (givenUp) controller.abort(new Error("given up"));
+      answer();
+      await (givenUp ? assertRejects(() => waiting, Error, "given up") : waiting);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      assertEquals(made, givenUp ? 0 : 1);
+    }
   });
 });
 
