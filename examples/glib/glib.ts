@@ -7,17 +7,7 @@
  * @module
  */
 
-import {
-  callback,
-  dlopen,
-  Handle,
-  handle,
-  type Library,
-  native,
-  NativeMemory,
-  type Pointer,
-  pointer,
-} from "@belay/ffi";
+import { callback, dlopen, Handle, handle, type Library, native, type Pointer, pointer } from "@belay/ffi";
 
 const context = pointer<"GMainContext">();
 const loop = pointer<"GMainLoop">();
@@ -38,7 +28,7 @@ const definitions = {
   g_source_attach: { parameters: [source, context], result: "u32" },
   g_source_unref: { parameters: [source], result: "void" },
   // What GLib polls with if it isn't told otherwise: on another thread here.
-  g_poll: { parameters: ["buffer", "u32", "i32"], result: "i32", nonblocking: true },
+  g_poll: { parameters: ["pointer", "u32", "i32"], result: "i32", nonblocking: true },
 } as const;
 
 let library: Library<typeof definitions> | undefined;
@@ -50,7 +40,6 @@ export function glib(): Library<typeof definitions> {
 
 /** GLib wakes its poll for a source that comes from its own thread, too: elsewhere that thread can't be in a poll. */
 const ownerlessPolling = 1;
-const pollDescriptorLength = 8;
 
 /** What a source does: GLib calls it again if it answers `true`. */
 export type Work = () => boolean | Promise<boolean>;
@@ -77,17 +66,13 @@ export class MainLoop {
   readonly context: Pointer<"GMainContext"> | null;
   readonly #loop: Pointer<"GMainLoop"> | null;
   #state: "idle" | "running" | "disposed" = "idle";
-  #signal: AbortSignal | undefined;
+  /** What another thread polls for. */
+  #polled: Promise<number> | undefined;
 
   readonly #poll = callback(pollFunction, async (descriptors, count, timeoutMs) => {
-    const signal = this.#signal;
-    const theirs = NativeMemory.borrow(descriptors as Pointer, count * pollDescriptorLength);
-    // A thread polls on when the loop has been given up, and GLib may free its array then.
-    const copy = new Uint8Array(theirs.byteLength);
-    theirs.copyTo(copy);
-    const ready = await glib().symbols.g_poll(copy, count, timeoutMs);
-    if (signal?.aborted !== true) theirs.copyFrom(copy);
-    return Math.max(ready, 0);
+    this.#polled = glib().symbols.g_poll(descriptors, count, timeoutMs);
+    // A signal may have interrupted it.
+    return Math.max(await this.#polled, 0);
     // Always: GLib would go round and round with fallbacks until it is quit, and JavaScript would wait for that.
   }, { name: "poll", suspends: true, always: true });
 
@@ -112,7 +97,6 @@ export class MainLoop {
   async run({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#state !== "idle") throw new Error(`Cannot run a main loop: it is ${this.#state}`);
     this.#state = "running";
-    this.#signal = signal;
     const quit = (): void => this.quit();
     // Before the call's own listener, in which C comes to its end: GLib has to be told so by then.
     signal?.addEventListener("abort", quit);
@@ -120,6 +104,8 @@ export class MainLoop {
       await glib().symbols.g_main_loop_run(this.#loop, { signal });
     } finally {
       signal?.removeEventListener("abort", quit);
+      // If the loop was given up, the thread polls yet. GLib has woken it, and must keep the array and the descriptors.
+      await this.#polled;
       this.#state = "idle";
     }
   }

@@ -14,6 +14,7 @@ import {
   pointer,
   stats,
   struct,
+  SymbolNotFoundError,
 } from "@belay/ffi";
 import { glib, MainLoop } from "../../examples/glib/glib.ts";
 import { alive, collectFully, turn } from "../support/gc.ts";
@@ -56,8 +57,8 @@ function open(): Library<typeof definitions> | undefined {
     glib();
     return dlopen({ name: "glib-2.0", versions: ["0"] }, definitions);
   } catch (error) {
-    if (!(error instanceof LibraryLoadError)) throw error;
-    leftOut("the tests of async sources in GLib's main loop (Debian: libglib2.0-0)");
+    if (!(error instanceof LibraryLoadError || error instanceof SymbolNotFoundError)) throw error;
+    leftOut("the tests of async sources in GLib's main loop, which want GLib 2.72 (Debian: libglib2.0-0)");
     return undefined;
   }
 }
@@ -260,14 +261,23 @@ describe("a loop that is given up", () => {
       controller.abort();
       assertEquals(stats().live.ownStacks, 0);
       assertEquals((await assertRejects(() => running, DOMException)).name, "AbortError");
+      // No thread polls any more: what it polls for may be freed.
+      assertEquals(stats().live.nonblockingCalls, 0);
     }
     const again = new AbortController();
     const running = loop.run({ signal: again.signal });
     await until(() => asked > 1);
     again.abort(new Error("enough"));
     await assertRejects(() => running, Error, "enough");
-    // Threads that poll end by themselves: GLib has woken them, and nobody took that from them.
-    await until(() => stats().live.nonblockingCalls === 0, "the end of the polls");
+    for (let i = 0; i < 20; i++) {
+      // Some threads haven't begun to poll yet.
+      using brief = new MainLoop();
+      const controller = new AbortController();
+      const running = brief.run({ signal: controller.signal });
+      controller.abort();
+      await assertRejects(() => running, DOMException);
+      assertEquals(stats().live.nonblockingCalls, 0);
+    }
   });
 
   itWithGlib("comes to its end by a source with always, where GLib itself polls", async () => {
