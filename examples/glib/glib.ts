@@ -66,13 +66,22 @@ export class MainLoop {
   readonly context: Pointer<"GMainContext"> | null;
   readonly #loop: Pointer<"GMainLoop"> | null;
   #state: "idle" | "running" | "disposed" = "idle";
-  /** What another thread polls for. */
+  /** While a thread polls. */
   #polled: Promise<number> | undefined;
 
   readonly #poll = callback(pollFunction, async (descriptors, count, timeoutMs) => {
-    this.#polled = glib().symbols.g_poll(descriptors, count, timeoutMs);
-    // A signal may have interrupted it.
-    return Math.max(await this.#polled, 0);
+    if (this.#polled !== undefined) {
+      // GLib polls again although it waits: the call was given up, and C is run to its end.
+      this.quit();
+      return 0;
+    }
+    try {
+      this.#polled = glib().symbols.g_poll(descriptors, count, timeoutMs);
+      // It is negative when a signal has interrupted it.
+      return Math.max(await this.#polled, 0);
+    } finally {
+      this.#polled = undefined;
+    }
     // Always: GLib would go round and round with fallbacks until it is quit, and JavaScript would wait for that.
   }, { name: "poll", suspends: true, always: true });
 
@@ -97,14 +106,10 @@ export class MainLoop {
   async run({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#state !== "idle") throw new Error(`Cannot run a main loop: it is ${this.#state}`);
     this.#state = "running";
-    const quit = (): void => this.quit();
-    // Before the call's own listener, in which C comes to its end: GLib has to be told so by then.
-    signal?.addEventListener("abort", quit);
     try {
       await glib().symbols.g_main_loop_run(this.#loop, { signal });
     } finally {
-      signal?.removeEventListener("abort", quit);
-      // If the loop was given up, the thread polls yet. GLib has woken it, and must keep the array and the descriptors.
+      // If the loop was given up, the thread polls yet. GLib has woken it, and has to keep what it polls.
       await this.#polled;
       this.#state = "idle";
     }

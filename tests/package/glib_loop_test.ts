@@ -17,6 +17,7 @@ import {
   SymbolNotFoundError,
 } from "@belay/ffi";
 import { glib, MainLoop } from "../../examples/glib/glib.ts";
+import { runChild } from "../support/child.ts";
 import { alive, collectFully, turn } from "../support/gc.ts";
 import { leftOut } from "../support/left_out.ts";
 import { until } from "../support/until.ts";
@@ -277,6 +278,13 @@ describe("a loop that is given up", () => {
       controller.abort();
       await assertRejects(() => running, DOMException);
       assertEquals(stats().live.nonblockingCalls, 0);
+    }
+  });
+
+  itWithGlib("comes to its end when the program does, however that ends (in child processes)", () => {
+    for (const [waitsIn, end] of [["poll", "exit"], ["source", "exit"], ["source", "idle"]] as const) {
+      const { code, stdout, stderr } = runChild("glib_ends.ts", [waitsIn, end]);
+      assertEquals([code, stdout, stderr], [end === "exit" ? 3 : 0, "waiting\n", ""], `${waitsIn}, ${end}`);
     }
   });
 
