@@ -26,6 +26,7 @@ const context = pointer<"GMainContext">();
 const mainLoop = pointer<"GMainLoop">();
 const source = pointer<"GSource">();
 const sourceFunction = { parameters: ["pointer"], result: "i32" } as const;
+const pollFunction = { parameters: ["pointer", "u32", "i32"], result: "i32" } as const;
 const Functions = {
   prepare: { parameters: [source, "pointer"], result: "i32" },
   check: { parameters: [source], result: "i32" },
@@ -40,6 +41,8 @@ const definitions = {
   g_main_context_is_owner: { parameters: [context], result: "i32" },
   acquire_elsewhere: { name: "g_main_context_acquire", parameters: [context], result: "i32", nonblocking: true },
   g_main_context_iteration: { parameters: [context, "i32"], result: "i32", suspends: true },
+  g_main_context_set_poll_func: { parameters: [context, pollFunction], result: "void" },
+  g_poll: { parameters: ["pointer", "u32", "i32"], result: "i32", nonblocking: true },
   g_main_depth: { parameters: [], result: "i32" },
   g_main_current_source: { parameters: [], result: source },
   g_main_loop_new: { parameters: [context, "i32"], result: mainLoop },
@@ -128,6 +131,20 @@ describe("GLib's loop beside JavaScript's", () => {
     });
     await running;
     assertEquals(seen, ["turn", "asks", "answered"]);
+  });
+
+  itWithGlib("doesn't wake for a source of its own thread, if its context isn't made for that", async () => {
+    using poll = callback(pollFunction, (...asked) => raw.g_poll(...asked), { suspends: true, always: true });
+    using plain = new PlainLoop();
+    raw.g_main_context_set_poll_func(plain.context, poll);
+    let calls = 0;
+    const running = raw.g_main_loop_run(plain.loop);
+    plain.timer(1, () => (calls++, plain.quit(), keep));
+    for (let i = 0; i < 10; i++) await turn();
+    assertEquals(calls, 0);
+    raw.g_main_context_wakeup(plain.context);
+    await running;
+    assertEquals(calls, 1);
   });
 
   itWithGlib("calls a source until it answers false, and releases what it has", async () => {
