@@ -52,7 +52,7 @@ const systemLibraries: Readonly<Record<Platform["os"], RegExp>> = {
 
 /** Symbols of glibc 2.18 and older, and of musl. */
 const knownSymbols = new Set(
-  ("__errno_location __tls_get_addr calloc clock_gettime dl_iterate_phdr dladdr dlclose dlerror dlopen " +
+  ("_exit __errno_location __tls_get_addr calloc clock_gettime dl_iterate_phdr dladdr dlclose dlerror dlopen " +
     "dlsym free getrlimit madvise malloc malloc_usable_size memchr memcpy memmove memset mincore mmap " +
     "mprotect munmap posix_memalign pthread_attr_destroy pthread_attr_getstack pthread_attr_init " +
     "pthread_attr_setstacksize pthread_create pthread_detach pthread_getattr_np pthread_key_create " +

@@ -158,10 +158,7 @@ class Sqlite {
     const fn = this.symbols.scalar_user_data(context);
     try {
       const value = count === 1 ? fn(this.#argument(values, 0)) : fn(...this.#arguments(count, values));
-      if (!(value instanceof Promise)) return this.answer(context, value);
-      // It is refused, and SQLite goes on: by the time the promise has settled, the context is gone.
-      if (!this.#canWait) return value as Promise<never>;
-      return value.then((later) => this.answer(context, later)).catch((error) => this.#fail(context, error));
+      return value instanceof Promise ? this.#later(context, value) : this.answer(context, value);
     } catch (error) {
       this.#fail(context, error);
     }
@@ -185,8 +182,7 @@ class Sqlite {
         const isNumber = type === types.double || type === types.integer && Number.isSafeInteger(double);
         const result = fn(isNumber ? double : this.read(value));
         if (typeof result === "number") return result;
-        if (!(result instanceof Promise)) return this.answer(context, result);
-        return result.then((later) => this.answer(context, later)).catch((error) => this.#fail(context, error));
+        return result instanceof Promise ? this.#later(context, result) : this.answer(context, result);
       } catch (error) {
         this.#fail(context, error);
       }
@@ -261,7 +257,7 @@ class Sqlite {
     }
   }
 
-  answer(context: Context, value: Value): void {
+  answer(context: Context, value: Value): undefined {
     if (typeof value === "number") {
       this.symbols.sqlite3_result_double(context, value);
     } else if (typeof value === "string") {
@@ -274,6 +270,12 @@ class Sqlite {
     } else {
       this.symbols.sqlite3_result_blob(context, value, value.length, transient);
     }
+  }
+
+  /** Answers when SQLite goes on. Where it can't wait, the promise is refused: when it settles, the context is gone. */
+  #later(context: Context, value: Promise<Value>): Promise<undefined> {
+    if (!this.#canWait) return value as Promise<never>;
+    return value.then((later) => this.answer(context, later)).catch((error) => this.#fail(context, error));
   }
 
   /** Makes SQLite stop at once. The error itself comes out of the native call that the function ran in. */

@@ -16,6 +16,7 @@ import {
   callbackWord,
   liveWord,
   nativeCallWord,
+  operationEndProcess,
   operationWatchStacks,
   resultWord,
   stackStateCallsBack,
@@ -45,6 +46,8 @@ function ignore(): void {}
 /** What C may do yet when the program has given a call up: call back so often, and take so long. */
 const mostCallbacks = 256;
 const mostMs = 100;
+/** How long the process waits at its end for C that doesn't call back. */
+const mostEndMs = 1000;
 
 /** @throws {TypeError} When an option is misspelled or of the wrong type. */
 export function checkedSignal(key: string, options: SuspendingCallOptions): AbortSignal | undefined {
@@ -303,11 +306,19 @@ function prepare(): void {
   if (isPrepared) return;
   stackSteps();
   onEnd(() => {
+    if (outstanding.size === 0) return;
     const endsBeforeMs = performance.now() + mostMs;
-    for (const call of [...outstanding]) {
-      // The rest is left as it is.
-      if (performance.now() > endsBeforeMs) return;
-      call.giveUp(new Error("The isolate has ended"), endsBeforeMs);
+    // C may wait by itself when it goes on, and nobody can stop it then.
+    const code = backend().exitCode();
+    if (code !== undefined) control(operationEndProcess, { number: code, bits: mostEndMs });
+    try {
+      for (const call of [...outstanding]) {
+        // The rest is left as it is.
+        if (performance.now() > endsBeforeMs) return;
+        call.giveUp(new Error("The isolate has ended"), endsBeforeMs);
+      }
+    } finally {
+      if (code !== undefined) control(operationEndProcess);
     }
   });
   isPrepared = true;

@@ -84,6 +84,7 @@ export const operationSizeStacks = 15;
 export const operationRestStacks = 16;
 export const operationResidentStacks = 17;
 export const operationWatchStacks = 18;
+export const operationEndProcess = 19;
 export const tailResultNone = 0;
 export const tailResultInteger = 1;
 export const tailResultFloat = 2;

@@ -123,6 +123,8 @@ export interface Backend {
   decompress(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
   /** Has a function called when this isolate's world ends in good order. */
   onExit(fn: () => unknown): void;
+  /** The code with which the process ends, when it does; `undefined` where only a worker ends. */
+  exitCode(): number | undefined;
   /**
    * Has `look` called, in turns of their own, when the core wakes an isolate: by way of Node-API. Answers whether that works.
    *

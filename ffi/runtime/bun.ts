@@ -34,6 +34,7 @@ interface BunDefinition {
 
 /** The part of the `process` global that is used here. */
 export interface BunProcess extends ModuleLoader {
+  readonly exitCode?: number | string | null;
   readonly platform: string;
   readonly arch: string;
   getBuiltinModule(name: "bun:ffi"): BunFfi | undefined;
@@ -168,6 +169,7 @@ export function bunBackend(process: BunProcess): Backend {
     readText: (address, byteLength) =>
       new CString(typeof address === "bigint" ? Number(address) : address, 0, byteLength).toString(),
     onExit: (fn) => void process.on("exit", () => void fn()),
+    exitCode: () => Bun.isMainThread ? Number(process.exitCode ?? 0) : undefined,
     connect: (path, isolate, look) =>
       connectAsModule(process, path, isolate, createCallback(look, false), {
         // Bun holds the lock of a thread-safe function while it wakes the loop, which then may have to wait for it. Its own

@@ -14,6 +14,7 @@ import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
 /** The part of Deno's namespace that is used here, so that it type-checks everywhere. */
 export interface DenoNamespace {
+  readonly exitCode: number;
   readonly build: { readonly os: string; readonly arch: string };
   readonly permissions: {
     querySync(descriptor: { name: "ffi" | "read"; path: string }): { readonly state: string };
@@ -200,6 +201,8 @@ export function denoBackend(deno: DenoNamespace): Backend {
       return process.getBuiltinModule("node:zlib").zstdDecompressSync(bytes);
     },
     onExit: (fn) => globalThis.addEventListener("unload", () => void fn()),
+    // What Node's module says of web workers is that they are the main thread.
+    exitCode: () => "DedicatedWorkerGlobalScope" in globalThis ? undefined : deno.exitCode,
     connect(path, isolate, fn) {
       look = fn;
       const { process } = globalThis as unknown as { process: ModuleLoader };

@@ -98,6 +98,7 @@ pub const Operation = enum(u32) {
     rest_stacks = 16,
     resident_stacks = 17,
     watch_stacks = 18,
+    end_process = 19,
     _,
 };
 

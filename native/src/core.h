@@ -497,6 +497,9 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 /* Has a thread look after an isolate, `object`, as long as some calls wait for promises: where JavaScript is in one call of C for
  * 10 s meanwhile, it writes so to the standard error. On the isolate's thread, and only if `watched` is 0. */
 #define BELAY_OPERATION_WATCH_STACKS 18
+/* The process ends by itself, with the code `number`, unless this is done again within `bits` milliseconds; 0 of them only does
+ * that. Nothing is run then that was to run at its end. */
+#define BELAY_OPERATION_END_PROCESS 19
 
 /* Does an operation; an unknown one returns NULL. */
 void *belay_control(uint32_t operation, uint32_t number, void *object, uint64_t bits, const char *text);

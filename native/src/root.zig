@@ -61,6 +61,10 @@ pub export fn belay_control(
             stack_watch.begin(.of(isolateOf(object)));
             return null;
         },
+        .end_process => {
+            stack_watch.endProcess(number, @truncate(bits));
+            return null;
+        },
         _ => null,
     };
 }

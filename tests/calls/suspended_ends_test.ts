@@ -88,6 +88,11 @@ describe("an isolate that ends while C waits", () => {
   });
 
   it("is not kept by C that goes on and on, which is reported, nor inside of a callback (in child processes)", () => {
+    for (const [end, expected] of [["blocked", 5], ["blocked-idle", 6]] as const) {
+      const { code, stdout, stderr } = runChild("ends_suspended.ts", [end]);
+      assertEquals([code, stdout], [expected, "waiting\n"]);
+      assertStringIncludes(stderr, "C that was given up at the end of the program has not returned in time");
+    }
     const endless = runChild("ends_suspended.ts", ["endless"]);
     assertEquals([endless.code, endless.stdout], [0, "waiting\n"]);
     assertStringIncludes(endless.stderr, '"each" had called back 256 times, or for 100 ms');

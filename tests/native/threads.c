@@ -177,6 +177,11 @@ EXPORT void sleep_ms(int32_t duration_ms) {
   struct timespec pause = {duration_ms / 1000, duration_ms % 1000 * 1000000L};
   nanosleep(&pause, NULL);
 }
+/* Asks, and waits by itself then, as a loop does that polls: nobody can stop it. */
+EXPORT void ask_and_wait(void (*callback)(void)) {
+  callback();
+  for (;;) sleep_ms(1000);
+}
 
 /* What a thread feeds a function, collects from it, or stores of what it answers, for each type. */
 #define ON_THREAD(name, type)                                                                                          \

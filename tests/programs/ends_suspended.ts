@@ -6,8 +6,9 @@ import { callback, dlopen } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 
 const visit = { parameters: ["i32", "i32"], result: "i32" } as const;
-const { each } = dlopen(testLibrary, {
+const { each, ask_and_wait } = dlopen(testLibrary, {
   each: { parameters: ["i32", visit, "i32"], result: "i32", suspends: true },
+  ask_and_wait: { parameters: [{ parameters: [], result: "void" }], result: "void", suspends: true },
 }).symbols;
 const write = (line: string): void => void writeSync(1, `${line}\n`);
 const end = process.argv.at(-1);
@@ -20,7 +21,12 @@ const made = callback(visit, (): number | Promise<number> => {
   return 0;
 }, { always: true, suspends: true });
 
-if (end === "inside") {
+if (end === "blocked" || end === "blocked-idle") {
+  void ask_and_wait(() => new Promise<void>(() => {}));
+  write("waiting");
+  if (end === "blocked") process.exit(5);
+  process.exitCode = 6;
+} else if (end === "inside") {
   write("waiting");
   void each(3, () => process.exit(), 0);
 } else {

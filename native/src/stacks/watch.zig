@@ -74,11 +74,43 @@ fn addNames(text: *Text, isolate: *Isolate) void {
     }
 }
 
+/// Changes when the process isn't to end by itself any more.
+var ending: futex.Word = .init(0);
+const Ending = extern struct { code: u32, duration_ms: u32 };
+
+/// Has the process end after a while, whatever its threads do, unless this is called again before.
+pub fn endProcess(code: u32, duration_ms: u32) void {
+    _ = ending.fetchAdd(1, .seq_cst);
+    futex.wakeAll(&ending);
+    if (duration_ms == 0) return;
+    const packed_ending: usize = @intCast(@as(u64, code) << 32 | duration_ms);
+    _ = threads.spawn(endLate, @ptrFromInt(packed_ending), stack_byte_length);
+}
+
+fn endLate(argument: ?*anyopaque) void {
+    const wanted: u64 = @intFromPtr(argument);
+    const before = ending.load(.seq_cst);
+    const end_ns = futex.now() + (wanted & 0xffff_ffff) * std.time.ns_per_ms;
+    while (ending.load(.seq_cst) == before) {
+        const now = futex.now();
+        if (now >= end_ns) break;
+        futex.wait(&ending, before, end_ns - now);
+    } else return;
+    var text: Text = .{};
+    text.add("belay: C that was given up at the end of the program has not returned in time: the process ends without it\n");
+    text.write();
+    const code: u32 = @intCast(wanted >> 32);
+    if (builtin.os.tag == .windows) _ = windows.TerminateProcess(windows.current_process, code) else posix._exit(@bitCast(code));
+}
+
 const posix = struct {
+    extern "c" fn _exit(code: c_int) callconv(.c) noreturn;
     extern "c" fn write(file: c_int, bytes: [*]const u8, length: usize) callconv(.c) isize;
 };
 
 const windows = struct {
+    const current_process: *anyopaque = @ptrFromInt(std.math.maxInt(usize));
+    extern "kernel32" fn TerminateProcess(process: *anyopaque, code: u32) callconv(.c) c_int;
     const standard_error: u32 = @bitCast(@as(i32, -12));
     extern "kernel32" fn GetStdHandle(number: u32) callconv(.c) ?*anyopaque;
     extern "kernel32" fn WriteFile(file: ?*anyopaque, bytes: [*]const u8, length: u32, written: *u32, overlapped: ?*anyopaque) callconv(.c) c_int;
