@@ -50,14 +50,18 @@ export function lockedPackage(name: string, folder: string): string {
   return npmPackage({ name, ...locked }, folder);
 }
 
-/** A package, unpacked below `folder`: its own folder. npm installs none for other systems, but it does download them. */
+/**
+ * A package, unpacked below `folder`: its own folder. npm installs none for other systems, but it does download them.
+ *
+ * @throws {MissingError} When npm can't get it.
+ */
 export function npmPackage({ name, version, integrity: expected }: NpmPackage, folder: string): string {
   const target = join(folder, `${name.replace(/^@/, "").replace("/", "-")}-${version}`);
   once(target, (temporary) => {
     console.error(`Installing ${name} ${version} from npm …`);
     const options = ["--silent", "--json", "--pack-destination", temporary];
     const packed = output("npm", ["pack", ...options, `${name}@${version}`]);
-    if (packed === undefined) throw new StepError(`Cannot install "${name}": npm pack failed`);
+    if (packed === undefined) throw new MissingError(`Cannot install "${name}": npm pack failed`);
     const [{ filename, integrity }] = JSON.parse(packed) as { filename: string; integrity: string }[];
     if (integrity !== expected) {
       throw new StepError(`Cannot install "${name}": expected ${expected}, got ${integrity}`);
