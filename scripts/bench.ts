@@ -14,6 +14,8 @@ import process from "node:process";
 import type { Figure, Outcome } from "../tests/bench/harness.ts";
 import { type Comparison, comparisonTable, type Results, resultsText, unmeasured } from "./benchmarks.ts";
 import { build, host } from "./build.ts";
+import { duckdbLibrary, duckdbPython } from "./duckdb.ts";
+import { MissingError } from "./packages.ts";
 import { resultsPath, writePage } from "./pages.ts";
 import { bun, deno, formatted, main, output, root, StepError } from "./tools.ts";
 
@@ -38,6 +40,19 @@ function goFigures(small: boolean): Figure[] {
   return JSON.parse(capture(binary, small ? ["--small"] : [])) as Figure[];
 }
 
+/** Whether DuckDB can be measured here, with Python's beside it in a whole run. */
+function hasDuckdb(small: boolean): boolean {
+  try {
+    duckdbLibrary();
+    if (!small) duckdbPython();
+    return true;
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    console.error(`Left out: DuckDB. ${error.message}`);
+    return false;
+  }
+}
+
 /** The versions of what was measured. */
 function versions(withGo: boolean): Record<string, string> {
   const found = {
@@ -52,8 +67,12 @@ function versions(withGo: boolean): Record<string, string> {
 
 /** Runs everything, and compares. */
 function measure(small: boolean): Results {
-  const files = readdirSync(join(root, "tests", "bench")).filter((name) => name.endsWith("_bench.ts")).sort();
+  const withDuckdb = hasDuckdb(small);
+  const files = readdirSync(join(root, "tests", "bench"))
+    .filter((name) => name.endsWith("_bench.ts") && (withDuckdb || name !== "duckdb_bench.ts"))
+    .sort();
   const go = goFigures(small);
+  const leftOut = [...(go.length > 0 ? [] : ["go"]), ...(withDuckdb && !small ? [] : ["python"])];
   const comparisons: Comparison[] = [];
   for (const file of files) {
     for (const [command, args] of [[deno(), ["run", "-A", "--no-check"]], [bun(), ["run"]]] as const) {
@@ -70,7 +89,7 @@ function measure(small: boolean): Results {
       }
     }
   }
-  const missing = unmeasured(comparisons, go.length > 0);
+  const missing = unmeasured(comparisons, leftOut);
   if (missing.length > 0) throw new StepError(`Cannot compare, since nothing was measured: ${missing.join("; ")}`);
   return {
     date: new Date().toISOString().slice(0, 10),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pythonPackages } from "./duckdb.ts";
 import { table } from "./markdown.ts";
 
 /** How belay compares to one other subject in a case, on one runtime. */
@@ -110,6 +111,10 @@ export const limits: Readonly<Record<string, number>> = {
   "thread/wake-latency bun raw": 2,
   "channel/event deno loop": 6,
   "channel/event bun loop": 6,
+  "duckdb/scalar-10M deno python": 0.25,
+  "duckdb/scalar-10M bun python": 0.25,
+  "duckdb/scalar-10M-nonblocking deno python": 0.5,
+  "duckdb/scalar-10M-nonblocking bun python": 0.5,
   "sqlite/udf-1M-rows deno raw": 0.75,
   "sqlite/udf-1M-rows deno node:sqlite": 1.2,
 };
@@ -192,6 +197,10 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
   ["SQLite", {
     "sqlite/udf-1M-rows": "a TypeScript function in SQL, called for each of a million rows",
   }],
+  ["DuckDB", {
+    "duckdb/scalar-10M": "a row of ten million: a TypeScript function over a column in SQL, on a stack of its own",
+    "duckdb/scalar-10M-nonblocking": "the same in a nonblocking call, which has one thread",
+  }],
   ["Start", {
     "start/first-callback": "opening belay's core and making the first callback, with the npm package",
     "start/first-dlopen": "after that, opening the first library, of three functions, and calling one",
@@ -216,8 +225,12 @@ const subjects: Readonly<Record<string, string>> = {
   "node:sqlite": "the runtime's own `node:sqlite`",
   "one-thread": "belay with the same number of events from one thread",
   plain: "the same without what is measured: a callback that throws nothing, JavaScript's own stack",
+  python: `Python's DuckDB, with NumPy over Arrow and one thread, in a process of its own (${
+    pythonPackages.join(", ")
+  })`,
   raw: "the runtime's own FFI in its fastest form; for SQLite a binding by hand",
   scalar: "a call of Bun's own FFI with two doubles, since Bun passes no structures",
+  sql: "the same expression in SQL, which DuckDB computes itself",
 };
 
 /** By which a comparison's limit and its spread are found. */
@@ -275,10 +288,14 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
   );
 }
 
-/** The limits for which a run has no figure: all are to be measured, those of Go where Go is. */
-export function unmeasured(comparisons: readonly Comparison[], withGo: boolean): string[] {
+/**
+ * The limits for which a run has no figure: all are to be measured.
+ *
+ * @param leftOut The subjects that aren't on this machine.
+ */
+export function unmeasured(comparisons: readonly Comparison[], leftOut: readonly string[]): string[] {
   const measured = new Set(comparisons.map(keyOf));
-  return Object.keys(limits).filter((key) => !measured.has(key) && (withGo || !key.endsWith(" go")));
+  return Object.keys(limits).filter((key) => !measured.has(key) && !leftOut.some((one) => key.endsWith(` ${one}`)));
 }
 
 function groupText([heading, cases]: typeof groups[number], comparisons: readonly Comparison[]): string {

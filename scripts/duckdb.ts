@@ -16,8 +16,8 @@ const integrities: Readonly<Record<string, string>> = {
   "linux-x64": "sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==",
   "linux-arm64": "sha512-3jnUaDil1BrF/6vAZwVaInJ1xoBaWGHB4PDiUnzJWKCo8a8TLx9j7/gPyPl/UGRBftrYIuTihRZSfF4mWMgtWA==",
 };
-/** DuckDB's own 1.5.6 takes a thousand times as long for functions in Python. */
-const wheels = ["duckdb==2.0.1", "numpy==2.4.6", "pyarrow==26.0.1"];
+/** What the benchmark compares with. The version of the C library takes several times as long for functions in Python. */
+export const pythonPackages: readonly string[] = ["duckdb==2.0.1", "numpy==2.4.6", "pyarrow==26.0.1"];
 
 /** Where DuckDB's library is. It is downloaded once. @throws {MissingError} If there is none for this machine. */
 export function duckdbLibrary(): string {
@@ -38,9 +38,11 @@ export function duckdbPython(): { readonly command: string; readonly path: strin
   }
   const args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"];
   try {
-    const path = once(join(toolsFolder, "duckdb-python", wheels.join("-")), (temporary) => {
-      console.error(`Installing ${wheels.join(", ")} from PyPI …`);
-      run(command, [...args, "--only-binary=:all:", "--no-deps", "--target", temporary, ...wheels], { quiet: true });
+    const path = once(join(toolsFolder, "duckdb-python", pythonPackages.join("-")), (temporary) => {
+      console.error(`Installing ${pythonPackages.join(", ")} from PyPI …`);
+      run(command, [...args, "--only-binary=:all:", "--no-deps", "--target", temporary, ...pythonPackages], {
+        quiet: true,
+      });
     });
     return { command, path };
   } catch (error) {
