@@ -58,8 +58,13 @@ fn coreModule(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.bui
         .link_libc = true,
         .strip = optimize != .Debug,
         .pic = true,
-        // Nothing unwinds through the core: engines can't. On Windows every function has to say how.
-        .unwind_tables = if (os == .windows) null else .none,
+        // Debuggers and profilers unwind through the core, from C to the end of its own stack. On Windows every function has
+        // to say how. On arm64 macOS it would take a page more than the size allows.
+        .unwind_tables = switch (os) {
+            .windows => null,
+            .macos => if (target.result.cpu.arch == .aarch64) .none else .async,
+            else => .async,
+        },
     });
     if (os != .linux and os != .windows) return code;
     const object = b.addObject(.{ .name = "belay", .root_module = code, .use_llvm = true });

@@ -20,56 +20,79 @@ pub const frame_words = 7;
 
 pub fn prepare(memory: []align(16) u8, entry: usize) usize {
     const top: [*]usize = @ptrCast(@alignCast(memory.ptr + memory.len));
-    // Behind the frame the stack pointer is a multiple of 16.
+    // Behind the frame the stack pointer is a multiple of 16. Debuggers look at the byte before the one to go on at: it has
+    // to be the entry's, too.
     const frame = (top - 2 - frame_words)[0..frame_words];
-    frame.* = .{ 0, 0, 0, 0, 0, 0, entry };
+    frame.* = .{ 0, 0, 0, 0, 0, 0, entry + 1 };
     return @intFromPtr(frame);
 }
 
 /// The thunks switch by themselves, and `belay_stack_start` and `belay_stack_go_on` are here.
 pub const has_jumps = true;
 
-/// Assembly that leaves this stack for another one of the record in rcx, and goes on at a label when somebody comes back.
-/// `value` puts what the other one gets into rax.
+/// Assembly that leaves this stack for another one of the record in rcx, and goes on at a label when somebody comes back. A
+/// label ahead has to follow at once. `value` puts what the other one gets into rax. `frame` is how many bytes above the stack pointer the
+/// frame's address is, null where another register has it.
 pub fn leave(
     comptime from: std.meta.FieldEnum(OwnStack),
     comptime to: std.meta.FieldEnum(OwnStack),
     comptime label: []const u8,
     comptime value: []const u8,
+    comptime frame: ?usize,
 ) []const u8 {
+    const here = if (frame) |bytes| bytes + 8 else null;
     return std.fmt.comptimePrint(
+        \\.cfi_remember_state
         \\leaq {s}(%rip), %rax
         \\pushq %rax
-        \\
-    , .{label}) ++ save ++ std.fmt.comptimePrint(
+        \\{s}
+    , .{ label, address(here) }) ++ save(here) ++ std.fmt.comptimePrint(
         \\movq %rsp, {d}(%rcx)
         \\movq {d}(%rcx), %rsp
-        \\{s}
+        \\{s}{s}
         \\
-    , .{ @offsetOf(OwnStack, @tagName(from)), @offsetOf(OwnStack, @tagName(to)), value }) ++ load;
+    , .{ @offsetOf(OwnStack, @tagName(from)), @offsetOf(OwnStack, @tagName(to)), saved, value }) ++ load ++
+        // Never run. Debuggers look here for the rules of the label.
+        \\.cfi_restore_state
+        \\int3
+        \\
+    ;
 }
 
-/// What a call preserves, but for the control words.
-const save =
-    \\pushq %rbp
-    \\pushq %rbx
-    \\pushq %r12
-    \\pushq %r13
-    \\pushq %r14
-    \\pushq %r15
-    \\
-;
-const load =
-    \\popq %r15
-    \\popq %r14
-    \\popq %r13
-    \\popq %r12
-    \\popq %rbx
-    \\popq %rbp
-    \\popq %rcx
-    \\jmpq *%rcx
-    \\
-;
+/// What a call preserves, but for the control words, in the order of `save`.
+const preserved = [_][]const u8{ "rbp", "rbx", "r12", "r13", "r14", "r15" };
+
+fn save(comptime frame: ?usize) []const u8 {
+    comptime var text: []const u8 = "";
+    inline for (preserved, 1..) |register, count| {
+        text = text ++ "pushq %" ++ register ++ "\n" ++ address(if (frame) |bytes| bytes + 8 * count else null);
+    }
+    return text;
+}
+
+/// How to unwind a stack that somebody left, from where its pointer has just been loaded: as if that had called.
+const saved = rules: {
+    var text: []const u8 = ".cfi_def_cfa %rsp, 56\n.cfi_offset %rip, -8\n";
+    for (preserved, 2..) |register, word| text = text ++ std.fmt.comptimePrint(".cfi_offset %{s}, -{d}\n", .{ register, 8 * word });
+    break :rules text;
+};
+
+/// Signal handlers leave what is just below the stack pointer as it is: of what is popped, only the frame's address changes.
+const load = pops: {
+    var text: []const u8 = "";
+    var word = preserved.len;
+    while (word > 0) : (word -= 1) text = text ++ "popq %" ++ preserved[word - 1] ++ "\n" ++ address(8 * word);
+    break :pops text ++
+        \\popq %rcx
+        \\.cfi_def_cfa_offset 0
+        \\jmpq *%rcx
+        \\
+    ;
+};
+
+fn address(comptime frame: ?usize) []const u8 {
+    return std.fmt.comptimePrint(".cfi_def_cfa_offset {d}\n", .{frame orelse return ""});
+}
 
 /// In a thunk of a call that suspends, before C gives way to JavaScript, and when it goes on: what C has changed of the
 /// control words is put back for JavaScript, and is C's again. Behind its registers and its own word, which is odd in between, the thunk has space.
@@ -104,7 +127,7 @@ pub const load_control =
 /// Assembly that goes to the stack of the record in rcx, until C calls back or has returned, and ends the function. Where C has
 /// returned, so does this: predictors know where to. Where C calls back, they know that of C's call, which waits.
 fn go(comptime label: []const u8) []const u8 {
-    return "movq %rcx, (%rsp)\n" ++ leave(.javascript, .pointer, label ++ "f", "movq %rcx, %rax") ++ label ++ ":\n" ++
+    return "movq %rcx, (%rsp)\n" ++ leave(.javascript, .pointer, label ++ "f", "movq %rcx, %rax", 16) ++ label ++ ":\n" ++
         \\testl %eax, %eax
         \\jnz 8f
         \\movq (%rsp), %rdi
@@ -174,15 +197,18 @@ comptime {
     asm (".text\n" ++ symbols.declare("belay_switch", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_switch:\n" ++
             \\.cfi_startproc
             \\
-        ++ save ++
+        ++ save(8) ++
             \\movq %rsp, (%rdi)
             \\movq %rsi, %rsp
+            \\
+        ++ saved ++
             \\movq %rdx, %rax
             \\
         ++ load ++ ".cfi_endproc\n" ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
             // Here back traces end.
             \\.cfi_startproc
             \\.cfi_undefined %rip
+            \\int3
             \\xorl %ebp, %ebp
             \\1:
             \\movq %rax, %rbx
@@ -192,7 +218,7 @@ comptime {
             // Whoever comes next has another call.
             \\movq %rbx, %rcx
             \\
-        ++ leave(.pointer, .javascript, "1b", "xorl %eax, %eax") ++
+        ++ leave(.pointer, .javascript, "1b", "xorl %eax, %eax", 8) ++
             \\.cfi_endproc
             \\
     );

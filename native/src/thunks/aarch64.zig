@@ -30,13 +30,10 @@ comptime {
             prefix ++ "belay_entry:\n" ++ (if (windows) ".seh_proc belay_entry\n" else ".cfi_startproc\n") ++
             \\stp x29, x30, [sp, #-160]!
             \\
-        ++ (if (windows) ".seh_save_fplr_x 160\n" else "") ++
+        ++ (if (windows) ".seh_save_fplr_x 160\n" else ".cfi_def_cfa_offset 160\n.cfi_offset w30, -152\n.cfi_offset w29, -160\n") ++
             \\mov x29, sp
             \\
-        ++ (if (windows)
-            ".seh_set_fp\n.seh_endprologue\n"
-        else
-            ".cfi_def_cfa w29, 160\n.cfi_offset w30, -152\n.cfi_offset w29, -160\n") ++
+        ++ (if (windows) ".seh_set_fp\n.seh_endprologue\n" else ".cfi_def_cfa_register w29\n") ++
             \\stp x0, x1, [sp, #16]
             \\stp x2, x3, [sp, #32]
             \\stp x4, x5, [sp, #48]
@@ -65,7 +62,7 @@ comptime {
         ++ (if (windows) ".seh_startepilogue\n" else "") ++
             \\ldp x29, x30, [sp], #160
             \\
-        ++ (if (windows) ".seh_save_fplr_x 160\n.seh_endepilogue\n" else "") ++
+        ++ (if (windows) ".seh_save_fplr_x 160\n.seh_endepilogue\n" else ".cfi_def_cfa wsp, 0\n.cfi_restore w30\n.cfi_restore w29\n") ++
             \\ret
             \\
         ++ (if (windows) ".seh_endproc\n" else ".cfi_endproc\n") ++
@@ -88,16 +85,13 @@ comptime {
             (if (windows) ".seh_proc belay_make_call\n" else ".cfi_startproc\n") ++
             \\stp x29, x30, [sp, #-32]!
             \\
-        ++ (if (windows) ".seh_save_fplr_x 32\n" else "") ++
+        ++ (if (windows) ".seh_save_fplr_x 32\n" else ".cfi_def_cfa_offset 32\n.cfi_offset w30, -24\n.cfi_offset w29, -32\n") ++
             \\str x19, [sp, #16]
             \\
-        ++ (if (windows) ".seh_save_reg x19, 16\n" else "") ++
+        ++ (if (windows) ".seh_save_reg x19, 16\n" else ".cfi_offset w19, -16\n") ++
             \\mov x29, sp
             \\
-        ++ (if (windows)
-            ".seh_set_fp\n.seh_endprologue\n"
-        else
-            ".cfi_def_cfa w29, 32\n.cfi_offset w30, -24\n.cfi_offset w29, -32\n.cfi_offset w19, -16\n") ++
+        ++ (if (windows) ".seh_set_fp\n.seh_endprologue\n" else ".cfi_def_cfa_register w29\n") ++
             \\mov x19, x0
             \\ldr x9, [x19, #1160]
             \\cbz x9, 2f
@@ -136,7 +130,10 @@ comptime {
         ++ (if (windows) ".seh_save_reg x19, 16\n" else "") ++
             \\ldp x29, x30, [sp], #32
             \\
-        ++ (if (windows) ".seh_save_fplr_x 32\n.seh_endepilogue\n" else "") ++
+        ++ (if (windows)
+            ".seh_save_fplr_x 32\n.seh_endepilogue\n"
+        else
+            ".cfi_def_cfa wsp, 0\n.cfi_restore w30\n.cfi_restore w29\n.cfi_restore w19\n") ++
             \\ret
             \\
         ++ (if (windows) ".seh_endproc\n" else ".cfi_endproc\n"));

@@ -1,6 +1,7 @@
 //! How the architectures' assembly declares the symbols that `pool.zig` looks up.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const abi = @import("../abi.zig");
 const assembly = @import("../os/assembly.zig");
 
@@ -13,6 +14,7 @@ pub fn block(comptime thunk: []const u8, comptime end: []const u8) []const u8 {
     return std.fmt.comptimePrint(
         \\.p2align 6
         \\{s}belay_thunks:
+        \\{s}
         \\.set belay_group, 0
         \\.rept {d}
         \\.set belay_in_group, 0
@@ -22,9 +24,13 @@ pub fn block(comptime thunk: []const u8, comptime end: []const u8) []const u8 {
         \\1:
         \\{s}.set belay_group, belay_group + {d}
         \\.endr
+        \\{s}
         \\
-    , .{ prefix, abi.thunk_block_length / group_length, group_length, thunk, end, group_length });
+    , .{ prefix, unwinding[0], abi.thunk_block_length / group_length, group_length, thunk, end, group_length, unwinding[1] });
 }
+
+/// Nothing is pushed in a thunk. On Windows such code has nothing to say.
+const unwinding = if (builtin.os.tag == .windows) .{ "", "" } else .{ ".cfi_startproc", ".cfi_endproc" };
 
 pub const prefix = assembly.prefix;
 pub const declare = assembly.declare;

@@ -23,7 +23,7 @@ pub const stack_byte_offset = 160;
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
     if (!switching.has_jumps) return "movq %rcx, %rdi\ncallq " ++ prefix ++ "belay_stack_give_way\nud2\n";
-    return switching.save_control ++ switching.leave(.pointer, .javascript, "4f", "movl $1, %eax") ++
+    return switching.save_control ++ switching.leave(.pointer, .javascript, "4f", "movl $1, %eax", null) ++
         \\4:
         \\
     ++ switching.load_control ++
@@ -128,7 +128,7 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
 , names);
 
 const names = .{
-    .leave = switching.leave(.pointer, .javascript, "2f", "movl $1, %eax"),
+    .leave = switching.leave(.pointer, .javascript, "2f", "movl $1, %eax", 8),
     .prefix = prefix,
     .isolate = @offsetOf(abi.Slot, "isolate"),
     .layout = @offsetOf(abi.Slot, "layout"),
