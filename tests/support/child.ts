@@ -52,6 +52,8 @@ export interface ChildOptions {
   readonly permissions?: readonly string[];
   /** More flags for Deno's engine. */
   readonly v8Flags?: readonly string[];
+  /** More flags of the runtime's. */
+  readonly flags?: readonly string[];
   /** More environment variables. */
   readonly env?: Readonly<Record<string, string>>;
   /** 100 seconds by default; more where the machine is slow. */
@@ -71,25 +73,35 @@ const verbs = {
   bun: { run: ["run"], test: ["test"], watch: ["--hot", "run"] },
 } as const;
 
-/** Runs a program from the project's folder, or several test files, and waits. */
-export function runFiles(files: readonly string[], options: ChildOptions = {}): ChildResult {
-  const { runtime = ownRuntime, as = "run", args = [], env = {}, v8Flags = [], timeoutMs = 100_000 } = options;
-  const { permissions = ["-A"] } = options;
+/** The program and its arguments that run a program from the project's folder, or several test files. */
+export function childCommand(files: readonly string[], options: ChildOptions = {}): [string, ...string[]] {
+  const { runtime = ownRuntime, as = "run", args = [], v8Flags = [], permissions = ["-A"], flags = [] } = options;
   const engine = `--v8-flags=${["--expose-gc", ...v8Flags].join()}`;
-  const flags = runtime.name === "bun" ? [] : [...permissions, "--no-check", engine];
   const command = [
+    runtime.binary,
     ...verbs[runtime.name][as],
+    ...(runtime.name === "bun" ? [] : [...permissions, "--no-check", engine]),
     ...flags,
     ...files.map((file) => isAbsolute(file) ? file : `./${file}`),
     ...args,
-  ];
-  const [program, ...rest] = [...(emulator === undefined ? [] : [emulator]), runtime.binary, ...command];
+  ] as const;
+  return emulator === undefined ? [...command] : [emulator, ...command];
+}
+
+/** The environment of children. A test's crash is nothing that Bun's makers want to be told of. */
+export function childEnvironment(env: Readonly<Record<string, string>> = {}): Record<string, string | undefined> {
+  return { ...process.env, NO_COLOR: "1", BUN_ENABLE_CRASH_REPORTING: "0", ...env };
+}
+
+/** Runs a program from the project's folder, or several test files, and waits. */
+export function runFiles(files: readonly string[], options: ChildOptions = {}): ChildResult {
+  const { env = {}, timeoutMs = 100_000 } = options;
+  const [program, ...rest] = childCommand(files, options);
   const start = () =>
     spawnSync(program, rest, {
       cwd: root,
       encoding: "utf8",
-      // A test's crash is nothing that Bun's makers want to be told of.
-      env: { ...process.env, NO_COLOR: "1", BUN_ENABLE_CRASH_REPORTING: "0", ...env },
+      env: childEnvironment(env),
       timeout: timeoutMs * slowness,
       // One that hangs may not listen to a milder signal.
       killSignal: "SIGKILL",

@@ -11,6 +11,7 @@ const isolates = @import("../isolate.zig");
 const Isolate = isolates.Isolate;
 const OwnStack = isolates.OwnStack;
 const prefix = symbols.prefix;
+const darwin = @import("builtin").os.tag.isDarwin();
 
 pub const controlWords = processor.controlWords;
 pub const hasShadowStack = processor.hasShadowStack;
@@ -149,12 +150,18 @@ fn go(comptime label: []const u8) []const u8 {
 }
 
 fn function(comptime name: []const u8) []const u8 {
-    return ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
+    const kind = if (darwin) "" else ".type " ++ name ++ ", @function\n";
+    return kind ++ ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
         \\.cfi_startproc
         \\subq $8, %rsp
         \\.cfi_def_cfa_offset 16
         \\
     ;
+}
+
+/// With no size, all that has no name and follows would have its name in a debugger.
+fn end(comptime name: []const u8) []const u8 {
+    return ".cfi_endproc\n" ++ if (darwin) "" else ".size " ++ name ++ ", . - " ++ name ++ "\n";
 }
 
 comptime {
@@ -170,7 +177,7 @@ comptime {
             \\2:
             \\movq %rax, %rcx
             \\
-        ++ go("1") ++ ".cfi_endproc\n" ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
+        ++ go("1") ++ end("belay_stack_start") ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
             \\movq {[blocks]d}(%rdi), %rax
             \\movl %esi, %esi
             \\imulq ${[size]d}, %rsi, %rsi
@@ -190,7 +197,7 @@ comptime {
             .size = @sizeOf(abi.Call),
             .stack = @offsetOf(abi.Call, "stack"),
             .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
-        }) ++ go("1") ++ ".cfi_endproc\n");
+        }) ++ go("1") ++ end("belay_stack_go_on"));
 }
 
 comptime {
