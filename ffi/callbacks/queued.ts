@@ -7,11 +7,13 @@
  */
 
 import {
+  callTokenWord,
   contractPost,
   contractWait,
   droppedWord,
   nextFinish,
   nextLinger,
+  nextPoll,
   nextTake,
   onFullBlock,
   onFullDropNewest,
@@ -55,14 +57,42 @@ const mostUnclocked = 64;
 const sharedLength = 2 ** 15;
 let sharedQueue: Address | undefined;
 
+type Next = (isolate: Address, patience: number) => number;
+
+/**
+ * Waking the event loop takes longer than many a call of a thread that waits. So JavaScript waits for a moment whether the next
+ * one comes; and leaves that the more often the more often none did.
+ */
+const mostSkipped = 64;
+let skipped = 0;
+let toSkip = 0;
+
+/** Takes the next call, and answers whether there is one. */
+function take(next: Next, isolate: Address, patience: number): boolean {
+  if (patience !== nextPoll) return next(isolate, patience) !== 0;
+  if (toSkip > 0) {
+    toSkip -= 1;
+    return next(isolate, nextTake) !== 0;
+  }
+  const found = next(isolate, nextPoll) !== 0;
+  skipped = found ? 0 : Math.min(2 * skipped + 1, mostSkipped);
+  toSkip = skipped;
+  return found;
+}
+
 /** Makes the calls that are queued, and answers whether some are left for the next turn. */
 function makeCalls(endMs: number, startMs: number): boolean {
-  const { isolate } = core();
-  const { next } = functions();
+  const { isolate, words } = core();
+  const next = functions().next as Next;
   let lookAt = 1;
   let more = false;
-  for (let count = 1; next(isolate, count > burstLength ? nextLinger : nextTake) !== 0; count++) {
+  const { u32 } = words;
+  let patience: number = nextTake;
+  for (let count = 1; take(next, isolate, patience); count++) {
+    // Of a nonblocking call, whose thread is likely to call again.
+    const hasCall = u32[2 * callTokenWord] !== 0;
     invokeQueued();
+    patience = hasCall ? nextPoll : count >= burstLength ? nextLinger : nextTake;
     if (count < lookAt) continue;
     const nowMs = now();
     if (nowMs >= endMs) {

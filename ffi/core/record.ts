@@ -65,6 +65,7 @@ export const onFullDropOldest = 2;
 export const nextFinish = 0;
 export const nextTake = 1;
 export const nextLinger = 2;
+export const nextPoll = 3;
 export const operationAttach = 0;
 export const operationAttachBeside = 1;
 export const operationIsolateCount = 2;

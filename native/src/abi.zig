@@ -74,8 +74,9 @@ pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 
 /// How `belay_queued_next` takes a callback.
 /// finish: none. The next look begins with another queue, so that a queue which is never empty doesn't keep the others
-/// waiting. take: one that is there. linger: one that is there soon.
-pub const Next = enum(u32) { finish = 0, take = 1, linger = 2 };
+/// waiting. take: one that is there. linger: one that is there soon. poll: one that is there a little later, or until a
+/// nonblocking call has completed.
+pub const Next = enum(u32) { finish = 0, take = 1, linger = 2, poll = 3 };
 
 /// What `belay_control` does.
 pub const Operation = enum(u32) {

@@ -288,10 +288,11 @@ belay_queue *belay_queue_create(belay_isolate *isolate, uint32_t call_count, uin
                                 uint32_t on_full);
 
 /* How belay_queued_next goes about it: it takes no callback; it takes one that is there; it takes one that is there
- * within some microseconds. */
+ * within some microseconds; within some tens of them, unless a nonblocking call completes. */
 #define BELAY_NEXT_FINISH 0
 #define BELAY_NEXT_TAKE 1
 #define BELAY_NEXT_LINGER 2
+#define BELAY_NEXT_POLL 3
 /* Takes a callback from the isolate's queues; returns 0 if there is none. Its arguments, `callback` and fallback are
  * where the trampoline finds those of any callback. The next belay_queued_next gives `result` to a thread that waits
  * for it. */

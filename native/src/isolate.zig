@@ -114,6 +114,9 @@ pub const Queued = struct {
     /// The threads that wait for an answer. Under the mutex.
     mutex: futex.Mutex = .{},
     waiters: ?*Waiter = null,
+    /// How many more waits sleep at once since the last ones were too long to stay awake for, and how many the next one adds.
+    to_skip: std.atomic.Value(u32) = .init(0),
+    skipped: std.atomic.Value(u32) = .init(0),
     /// All queues, and the one that is being taken from. These and the following fields are the isolate's thread's
     /// alone.
     queues: ?*Queue = null,

@@ -9,6 +9,9 @@ import { join } from "node:path";
 import { root } from "../../scripts/tools.ts";
 import { childCommand, childEnvironment, ownRuntime } from "./child.ts";
 
+/** How long a program may run, in milliseconds. */
+const longestMs = 120_000;
+
 // deno-lint-ignore no-explicit-any -- the protocols' messages
 type Message = any;
 
@@ -29,35 +32,51 @@ export class InspectedProgram {
     const whole = childCommand([join("tests", "programs", program)], { args, flags });
     // A quiet one doesn't say where it listens.
     const [command = "", ...rest] = whole.filter((argument) => argument !== "--quiet");
-    this.#child = spawn(command, rest, { cwd: root, env: childEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+    // One that nobody ends, as when the test itself is ended, doesn't stay.
+    const end = { timeout: longestMs, killSignal: "SIGKILL" } as const;
+    this.#child = spawn(command, rest, {
+      cwd: root,
+      env: childEnvironment(),
+      stdio: ["ignore", "pipe", "pipe"],
+      ...end,
+    });
     this.#ended = new Promise((resolve) => this.#child.once("close", (code) => resolve(code)));
   }
 
   /** Starts a program, and lets it run when the debugger is there. */
   static async start(program: string, args: readonly string[]): Promise<InspectedProgram> {
     const inspected = new InspectedProgram(program, args);
-    const url = await inspected.#url();
-    const socket = inspected.#socket = new WebSocket(url);
-    socket.onmessage = ({ data }) => inspected.#receive(JSON.parse(String(data)));
+    try {
+      await inspected.#begin();
+      return inspected;
+    } catch (error) {
+      inspected[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const url = await this.#url();
+    const socket = this.#socket = new WebSocket(url);
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)));
     await new Promise((resolve, reject) => {
       socket.onopen = resolve;
       socket.onerror = reject;
     });
-    await inspected.send("Runtime.enable");
-    await inspected.send("Debugger.enable");
+    await this.send("Runtime.enable");
+    await this.send("Debugger.enable");
     if (ownRuntime.name === "deno") {
-      await inspected.send("Runtime.runIfWaitingForDebugger");
+      await this.send("Runtime.runIfWaitingForDebugger");
     } else {
-      await inspected.send("Debugger.setBreakpointsActive", { active: true });
-      await inspected.send("Debugger.setPauseOnDebuggerStatements", { enabled: true });
-      await inspected.send("Inspector.enable");
-      await inspected.send("Inspector.initialized");
+      await this.send("Debugger.setBreakpointsActive", { active: true });
+      await this.send("Debugger.setPauseOnDebuggerStatements", { enabled: true });
+      await this.send("Inspector.enable");
+      await this.send("Inspector.initialized");
     }
     // Only now its modules are loaded.
-    while (await inspected.evaluate("typeof inspected") === "undefined") {
+    while (await this.evaluate("typeof inspected") === "undefined") {
       await new Promise((turn) => setTimeout(turn, 10));
     }
-    return inspected;
   }
 
   /** Where it listens, which it prints. */

@@ -230,7 +230,8 @@ fn delist(isolate: *Isolate, waiter: *Waiter) void {
 }
 
 /// How long a thread that waits stays awake: an answer takes a few microseconds where JavaScript is idle.
-const spin_ns = 20 * std.time.ns_per_us;
+const spin_ns = 50 * std.time.ns_per_us;
+const most_skipped = 64;
 
 noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: u64) u64 {
     defer {
@@ -238,7 +239,8 @@ noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: 
         waiter.letGo();
     }
     const start = futex.now();
-    const spin_end = start + spin_ns;
+    var spins = staysAwake(isolate);
+    const spin_end = if (spins) start + spin_ns else start;
     const half = start + (deadline -| start) / 2;
     var halved = false;
     var state = waiter.state.load(.acquire);
@@ -272,11 +274,29 @@ noinline fn await_(isolate: *Isolate, waiter: *Waiter, fallback: u64, deadline: 
         if (now < spin_end) {
             for (0..16) |_| std.atomic.spinLoopHint();
         } else {
+            if (spins) noteSleep(isolate);
+            spins = false;
             const until = if (halved) deadline else half;
             futex.wait(&waiter.state, state, if (state == Waiter.running) longest_wait_ns else until -| now);
         }
     }
+    if (spins) isolate.queued.skipped.store(0, .monotonic);
     return waiter.result;
+}
+
+/// Whether a thread that waits stays awake for a while: the less often the more often that was in vain.
+fn staysAwake(isolate: *Isolate) bool {
+    const to_skip = &isolate.queued.to_skip;
+    const left = to_skip.load(.monotonic);
+    if (left == 0) return true;
+    to_skip.store(left - 1, .monotonic);
+    return false;
+}
+
+fn noteSleep(isolate: *Isolate) void {
+    const skipped = @min(2 * isolate.queued.skipped.load(.monotonic) + 1, most_skipped);
+    isolate.queued.skipped.store(skipped, .monotonic);
+    isolate.queued.to_skip.store(skipped, .monotonic);
 }
 
 const longest_wait_ns = 3600 * std.time.ns_per_s;

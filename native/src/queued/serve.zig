@@ -18,6 +18,8 @@ const Waiter = @import("../waiter.zig").Waiter;
 
 /// How long it lingers: where calls come thick and fast, less than another wake takes.
 const linger_ns = 10 * std.time.ns_per_us;
+/// How long it waits for the next call of a nonblocking call that calls back.
+const poll_ns = 50 * std.time.ns_per_us;
 
 /// Takes the next call that waits in the isolate's queues: its arguments, index and fallback are in the words then, as
 /// the dispatcher would have put them. What the last one answered goes to who waits for it. On the isolate's thread,
@@ -32,10 +34,22 @@ pub fn next(isolate: *Isolate, patience: abi.Next) bool {
     }
     if (takeAny(isolate)) return true;
     if (patience == .take) return false;
+    if (patience == .poll) return poll(isolate);
     const end_ns = futex.now() + linger_ns;
     while (futex.now() < end_ns) {
         // Not too often: each look takes the cache line from the threads that write to it.
         for (0..32) |_| std.atomic.spinLoopHint();
+        if (takeAny(isolate)) return true;
+    }
+    return false;
+}
+
+/// Waits a moment for a call of a thread that calls again and again. Others run meanwhile: that thread may be on the same
+/// processor.
+fn poll(isolate: *Isolate) bool {
+    const end_ns = futex.now() + poll_ns;
+    while (futex.now() < end_ns and @atomicLoad(u32, &isolate.words.completed, .monotonic) == 0) {
+        std.Thread.yield() catch {};
         if (takeAny(isolate)) return true;
     }
     return false;

@@ -32,8 +32,8 @@ pub fn prepare(memory: []align(16) u8, entry: usize) usize {
 pub const has_jumps = true;
 
 /// Assembly that leaves this stack for another one of the record in rcx, and goes on at a label when somebody comes back. A
-/// label ahead has to follow at once. `value` puts what the other one gets into rax. `frame` is how many bytes above the stack pointer the
-/// frame's address is, null where another register has it.
+/// label ahead has to follow at once. `value` puts what the other one gets into rax. `frame` is how many bytes above the stack
+/// pointer the frame's address is, null where another register has it.
 pub fn leave(
     comptime from: std.meta.FieldEnum(OwnStack),
     comptime to: std.meta.FieldEnum(OwnStack),
