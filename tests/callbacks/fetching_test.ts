@@ -200,7 +200,8 @@ it("callbacks inside of callbacks keep their answers apart", () => {
 
 it("a tail call is the answer: the function isn't called", () => {
   const definition = { ...onRowI32, fetch: [value], answer: answerCall(c.row_answer_i32, argument(0)) } as const;
-  const { add } = dlopen(testLibrary, { add: { name: "add_i32", parameters: ["i32", "i32"], result: "i32" } }).symbols;
+  using library = dlopen(testLibrary, { add: { name: "add_i32", parameters: ["i32", "i32"], result: "i32" } });
+  const { add } = library.symbols;
   using made = callback(definition, (number) => tailCall(add, number, 1000));
   assertEquals(c.ownI32(made, 2, null), 2003);
 });
@@ -218,9 +219,10 @@ it("calls from other threads are fetched for there", async () => {
     await until(() => seen.length === 6, "the calls");
   }
   assertEquals(seen, ["text 0", 0, "text 1", 0, "text 2", 0]);
-  const { start_waits } = dlopen(testLibrary, {
+  using library = dlopen(testLibrary, {
     start_waits: { parameters: [{ parameters: ["i32", "i32"], result: "i32" }, "i32", "i32"], result: "pointer" },
-  }).symbols;
+  });
+  const { start_waits } = library.symbols;
   using waited = callback({ ...definition, result: "i32" }, (text) => Number(text?.slice(5)) + 1, { thread: "wait" });
   assertEquals(await ended(start_waits(waited, 1, 3) as never), 6n);
   // Without such a contract they get the fallback, and are reported.
@@ -235,9 +237,10 @@ it("calls from other threads are fetched for there", async () => {
 
 it("is the same callback to C: its definition may be a parameter's type", () => {
   const definition = { ...onRow, fetch: [value], answer } as const;
-  const { run } = dlopen(testLibrary, {
+  using library = dlopen(testLibrary, {
     run: { name: "run_rows", parameters: [definition, "i32", "handle"], result: "f64" },
-  }).symbols;
+  });
+  const { run } = library.symbols;
   using made = callback(definition, (number) => number);
   assertEquals(run(made, 3, null), 6);
   // A function that is lent to the call gets what C gives.
