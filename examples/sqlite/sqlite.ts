@@ -7,6 +7,7 @@
  * @module
  */
 
+import process from "node:process";
 import {
   answerCall,
   argument,
@@ -115,6 +116,9 @@ const definitions = {
   sqlite3_update_hook: { parameters: [database, updateCallback, "handle"], result: "pointer" },
   sqlite3_progress_handler: { parameters: [database, "i32", progressCallback, "handle"], result: "void" },
 } as const;
+
+/** belay has none on arm64 Windows. */
+const hasOwnStacks = process.platform !== "win32" || process.arch !== "arm64";
 
 const ok = 0;
 const row = 100;
@@ -369,13 +373,20 @@ export class Database {
   #updateHook: Handle | undefined;
   #progressHandler: Handle | undefined;
   #closed = false;
-  /** Whether SQLite may call functions of the program. */
+  /** Whether SQLite may call functions of the program, and has a stack of its own then. */
   #calls = false;
+  readonly #ownStack: boolean;
   /** Statements that are running: a function of one may run another. */
   #running = 0;
 
-  /** Opens a database file, which is created if it isn't there; `":memory:"` for none. */
-  constructor(path: string) {
+  /**
+   * Opens a database file.
+   *
+   * @param path The file, which is created if it isn't there; `":memory:"` for none.
+   * @param options Whether SQLite runs on a stack of its own where it calls functions, which takes half of the time.
+   */
+  constructor(path: string, { ownStack = hasOwnStacks }: { readonly ownStack?: boolean } = {}) {
+    this.#ownStack = ownStack;
     shared ??= { sqlite: new Sqlite(), users: 0 };
     shared.users += 1;
     this.#sqlite = shared.sqlite;
@@ -528,7 +539,7 @@ export class Database {
     const columns = this.#columns(statement);
     const rows: Record<string, Value>[] = [];
     let code: number;
-    const step = this.#calls ? symbols.step_calling : symbols.sqlite3_step;
+    const step = this.#calls && this.#ownStack ? symbols.step_calling : symbols.sqlite3_step;
     while ((code = step(statement)) === row) rows.push(this.#row(statement, columns));
     if (code !== done) this.#check(code);
     return rows;

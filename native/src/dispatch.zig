@@ -53,6 +53,20 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     const definition = thunks.fetchingOf(slot) orelse return 0;
     const words = &isolate.words;
     const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
+    if (isolate.own_stacks.running) |running| {
+        // On its isolate's thread, where JavaScript has stack enough: nothing of that has to be looked at.
+        if (running.direct and running.contains(@intFromPtr(frame)) and contract == abi.contract_same) {
+            var values: fetching.Fetched = undefined;
+            fetching.fetch(definition, &.of(frame, stack, &values), &values);
+            copyArguments(words, slot.layout, &values.registers, &values.rest);
+            words.overflow = 0;
+            words.answered = 0;
+            words.result = definition.fallback;
+            words.callback = slot.index;
+            leave(running, slot, frame, @intFromPtr(definition));
+            return 0;
+        }
+    }
     const elsewhere = isolates.current_thread != isolate.thread or @atomicLoad(u32, &words.live, .monotonic) == 0;
     if (elsewhere and (contract == abi.contract_same or !words.isLive())) return notices.misplaced(slot, isolate);
     var values: fetching.Fetched = undefined;
@@ -152,31 +166,13 @@ inline fn enter(
         words.overflow = 1;
         _ = @atomicRmw(u32, &words.attention, .Or, abi.attention_overflow, .monotonic);
     }
-    // One by one, as they were spilled: a load that spans two stores waits for both.
-    const layout = slot.layout;
-    for (0..@min(layout >> 8 & 0xff, 8)) |i| {
-        words.arguments[i] = arguments[i];
-        asm volatile ("");
-    }
-    const float_end = first_float + @as(usize, @min(layout >> 16 & 0xff, 8));
-    for (first_float..float_end) |i| {
-        words.arguments[i] = arguments[i];
-        asm volatile ("");
-    }
-    if (layout & 0xff != 0) {
-        const length: usize = @min(layout & 0xff, abi.stack_words);
-        @memcpy(words.arguments[abi.register_words..][0..length], stack[0..length]);
-    }
+    copyArguments(words, slot.layout, arguments, stack);
     const trampoline = words.trampoline orelse return null;
     if (target) |address_in_c| words.results[0] = address_in_c;
     if (own) |left| {
         words.result = fallback;
         words.callback = slot.index;
-        left.slot = slot;
-        left.registers = frame;
-        left.target = target orelse 0;
-        left.code = caller.lastError();
-        ownWord(frame).* = @intFromPtr(left);
+        leave(left, slot, frame, target orelse 0);
         return null;
     }
     // A callback inside this one writes its own result over ours: keep what was there.
@@ -189,6 +185,35 @@ inline fn enter(
     return result;
 }
 
+inline fn copyArguments(words: *abi.Words, layout: u32, registers: *const Registers, stack: [*]const u64) void {
+    // One by one, as they were spilled: a load that spans two stores waits for both.
+    for (0..@min(layout >> 8 & 0xff, 8)) |i| {
+        words.arguments[i] = registers[i];
+        asm volatile ("");
+    }
+    const float_end = first_float + @as(usize, @min(layout >> 16 & 0xff, 8));
+    for (first_float..float_end) |i| {
+        words.arguments[i] = registers[i];
+        asm volatile ("");
+    }
+    if (layout & 0xff != 0) {
+        const length: usize = @min(layout & 0xff, abi.stack_words);
+        @memcpy(words.arguments[abi.register_words..][0..length], stack[0..length]);
+    }
+}
+
+/// On a stack of its own, C is about to be left for JavaScript.
+inline fn leave(left: *OwnStack, slot: *Slot, frame: *Registers, target: u64) void {
+    left.slot = slot;
+    left.registers = frame;
+    left.target = target;
+    left.code = if (has_error_place) left.error_place.* else caller.lastError();
+    ownWord(frame).* = @intFromPtr(left);
+}
+
+/// Whether the thread's errno has an address.
+const has_error_place = builtin.os.tag != .windows;
+
 /// Behind the registers that a thunk has spilled.
 fn ownWord(frame: *Registers) *usize {
     return @ptrFromInt(@intFromPtr(frame) + @sizeOf(Registers));
@@ -199,7 +224,7 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     const isolate = stack.isolate;
     const words = &isolate.words;
     const frame = stack.registers;
-    caller.setLastError(stack.code);
+    if (has_error_place) stack.error_place.* = stack.code else caller.setLastError(stack.code);
     // A callback of the tail call's has the stack's fields.
     const slot = stack.slot;
     const target = stack.target;

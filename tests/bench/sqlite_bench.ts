@@ -1,37 +1,67 @@
-/** A function in SQL, called a million times: belay's example binding, one by hand, and `node:sqlite`. */
+/**
+ * A function in SQL, called a million times, and what that takes over the same query without it: belay's example binding with
+ * SQLite on a stack of its own and without, one by hand, `node:sqlite`, and Bun's own functions.
+ */
 
 import process from "node:process";
 import { Database } from "../../examples/sqlite/sqlite.ts";
-import { compare, finish, runtime, type Subject } from "./harness.ts";
+import { type AsyncSubject, compareAsync, finish, isSmall, runtime } from "./harness.ts";
 
-const small = process.argv.includes("--small");
-const rows = small ? 1000 : 1_000_000;
-const sql = (count: number): string =>
-  `WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ${count}) SELECT sum(f(x)) AS sum FROM n`;
+const rows = isSmall ? 1000 : 1_000_000;
+const sql = (value: string): string =>
+  `WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ${rows}) SELECT sum(${value}) AS sum FROM n`;
 const halve = (value: number): number => value / 2;
+const whole = rows * (rows + 1) / 2;
 
-function check(sum: unknown, count: number): void {
-  if (sum !== count * (count + 1) / 4) throw new Error(`wrong sum ${String(sum)} of ${count} rows`);
+/** The nanoseconds that a query takes for each row, whose sum has to be right. */
+function time(query: (sql: string) => unknown, value: string, expected: number): number {
+  const start = performance.now();
+  const sum = query(sql(value));
+  const ns = (performance.now() - start) * 1e6 / rows;
+  if (sum !== expected) throw new Error(`wrong sum ${String(sum)} of ${rows} rows`);
+  return ns;
 }
 
-const database = new Database(":memory:");
-database.function("f", (value) => halve(value as number));
+/** What calling the function takes. @param bare Runs the query without it, where that is another one. */
+function over(query: (sql: string) => unknown, bare = query): number {
+  return time(query, "f(x)", whole / 2) - time(bare, "x", whole);
+}
 
-const subjects: Record<string, Subject> = {
-  belay: (count) => check(database.query(sql(count))[0]["sum"], count),
+const onOwnStack = "sqlite/udf-1M-rows";
+const onPlainStack = "sqlite/udf-1M-rows-plain-stack";
+const own = new Database(":memory:");
+const plain = new Database(":memory:", { ownStack: false });
+for (const database of [own, plain]) database.function("f", (value) => halve(value as number));
+const sumOf = (database: Database) => (sql: string): unknown => database.query(sql)[0]["sum"];
+const subjects: Record<string, AsyncSubject> = {
+  belay: () => Promise.resolve({ [onOwnStack]: over(sumOf(own)), [onPlainStack]: over(sumOf(plain)) }),
+};
+/** A peer, which has one way. */
+const add = (name: string, query: (sql: string) => unknown): void => {
+  subjects[name] = () => {
+    const ns = over(query);
+    return Promise.resolve({ [onOwnStack]: ns, [onPlainStack]: ns });
+  };
 };
 
+const { DatabaseSync } = await import("node:sqlite");
+const builtIn = new DatabaseSync(":memory:");
+builtIn.function("f", (value) => halve(value as number));
+add("node:sqlite", (sql) => builtIn.prepare(sql).get()?.["sum"]);
 if (runtime === "deno") {
   const byHand = await import("./sqlite_raw.ts");
   byHand.defineFunction("f", halve);
-  subjects["raw"] = (count) => check(byHand.queryNumber(sql(count)), count);
-
-  const { DatabaseSync } = await import("node:sqlite");
-  const builtIn = new DatabaseSync(":memory:");
-  builtIn.function("f", (value) => halve(value as number));
-  subjects["node:sqlite"] = (count) => check(builtIn.prepare(sql(count)).get()?.["sum"], count);
+  add("raw", (sql) => byHand.queryNumber(sql));
+} else {
+  const { Database: BunDatabase } = await import("bun:sqlite");
+  const bun = new BunDatabase(":memory:");
+  // Its types don't know it yet.
+  (bun as unknown as { function(name: string, fn: (value: number) => number): void }).function("f", halve);
+  add("bun:sqlite", (sql) => (bun.query(sql).get() as { sum: number }).sum);
 }
 
-compare("sqlite/udf-1M-rows", subjects, { count: rows * (small ? 1000 : 1), rounds: 15 });
+await compareAsync(subjects, { rounds: 15 });
 finish();
-database.close();
+own.close();
+plain.close();
+process.exitCode = 0;
