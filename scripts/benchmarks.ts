@@ -216,6 +216,7 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
 const subjects: Readonly<Record<string, string>> = {
   array: "a typed array, read in a loop",
   await: "awaiting `null`",
+  "bun:sqlite": "`bun:sqlite`, and functions of its own",
   cstring: "`cstringAt` on the same text",
   dataview: "a `DataView` of JavaScript's own memory",
   deno: "Deno's own nonblocking call, in a process of its own, since Bun has none",
