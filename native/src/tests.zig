@@ -17,6 +17,7 @@ test {
     _ = @import("tests/calls_test.zig");
     _ = @import("tests/channel_test.zig");
     _ = @import("tests/dispatch_test.zig");
+    _ = @import("tests/fetching_test.zig");
     _ = @import("tests/header_test.zig");
     _ = @import("tests/lifecycle_test.zig");
     _ = @import("tests/memory_test.zig");
