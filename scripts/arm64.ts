@@ -34,6 +34,7 @@ const chosenFiles = [
   "memory/struct_fuzz",
   // The dispatcher and the thunks.
   "callbacks/callback",
+  "callbacks/fetching",
   "callbacks/callback_model",
   "callbacks/handle_parameters",
   "callbacks/invoker",

@@ -34,6 +34,7 @@ const chosenFiles = [
   "calls/suspending",
   "calls/variable",
   "callbacks/callback",
+  "callbacks/fetching",
   "callbacks/elsewhere",
   "callbacks/post",
   "callbacks/thread_crash",

@@ -33,6 +33,7 @@ const chosenFiles = [
   "calls/variable",
   "calls/wide_call",
   "callbacks/callback",
+  "callbacks/fetching",
   "callbacks/elsewhere",
   "callbacks/errors",
   "callbacks/post",
