@@ -59,10 +59,10 @@ fn coreModule(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.bui
         .strip = optimize != .Debug,
         .pic = true,
         // Debuggers and profilers unwind through the core, from C to the end of its own stack. On Windows every function has
-        // to say how. On arm64 macOS it would take a page more than the size allows.
+        // to say how. On macOS it would take more than the size allows.
         .unwind_tables = switch (os) {
             .windows => null,
-            .macos => if (target.result.cpu.arch == .aarch64) .none else .async,
+            .macos => .none,
             else => .async,
         },
     });

@@ -64,9 +64,8 @@ export function coreOf(target: Platform): string {
 export function buildCoreIn(native: string, target: Platform): string {
   const { os, arch } = target;
   const { core, outputFolder, file } = systems[os];
-  // There every part of a library begins at a page of 16 KB: for speed, it would take one more than the size allows.
-  const mode = os === "darwin" && arch === "aarch64" ? "ReleaseSmall" : "ReleaseFast";
-  const args = ["build", `-Doptimize=${mode}`, `-Dtarget=${arch}-${core}`, "-Dcpu=baseline"];
+  // What is called often is inlined by its definition: that is as fast as ReleaseFast, and a tenth smaller.
+  const args = ["build", "-Doptimize=ReleaseSmall", `-Dtarget=${arch}-${core}`, "-Dcpu=baseline"];
   runZig(args, { cwd: native, quiet: true });
   return join(native, "zig-out", outputFolder, file("belay"));
 }

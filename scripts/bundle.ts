@@ -30,7 +30,7 @@ const { success, logs } = await Bun.build({
   root,
   target: "node",
   format: "esm",
-  // The text is as it was written, without types and comments, so it needs no map. A map to sources that the package
+  // The names are as they were written, without types and comments, so it needs no map. A map to sources that the package
   // doesn't have makes Deno print their lines beside this file's name.
   sourcemap: "none",
   plugins: [{

@@ -53,24 +53,24 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     const definition = thunks.fetchingOf(slot) orelse return 0;
     const words = &isolate.words;
     const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
-    if (isolate.own_stacks.running) |running| {
-        // On its isolate's thread, where JavaScript has stack enough: nothing of that has to be looked at.
-        if (running.direct and running.contains(@intFromPtr(frame)) and contract == abi.contract_same) {
-            var values: fetching.Fetched = undefined;
-            fetching.fetch(definition, &.of(frame, stack, &values), &values);
-            copyArguments(words, slot.layout, &values.registers, &values.rest);
-            words.overflow = 0;
-            words.answered = 0;
-            words.result = definition.fallback;
-            words.callback = slot.index;
-            leave(running, slot, frame, @intFromPtr(definition));
-            return 0;
-        }
-    }
-    const elsewhere = isolates.current_thread != isolate.thread or @atomicLoad(u32, &words.live, .monotonic) == 0;
+    const running = isolate.own_stacks.running;
+    // On its isolate's thread, where JavaScript has stack enough: nothing of that has to be looked at.
+    const direct = running != null and running.?.direct and running.?.contains(@intFromPtr(frame)) and
+        contract == abi.contract_same;
+    const elsewhere = !direct and
+        (isolates.current_thread != isolate.thread or @atomicLoad(u32, &words.live, .monotonic) == 0);
     if (elsewhere and (contract == abi.contract_same or !words.isLive())) return notices.misplaced(slot, isolate);
     var values: fetching.Fetched = undefined;
     fetching.fetch(definition, &.of(frame, stack, &values), &values);
+    if (direct) {
+        copyArguments(words, slot.layout, &values.registers, &values.rest);
+        words.overflow = 0;
+        words.answered = 0;
+        words.result = definition.fallback;
+        words.callback = slot.index;
+        leave(running.?, slot, frame, @intFromPtr(definition));
+        return 0;
+    }
     if (elsewhere or contract == abi.contract_post) {
         return enqueue.call(number, slot, isolate, &values.registers, &values.rest, !elsewhere);
     }
@@ -78,7 +78,7 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     const outer = words.answered;
     words.answered = 0;
     const fallback = definition.fallback;
-    const result = enter(slot, isolate, frame, &values.registers, &values.rest, fallback, null);
+    const result = enterSeldom(slot, isolate, frame, &values.registers, &values.rest, fallback, null);
     if (ownWord(frame).* != 0) {
         const left: *OwnStack = @ptrFromInt(ownWord(frame).*);
         left.target = @intFromPtr(definition);
@@ -89,7 +89,7 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     return fetchedAnswer(definition, frame, stack, result orelse fallback, answered);
 }
 
-inline fn fetchedAnswer(
+noinline fn fetchedAnswer(
     definition: *const abi.Fetching,
     registers: *const Registers,
     stack: [*]const u64,
@@ -111,7 +111,7 @@ fn structure(slot: *Slot, frame: *Registers, stack: [*]const u64, target: u64) u
     if (isolates.current_thread != isolate.thread or !isolate.words.isLive()) {
         _ = notices.misplaced(slot, isolate);
     } else {
-        written = enter(slot, isolate, frame, frame, stack, 0, target) == 1;
+        written = enterSeldom(slot, isolate, frame, frame, stack, 0, target) == 1;
     }
     return answer(slot, isolate, frame, written, target);
 }
@@ -183,6 +183,19 @@ inline fn enter(
     const result = words.result;
     words.result = outer;
     return result;
+}
+
+/// The same, where a call more is nothing.
+noinline fn enterSeldom(
+    slot: *Slot,
+    isolate: *Isolate,
+    frame: *Registers,
+    arguments: *const Registers,
+    stack: [*]const u64,
+    fallback: u64,
+    target: ?u64,
+) ?u64 {
+    return enter(slot, isolate, frame, arguments, stack, fallback, target);
 }
 
 inline fn copyArguments(words: *abi.Words, layout: u32, registers: *const Registers, stack: [*]const u64) void {

@@ -105,17 +105,17 @@ pub const Queue = struct {
         return queue.words.len == length and queue.on_full == on_full;
     }
 
-    fn at(queue: *Queue, position: u64) *u64 {
+    inline fn at(queue: *Queue, position: u64) *u64 {
         return &queue.words[@intCast(position & (queue.words.len - 1))];
     }
 
     /// A word of a record, by its number from 0, the header.
-    pub fn word(queue: *Queue, record: Record, index: usize) *u64 {
+    pub inline fn word(queue: *Queue, record: Record, index: usize) *u64 {
         return queue.at(record.position + index);
     }
 
     /// Words for a record that is to be filled and committed; null when there is no space.
-    pub fn reserve(queue: *Queue, length: u32) ?Record {
+    pub inline fn reserve(queue: *Queue, length: u32) ?Record {
         const limit = queue.limit.load(.monotonic);
         var tail = queue.producers.seen_tail.load(.acquire);
         var position = queue.producers.head.load(.monotonic);
@@ -154,26 +154,26 @@ pub const Queue = struct {
 
     /// Completes a record. Sequentially consistent, so that who looks afterwards whether somebody must be woken sees a
     /// sleep that began before this.
-    pub fn commit(queue: *Queue, record: Record, header: u64) void {
+    pub inline fn commit(queue: *Queue, record: Record, header: u64) void {
         @atomicStore(u64, queue.at(record.position), header, .seq_cst);
     }
 
     /// The oldest record, if it is complete. Until it is released its words stay as they are.
-    pub fn take(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
+    pub inline fn take(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
         const record = queue.completeAt(queue.consumer.taken, lengthOf) orelse return null;
         queue.consumer.taken += record.length;
         return record;
     }
 
     /// The oldest record that was not taken, and the one after another, if complete; for the thread that takes.
-    pub fn oldest(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
+    pub inline fn oldest(queue: *Queue, comptime lengthOf: LengthOf) ?Record {
         return queue.completeAt(queue.consumer.taken, lengthOf);
     }
     pub fn following(queue: *Queue, record: Record, comptime lengthOf: LengthOf) ?Record {
         return queue.completeAt(record.position + record.length, lengthOf);
     }
 
-    fn completeAt(queue: *Queue, position: u64, comptime lengthOf: LengthOf) ?Record {
+    inline fn completeAt(queue: *Queue, position: u64, comptime lengthOf: LengthOf) ?Record {
         const header = @atomicLoad(u64, queue.at(position), .seq_cst);
         // All words taken are those of whole rounds: the oldest one's header would be met again.
         if (header == 0 or position - queue.consumer.tail.load(.monotonic) >= queue.words.len) return null;
@@ -181,7 +181,7 @@ pub const Queue = struct {
     }
 
     /// Gives the words of a taken record back, and of those taken before it.
-    pub fn release(queue: *Queue, record: Record) void {
+    pub inline fn release(queue: *Queue, record: Record) void {
         for (0..record.length) |index| @atomicStore(u64, queue.at(record.position + index), 0, .monotonic);
         const end = record.position + record.length;
         queue.consumer.tail.store(end, .release);
@@ -190,12 +190,12 @@ pub const Queue = struct {
     }
 
     /// Lets one thread take at a time, where several may; answers whether it is the caller.
-    pub fn beginTaking(queue: *Queue) bool {
+    pub inline fn beginTaking(queue: *Queue) bool {
         return queue.on_full != .drop_oldest or !queue.consumer.taking.swap(true, .acquire);
     }
 
     /// As `beginTaking`, in the caller's turn: another thread takes for a moment only.
-    pub fn awaitTaking(queue: *Queue) void {
+    pub inline fn awaitTaking(queue: *Queue) void {
         while (!queue.beginTaking()) {
             // The thread that took at the fork is not here to end it.
             if (fork.isChild()) return;
@@ -203,7 +203,7 @@ pub const Queue = struct {
         }
     }
 
-    pub fn endTaking(queue: *Queue) void {
+    pub inline fn endTaking(queue: *Queue) void {
         if (queue.on_full == .drop_oldest) queue.consumer.taking.store(false, .release);
     }
 

@@ -5,6 +5,7 @@ import { afterAll, describe, it } from "@std/testing/bdd";
 import { callback, dlopen, LibraryClosedError, stats, tailCall } from "@belay/ffi";
 import { host, testLibrary } from "../../scripts/build.ts";
 import { runChild } from "../support/child.ts";
+import { emulator } from "../support/machine.ts";
 import { alive, collectFully, collectUntil } from "../support/gc.ts";
 import { copyLibrary, isMapped, itOnLinux, unmaps } from "../support/library_copy.ts";
 
@@ -153,10 +154,14 @@ describe("stacks of C's own", () => {
     assertThrows(open({ suspends: true, stackSize: 2 ** 31 }), TypeError, "stackSize must be from");
   });
 
-  it("take less than 40 MB for a thousand calls that wait, and give that back (in a child process)", () => {
-    const { code, stdout, stderr } = runChild("thousand_suspended.ts", [host.os]);
-    assertEquals([code, stdout, stderr], [0, "done\n", ""]);
-  });
+  // An emulator takes memory of its own for them.
+  (emulator === undefined ? it : it.skip)(
+    "take less than 40 MB for a thousand calls that wait, and give that back (in a child process)",
+    () => {
+      const { code, stdout, stderr } = runChild("thousand_suspended.ts", [host.os]);
+      assertEquals([code, stdout, stderr], [0, "done\n", ""]);
+    },
+  );
 });
 
 describe("nothing of these tests", () => {
@@ -175,7 +180,7 @@ describe("a call that takes long while another one waits on the same thread", ()
     const name = host.os === "windows" ? "" : ": each";
     assertStringIncludes(
       stderr,
-      `belay: a call of C has not returned for 10 s, and 1 call waits for a promise that the same thread has to settle${name}.`,
+      `belay: a call of C has not returned for 10 s, and other calls wait for promises that the same thread has to settle${name}.`,
     );
     assertEquals(stderr.split("belay:").length, 2);
   });

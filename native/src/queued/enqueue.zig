@@ -104,11 +104,11 @@ const Source = struct {
     record: queues.Record = undefined,
     first: usize = undefined,
 
-    fn word(source: *const Source, place: usize) u64 {
+    inline fn word(source: *const Source, place: usize) u64 {
         return if (place < abi.register_words) source.frame[place] else source.stack[place - abi.register_words];
     }
 
-    fn isString(source: *const Source, index: usize) bool {
+    inline fn isString(source: *const Source, index: usize) bool {
         return source.strings != 0 and records.isStringAt(source.strings, index);
     }
 

@@ -16,15 +16,15 @@ pub const Id = packed struct(u64) {
     /// The slot's, as it was: what was queued for another callback of the thunk runs no more. Never 0.
     state: u32,
 
-    pub fn waits(id: Id) bool {
+    pub inline fn waits(id: Id) bool {
         return id.state & abi.contract_mask == abi.contract_wait;
     }
 
-    pub fn stringsPlace(id: Id) usize {
+    pub inline fn stringsPlace(id: Id) usize {
         return 1 + @as(usize, @intFromBool(id.waits()));
     }
 
-    pub fn argumentsPlace(id: Id) usize {
+    pub inline fn argumentsPlace(id: Id) usize {
         return id.stringsPlace() + @intFromBool(id.has_strings);
     }
 };
@@ -36,7 +36,7 @@ pub const Layout = struct {
     integers: usize,
     floats: usize,
 
-    pub fn of(slot: *const Slot) Layout {
+    pub inline fn of(slot: *const Slot) Layout {
         const bits = @atomicLoad(u32, &slot.layout, .monotonic);
         return .{
             .stack = @min(bits & 0xff, abi.stack_words),
@@ -45,7 +45,7 @@ pub const Layout = struct {
         };
     }
 
-    pub fn words(layout: Layout) usize {
+    pub inline fn words(layout: Layout) usize {
         return layout.integers + layout.floats + layout.stack;
     }
 
@@ -69,15 +69,15 @@ pub fn lengthOf(header: u64) u32 {
     return @intCast(id.argumentsPlace() + Layout.of(thunks.slotOf(id.number)).words());
 }
 
-pub fn idOf(queue: *Queue, record: queues.Record) Id {
+pub inline fn idOf(queue: *Queue, record: queues.Record) Id {
     return @bitCast(queue.word(record, 0).*);
 }
 
-pub fn waiterOf(queue: *Queue, record: queues.Record) ?*Waiter {
+pub inline fn waiterOf(queue: *Queue, record: queues.Record) ?*Waiter {
     return if (idOf(queue, record).waits()) @ptrFromInt(@as(usize, @intCast(queue.word(record, 1).*))) else null;
 }
 
-pub fn stringsOf(queue: *Queue, record: queues.Record) u64 {
+pub inline fn stringsOf(queue: *Queue, record: queues.Record) u64 {
     const id = idOf(queue, record);
     return if (id.has_strings) queue.word(record, id.stringsPlace()).* else 0;
 }

@@ -99,7 +99,7 @@ fn takeAny(isolate: *Isolate) bool {
     }
 }
 
-fn takeFrom(isolate: *Isolate, queue: *Queue) bool {
+inline fn takeFrom(isolate: *Isolate, queue: *Queue) bool {
     queue.awaitTaking();
     defer queue.endTaking();
     while (queue.take(records.lengthOf)) |record| {
@@ -108,7 +108,7 @@ fn takeFrom(isolate: *Isolate, queue: *Queue) bool {
     return false;
 }
 
-fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
+inline fn begin(isolate: *Isolate, queue: *Queue, record: queues.Record) bool {
     const id = records.idOf(queue, record);
     const slot = thunks.slotOf(id.number);
     const waiter = records.waiterOf(queue, record);

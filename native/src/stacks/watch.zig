@@ -43,20 +43,17 @@ fn run(argument: ?*anyopaque) void {
             is_told = false;
         } else if (!is_told and futex.now() - since_ns >= longest_ns) {
             is_told = true;
-            tell(isolate, waiting);
+            tell(isolate);
         }
     }
     @atomicStore(u32, &words.watched, 0, .seq_cst);
 }
 
-fn tell(isolate: *Isolate, waiting: u32) void {
+noinline fn tell(isolate: *Isolate) void {
     var text: Text = .{};
-    text.add("belay: a call of C has not returned for 10 s, and ");
-    text.addNumber(waiting);
-    text.add(if (waiting == 1) " call waits for a promise" else " calls wait for promises");
-    text.add(" that the same thread has to settle");
+    text.add("belay: a call of C has not returned for 10 s, and other calls wait for promises that the same thread has to settle");
     addNames(&text, isolate);
-    text.add(". Neither will end if C waits for what that holds, such as a lock\n");
+    text.add(". None of them will end if C wants what these hold, such as a lock\n");
     text.write();
 }
 
@@ -118,27 +115,16 @@ const windows = struct {
 
 /// What is told, in one piece, cut where there is no more room.
 const Text = struct {
-    bytes: [512]u8 = undefined,
+    bytes: [384]u8 = undefined,
     length: usize = 0,
 
-    fn add(text: *Text, more: []const u8) void {
+    noinline fn add(text: *Text, more: []const u8) void {
         const count = @min(more.len, text.bytes.len - text.length);
         @memcpy(text.bytes[text.length..][0..count], more[0..count]);
         text.length += count;
     }
 
-    fn addNumber(text: *Text, number: u32) void {
-        var digits: [10]u8 = undefined;
-        var left = number;
-        var start: usize = digits.len;
-        while (start == digits.len or left != 0) : (left /= 10) {
-            start -= 1;
-            digits[start] = '0' + @as(u8, @intCast(left % 10));
-        }
-        text.add(digits[start..]);
-    }
-
-    fn write(text: *const Text) void {
+    noinline fn write(text: *const Text) void {
         if (builtin.os.tag == .windows) {
             var written: u32 = 0;
             _ = windows.WriteFile(windows.GetStdHandle(windows.standard_error), &text.bytes, @intCast(text.length), &written, null);
