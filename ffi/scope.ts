@@ -8,7 +8,7 @@ import { type Callback, callback } from "./callbacks/callback.ts";
 import type { CallbackOptions, PostFunction, PostOptions } from "./callbacks/options.ts";
 import { checkStack } from "./ground/stack.ts";
 import { Handle } from "./lifetime/handle.ts";
-import type { CallbackDefinition } from "./types/definitions.ts";
+import type { FetchingDefinition } from "./types/definitions.ts";
 import type { CallbackFunction, NotPromise, SuspendingFunction } from "./types/inference.ts";
 
 /**
@@ -61,7 +61,7 @@ export class Scope {
    * @throws {ReferenceError} If the scope has ended. Nothing is made then.
    * @throws {TypeError | RangeError} For the reasons that {@linkcode callback} has.
    */
-  callback<const D extends CallbackDefinition & { readonly result: "void" }>(
+  callback<const D extends FetchingDefinition & { readonly result: "void" }>(
     definition: D,
     fn: PostFunction<D>,
     options: PostOptions<D>,
@@ -77,7 +77,7 @@ export class Scope {
    * @throws {ReferenceError} If the scope has ended. Nothing is made then.
    * @throws {TypeError | RangeError | PointerRuleError} For the reasons that {@linkcode callback} has.
    */
-  callback<const D extends CallbackDefinition>(
+  callback<const D extends FetchingDefinition>(
     definition: D,
     fn: CallbackFunction<D>,
     options?: CallbackOptions<D>,
@@ -93,12 +93,12 @@ export class Scope {
    * @throws {ReferenceError} If the scope has ended. Nothing is made then.
    * @throws {TypeError | RangeError | PointerRuleError} For the reasons that {@linkcode callback} has.
    */
-  callback<const D extends CallbackDefinition>(
+  callback<const D extends FetchingDefinition>(
     definition: D,
     fn: SuspendingFunction<D>,
     options: CallbackOptions<D> & { readonly suspends: true },
   ): Callback<D>;
-  callback<const D extends CallbackDefinition>(
+  callback<const D extends FetchingDefinition>(
     definition: D,
     fn: CallbackFunction<D>,
     options?: CallbackOptions<D>,

@@ -7,7 +7,7 @@
 import { callbackWord } from "../core/record.ts";
 import { core } from "../core/core.ts";
 import { callHasFailed, lookAtEnd, onNotices, someCallHasFailed } from "../core/pending.ts";
-import { claimThunks, describeThunk, setTrampoline } from "../core/thunks.ts";
+import { claimThunks, describeThunk, setContract, setTrampoline } from "../core/thunks.ts";
 import { backend } from "../runtime/choose.ts";
 import { BoundFunction, boundFunctions, type Signature, type TargetFunction } from "./bound_function.ts";
 import { callbackCounts, tellNotices } from "./misuse.ts";
@@ -82,6 +82,8 @@ export function bind(
 ): BoundFunction {
   const thunk = thunkPool().acquire(signature.thunks);
   const { layout, slotBits } = signature;
+  // C may be in what is fetched for the callback before, which says by the state that it is that one's.
+  if (signature.outer !== undefined) setContract(thunk, undefined);
   describeThunk(thunk, layout, slotBits === undefined ? fallback : slotBits(fallback));
   const bound = new BoundFunction(signature, thunk, name, fn);
   boundFunctions[thunk] = bound;

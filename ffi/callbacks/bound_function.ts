@@ -29,6 +29,8 @@ export interface Signature {
   readonly slotBits: ((fallback: bigint) => bigint) | undefined;
   /** What C knows of it, where that is another one: arguments are fetched, or the result goes to a function of C's. */
   readonly outer: Signature | undefined;
+  /** Whether a function of C's gets the result. */
+  readonly answers: boolean;
   /** Whether structures are among what it takes and returns. */
   readonly hasStructures: boolean;
   /** What the trampoline calls for its callbacks: {@linkcode invokeFirst} before the code is there. */

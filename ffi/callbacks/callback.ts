@@ -175,7 +175,7 @@ export class Callback<D extends CallbackDefinition = CallbackDefinition> impleme
  * @throws {RangeError} If the parameters take more than 128 words of 8 bytes beside the registers.
  * @throws {RangeError} If the system has no memory for more C functions.
  */
-export function callback<const D extends CallbackDefinition & { readonly result: "void" }>(
+export function callback<const D extends FetchingDefinition & { readonly result: "void" }>(
   definition: D,
   fn: PostFunction<D>,
   options: PostOptions<D>,
@@ -233,7 +233,7 @@ export function callback<const D extends CallbackDefinition & { readonly result:
  * @throws {RangeError} If arguments and result take more than 128 words of 8 bytes beside the registers.
  * @throws {RangeError} If the system has no memory for more C functions.
  */
-export function callback<const D extends CallbackDefinition>(
+export function callback<const D extends FetchingDefinition>(
   definition: D,
   fn: CallbackFunction<D>,
   options?: CallbackOptions<D>,
@@ -248,12 +248,12 @@ export function callback<const D extends CallbackDefinition>(
  * @param options As for other callbacks, with `suspends: true`.
  * @returns The callback.
  */
-export function callback<const D extends CallbackDefinition>(
+export function callback<const D extends FetchingDefinition>(
   definition: D,
   fn: SuspendingFunction<D>,
   options: CallbackOptions<D> & { readonly suspends: true },
 ): Callback<D>;
-export function callback<const D extends CallbackDefinition>(
+export function callback<const D extends FetchingDefinition>(
   definition: D,
   fn: TargetFunction,
   options?: CallbackOptions<D>,
@@ -281,7 +281,7 @@ function callbackWith<D extends CallbackDefinition>(
   const signature = signatureOf(definition, name ?? fn);
   const { outer = signature } = signature;
   if (thread === "post") checkPost(signature.definition, outer.definition.result);
-  if (thread !== "same" && (definition as FetchingDefinition).answer !== undefined) {
+  if (thread !== "same" && signature.answers) {
     throw new TypeError(
       `Cannot create a callback: thread "${thread}" takes no answer, for which JavaScript's thread is needed`,
     );

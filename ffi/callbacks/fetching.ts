@@ -50,6 +50,7 @@ import { classOf, isRecord } from "../crossing/layout.ts";
 import { argumentClass, isNamedType, typeName } from "../crossing/marshal.ts";
 import { RangeError, TypeError } from "../ground/blame.ts";
 import { shown } from "../ground/errors.ts";
+import { inside, refuseNew } from "../ground/inside.ts";
 import { present } from "../ground/present.ts";
 import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
@@ -107,6 +108,21 @@ class Read {
 
 class Answer extends Call {}
 
+/** What a program holds of these. Nobody else can make, read or change one, and no proxy passes for one: C is led by it. */
+class Opaque {
+  readonly #node: Argument | Call | Read;
+
+  constructor(token: typeof inside, node: Argument | Call | Read) {
+    if (token !== inside) refuseNew("value to fetch", "argument(), fetchCall() or fetchAt()");
+    this.#node = node;
+  }
+
+  /** What is behind it; any other value is answered as it is. */
+  static nodeOf(value: unknown): unknown {
+    return typeof value === "object" && value !== null && #node in value ? value.#node : value;
+  }
+}
+
 /**
  * Names an argument that C gives a callback: what is fetched may be the argument itself, or be asked for with it.
  *
@@ -119,7 +135,7 @@ export function argument<const I extends number>(index: I): ArgumentOperand<I> {
   if (typeof index !== "number" || !Number.isInteger(index) || index < 0) {
     throw new TypeError(`Cannot name an argument: its index must be an integer from 0, got ${shown(index)}`);
   }
-  return new Argument(index) as unknown as ArgumentOperand<I>;
+  return new Opaque(inside, new Argument(index)) as unknown as ArgumentOperand<I>;
 }
 
 /**
@@ -148,7 +164,7 @@ export function argument<const I extends number>(index: I): ArgumentOperand<I> {
 export function fetchCall<R>(fn: (...args: never[]) => R, ...operands: readonly Operand[]): FetchedOperand<R> {
   const known = callable(fn, operands, "fetch");
   if (known.definition.result === "void") throw new TypeError(`Cannot fetch by "${known.key}": it has no result`);
-  return new Call(known, operands) as unknown as FetchedOperand<R>;
+  return new Opaque(inside, new Call(known, operands.map(Opaque.nodeOf))) as unknown as FetchedOperand<R>;
 }
 
 /**
@@ -172,7 +188,9 @@ export function fetchAt<const T extends Exclude<FieldType, object>>(
   if (!Number.isSafeInteger(byteOffset)) {
     throw new TypeError(`Cannot fetch from memory: byteOffset must be a safe integer, got ${shown(byteOffset)}`);
   }
-  return new Read(type, pointer, byteOffset) as unknown as FetchedOperand<FromNative<T>>;
+  return new Opaque(inside, new Read(type, Opaque.nodeOf(pointer), byteOffset)) as unknown as FetchedOperand<
+    FromNative<T>
+  >;
 }
 
 /**
@@ -193,12 +211,13 @@ export function answerCall<A extends readonly never[] | readonly unknown[]>(
   ...operands: readonly ArgumentOperand[]
 ): AnswerCall<A extends readonly [...unknown[], infer L] ? L : never> {
   const known = callable(fn, [...operands, undefined], "answer");
-  for (const operand of operands as readonly unknown[]) {
-    if (!(operand instanceof Argument)) {
-      throw new TypeError(`Cannot answer by "${known.key}": expected arguments of C's, got ${shown(operand)}`);
+  const nodes: unknown[] = operands.map(Opaque.nodeOf);
+  for (const node of nodes) {
+    if (!(node instanceof Argument)) {
+      throw new TypeError(`Cannot answer by "${known.key}": expected arguments of C's, got ${shown(node)}`);
     }
   }
-  return new Answer(known, operands) as unknown as AnswerCall<never>;
+  return new Opaque(inside, new Answer(known, nodes)) as unknown as AnswerCall<never>;
 }
 
 /** A function that the core can call so. @throws {TypeError} When it can't. */
@@ -243,9 +262,9 @@ export interface Fetching {
  * @throws {TypeError} That says what is wrong.
  * @throws {RangeError} When there is too much of it.
  */
-export function fetchingOf(given: CallbackDefinition, fetch: unknown, answer: unknown): Fetching {
-  const values = fetch === undefined ? given.parameters.map((_, index) => new Argument(index)) : fetch;
-  if (!Array.isArray(values)) throw new TypeError("Cannot define a callback: fetch must be an array");
+export function fetchingOf(given: CallbackDefinition, fetch: unknown, answerCall: unknown): Fetching {
+  const values = fetch === undefined ? given.parameters.map((_, index) => new Argument(index)) : nodesOf(fetch);
+  const answer = Opaque.nodeOf(answerCall);
   if (answer !== undefined && !(answer instanceof Answer)) {
     throw new TypeError("Cannot define a callback: answer must be what answerCall() gives");
   }
@@ -267,6 +286,14 @@ export function fetchingOf(given: CallbackDefinition, fetch: unknown, answer: un
     answers: answer !== undefined,
     address: (fallback) => steps.address(fallback),
   };
+}
+
+/** What a program gives as an array, which is read once: a proxy may answer otherwise the next time. */
+function nodesOf(fetch: unknown): unknown[] {
+  if (!Array.isArray(fetch)) throw new TypeError("Cannot define a callback: fetch must be an array");
+  const nodes: unknown[] = [];
+  for (const value of fetch as unknown[]) nodes.push(Opaque.nodeOf(value));
+  return nodes;
 }
 
 /** By their bytes. They are never freed, since C may call a thunk at any time. */

@@ -9,6 +9,7 @@ import { freeBlock } from "../core/call_blocks.ts";
 import { core } from "../core/core.ts";
 import { depthMask } from "../core/pending.ts";
 import { nativeCallWord, tailCallWord } from "../core/record.ts";
+import { inside, refuseNew } from "../ground/inside.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { BoundFunction } from "./bound_function.ts";
 
@@ -65,10 +66,12 @@ export class TailCall {
   readonly result: unknown;
 
   /** @param fill Checks the arguments and puts them into a block, whose index it answers. */
-  constructor(fill: () => number, name: string, result: unknown) {
+  constructor(token: typeof inside, fill: () => number, name: string, result: unknown) {
+    if (token !== inside) refuseNew("tail call", "tailCall()");
     this.#fill = fill;
     this.name = name;
     this.result = result;
+    Object.freeze(this);
   }
 
   /** Has C make the call in the place of the callback that runs; answers whether it can. */

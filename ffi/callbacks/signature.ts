@@ -5,13 +5,13 @@
  */
 
 import { resultFetched } from "../core/record.ts";
-import { validateCallback } from "../crossing/definition.ts";
+import { validateFetching } from "../crossing/definition.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
 import { backend } from "../runtime/choose.ts";
 import { type ArgumentClass, type ArgumentLayout, argumentLayout, wordIndex } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
-import type { CallbackDefinition, FetchingDefinition } from "../types/definitions.ts";
+import type { CallbackDefinition } from "../types/definitions.ts";
 import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";
 import { type Fetching, fetchingOf } from "./fetching.ts";
 import { invokeFirst, makeCode } from "./invoker.ts";
@@ -35,13 +35,10 @@ const thunksByShape = new Map<string, ShapeThunks>();
 export function signatureOf(definition: CallbackDefinition, name?: string | TargetFunction): Signature {
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
-  const checked = validateCallback(definition);
-  if (Object.hasOwn(definition, "fetch") || Object.hasOwn(definition, "answer")) {
-    const made = fetchingSignature(checked, definition, name);
-    byDefinition.set(definition, made);
-    return made;
-  }
-  const signature = signatureOfTypes(checked, name);
+  const { checked, fetch, answer } = validateFetching(definition);
+  const signature = fetch === undefined && answer === undefined
+    ? signatureOfTypes(checked, name)
+    : fetchingSignature(checked, fetch, answer, name);
   byDefinition.set(definition, signature);
   return signature;
 }
@@ -71,10 +68,11 @@ function signatureOfTypes(checked: CallbackDefinition, name: string | TargetFunc
   return signature;
 }
 
-/** The signature of what a function gets when the core has asked C. Its thunks serve no others: they never have anything else to do. */
+/** The signature of what a function gets when the core has asked C. */
 function fetchingSignature(
   checked: CallbackDefinition,
-  { fetch, answer }: FetchingDefinition,
+  fetch: unknown,
+  answer: unknown,
   name: string | TargetFunction | undefined,
 ): Signature {
   const fetching = fetchingOf(checked, fetch, answer);
@@ -124,7 +122,8 @@ function makeSignature(
   return {
     definition,
     shape,
-    thunks: thunksOf(fetched === undefined ? shape : `${shape} fetched`),
+    // A thunk has one layout for good: what is queued is read by it.
+    thunks: thunksOf(fetched === undefined ? shape : `${shape} fetched ${layout.bits}`),
     layout: fetched === undefined ? layout.bits : layout.bits | resultFetched << 24,
     strings,
     lateString,
@@ -134,6 +133,7 @@ function makeSignature(
       ? undefined
       : () => BigInt(resultByteLength),
     outer: fetched?.outer,
+    answers: fetched?.answers === true,
     hasStructures,
     invoke: invokeFirst,
     get code() {

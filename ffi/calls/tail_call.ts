@@ -6,6 +6,7 @@
 
 import { TailCall } from "../callbacks/own_stack.ts";
 import { TypeError } from "../ground/blame.ts";
+import { inside } from "../ground/inside.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
 import { type KnownFunction, knownFunction } from "../crossing/functions.ts";
 import { isRecord } from "../crossing/layout.ts";
@@ -59,7 +60,7 @@ export function tailCall<A extends readonly never[] | readonly unknown[]>(
     fillers.set(known, fill);
   }
   const filled = fill;
-  return new TailCall(() => filled(...args), key, definition.result) as Ending;
+  return new TailCall(inside, () => filled(...args), key, definition.result) as Ending;
 }
 
 /** @throws {TypeError} When the function takes what is only kept during a call. */

@@ -185,7 +185,18 @@ function validateVariadic(fixed: unknown, parameters: readonly unknown[], refuse
  * @throws {TypeError} That says what is wrong.
  */
 export function validateCallback(definition: unknown): CallbackDefinition {
-  const { parameters, result }: Record<string, unknown> = ownOptions(
+  return validateFetching(definition).checked;
+}
+
+/**
+ * The same, and what a definition has fetched and answered, which isn't checked yet.
+ *
+ * @throws {TypeError} That says what is wrong.
+ */
+export function validateFetching(
+  definition: unknown,
+): { readonly checked: CallbackDefinition; readonly fetch: unknown; readonly answer: unknown } {
+  const { parameters, result, fetch, answer }: Record<string, unknown> = ownOptions(
     "Cannot define a callback",
     definition as FetchingDefinition,
     ["parameters", "result", "fetch", "answer"],
@@ -202,7 +213,7 @@ export function validateCallback(definition: unknown): CallbackDefinition {
   if (result !== "void" && (noResults.includes(result) || !isNamedType(result) && !isRecord(result))) {
     throw new TypeError(`Cannot define a callback: ${badCallbackResult(result)}`);
   }
-  return { parameters: types, result } as CallbackDefinition;
+  return { checked: { parameters: types, result } as CallbackDefinition, fetch, answer };
 }
 
 /** Named types of memory that nobody would keep when a callback has returned. */

@@ -78,9 +78,9 @@ export type CallbackResult<T> = T extends "void" ? NotPromise : ToNative<T>;
 export type CallbackParameters<P extends readonly unknown[]> = { -readonly [K in keyof P]: FromNative<P[K]> };
 
 /** The values that the function of a callback is called with: what C gives, or what is fetched. */
-export type CallbackArguments<D extends CallbackDefinition> = D extends
-  { readonly fetch: infer F extends readonly unknown[] }
-  ? { -readonly [K in keyof F]: FetchedValue<F[K], D["parameters"]> }
+export type CallbackArguments<D extends CallbackDefinition> = 0 extends 1 & D ? CallbackParameters<D["parameters"]>
+  : D extends { readonly fetch: infer F extends readonly unknown[] }
+    ? { -readonly [K in keyof F]: FetchedValue<F[K], D["parameters"]> }
   : CallbackParameters<D["parameters"]>;
 
 type FetchedValue<F, P extends readonly unknown[]> = F extends FetchedOperand<infer V> ? V

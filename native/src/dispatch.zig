@@ -40,9 +40,9 @@ inline fn scalar(number: u32, slot: *Slot, frame: *Registers, stack: [*]const u6
     const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
     if (isolates.current_thread != isolate.thread or @atomicLoad(u32, &isolate.words.live, .monotonic) == 0) {
         if (contract == abi.contract_same or !isolate.words.isLive()) return notices.misplaced(slot, isolate);
-        return enqueue.call(number, slot, isolate, frame, stack, false);
+        return enqueue.call(number, slot, isolate, frame, stack, false, null);
     }
-    if (contract == abi.contract_post) return enqueue.call(number, slot, isolate, frame, stack, true);
+    if (contract == abi.contract_post) return enqueue.call(number, slot, isolate, frame, stack, true, null);
     const fallback = @atomicLoad(u64, &slot.fallback, .monotonic);
     return enter(slot, isolate, frame, frame, stack, fallback, null) orelse fallback;
 }
@@ -50,9 +50,11 @@ inline fn scalar(number: u32, slot: *Slot, frame: *Registers, stack: [*]const u6
 /// A call whose arguments are fetched, on the thread on which C makes it. What JavaScript answers is C's function's to give.
 noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const u64) u64 {
     const isolate: *Isolate = .of(@atomicLoad(?*abi.Words, &slot.isolate, .monotonic) orelse return 0);
+    // Before what is fetched: it is for the callback that has this state, and the thunk may be another one's afterwards.
+    const state = @atomicLoad(u32, &slot.state, .acquire);
     const definition = thunks.fetchingOf(slot) orelse return 0;
     const words = &isolate.words;
-    const contract = @atomicLoad(u32, &slot.state, .monotonic) & abi.contract_mask;
+    const contract = state & abi.contract_mask;
     const running = isolate.own_stacks.running;
     // On its isolate's thread, where JavaScript has stack enough: nothing of that has to be looked at.
     const direct = running != null and running.?.direct and running.?.contains(@intFromPtr(frame)) and
@@ -62,6 +64,7 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     if (elsewhere and (contract == abi.contract_same or !words.isLive())) return notices.misplaced(slot, isolate);
     var values: fetching.Fetched = undefined;
     fetching.fetch(definition, &.of(frame, stack, &values), &values);
+    if (!elsewhere and contract != abi.contract_post and isGone(slot, state, isolate)) return definition.fallback;
     if (direct) {
         copyArguments(words, slot.layout, &values.registers, &values.rest);
         words.overflow = 0;
@@ -72,7 +75,7 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
         return 0;
     }
     if (elsewhere or contract == abi.contract_post) {
-        return enqueue.call(number, slot, isolate, &values.registers, &values.rest, !elsewhere);
+        return enqueue.call(number, slot, isolate, &values.registers, &values.rest, !elsewhere, state);
     }
     // As `result`, it is a callback's inside this one, too.
     const outer = words.answered;
@@ -87,6 +90,12 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     const answered = words.answered != 0;
     words.answered = outer;
     return fetchedAnswer(definition, frame, stack, result orelse fallback, answered);
+}
+
+/// Whether the thunk is another callback's by now, or JavaScript can't run any more: a C function that was called for what is
+/// fetched may have called back. On the isolate's thread.
+inline fn isGone(slot: *Slot, state: u32, isolate: *Isolate) bool {
+    return @atomicLoad(u32, &slot.state, .monotonic) != state or !isolate.words.isLive();
 }
 
 noinline fn fetchedAnswer(

@@ -22,8 +22,9 @@ const allocator = strings.allocator;
 /// A call of a thunk whose contract is not to run where it is called. Answers the result bits.
 ///
 /// @param own Whether it is the isolate's own thread, which can't wait for itself.
-pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Registers, stack: [*]const u64, own: bool) u64 {
-    const state = @atomicLoad(u32, &slot.state, .acquire);
+/// @param seen The state of the slot for which the arguments are, if they are for one alone.
+pub fn call(number: u32, slot: *Slot, isolate: *Isolate, frame: *const Registers, stack: [*]const u64, own: bool, seen: ?u32) u64 {
+    const state = seen orelse @atomicLoad(u32, &slot.state, .acquire);
     const fallback = thunks.fallbackOf(slot);
     const string_bits = @atomicLoad(u64, &slot.strings, .acquire);
     const given = @atomicLoad(?*abi.Queue, &slot.queue, .acquire) orelse return notices.misplaced(slot, isolate);
