@@ -177,7 +177,7 @@ export function fetchCall<R>(fn: (...args: never[]) => R, ...operands: readonly 
  * @returns What is there, for `fetch`, or as an operand.
  * @throws {TypeError} If the type is none of these, or the offset is no safe integer.
  */
-export function fetchAt<const T extends Exclude<FieldType, object>>(
+export function fetchAt<const T extends Exclude<FieldType, object | "function">>(
   type: T,
   pointer: Operand,
   byteOffset = 0,

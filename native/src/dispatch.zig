@@ -31,7 +31,8 @@ fn dispatch(number: u32, frame: *Registers, stack: [*]const u64, indirect_result
         return structure(slot, frame, stack, if (builtin.cpu.arch == .aarch64) indirect_result else frame[0]);
     }
     const result = if (kind == .scalar) scalar(number, slot, frame, stack) else fetched(number, slot, frame, stack);
-    frame[first_float] = result;
+    // Where JavaScript has yet to run the function, C's arguments are still needed for the answer.
+    if (kind == .scalar or ownWord(frame).* == 0) frame[first_float] = result;
     return result;
 }
 

@@ -66,6 +66,8 @@ it("the function gets what is fetched, in its order", () => {
     () => callback({ ...given, fetch: [answer] }, () => {}),
     // @ts-expect-error: no such type
     () => fetchAt("double", argument(0)),
+    // @ts-expect-error: a function's pointer is read as a pointer
+    () => fetchAt("function", argument(0)),
     // @ts-expect-error: no string is an operand
     () => fetchCall(row_value, "row"),
     // `any` tells nothing of its function.
