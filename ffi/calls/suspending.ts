@@ -310,7 +310,8 @@ function prepare(): void {
     const endsBeforeMs = performance.now() + mostMs;
     // C may wait by itself when it goes on, and nobody can stop it then.
     const code = backend().exitCode();
-    if (code !== undefined) control(operationEndProcess, { number: code, bits: mostEndMs });
+    // It isn't success: the runtime may know of a failure that it has not told, and tests may be left that have not run.
+    if (code !== undefined) control(operationEndProcess, { number: code || 1, bits: mostEndMs });
     try {
       for (const call of [...outstanding]) {
         // The rest is left as it is.

@@ -89,7 +89,7 @@ describe("an isolate that ends while C waits", () => {
   });
 
   it("is not kept by C that goes on and on, which is reported, nor inside of a callback (in child processes)", () => {
-    for (const [end, expected] of [["blocked", 5], ["blocked-idle", 6]] as const) {
+    for (const [end, expected] of [["blocked", 5], ["blocked-idle", 6], ["blocked-well", 1]] as const) {
       const { code, stdout, stderr } = runChild("ends_suspended.ts", [end]);
       assertEquals([code, stdout], [expected, "waiting\n"]);
       assertStringIncludes(stderr, "C that was given up at the end of the program has not returned in time");

@@ -21,11 +21,11 @@ const made = callback(visit, (): number | Promise<number> => {
   return 0;
 }, { always: true, suspends: true });
 
-if (end === "blocked" || end === "blocked-idle") {
+if (end?.startsWith("blocked")) {
   void ask_and_wait(() => new Promise<void>(() => {}));
   write("waiting");
   if (end === "blocked") process.exit(5);
-  process.exitCode = 6;
+  if (end === "blocked-idle") process.exitCode = 6;
 } else if (end === "inside") {
   write("waiting");
   void each(3, () => process.exit(), 0);

@@ -291,7 +291,7 @@ const restore = (saved: Uint8Array): void => saved.forEach((byte, index) => reco
 
 const ends = ["answers", "answers", "answers", "nothing", "throws", "tail", "later", "rejects"] as const;
 class Thrown extends Error {}
-let depth = 0;
+const nesting = new Set<object>();
 
 /** Calls a callback of the definition in some kind of call, and holds all against the model. */
 function walk(walked: Walked, made: Any, kind: "plain" | "own" | "later" | "elsewhere", state: State): unknown {
@@ -307,7 +307,7 @@ function walk(walked: Walked, made: Any, kind: "plain" | "own" | "later" | "else
     JSON.stringify(answer?.fn)
   } of ${answer?.places.join()}`;
   shownNow = all;
-  const isHooked = run.calls.length > 0 && kind !== "elsewhere" && depth < 3 && chance(5);
+  const isHooked = run.calls.length > 0 && kind !== "elsewhere" && nesting.size < 3 && chance(5);
   const hookEnd = isHooked ? pick(["nests", "closes", "throws"] as const) : undefined;
   // Without a value of its own, the function isn't called.
   const isWithout = fetched.some(({ type }, index) => type === "handle" && values[index] === 0n);
@@ -336,7 +336,7 @@ function walk(walked: Walked, made: Any, kind: "plain" | "own" | "later" | "else
         () => `value ${index + 1} (${type}) is ${String(given[index])}, expected ${String(valueOf(type, bits))}`,
       );
     });
-    if (kind !== "elsewhere" && depth < 3 && chance(6)) nest();
+    if (kind !== "elsewhere" && nesting.size < 3 && chance(6)) nest();
     shownNow = all;
     calls = [];
     const give = (): unknown => {
@@ -446,15 +446,16 @@ const earlier: { walked: Walked; made: Any; state: State }[] = [];
 
 /** Another call inside of this one. */
 function nest(): void {
-  const other = earlier.length > 0 ? pick(earlier) : undefined;
-  if (other === undefined || other.made.disposed) return;
+  const other = pick(earlier);
+  // One that is running might be closed by this.
+  if (other === undefined || other.made.disposed || nesting.has(other)) return;
+  nesting.add(other);
   const saved = bytes();
   const { run, answer } = other.state;
   const before = hooked;
-  depth += 1;
   count("nested");
   walk(other.walked, other.made, pick(["plain", "own"] as const), other.state);
-  depth -= 1;
+  nesting.delete(other);
   hooked = before;
   Object.assign(other.state, { run, answer });
   restore(saved);
