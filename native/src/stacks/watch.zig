@@ -71,27 +71,29 @@ fn addNames(text: *Text, isolate: *Isolate) void {
     }
 }
 
-/// Changes when the process isn't to end by itself any more.
+/// Changes when the process isn't to end by itself any more; and when it is to, otherwise.
 var ending: futex.Word = .init(0);
-const Ending = extern struct { code: u32, duration_ms: u32 };
+var ending_ns: u64 = 0;
 
 /// Has the process end after a while, whatever its threads do, unless this is called again before.
 pub fn endProcess(code: u32, duration_ms: u32) void {
-    _ = ending.fetchAdd(1, .seq_cst);
+    if (duration_ms != 0) @atomicStore(u64, &ending_ns, futex.now() + @as(u64, duration_ms) * std.time.ns_per_ms, .monotonic);
+    const number = ending.fetchAdd(1, .seq_cst) +% 1;
     futex.wakeAll(&ending);
     if (duration_ms == 0) return;
-    const packed_ending: usize = @intCast(@as(u64, code) << 32 | duration_ms);
+    // The thread may start when this is over already.
+    const packed_ending: usize = @intCast(@as(u64, code) << 32 | number);
     _ = threads.spawn(endLate, @ptrFromInt(packed_ending), stack_byte_length);
 }
 
 fn endLate(argument: ?*anyopaque) void {
     const wanted: u64 = @intFromPtr(argument);
-    const before = ending.load(.seq_cst);
-    const end_ns = futex.now() + (wanted & 0xffff_ffff) * std.time.ns_per_ms;
-    while (ending.load(.seq_cst) == before) {
+    const number: u32 = @truncate(wanted);
+    while (ending.load(.seq_cst) == number) {
+        const end_ns = @atomicLoad(u64, &ending_ns, .monotonic);
         const now = futex.now();
         if (now >= end_ns) break;
-        futex.wait(&ending, before, end_ns - now);
+        futex.wait(&ending, number, end_ns - now);
     } else return;
     var text: Text = .{};
     text.add("belay: C that was given up at the end of the program has not returned in time: the process ends without it\n");
@@ -133,3 +135,12 @@ const Text = struct {
         }
     }
 };
+
+test "a process that was to end goes on, though the thread that would end it starts late" {
+    for (0..100) |_| {
+        endProcess(9, 1);
+        endProcess(0, 0);
+    }
+    const nothing: futex.Word = .init(0);
+    futex.wait(&nothing, 0, 50 * std.time.ns_per_ms);
+}
