@@ -50,6 +50,7 @@ const chosenFiles = [
   "channels/ring_reader",
   "calls/nonblocking",
   "calls/nonblocking_values",
+  "calls/own_stack",
   "calls/suspending",
   "callbacks/post",
   "callbacks/wait",

@@ -31,6 +31,7 @@ const chosenFiles = [
   "calls/library",
   "calls/library_path",
   "calls/nonblocking",
+  "calls/own_stack",
   "calls/suspending",
   "calls/variable",
   "callbacks/callback",

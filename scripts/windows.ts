@@ -28,6 +28,7 @@ const chosenFiles = [
   "calls/library",
   "calls/library_path",
   "calls/nonblocking",
+  "calls/own_stack",
   "calls/suspending",
   "calls/undefined_bits",
   "calls/variable",
