@@ -307,6 +307,8 @@ class Steps {
   readonly #view = new DataView(this.#bytes.buffer);
   /** Where what steps give is, by what the program has made of them. */
   readonly #places = new Map<object, number>();
+  /** By the fallback. */
+  readonly #addresses = new Map<bigint, Address>();
   #count = 0;
   #spare = firstSpare;
 
@@ -437,7 +439,14 @@ class Steps {
     view.setUint8(start + fetchFloatsByteOffset, floats);
   }
 
+  /** Where the steps are, with a fallback. Each callback asks. */
   address(fallback: bigint): Address {
+    let address = this.#addresses.get(fallback);
+    if (address === undefined) this.#addresses.set(fallback, address = this.#stored(fallback));
+    return address;
+  }
+
+  #stored(fallback: bigint): Address {
     const view = this.#view;
     view.setBigUint64(fetchingFallbackByteOffset, fallback, true);
     view.setUint32(fetchingCountByteOffset, this.#count, true);
