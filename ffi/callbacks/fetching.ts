@@ -49,7 +49,7 @@ import { type KnownFunction, knownFunction } from "../crossing/functions.ts";
 import { classOf, isRecord } from "../crossing/layout.ts";
 import { argumentClass, isNamedType, typeName } from "../crossing/marshal.ts";
 import { RangeError, TypeError } from "../ground/blame.ts";
-import { shown } from "../ground/errors.ts";
+import { LibraryClosedError, shown } from "../ground/errors.ts";
 import { inside, refuseNew } from "../ground/inside.ts";
 import { present } from "../ground/present.ts";
 import type { Address } from "../runtime/backend.ts";
@@ -160,6 +160,7 @@ export function argument<const I extends number>(index: I): ArgumentOperand<I> {
  * @param operands Its arguments: arguments of C's, what is fetched, numbers, or null for a pointer.
  * @returns What the function gives, for `fetch`, or as an operand.
  * @throws {TypeError} If it is no such function, or takes something else.
+ * @throws {LibraryClosedError} If its library is closed.
  */
 export function fetchCall<R>(fn: (...args: never[]) => R, ...operands: readonly Operand[]): FetchedOperand<R> {
   const known = callable(fn, operands, "fetch");
@@ -205,6 +206,7 @@ export function fetchAt<const T extends Exclude<FieldType, object | "function">>
  * @param operands Its arguments but for the last one: arguments that C has given.
  * @returns What `answer` takes.
  * @throws {TypeError} If it is no such function.
+ * @throws {LibraryClosedError} If its library is closed.
  */
 export function answerCall<A extends readonly never[] | readonly unknown[]>(
   fn: (...args: A & never[]) => unknown,
@@ -220,12 +222,13 @@ export function answerCall<A extends readonly never[] | readonly unknown[]>(
   return new Opaque(inside, new Answer(known, nodes)) as unknown as AnswerCall<never>;
 }
 
-/** A function that the core can call so. @throws {TypeError} When it can't. */
+/** A function that the core can call so. @throws {TypeError | LibraryClosedError} When it can't. */
 function callable(fn: TargetFunction, operands: readonly unknown[], verb: string): KnownFunction {
   const known = typeof fn === "function" ? knownFunction(fn) : undefined;
   if (known === undefined) throw new TypeError(`Cannot ${verb} by a function: expected one of a library`);
   const { key, definition, owner } = known;
   const what = `Cannot ${verb} by "${key}"`;
+  if (owner.closed) throw new LibraryClosedError(`${verb} by`, key, owner.name);
   const { parameters } = definition;
   for (const option of ["nonblocking", "suspends", "stack", "captureErrno", "variadic"] as const) {
     if (definition[option]) throw new TypeError(`${what}: the core can't call what is defined with ${option}`);

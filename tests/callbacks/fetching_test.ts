@@ -13,6 +13,7 @@ import {
   type FetchingDefinition,
   Handle,
   handle,
+  LibraryClosedError,
   pointer,
   type Report,
   stats,
@@ -285,6 +286,13 @@ describe("what can't be fetched is refused when it is defined", () => {
     const unloaded = dlopen(testLibrary, { row_value: { parameters: [row], result: "f64" } }, { unload: true });
     refuse(() => fetchCall(unloaded.symbols.row_value, argument(0)), "unload");
     unloaded.close();
+    const closed = dlopen(testLibrary, { row_value: { parameters: [row], result: "f64" } });
+    using before = callback({ ...onRowI32, fetch: [fetchCall(closed.symbols.row_value, argument(0))] }, (n) => n);
+    closed.close();
+    const error = assertThrows(() => fetchCall(closed.symbols.row_value, argument(0)), LibraryClosedError);
+    assertStringIncludes(error.message, 'Cannot fetch by "row_value"');
+    // Its code stays where it is, for callbacks that there are.
+    assertEquals(c.plainI32(before, 2, null), 3);
   });
 
   it("definitions", () => {
