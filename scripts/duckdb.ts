@@ -10,7 +10,7 @@ import { host } from "./build.ts";
 import { MissingError, npmPackage, once } from "./packages.ts";
 import { output, run, StepError, toolsFolder } from "./tools.ts";
 
-const release = "1.5.6-r.1";
+const libraryVersion = "1.5.6-r.1";
 /** What pins the package of each platform. */
 const integrities: Readonly<Record<string, string>> = {
   "linux-x64": "sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==",
@@ -27,7 +27,7 @@ export function duckdbLibrary(): string {
     throw new MissingError(`Cannot get "DuckDB": only its packages for Linux with glibc are pinned, not ${platform}`);
   }
   const name = `@duckdb/node-bindings-${platform}`;
-  return join(npmPackage({ name, version: release, integrity }, join(toolsFolder, "duckdb")), "libduckdb.so");
+  return join(npmPackage({ name, version: libraryVersion, integrity }, join(toolsFolder, "duckdb")), "libduckdb.so");
 }
 
 /** Python, and where its DuckDB, NumPy and Arrow are. @throws {MissingError} If pip isn't there, or can't get them. */

@@ -222,15 +222,21 @@ it("calls from other threads are fetched for there", async () => {
   assertEquals(seen, ["text 0", 0, "text 1", 0, "text 2", 0]);
   using library = dlopen(testLibrary, {
     start_waits: { parameters: [{ parameters: ["i32", "i32"], result: "i32" }, "i32", "i32"], result: "pointer" },
+    start_later: {
+      name: "start_waits",
+      parameters: [{ parameters: ["i32", "i32"], result: "i32" }, "i32", "i32"],
+      result: "pointer",
+      nonblocking: true,
+    },
   });
-  const { start_waits } = library.symbols;
+  const { start_waits, start_later } = library.symbols;
   using waited = callback({ ...definition, result: "i32" }, (text) => Number(text?.slice(5)) + 1, { thread: "wait" });
   assertEquals(await ended(start_waits(waited, 1, 3) as never), 6n);
-  // Without such a contract they get the fallback, and are reported.
+  // Without such a contract they get the fallback, and are reported. A native call that JavaScript was in would throw them.
   const reports: Report[] = [];
   configure({ onReport: (report) => reports.push(report) });
   using here = callback({ ...definition, result: "i32" }, () => 1, { fallback: 5 });
-  assertEquals(await ended(start_waits(here, 1, 3) as never), 15n);
+  assertEquals(await ended(await start_later(here, 1, 3) as never), 15n);
   await until(() => reports.length > 0, "the report");
   configure({ onReport: undefined });
   assertEquals(reports.map(({ kind }) => kind), ["misplaced-call"]);
