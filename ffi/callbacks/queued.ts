@@ -64,6 +64,8 @@ type Next = (isolate: Address, patience: number) => number;
  * one comes; and leaves that the more often the more often none did.
  */
 const mostSkipped = 64;
+/** For so long in a turn: timers have theirs then, as they would have if JavaScript were woken for each. */
+const pollMs = 1;
 let skipped = 0;
 let toSkip = 0;
 
@@ -87,6 +89,7 @@ function makeCalls(endMs: number, startMs: number): boolean {
   let lookAt = 1;
   let more = false;
   const { u32 } = words;
+  const pollEndMs = Math.min(endMs, startMs + pollMs);
   let patience: number = nextTake;
   for (let count = 1; take(next, isolate, patience); count++) {
     // Of a nonblocking call, whose thread is likely to call again.
@@ -95,12 +98,12 @@ function makeCalls(endMs: number, startMs: number): boolean {
     patience = hasCall ? nextPoll : count >= burstLength ? nextLinger : nextTake;
     if (count < lookAt) continue;
     const nowMs = now();
-    if (nowMs >= endMs) {
+    if (nowMs >= (hasCall ? pollEndMs : endMs)) {
       next(isolate, nextFinish);
       more = true;
       break;
     }
-    lookAt = count + fitting(count, startMs, nowMs, endMs, mostUnclocked);
+    lookAt = count + fitting(count, startMs, nowMs, hasCall ? pollEndMs : endMs, mostUnclocked);
   }
   // Those that had to stay for these calls.
   handleTable().deleteReleased();

@@ -36,9 +36,21 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   const known = byDefinition.get(definition);
   if (known !== undefined) return known;
   const { checked, fetch, answer } = validateFetching(definition);
-  const signature = fetch === undefined && answer === undefined
-    ? signatureOfTypes(checked, name)
-    : fetchingSignature(checked, fetch, answer, name);
+  if (fetch !== undefined || answer !== undefined) {
+    const fetching = fetchingSignature(checked, fetch, answer, name);
+    byDefinition.set(definition, fetching);
+    return fetching;
+  }
+  const { parameters, result } = checked;
+  let key = isRecord(result) ? recordNumber(result) : result;
+  let record = isRecord(result) ? result : undefined;
+  for (const type of parameters) {
+    if (isRecord(type)) record ??= type;
+    key += `,${isRecord(type) ? recordNumber(type) : type}`;
+  }
+  const same = record === undefined ? signatures : signaturesWith(record);
+  let signature = same.get(key);
+  if (signature === undefined) same.set(key, signature = makeSignature(checked, record !== undefined, name));
   byDefinition.set(definition, signature);
   return signature;
 }
@@ -53,21 +65,6 @@ export function lentSignature(definition: CallbackDefinition, name: string): Sig
   }) as Signature;
 }
 
-/** The signature of types, which many definitions may have. */
-function signatureOfTypes(checked: CallbackDefinition, name: string | TargetFunction | undefined): Signature {
-  const { parameters, result } = checked;
-  let key = isRecord(result) ? recordNumber(result) : result;
-  let record = isRecord(result) ? result : undefined;
-  for (const type of parameters) {
-    if (isRecord(type)) record ??= type;
-    key += `,${isRecord(type) ? recordNumber(type) : type}`;
-  }
-  const same = record === undefined ? signatures : signaturesWith(record);
-  let signature = same.get(key);
-  if (signature === undefined) same.set(key, signature = makeSignature(checked, record !== undefined, name));
-  return signature;
-}
-
 /** The signature of what a function gets when the core has asked C. */
 function fetchingSignature(
   checked: CallbackDefinition,
@@ -76,7 +73,7 @@ function fetchingSignature(
   name: string | TargetFunction | undefined,
 ): Signature {
   const fetching = fetchingOf(checked, fetch, answer);
-  return makeSignature(fetching.definition, false, name, { ...fetching, outer: signatureOfTypes(checked, name) });
+  return makeSignature(fetching.definition, false, name, { ...fetching, outer: signatureOf(checked, name) });
 }
 
 function signaturesWith(type: RecordType): Map<string, Signature> {
@@ -92,12 +89,6 @@ function recordNumber(type: RecordType): string {
   const number = String(++records);
   recordNumbers.set(type, number);
   return number;
-}
-
-function thunksOf(shape: string): ShapeThunks {
-  let thunks = thunksByShape.get(shape);
-  if (thunks === undefined) thunksByShape.set(shape, thunks = shapeThunks(shape));
-  return thunks;
 }
 
 function makeSignature(
@@ -118,12 +109,15 @@ function makeSignature(
   });
   const { strings, lateString } = parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings;
   const resultByteLength = returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0;
+  const thunksName = fetched === undefined ? shape : `${shape} fetched ${layout.bits}`;
+  let thunks = thunksByShape.get(thunksName);
+  if (thunks === undefined) thunksByShape.set(thunksName, thunks = shapeThunks(thunksName));
   let code: SignatureCode | undefined;
   return {
     definition,
     shape,
     // A thunk has one layout for good: what is queued is read by it.
-    thunks: thunksOf(fetched === undefined ? shape : `${shape} fetched ${layout.bits}`),
+    thunks,
     layout: fetched === undefined ? layout.bits : layout.bits | resultFetched << 24,
     strings,
     lateString,

@@ -92,7 +92,7 @@ describe("an isolate that ends while C waits", () => {
     for (const [end, expected] of [["blocked", 5], ["blocked-idle", 6], ["blocked-well", 1]] as const) {
       const { code, stdout, stderr } = runChild("ends_suspended.ts", [end]);
       assertEquals([code, stdout], [expected, "waiting\n"]);
-      assertStringIncludes(stderr, "C that was given up at the end of the program has not returned in time");
+      assertStringIncludes(stderr, "C has not returned at the program's end");
     }
     const endless = runChild("ends_suspended.ts", ["endless"]);
     assertEquals([endless.code, endless.stdout], [0, "waiting\n"]);
@@ -180,7 +180,7 @@ describe("a call that takes long while another one waits on the same thread", ()
     const name = host.os === "windows" ? "" : ": each";
     assertStringIncludes(
       stderr,
-      `belay: a call of C has not returned for 10 s, and other calls wait for promises that the same thread has to settle${name}.`,
+      `belay: a call of C has not returned for 10 s. On its thread these wait for promises${name}.`,
     );
     assertEquals(stderr.split("belay:").length, 2);
   });

@@ -51,9 +51,9 @@ fn run(argument: ?*anyopaque) void {
 
 noinline fn tell(isolate: *Isolate) void {
     var text: Text = .{};
-    text.add("belay: a call of C has not returned for 10 s, and other calls wait for promises that the same thread has to settle");
+    text.add("belay: a call of C has not returned for 10 s. On its thread these wait for promises");
     addNames(&text, isolate);
-    text.add(". None of them will end if C wants what these hold, such as a lock\n");
+    text.add(". Do they hold what it wants?\n");
     text.write();
 }
 
@@ -96,7 +96,7 @@ fn endLate(argument: ?*anyopaque) void {
         futex.wait(&ending, number, end_ns - now);
     } else return;
     var text: Text = .{};
-    text.add("belay: C that was given up at the end of the program has not returned in time: the process ends without it\n");
+    text.add("belay: C has not returned at the program's end, which goes on without it\n");
     text.write();
     const code: u32 = @intCast(wanted >> 32);
     if (builtin.os.tag == .windows) _ = windows.TerminateProcess(windows.current_process, code) else posix._exit(@bitCast(code));
