@@ -359,9 +359,9 @@ function text(pointer: Pointer | null, byteLength: number): string {
 
 /** What SQLite calls for a function. */
 interface FunctionCallbacks {
-  readonly scalar?: Sqlite["scalar" | "scalarOfOne"] | null;
-  readonly step?: Sqlite["step"] | null;
-  readonly final?: Sqlite["final"] | null;
+  readonly scalar?: Sqlite["scalar" | "scalarOfOne"];
+  readonly step?: Sqlite["step"];
+  readonly final?: Sqlite["final"];
 }
 
 let shared: { sqlite: Sqlite; users: number } | undefined;

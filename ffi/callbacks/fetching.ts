@@ -517,8 +517,6 @@ function isSame(given: NamedType, wanted: NamedType): boolean {
   return one.float === other.float && one.byteLength === other.byteLength && one.byteLength >= 4;
 }
 
-const bitsOf = new DataView(new ArrayBuffer(8));
-
 /** The bits of a constant. @throws {TypeError} When it is not of its type. */
 function constantBits(value: unknown, type: NamedType, what: string): bigint {
   if (type === "bool" && typeof value === "boolean") return BigInt(value);
@@ -528,7 +526,7 @@ function constantBits(value: unknown, type: NamedType, what: string): bigint {
     throw new TypeError(`Cannot define a callback: ${what} is of the type ${type}, got ${shown(value)}`);
   }
   if (name !== "f32" && name !== "f64") return BigInt(number);
-  bitsOf.setBigUint64(0, 0n);
+  const bitsOf = new DataView(new ArrayBuffer(8));
   if (name === "f32") bitsOf.setFloat32(0, Number(number), true);
   else bitsOf.setFloat64(0, Number(number), true);
   return bitsOf.getBigUint64(0, true);

@@ -385,8 +385,8 @@ const endedByTailCall: unique symbol = Symbol("ended by a tail call");
 /** Has C go on with a tail call. @throws {TypeError} When it can't, or its result isn't the callback's. */
 function goesOn(bound: BoundFunction | { readonly name: string }, call: TailCall): true {
   const what = `Cannot return from callback "${bound.name}": a tail call`;
-  const { outer = undefined, definition = undefined } = bound instanceof BoundFunction ? bound.signature : {};
-  const result = (outer?.definition ?? definition)?.result ?? "void";
+  const signature = bound instanceof BoundFunction ? bound.signature : undefined;
+  const result = (signature?.outer ?? signature)?.definition.result ?? "void";
   if (call.result !== "void" && result !== "void" && call.result !== result) {
     throw new TypeError(
       `${what} of "${call.name}" gives C ${typeName(call.result as never)} in place of ${

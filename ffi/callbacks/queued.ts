@@ -19,6 +19,7 @@ import {
   onFullDropNewest,
   onFullDropOldest,
 } from "../core/record.ts";
+import { BackOff } from "../core/back_off.ts";
 import { core, coreFunctions, signature } from "../core/core.ts";
 import { setContract } from "../core/thunks.ts";
 import { connect, fitting, now, onWake } from "../core/wake.ts";
@@ -63,22 +64,16 @@ type Next = (isolate: Address, patience: number) => number;
  * Waking the event loop takes longer than many a call of a thread that waits. So JavaScript waits for a moment whether the next
  * one comes; and leaves that the more often the more often none did.
  */
-const mostSkipped = 64;
+const backOff = new BackOff();
 /** For so long in a turn: timers have theirs then, as they would have if JavaScript were woken for each. */
 const pollMs = 1;
-let skipped = 0;
-let toSkip = 0;
 
 /** Takes the next call, and answers whether there is one. */
 function take(next: Next, isolate: Address, patience: number): boolean {
   if (patience !== nextPoll) return next(isolate, patience) !== 0;
-  if (toSkip > 0) {
-    toSkip -= 1;
-    return next(isolate, nextTake) !== 0;
-  }
+  if (backOff.skips()) return next(isolate, nextTake) !== 0;
   const found = next(isolate, nextPoll) !== 0;
-  skipped = found ? 0 : Math.min(2 * skipped + 1, mostSkipped);
-  toSkip = skipped;
+  backOff.note(found);
   return found;
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { BackOff } from "../core/back_off.ts";
 import {
   attentionWord,
   callByteLength,
@@ -66,11 +67,9 @@ let lingers = false;
  * a turn of the event loop, which has other things to do.
  */
 const mostPolls = 64;
-const mostSkipped = 64;
 let polling = false;
 let pollsLeft = 0;
-let skipped = 0;
-let toSkip = 0;
+const backOff = new BackOff();
 
 /** How many calls are outstanding. */
 export function outstandingCalls(): number {
@@ -122,8 +121,7 @@ export function startCall(index: number, call: NonblockingCall): void {
     if (calls.outstanding === 0 && !lingers) keepAlive(holder, outstanding, lookNowAndThen);
     enroll(index, call);
     if (!polling && pollsLeft > 0) {
-      if (toSkip > 0) toSkip -= 1;
-      else beginPolling();
+      if (!backOff.skips()) beginPolling();
     }
     submitted = submitCall(isolate, index);
     if (!submitted) throw new Error("Cannot make a nonblocking call: the system starts no thread");
@@ -147,9 +145,8 @@ function beginPolling(): void {
 }
 
 function poll(): void {
-  const worthIt = functions().poll(isolate);
-  skipped = worthIt ? 0 : Math.min(2 * skipped + 1, mostSkipped);
-  toSkip = skipped;
+  const worthIt = functions().poll(isolate) as boolean;
+  backOff.note(worthIt);
   polling = false;
   serveCompletions();
 }

@@ -70,9 +70,7 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
         copyArguments(words, slot.layout, &values.registers, &values.rest);
         words.overflow = 0;
         words.answered = 0;
-        words.result = definition.fallback;
-        words.callback = slot.index;
-        leave(running.?, slot, frame, @intFromPtr(definition));
+        leave(running.?, slot, frame, definition.fallback, @intFromPtr(definition));
         return 0;
     }
     if (elsewhere or contract == abi.contract_post) {
@@ -180,9 +178,7 @@ inline fn enter(
     const trampoline = words.trampoline orelse return null;
     if (target) |address_in_c| words.results[0] = address_in_c;
     if (own) |left| {
-        words.result = fallback;
-        words.callback = slot.index;
-        leave(left, slot, frame, target orelse 0);
+        leave(left, slot, frame, fallback, target orelse 0);
         return null;
     }
     // A callback inside this one writes its own result over ours: keep what was there.
@@ -226,7 +222,10 @@ inline fn copyArguments(words: *abi.Words, layout: u32, registers: *const Regist
 }
 
 /// On a stack of its own, C is about to be left for JavaScript.
-inline fn leave(left: *OwnStack, slot: *Slot, frame: *Registers, target: u64) void {
+inline fn leave(left: *OwnStack, slot: *Slot, frame: *Registers, fallback: u64, target: u64) void {
+    const words = &left.isolate.words;
+    words.result = fallback;
+    words.callback = slot.index;
     left.slot = slot;
     left.registers = frame;
     left.target = target;

@@ -5,15 +5,10 @@ import { afterAll, describe, it } from "@std/testing/bdd";
 import { callback, dlopen, stats, struct, tailCall } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { alive } from "../support/gc.ts";
+import { binary, eachCalls, sleep } from "./each_calls.ts";
 
-const binary = { parameters: ["i32", "i32"], result: "i32" } as const;
-const library = dlopen(testLibrary, {
-  each: { parameters: ["i32", binary, "i32"], result: "i32", suspends: true },
-  eachAtOnce: { name: "each", parameters: ["i32", binary, "i32"], result: "i32", stack: "own" },
-  plainEach: { name: "each", parameters: ["i32", binary, "i32"], result: "i32" },
-});
+const library = dlopen(testLibrary, eachCalls);
 const { each, eachAtOnce, plainEach } = library.symbols;
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const before = alive();
 
 describe("a call with a stack of its own", () => {

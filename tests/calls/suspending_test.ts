@@ -7,23 +7,18 @@ import { testLibrary } from "../../scripts/build.ts";
 import { libcPath } from "../../examples/libc.ts";
 import { runChild } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
+import { binary, eachCalls, sleep } from "./each_calls.ts";
 
 const comparator = { parameters: ["pointer", "pointer"], result: "i32" } as const;
-const binary = { parameters: ["i32", "i32"], result: "i32" } as const;
 const sort = { parameters: ["buffer", "usize", "usize", comparator], result: "void" } as const;
 const libc = dlopen(libcPath, {
   qsort: { ...sort, suspends: true },
   bsearch: { parameters: ["pointer", "buffer", "usize", "usize", comparator], result: "pointer", suspends: true },
 });
 const { qsort, bsearch } = libc.symbols;
-const library = dlopen(testLibrary, {
-  each: { parameters: ["i32", binary, "i32"], result: "i32", suspends: true },
-  eachAtOnce: { name: "each", parameters: ["i32", binary, "i32"], result: "i32", stack: "own" },
-  plainEach: { name: "each", parameters: ["i32", binary, "i32"], result: "i32" },
-});
+const library = dlopen(testLibrary, eachCalls);
 const { each, eachAtOnce, plainEach } = library.symbols;
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const at = (pointer: Pointer | null): number => NativeMemory.borrow(pointer as Pointer, 4).getInt32(0);
 const numbers = (length: number): Int32Array<ArrayBuffer> =>
   new Int32Array(length).map((_, index) => (index * 7919) % 1000);
