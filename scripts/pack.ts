@@ -15,7 +15,6 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, write
 import { dirname, join, posix } from "node:path";
 import process from "node:process";
 import { constants, zstdCompressSync } from "node:zlib";
-import { minifySync, parseSync } from "rolldown/utils";
 import type { Platform } from "../ffi/types/platform.ts";
 import { buildCore, coreOf, folderOf, host, platforms, sources, update } from "./build.ts";
 import { makeEager } from "./eager.ts";
@@ -101,16 +100,7 @@ function bundle(folder: string): void {
   if (parts.length !== 3) throw new Error(`Bun imports the embedded cores otherwise now: see ${file}`);
   writeFileSync(file, parts.join("") + embeddedForNpm());
   makeEager(file, coreOf(host));
-  makeDense(file);
-}
-
-/** Takes the space between the words out of a file: a statement of the module stays a line, and all names stay as they are. */
-function makeDense(file: string): void {
-  const options = { module: true, compress: false, mangle: false, codegen: { removeWhitespace: true } } as const;
-  const { code, errors } = minifySync(file, readFileSync(file, "utf8"), options);
-  const { program } = parseSync(file, code);
-  if (errors.length > 0 || program.body.length < 100) throw new Error(`Cannot make ${file} dense: ${errors.join()}`);
-  writeFileSync(file, program.body.map(({ start, end }) => `${code.slice(start, end)}\n`).join(""));
+  run(bun(), ["run", join(root, "scripts", "dense.ts"), file], { quiet: true });
 }
 
 /**
