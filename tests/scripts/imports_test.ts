@@ -35,7 +35,9 @@ function reachedFrom(entry: string): { modules: Set<string>; packages: string[] 
 describe("the tasks of deno.json, in a clone without packages", () => {
   it("finds what a module imports", () => {
     assertEquals(
-      importsOf('import "a";\nimport b from "b";\nimport {\n  c,\n} from "c";\nexport * from "d";\nimport type { E } from "e";\n'),
+      importsOf(
+        'import "a";\nimport b from "b";\nimport {\n  c,\n} from "c";\nexport * from "d";\nimport type { E } from "e";\n',
+      ),
       ["a", "b", "c", "d"],
     );
   });
