@@ -30,9 +30,10 @@ export const ownStack: {
   depth: number;
   /** It, if it suspends. */
   running: RunningCall | undefined;
-  /** The block of the call with which its callback has ended, or -1. */
-  tailIndex: number;
-} = { depth: 0, running: undefined, tailIndex: -1 };
+} = { depth: 0, running: undefined };
+
+/** The block of the last tail call, or -1. The core has made it before there is another one, so that frees it. */
+let tailIndex = -1;
 
 /** Whether the callback that runs is one of the innermost call on a stack of its own. */
 function isOnOwnStack(): boolean {
@@ -78,14 +79,9 @@ export class TailCall {
   make(): boolean {
     if (!isOnOwnStack()) return false;
     const index = this.#fill();
+    if (tailIndex >= 0) freeBlock(tailIndex);
+    tailIndex = index;
     core().words.u32[tailCallWord] = index + 1;
-    ownStack.tailIndex = index;
     return true;
   }
-}
-
-/** The core has begun the tail call: its block is free. */
-export function takeTailCall(): void {
-  freeBlock(ownStack.tailIndex);
-  ownStack.tailIndex = -1;
 }

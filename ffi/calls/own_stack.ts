@@ -8,7 +8,7 @@
  */
 
 import { boundFunctions } from "../callbacks/bound_function.ts";
-import { ownStack, takeTailCall } from "../callbacks/own_stack.ts";
+import { ownStack } from "../callbacks/own_stack.ts";
 import { control, core, coreFunctions, coreIsAttached, signature } from "../core/core.ts";
 import { callsAfter, depthMask, raise } from "../core/pending.ts";
 import {
@@ -97,7 +97,6 @@ export const makeOwnStackCall = `outside = i32s[${nativeCallWord}];
               try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
             }
             state = goOn(isolate, index);
-            if (ownStack.tailIndex >= 0) takeTailCall();
           } while (state === ${stackStateCallsBack});
         } finally {
           ownStack.running = running;
@@ -115,5 +114,5 @@ export const endOwnStackCall = `if (outside !== -1) i32s[${nativeCallWord}] = ${
 
 /** What {@linkcode makeOwnStackCall} names, beside a block call's scope. */
 export function ownStackScope(): Readonly<Record<string, unknown>> {
-  return { ...stackSteps(), boundFunctions, ownStack, raise, takeTailCall, refuse };
+  return { ...stackSteps(), boundFunctions, ownStack, raise, refuse };
 }

@@ -8,7 +8,7 @@
 
 import { type BoundFunction, boundFunctions } from "../callbacks/bound_function.ts";
 import { answerLater, failLater } from "../callbacks/invoker.ts";
-import { ownStack, type RunningCall, takeTailCall } from "../callbacks/own_stack.ts";
+import { ownStack, type RunningCall } from "../callbacks/own_stack.ts";
 import { control, core, onEnd } from "../core/core.ts";
 import { callHasErrors, depthMask, failCall, keepErrors, outermostEnded, raise } from "../core/pending.ts";
 import {
@@ -172,7 +172,6 @@ export class SuspendingCall implements RunningCall {
         answer?.(bound as BoundFunction, given, resultAddress, value);
       }
       let state = isWaiting ? goOn(isolate, index) : start(isolate, index);
-      if (ownStack.tailIndex >= 0) takeTailCall();
       while (state === stackStateCallsBack && !this.#isLate()) {
         const bound = boundFunctions[i32[callbackWord]!];
         if (bound !== undefined && (bound.always || !callHasErrors(index + 1))) {
@@ -187,8 +186,7 @@ export class SuspendingCall implements RunningCall {
           }
         }
         state = goOn(isolate, index);
-        if (ownStack.tailIndex >= 0) takeTailCall();
-      }
+        }
       return state;
     } finally {
       ownStack.running = running;

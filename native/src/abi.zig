@@ -194,6 +194,13 @@ pub const Words = extern struct {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
     }
 
+    /// The bits of `result`, which JavaScript has written the lower half of, or all. One load of both halves would wait until
+    /// both stores are in the processor's cache.
+    pub inline fn answer(words: *const Words) u64 {
+        const halves: *const volatile [2]u32 = @ptrCast(&words.result);
+        return halves[0] | @as(u64, halves[1]) << 32;
+    }
+
     /// The synchronous native call that JavaScript is in, 0 when it is in none.
     pub fn nativeCall(words: *const Words) u32 {
         const native_call = @atomicLoad(u32, &words.native_call, .monotonic);

@@ -186,7 +186,7 @@ inline fn enter(
     words.result = fallback;
     words.callback = slot.index;
     trampoline();
-    const result = words.result;
+    const result = words.answer();
     words.result = outer;
     return result;
 }
@@ -261,7 +261,7 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
         if (!is_scalar) words.result = 0;
     }
     if (!is_scalar) return answer(slot, isolate, frame, words.result == 1, target);
-    frame[first_float] = words.result;
+    frame[first_float] = words.answer();
     return frame[first_float];
 }
 
@@ -274,7 +274,7 @@ fn fetchedLater(isolate: *Isolate, definition: *const abi.Fetching, frame: *Regi
         own_stack.tailCall(isolate, definition.fallback);
         return words.result;
     }
-    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.result, answered);
+    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(), answered);
 }
 
 /// In a thunk that the assembly has let JavaScript run the function of, which has ended with a tail call: answers the bits

@@ -100,7 +100,10 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\movl %ecx, (%rdx)
     \\cmpl $0, {[tail_call]d}(%r10)
     \\jne 3f
-    \\movq {[result]d}(%r10), %rax
+    \\movl {[result]d}(%r10), %edx
+    \\movl {[result]d} + 4(%r10), %eax
+    \\shlq $32, %rax
+    \\orq %rdx, %rax
     \\movq %rax, %xmm0
     \\popq %rcx
     \\.cfi_def_cfa_offset 0
