@@ -4,12 +4,12 @@
  * @module
  */
 
-import { resultFetched } from "../core/record.ts";
+import { resultFetched, resultNarrow } from "../core/record.ts";
 import { validateFetching } from "../crossing/definition.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
 import { backend } from "../runtime/choose.ts";
-import { type ArgumentClass, type ArgumentLayout, argumentLayout, wordIndex } from "../types/calling_convention.ts";
+import { type ArgumentClass, type ArgumentLayout, argumentLayout, isStructureClass, wordIndex } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";
@@ -109,7 +109,8 @@ function makeSignature(
   });
   const { strings, lateString } = parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings;
   const resultByteLength = returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0;
-  const thunksName = fetched === undefined ? shape : `${shape} fetched ${layout.bits}`;
+  const bits = layout.bits | (isNarrow(result) ? resultNarrow << 24 : 0);
+  const thunksName = fetched === undefined ? shape : `${shape} fetched ${bits}`;
   let thunks = thunksByShape.get(thunksName);
   if (thunks === undefined) thunksByShape.set(thunksName, thunks = shapeThunks(thunksName));
   let code: SignatureCode | undefined;
@@ -118,7 +119,7 @@ function makeSignature(
     shape,
     // A thunk has one layout for good: what is queued is read by it.
     thunks,
-    layout: fetched === undefined ? layout.bits : layout.bits | resultFetched << 24,
+    layout: fetched === undefined ? bits : bits | resultFetched << 24,
     strings,
     lateString,
     slotBits: fetched !== undefined
@@ -134,6 +135,13 @@ function makeSignature(
       return code ??= makeCode(parameters, result, layout, fetched?.answers === true);
     },
   };
+}
+
+/** Whether a result is a scalar of 32 bits at most. */
+function isNarrow(result: CallbackDefinition["result"]): boolean {
+  if (result === "void") return false;
+  const type = classOf(result);
+  return !isStructureClass(type) && type.byteLength <= 4;
 }
 
 /** Which words of a signature are strings: as bits, and the first parameter whose word has none. */

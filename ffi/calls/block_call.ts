@@ -62,7 +62,7 @@ import {
   named,
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
-import { endOwnStackCall, makeOwnStackCall, ownStackScope } from "./own_stack.ts";
+import { callBackFunction, endOwnStackCall, makeOwnStackCall, ownStackScope } from "./own_stack.ts";
 import { checkedSignal, giveUpAll, startSuspending, type SuspendingCall } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
@@ -296,6 +296,7 @@ function atOnceSource(
     }`;
   return `
     let own = -2, busy = false, gone = null;
+    ${own ? callBackFunction : ""}
     const prepared = () => {
       const index = takeBlock(key);
       ${place}

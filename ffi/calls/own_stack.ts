@@ -91,13 +91,7 @@ export const makeOwnStackCall = `outside = i32s[${nativeCallWord}];
         try {
           ownStack.running = undefined;
           ownStack.depth = (outside & ${depthMask}) + 1;
-          do {
-            const bound = boundFunctions[i32s[${callbackWord}]];
-            if (bound !== undefined) {
-              try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
-            }
-            state = goOn(isolate, index);
-          } while (state === ${stackStateCallsBack});
+          state = callBack(index);
         } finally {
           ownStack.running = running;
           ownStack.depth = depth;
@@ -108,6 +102,18 @@ export const makeOwnStackCall = `outside = i32s[${nativeCallWord}];
       i32s[${nativeCallWord}] = ${ended};
       outside = -1;
       if (state !== ${stackStateReturned}) refuse(state, key);`;
+
+/** A function that calls back while C asks for it. */
+export const callBackFunction = `const callBack = (index) => {
+      for (;;) {
+        const bound = boundFunctions[i32s[${callbackWord}]];
+        if (bound !== undefined) {
+          try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
+        }
+        const state = goOn(isolate, index);
+        if (state !== ${stackStateCallsBack}) return state;
+      }
+    };`;
 
 /** What is done in any case when the call has been made: where JavaScript's stack ends, what steps may throw. */
 export const endOwnStackCall = `if (outside !== -1) i32s[${nativeCallWord}] = ${ended};`;

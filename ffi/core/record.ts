@@ -8,7 +8,7 @@
  * @module
  */
 
-export const abiVersion = 14;
+export const abiVersion = 15;
 export const registerWords = 16;
 export const stackWords = 128;
 export const argumentWords = 144;
@@ -37,6 +37,7 @@ export const resultScalar = 0;
 export const resultRegisters = 1;
 export const resultMemory = 2;
 export const resultFetched = 3;
+export const resultNarrow = 128;
 export const stepCall = 0;
 export const stepRead = 1;
 export const stepCopy = 2;

@@ -2,7 +2,7 @@
 //! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
-pub const abi_version = 14;
+pub const abi_version = 15;
 
 pub const register_words = 16;
 pub const stack_words = 128;
@@ -46,6 +46,8 @@ pub const contract_wait = 2;
 /// How a callback's result goes back: as a scalar, as a structure in registers, as one in memory that C gives; or as a
 /// scalar of what is fetched and answered.
 pub const Result = enum(u8) { scalar = 0, registers = 1, memory = 2, fetched = 3, _ };
+/// In the same byte: what JavaScript gives is of 32 bits at most, and it writes the lower half of the word alone.
+pub const result_narrow = 0x80;
 
 /// What a step of a callback's fetching does. The last ones are the same for what is common: a call of one integer that gives
 /// a word or a float, one of an integer and a float, a read of a word.
@@ -194,11 +196,11 @@ pub const Words = extern struct {
         return @atomicLoad(u32, &words.live, .acquire) != 0;
     }
 
-    /// The bits of `result`, which JavaScript has written the lower half of, or all. One load of both halves would wait until
-    /// both stores are in the processor's cache.
-    pub inline fn answer(words: *const Words) u64 {
-        const halves: *const volatile [2]u32 = @ptrCast(&words.result);
-        return halves[0] | @as(u64, halves[1]) << 32;
+    /// The bits of `result`. A load of more than JavaScript has written would wait until that is in the processor's cache.
+    pub inline fn answer(words: *const Words, slot: *const Slot) u64 {
+        if (slot.layout >> 24 & result_narrow == 0) return words.result;
+        const lower: *const volatile u32 = @ptrCast(&words.result);
+        return lower.*;
     }
 
     /// The synchronous native call that JavaScript is in, 0 when it is in none.

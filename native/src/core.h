@@ -16,7 +16,7 @@
 #include "../include/belay.h"
 
 /* Changes whenever a function, a structure or a number of the ABI changes. */
-#define BELAY_ABI_VERSION 14
+#define BELAY_ABI_VERSION 15
 
 /* A queue of callbacks; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
@@ -145,6 +145,8 @@ void belay_handle_release(void *id);
 #define BELAY_RESULT_REGISTERS 1
 #define BELAY_RESULT_MEMORY 2
 #define BELAY_RESULT_FETCHED 3
+/* In the same byte: what JavaScript gives is of 32 bits at most, and it writes the lower half of the word alone. */
+#define BELAY_RESULT_NARROW 0x80
 
 /* What the core does for a callback on its own way, before JavaScript is asked: it calls C functions, reads memory, copies
  * arguments, puts constants. What that gives arrives as the kinds say: BELAY_KIND_NONE is nothing. */

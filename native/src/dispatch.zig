@@ -161,7 +161,7 @@ inline fn enter(
             // JavaScript runs the function where it has left its own stack.
             if (running.contains(position)) {
                 own = running;
-                position = running.javascript;
+                position = isolate.own_stacks.javascript;
             }
         }
     }
@@ -186,7 +186,7 @@ inline fn enter(
     words.result = fallback;
     words.callback = slot.index;
     trampoline();
-    const result = words.answer();
+    const result = words.answer(slot);
     words.result = outer;
     return result;
 }
@@ -252,7 +252,7 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     const target = stack.target;
     const kind = thunks.resultOf(slot);
     if (kind == .fetched) {
-        frame[first_float] = fetchedLater(isolate, @ptrFromInt(@as(usize, @intCast(target))), frame);
+        frame[first_float] = fetchedLater(isolate, slot, @ptrFromInt(@as(usize, @intCast(target))), frame);
         return frame[first_float];
     }
     const is_scalar = kind == .scalar;
@@ -261,12 +261,12 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
         if (!is_scalar) words.result = 0;
     }
     if (!is_scalar) return answer(slot, isolate, frame, words.result == 1, target);
-    frame[first_float] = words.answer();
+    frame[first_float] = words.answer(slot);
     return frame[first_float];
 }
 
 /// The same where arguments were fetched. What ends with a tail call has no answer but that.
-fn fetchedLater(isolate: *Isolate, definition: *const abi.Fetching, frame: *Registers) u64 {
+fn fetchedLater(isolate: *Isolate, slot: *const Slot, definition: *const abi.Fetching, frame: *Registers) u64 {
     const words = &isolate.words;
     const answered = words.answered != 0;
     words.answered = 0;
@@ -274,7 +274,7 @@ fn fetchedLater(isolate: *Isolate, definition: *const abi.Fetching, frame: *Regi
         own_stack.tailCall(isolate, definition.fallback);
         return words.result;
     }
-    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(), answered);
+    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(slot), answered);
 }
 
 /// In a thunk that the assembly has let JavaScript run the function of, which has ended with a tail call: answers the bits
@@ -293,6 +293,6 @@ fn giveWay(stack: *OwnStack) callconv(.c) u64 {
 comptime {
     if (own_stack.is_known) @export(&goOn, .{ .name = "belay_stack_answer", .visibility = .hidden });
     if (own_stack.has_jumps) @export(&goOnElsewhere, .{ .name = "belay_stack_tail", .visibility = .hidden });
-    @export(&giveWay, .{ .name = "belay_stack_give_way", .visibility = .hidden });
+    if (!own_stack.has_jumps) @export(&giveWay, .{ .name = "belay_stack_give_way", .visibility = .hidden });
     @export(&dispatch, .{ .name = "belay_dispatch", .visibility = .hidden });
 }

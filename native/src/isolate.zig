@@ -144,9 +144,13 @@ pub const OwnStacks = struct {
     /// The one of the call that JavaScript has started or gone on with last, until that has ended. A thunk that is called on
     /// it is called on the isolate's thread.
     running: ?*OwnStack = null,
+    /// Where JavaScript goes on when that one is left.
+    javascript: usize = 0,
     /// Those that no call has.
     free: ?*OwnStack = null,
     free_count: u32 = 0,
+    /// Another one that no call has: of another length, or too many of them were kept. It is unmapped when something else runs.
+    unusual: ?*OwnStack = null,
     /// How many calls have one, and how many have had one since what others have left was last given back.
     live_count: u32 = 0,
     taken_count: u32 = 0,
@@ -161,9 +165,8 @@ pub const OwnStack = struct {
     memory: []align(std.heap.page_size_min) u8,
     /// What was asked for.
     byte_length: usize,
-    /// Where it goes on, and where JavaScript does. The assembly has their places.
+    /// Where it goes on.
     pointer: usize,
-    javascript: usize = 0,
     /// JavaScript's control words, of SSE and x87: C may have others. Only where the call suspends. Callbacks of others have
     /// C's, as any callback.
     control: u64 = 0,

@@ -26,17 +26,26 @@ pub const has_jumps = switching.has_jumps;
 
 /// Makes the call of a block on a stack of its own, until C has returned or calls back. On the isolate's thread.
 pub fn start(isolate: *Isolate, index: u32) State {
+    if (has_jumps) return @enumFromInt(assembly.belay_stack_start(isolate, index));
     const stack = begin(isolate, index);
     return if (stack <= @intFromEnum(State.shadowed)) @enumFromInt(stack) else goTo(@ptrFromInt(stack));
 }
 
 /// Goes on with a call that has called back: the words have the callback's result.
 pub fn goOn(isolate: *Isolate, index: u32) State {
-    return goTo(again(isolate, index));
+    if (has_jumps) return @enumFromInt(assembly.belay_stack_go_on(isolate, index));
+    isolate.assertOwnThread();
+    const call = &isolate.calls.blocks.load(.monotonic).?[index];
+    return goTo(enter(@ptrFromInt(@as(usize, @intCast(call.stack)))));
 }
 
+const assembly = struct {
+    extern fn belay_stack_start(isolate: *Isolate, index: u32) callconv(.c) u32;
+    extern fn belay_stack_go_on(isolate: *Isolate, index: u32) callconv(.c) u32;
+};
+
 fn goTo(stack: *OwnStack) State {
-    return left(stack, switching.go(&stack.javascript, stack.pointer, @intFromPtr(stack)));
+    return @enumFromInt(switching.go(&stack.isolate.own_stacks.javascript, stack.pointer, @intFromPtr(stack)));
 }
 
 /// Gives a call a stack, which is about to run. Answers why there is none, by a state, or its address.
@@ -64,27 +73,14 @@ fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     return @intFromPtr(enter(stack));
 }
 
-/// The stack of a call that is about to go on.
-fn again(isolate: *Isolate, index: u32) callconv(.c) *OwnStack {
-    isolate.assertOwnThread();
-    const call = &isolate.calls.blocks.load(.monotonic).?[index];
-    return enter(@ptrFromInt(@as(usize, @intCast(call.stack))));
-}
-
 fn enter(stack: *OwnStack) *OwnStack {
     @atomicStore(?*OwnStack, &stack.isolate.own_stacks.running, stack, .monotonic);
     return stack;
 }
 
-/// JavaScript has its own stack again.
-fn left(stack: *OwnStack, state: usize) callconv(.c) State {
-    if (state == @intFromEnum(State.returned)) give(stack);
-    return @enumFromInt(state);
-}
-
 /// From C, in a thunk: has JavaScript call the function.
 pub fn giveWay(stack: *OwnStack) void {
-    _ = switching.go(&stack.pointer, stack.javascript, @intFromEnum(State.calls_back));
+    _ = switching.go(&stack.pointer, stack.isolate.own_stacks.javascript, @intFromEnum(State.calls_back));
 }
 
 /// In a thunk whose function has ended with a tail call: makes that call in its place, and puts the bits of its result into
@@ -104,43 +100,61 @@ pub fn tailCall(isolate: *Isolate, fallback: u64) void {
 
 const body = if (switching.has_jumps) perform else performAll;
 
+/// On the stack, which is nobody's afterwards.
 fn perform(stack: *OwnStack) callconv(.c) void {
     blocks.perform(stack.call);
+    give(stack);
 }
 
 fn performAll(stack: *OwnStack) callconv(.c) noreturn {
     while (true) {
         perform(stack);
         // Whoever comes next has another call.
-        _ = switching.go(&stack.pointer, stack.javascript, @intFromEnum(State.returned));
+        _ = switching.go(&stack.pointer, stack.isolate.own_stacks.javascript, @intFromEnum(State.returned));
     }
 }
 
 fn take(isolate: *Isolate, byte_length: usize) ?*OwnStack {
     const own = &isolate.own_stacks;
     if (own.live_count == most_live) return null;
+    if (own.taken_count >= calls_between_rests) rest(isolate);
     const stack = if (byte_length == own.byte_length and own.free != null) reused: {
         const free = own.free.?;
         own.free = free.next;
         own.free_count -= 1;
         break :reused free;
-    } else make(isolate, byte_length) orelse return null;
+    } else other(isolate, byte_length) orelse return null;
     own.live_count += 1;
     own.taken_count += 1;
     return stack;
 }
 
-fn give(stack: *OwnStack) void {
-    const isolate = stack.isolate;
+noinline fn other(isolate: *Isolate, byte_length: usize) ?*OwnStack {
     const own = &isolate.own_stacks;
+    if (own.unusual) |stack| {
+        own.unusual = null;
+        if (stack.byte_length == byte_length) return stack;
+        unmap(stack);
+    }
+    return make(isolate, byte_length);
+}
+
+/// Its call is over. On that stack, so it can't be unmapped here.
+inline fn give(stack: *OwnStack) void {
+    const own = &stack.isolate.own_stacks;
     own.live_count -= 1;
     if (!stack.synchronous) @atomicStore(u64, &stack.call.stack, 0, .monotonic);
     if (own.running == stack) @atomicStore(?*OwnStack, &own.running, null, .monotonic);
-    if (own.free_count == most_free or stack.byte_length != own.byte_length) return unmap(stack);
+    if (own.free_count == most_free or stack.byte_length != own.byte_length) return giveUnusual(stack);
     stack.next = own.free;
     own.free = stack;
     own.free_count += 1;
-    if (own.taken_count >= calls_between_rests) rest(isolate);
+}
+
+noinline fn giveUnusual(stack: *OwnStack) void {
+    const own = &stack.isolate.own_stacks;
+    if (own.unusual) |before| unmap(before);
+    own.unusual = stack;
 }
 
 fn make(isolate: *Isolate, byte_length: usize) ?*OwnStack {
@@ -188,6 +202,8 @@ pub fn rest(isolate: *Isolate) void {
         const end = std.mem.alignBackward(usize, stack.pointer, std.heap.pageSize());
         pages.forget(stack.memory[0 .. end - @intFromPtr(stack.memory.ptr)]);
     }
+    if (isolate.own_stacks.unusual) |stack| unmap(stack);
+    isolate.own_stacks.unusual = null;
 }
 
 /// How many bytes of memory all stacks take.
@@ -207,12 +223,13 @@ pub fn leave(isolate: *Isolate) void {
         unmap(stack);
     }
     own.free_count = 0;
+    if (own.unusual) |stack| unmap(stack);
+    own.unusual = null;
 }
 
 comptime {
     if (is_known) @export(&body, .{ .name = "belay_stack_body", .visibility = .hidden });
     if (switching.has_jumps) {
         @export(&begin, .{ .name = "belay_stack_begin", .visibility = .hidden });
-        @export(&left, .{ .name = "belay_stack_left", .visibility = .hidden });
     }
 }

@@ -19,7 +19,7 @@ pub const has_jumps = is_known and @hasDecl(arch, "has_jumps");
 /// Leaves this stack, whose pointer goes to `from`, for the one at `to`. There the call that left it answers `value`. This
 /// one answers when somebody comes back.
 pub fn go(from: *usize, to: usize, value: usize) usize {
-    if (!is_known) unreachable;
+    if (!is_known or has_jumps) unreachable;
     const leave = @extern(*const fn (*usize, usize, usize) callconv(.c) usize, .{ .name = "belay_switch", .visibility = .hidden });
     return leave(from, to, value);
 }

@@ -31,14 +31,14 @@ pub fn prepare(memory: []align(16) u8, entry: usize) usize {
 /// The thunks switch by themselves, and `belay_stack_start` and `belay_stack_go_on` are here.
 pub const has_jumps = true;
 
-/// Assembly that leaves this stack for another one of the record in rcx, and goes on at a label when somebody comes back. A
-/// label ahead has to follow at once. `value` puts what the other one gets into rax. `frame` is how many bytes above the stack
-/// pointer the frame's address is, null where another register has it.
+/// Assembly that leaves a stack, whose record is in rcx, for JavaScript's, and goes on at a label when somebody comes back. A
+/// label ahead has to follow at once. Here and there, r10 has the isolate: where JavaScript goes on is read from a place that is
+/// known early, since each callback would wait for what is looked up in between. `state` puts what JavaScript gets into eax.
+/// `frame` is how many bytes above the stack pointer the frame's address is, null where another register has it.
 pub fn leave(
-    comptime from: std.meta.FieldEnum(OwnStack),
-    comptime to: std.meta.FieldEnum(OwnStack),
     comptime label: []const u8,
-    comptime value: []const u8,
+    comptime state: []const u8,
+    comptime way: Way,
     comptime frame: ?usize,
 ) []const u8 {
     const here = if (frame) |bytes| bytes + 8 else null;
@@ -49,16 +49,24 @@ pub fn leave(
         \\{s}
     , .{ label, address(here) }) ++ save(here) ++ std.fmt.comptimePrint(
         \\movq %rsp, {d}(%rcx)
-        \\movq {d}(%rcx), %rsp
+        \\movq {d}(%r10), %rsp
         \\{s}{s}
         \\
-    , .{ @offsetOf(OwnStack, @tagName(from)), @offsetOf(OwnStack, @tagName(to)), saved, value }) ++ load ++
+    , .{ pointer, javascript, saved, state }) ++ load(way) ++
         // Never run. Debuggers look here for the rules of the label.
         \\.cfi_restore_state
         \\int3
         \\
     ;
 }
+
+/// Where the record of a stack has its pointer, and the isolate that of JavaScript's.
+const pointer = @offsetOf(OwnStack, "pointer");
+const javascript = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "javascript");
+
+/// How the place is gone to at which a stack was left: predictors know where a return goes only if the calls before were made
+/// on that stack.
+pub const Way = enum { jump, @"return" };
 
 /// What a call preserves, but for the control words, in the order of `save`.
 const preserved = [_][]const u8{ "rbp", "rbx", "r12", "r13", "r14", "r15" };
@@ -79,17 +87,20 @@ const saved = rules: {
 };
 
 /// Signal handlers leave what is just below the stack pointer as it is: of what is popped, only the frame's address changes.
-const load = pops: {
-    var text: []const u8 = "";
-    var word = preserved.len;
-    while (word > 0) : (word -= 1) text = text ++ "popq %" ++ preserved[word - 1] ++ "\n" ++ address(8 * word);
-    break :pops text ++
-        \\popq %rcx
+fn load(comptime way: Way) []const u8 {
+    comptime var text: []const u8 = "";
+    comptime var word = preserved.len;
+    inline while (word > 0) : (word -= 1) text = text ++ "popq %" ++ preserved[word - 1] ++ "\n" ++ address(8 * word);
+    return text ++ switch (way) {
+        .jump =>
+        \\popq %rdx
         \\.cfi_def_cfa_offset 0
-        \\jmpq *%rcx
+        \\jmpq *%rdx
         \\
-    ;
-};
+        ,
+        .@"return" => "retq\n",
+    };
+}
 
 fn address(comptime frame: ?usize) []const u8 {
     return std.fmt.comptimePrint(".cfi_def_cfa_offset {d}\n", .{frame orelse return ""});
@@ -125,36 +136,10 @@ pub const load_control =
     \\
 ;
 
-/// Assembly that goes to the stack of the record in rcx, until C calls back or has returned, and ends the function. Where C has
-/// returned, so does this: predictors know where to. Where C calls back, they know that of C's call, which waits.
-fn go(comptime label: []const u8) []const u8 {
-    return "movq %rcx, (%rsp)\n" ++ leave(.javascript, .pointer, label ++ "f", "movq %rcx, %rax", 16) ++ label ++ ":\n" ++
-        \\testl %eax, %eax
-        \\jnz 8f
-        \\movq (%rsp), %rdi
-        \\xorl %esi, %esi
-        \\
-    ++ "callq " ++ prefix ++ "belay_stack_left\n" ++
-        \\addq $8, %rsp
-        \\.cfi_def_cfa_offset 8
-        \\retq
-        \\.cfi_def_cfa_offset 16
-        \\8:
-        \\addq $8, %rsp
-        \\.cfi_def_cfa_offset 8
-        \\popq %rcx
-        \\.cfi_def_cfa_offset 0
-        \\jmpq *%rcx
-        \\
-    ;
-}
-
 fn function(comptime name: []const u8) []const u8 {
     const kind = if (darwin) "" else ".type " ++ name ++ ", @function\n";
     return kind ++ ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
         \\.cfi_startproc
-        \\subq $8, %rsp
-        \\.cfi_def_cfa_offset 16
         \\
     ;
 }
@@ -164,68 +149,85 @@ fn end(comptime name: []const u8) []const u8 {
     return ".cfi_endproc\n" ++ if (darwin) "" else ".size " ++ name ++ ", . - " ++ name ++ "\n";
 }
 
+/// Assembly that leaves JavaScript's stack for the one of the record in rcx. Whoever comes back goes to where JavaScript has made
+/// the call.
+const go = save(8) ++ std.fmt.comptimePrint(
+    \\movq %rsp, {d}(%r10)
+    \\movq {d}(%rcx), %rsp
+    \\{s}
+, .{ javascript, pointer, saved }) ++ load(.jump);
+
 comptime {
     // JavaScript calls them. The first one's stack is found, or the reason why there is none, by a function.
-    asm (".text\n" ++ function("belay_stack_start") ++ "callq " ++ prefix ++ "belay_stack_begin\n" ++
+    asm (".text\n" ++ function("belay_stack_start") ++
+            \\pushq %rdi
+            \\.cfi_def_cfa_offset 16
+            \\
+        ++ "callq " ++ prefix ++ "belay_stack_begin\n" ++
+            \\popq %r10
+            \\.cfi_def_cfa_offset 8
             \\cmpq $16, %rax
             \\jae 2f
-            \\
-            \\addq $8, %rsp
-            \\.cfi_def_cfa_offset 8
             \\retq
-            \\.cfi_def_cfa_offset 16
             \\2:
             \\movq %rax, %rcx
             \\
-        ++ go("1") ++ end("belay_stack_start") ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
+        ++ go ++ end("belay_stack_start") ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
+            \\movq %rdi, %r10
             \\movq {[blocks]d}(%rdi), %rax
             \\movl %esi, %esi
             \\imulq ${[size]d}, %rsi, %rsi
-            \\movq {[stack]d}(%rax,%rsi), %rcx
-            \\movq %rcx, {[running]d}(%rdi)
+            \\movq {[running]d}(%rdi), %rcx
+            \\cmpq {[stack]d}(%rax,%rsi), %rcx
+            \\jne 4f
+            \\2:
             \\cmpb $0, {[synchronous]d}(%rcx)
-            \\jne 3f
-            \\stmxcsr {[control]d}(%rcx)
-            \\fnstcw {[x87]d}(%rcx)
+            \\je 5f
             \\3:
             \\
         , .{
             .synchronous = @offsetOf(OwnStack, "synchronous"),
-            .control = @offsetOf(OwnStack, "control"),
-            .x87 = @offsetOf(OwnStack, "control") + 4,
             .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
             .size = @sizeOf(abi.Call),
             .stack = @offsetOf(abi.Call, "stack"),
             .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
-        }) ++ go("1") ++ end("belay_stack_go_on"));
+        }) ++ go ++ std.fmt.comptimePrint(
+            \\.cfi_def_cfa %rsp, 8
+            \\4:
+            \\movq {[stack]d}(%rax,%rsi), %rcx
+            \\movq %rcx, {[running]d}(%rdi)
+            \\jmp 2b
+            \\5:
+            \\stmxcsr {[control]d}(%rcx)
+            \\fnstcw {[x87]d}(%rcx)
+            \\jmp 3b
+            \\
+        , .{
+            .control = @offsetOf(OwnStack, "control"),
+            .x87 = @offsetOf(OwnStack, "control") + 4,
+            .stack = @offsetOf(abi.Call, "stack"),
+            .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
+        }) ++ end("belay_stack_go_on"));
 }
 
 comptime {
-    asm (".text\n" ++ symbols.declare("belay_switch", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_switch:\n" ++
-            \\.cfi_startproc
-            \\
-        ++ save(8) ++
-            \\movq %rsp, (%rdi)
-            \\movq %rsi, %rsp
-            \\
-        ++ saved ++
-            \\movq %rdx, %rax
-            \\
-        ++ load ++ ".cfi_endproc\n" ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
+    asm (".text\n" ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
             // Here back traces end.
             \\.cfi_startproc
             \\.cfi_undefined %rip
             \\int3
             \\xorl %ebp, %ebp
             \\1:
-            \\movq %rax, %rbx
-            \\movq %rax, %rdi
+            \\movq %rcx, %rbx
+            \\movq %r10, %r12
+            \\movq %rcx, %rdi
             \\
         ++ "callq " ++ prefix ++ "belay_stack_body\n" ++
             // Whoever comes next has another call.
             \\movq %rbx, %rcx
+            \\movq %r12, %r10
             \\
-        ++ leave(.pointer, .javascript, "1b", "xorl %eax, %eax", 8) ++
+        ++ leave("1b", "xorl %eax, %eax", .@"return", 8) ++
             \\.cfi_endproc
             \\
     );

@@ -201,7 +201,7 @@ pub fn fetchingOf(slot: *const Slot) ?*const abi.Fetching {
 }
 
 pub fn resultOf(slot: *const Slot) abi.Result {
-    return @enumFromInt(@atomicLoad(u32, &slot.layout, .monotonic) >> 24);
+    return @enumFromInt(@atomicLoad(u32, &slot.layout, .monotonic) >> 24 & ~@as(u32, abi.result_narrow));
 }
 
 /// For tests: no thunk was ever claimed.

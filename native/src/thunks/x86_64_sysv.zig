@@ -23,11 +23,12 @@ pub const stack_byte_offset = 160;
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
     if (!switching.has_jumps) return "movq %rcx, %rdi\ncallq " ++ prefix ++ "belay_stack_give_way\nud2\n";
-    return switching.save_control ++ switching.leave(.pointer, .javascript, "4f", "movl $1, %eax", null) ++
+    return switching.save_control ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
+        switching.leave("4f", "movl $1, %eax", .jump, null) ++
         \\4:
         \\
     ++ switching.load_control ++
-        \\movq %rax, %rdi
+        \\movq %rcx, %rdi
         \\
     ++ "callq " ++ prefix ++ "belay_stack_answer\n" ++
         \\movq 8(%rsp), %rdx
@@ -62,7 +63,7 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\addq %rsp, %rax
     \\cmpb $0, {[direct]d}(%rax)
     \\je 9f
-    \\testl $0xff0000ff, {[layout]d}(%r11)
+    \\testl ${[others]d}, {[layout]d}(%r11)
     \\jnz 9f
     \\testb ${[mask]d}, {[state]d}(%r11)
     \\jnz 9f
@@ -94,25 +95,28 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\movl %edx, {[code]d}(%rax)
     \\movq %rax, %rcx
     \\{[leave]s}2:
-    \\movq {[of]d}(%rax), %r10
-    \\movq {[error_place]d}(%rax), %rdx
-    \\movl {[code]d}(%rax), %ecx
-    \\movl %ecx, (%rdx)
+    \\movq {[error_place]d}(%rcx), %rdx
+    \\movl {[code]d}(%rcx), %eax
+    \\movl %eax, (%rdx)
     \\cmpl $0, {[tail_call]d}(%r10)
     \\jne 3f
-    \\movl {[result]d}(%r10), %edx
-    \\movl {[result]d} + 4(%r10), %eax
-    \\shlq $32, %rax
-    \\orq %rdx, %rax
+    \\movq {[slot]d}(%rcx), %rdx
+    \\testl ${[narrow]d}, {[layout]d}(%rdx)
+    \\jz 4f
+    \\movl {[result]d}(%r10), %eax
+    \\5:
     \\movq %rax, %xmm0
     \\popq %rcx
     \\.cfi_def_cfa_offset 0
     \\jmpq *%rcx
     \\.cfi_def_cfa_offset 8
+    \\4:
+    \\movq {[result]d}(%r10), %rax
+    \\jmp 5b
     \\3:
     \\subq $8, %rsp
     \\.cfi_def_cfa_offset 16
-    \\movq %rax, %rdi
+    \\movq %rcx, %rdi
     \\callq {[prefix]s}belay_stack_tail
     \\movq %rax, %xmm0
     \\addq $8, %rsp
@@ -131,10 +135,13 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
 , names);
 
 const names = .{
-    .leave = switching.leave(.pointer, .javascript, "2f", "movl $1, %eax", 8),
+    .leave = switching.leave("2f", "movl $1, %eax", .jump, 8),
     .prefix = prefix,
     .isolate = @offsetOf(abi.Slot, "isolate"),
     .layout = @offsetOf(abi.Slot, "layout"),
+    // Words on the stack, and results that aren't scalars.
+    .others = @as(i32, 0x7f00_00ff),
+    .narrow = @as(i32, @bitCast(@as(u32, abi.result_narrow << 24))),
     .state = @offsetOf(abi.Slot, "state"),
     .mask = abi.contract_mask,
     .fallback = @offsetOf(abi.Slot, "fallback"),
@@ -145,7 +152,6 @@ const names = .{
     .callback = @offsetOf(abi.Words, "callback"),
     .tail_call = @offsetOf(abi.Words, "tail_call"),
     .direct = @offsetOf(OwnStack, "direct"),
-    .of = @offsetOf(OwnStack, "isolate"),
     .slot = @offsetOf(OwnStack, "slot"),
     .error_place = @offsetOf(OwnStack, "error_place"),
     .code = @offsetOf(OwnStack, "code"),
