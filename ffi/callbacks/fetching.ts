@@ -11,6 +11,7 @@ import {
   fetchFloatsByteOffset,
   fetchFunctionByteOffset,
   fetchingByteLength,
+  fetchingCallsByteOffset,
   fetchingCountByteOffset,
   fetchingFallbackByteOffset,
   fetchingFunctionByteOffset,
@@ -42,6 +43,7 @@ import {
   stepConstant,
   stepCopy,
   stepRead,
+  stepReadHalf,
   stepReadWord,
 } from "../core/record.ts";
 import { allocate, copyIn } from "../core/memory.ts";
@@ -313,6 +315,8 @@ class Steps {
   /** By the fallback. */
   readonly #addresses = new Map<bigint, Address>();
   #count = 0;
+  /** Whether a step calls a function. */
+  #calls = false;
   #spare = firstSpare;
 
   constructor(definition: CallbackDefinition) {
@@ -428,6 +432,7 @@ class Steps {
     }
     this.#write(fetchingStepsByteOffset + this.#count * fetchByteLength, { ...step, target });
     this.#count += 1;
+    if (step.step === stepCall) this.#calls = true;
   }
 
   #write(start: number, { step, kind, operands, fn, floats = 0, bits = 0n, target = 0 }: Step): void {
@@ -453,6 +458,7 @@ class Steps {
     const view = this.#view;
     view.setBigUint64(fetchingFallbackByteOffset, fallback, true);
     view.setUint32(fetchingCountByteOffset, this.#count, true);
+    view.setUint32(fetchingCallsByteOffset, this.#calls ? 1 : 0, true);
     const key = this.#bytes.join();
     const same = known.get(key);
     if (same !== undefined) return same;
@@ -480,6 +486,7 @@ function quick(step: number, kind: number, count: number, floats: number): numbe
   const isFloat = kind === kindF32 || kind === kindF64;
   const isWide = kind === kindWord || kind === kindI32 || kind === kindU32;
   if (step === stepRead && (kind === kindWord || kind === kindF64)) return stepReadWord;
+  if (step === stepRead && (isWide || isFloat)) return stepReadHalf;
   if (step !== stepCall) return step;
   if (count === 1 && floats === 0 && isFloat) return stepCallFloat;
   if (count === 1 && floats === 0 && isWide) return stepCallWord;

@@ -46,6 +46,7 @@ export const stepCallWord = 4;
 export const stepCallFloat = 5;
 export const stepCallWithFloat = 6;
 export const stepReadWord = 7;
+export const stepReadHalf = 8;
 export const kindWord = 0;
 export const kindU8 = 1;
 export const kindI8 = 2;
@@ -168,6 +169,7 @@ export const fetchingKindByteOffset = 35;
 export const fetchingOperandCountByteOffset = 36;
 export const fetchingFloatsByteOffset = 37;
 export const fetchingCountByteOffset = 40;
+export const fetchingCallsByteOffset = 44;
 export const fetchingStepsByteOffset = 48;
 
 // A `belay_call`.

@@ -50,7 +50,7 @@ pub const Result = enum(u8) { scalar = 0, registers = 1, memory = 2, fetched = 3
 pub const result_narrow = 0x80;
 
 /// What a step of a callback's fetching does. The last ones are the same for what is common: a call of one integer that gives
-/// a word or a float, one of an integer and a float, a read of a word.
+/// a word or a float, one of an integer and a float, a read of a word or of 32 bits.
 pub const Step = enum(u8) {
     call = 0,
     read = 1,
@@ -60,6 +60,7 @@ pub const Step = enum(u8) {
     call_float = 5,
     call_with_float = 6,
     read_word = 7,
+    read_half = 8,
     _,
 };
 /// How what it gives arrives: as a word, a byte of it, and so on.
@@ -282,7 +283,8 @@ pub const Fetching = extern struct {
     /// steps may give. Its function is null if the result is the callback's.
     answer: Fetch,
     count: u32,
-    unused: u32,
+    /// Whether a step calls a function: it may call back.
+    calls: u32,
     steps: [max_fetches]Fetch,
 };
 

@@ -160,6 +160,7 @@ void belay_handle_release(void *id);
 #define BELAY_STEP_CALL_FLOAT 5
 #define BELAY_STEP_CALL_WITH_FLOAT 6
 #define BELAY_STEP_READ_WORD 7
+#define BELAY_STEP_READ_HALF 8
 #define BELAY_KIND_WORD 0
 #define BELAY_KIND_U8 1
 #define BELAY_KIND_I8 2
@@ -200,7 +201,7 @@ typedef struct belay_fetching {
    * `result`. */
   belay_fetch answer;
   uint32_t count; /* of the steps */
-  uint32_t unused;
+  uint32_t calls; /* whether a step calls a function */
   belay_fetch steps[BELAY_MAX_FETCHES];
 } belay_fetching;
 

@@ -56,23 +56,11 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     const definition = thunks.fetchingOf(slot) orelse return 0;
     const words = &isolate.words;
     const contract = state & abi.contract_mask;
-    const running = isolate.own_stacks.running;
-    // On its isolate's thread, where JavaScript has stack enough: nothing of that has to be looked at.
-    const direct = running != null and running.?.direct and running.?.contains(@intFromPtr(frame)) and
-        contract == abi.contract_same;
-    const elsewhere = !direct and
-        (isolates.current_thread != isolate.thread or @atomicLoad(u32, &words.live, .monotonic) == 0);
+    const elsewhere = isolates.current_thread != isolate.thread or @atomicLoad(u32, &words.live, .monotonic) == 0;
     if (elsewhere and (contract == abi.contract_same or !words.isLive())) return notices.misplaced(slot, isolate);
     var values: fetching.Fetched = undefined;
     fetching.fetch(definition, &.of(frame, stack, &values), &values);
     if (!elsewhere and contract != abi.contract_post and isGone(slot, state, isolate)) return definition.fallback;
-    if (direct) {
-        copyArguments(words, slot.layout, &values.registers, &values.rest);
-        words.overflow = 0;
-        words.answered = 0;
-        leave(running.?, slot, frame, definition.fallback, @intFromPtr(definition));
-        return 0;
-    }
     if (elsewhere or contract == abi.contract_post) {
         return enqueue.call(number, slot, isolate, &values.registers, &values.rest, !elsewhere, state);
     }
@@ -89,6 +77,46 @@ noinline fn fetched(number: u32, slot: *Slot, frame: *Registers, stack: [*]const
     const answered = words.answered != 0;
     words.answered = outer;
     return fetchedAnswer(definition, frame, stack, result orelse fallback, answered);
+}
+
+/// The same on a stack of its own, where JavaScript has stack enough. Answers that stack if C is to give way; else the first
+/// word of the frame is what C gets.
+fn fetchedDirectly(slot: *Slot, frame: *Registers, left: *OwnStack) callconv(.c) ?*OwnStack {
+    const isolate = left.isolate;
+    const words = &isolate.words;
+    const state = @atomicLoad(u32, &slot.state, .acquire);
+    const definition = thunks.fetchingOf(slot) orelse {
+        frame[0] = 0;
+        return null;
+    };
+    const stack = thunks.stackOf(frame);
+    if (definition.calls == 0) {
+        const values: *fetching.Fetched = @ptrCast(&words.arguments);
+        fetching.fetch(definition, &.of(frame, stack, values), values);
+    } else if (!fetchByCalls(slot, state, isolate, definition, frame, stack)) {
+        frame[0] = definition.fallback;
+        return null;
+    }
+    words.answered = 0;
+    leave(left, slot, frame, definition.fallback, @intFromPtr(definition));
+    return left;
+}
+
+/// Where a step may call back, whose callback's arguments would lie where these are to be.
+noinline fn fetchByCalls(
+    slot: *Slot,
+    state: u32,
+    isolate: *Isolate,
+    definition: *const abi.Fetching,
+    frame: *Registers,
+    stack: [*]const u64,
+) bool {
+    var values: fetching.Fetched = undefined;
+    fetching.fetch(definition, &.of(frame, stack, &values), &values);
+    if (isGone(slot, state, isolate)) return false;
+    copyArguments(&isolate.words, slot.layout, &values.registers, &values.rest);
+    isolate.words.overflow = 0;
+    return true;
 }
 
 /// Whether the thunk is another callback's by now, or JavaScript can't run any more: a C function that was called for what is
@@ -292,6 +320,7 @@ fn giveWay(stack: *OwnStack) callconv(.c) u64 {
 
 comptime {
     if (own_stack.is_known) @export(&goOn, .{ .name = "belay_stack_answer", .visibility = .hidden });
+    if (own_stack.has_jumps) @export(&fetchedDirectly, .{ .name = "belay_stack_fetch", .visibility = .hidden });
     if (own_stack.has_jumps) @export(&goOnElsewhere, .{ .name = "belay_stack_tail", .visibility = .hidden });
     if (!own_stack.has_jumps) @export(&giveWay, .{ .name = "belay_stack_give_way", .visibility = .hidden });
     @export(&dispatch, .{ .name = "belay_dispatch", .visibility = .hidden });

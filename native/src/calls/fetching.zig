@@ -40,7 +40,7 @@ pub const Sources = struct {
 };
 
 /// Takes the steps, on the thread on which C has called.
-pub fn fetch(fetching: *const Fetching, sources: *const Sources, fetched: *Fetched) void {
+pub inline fn fetch(fetching: *const Fetching, sources: *const Sources, fetched: *Fetched) void {
     const words: [*]u64 = @ptrCast(fetched);
     for (fetching.steps[0..fetching.count]) |*step| words[step.target] = perform(step, sources);
 }
@@ -77,6 +77,11 @@ inline fn perform(step: *const Fetch, sources: *const Sources) u64 {
         },
         .copy => return as(@enumFromInt(step.kind), sources.word(operands[0])),
         .constant => return step.byte_offset,
+        .read_half => {
+            const address = sources.word(operands[0]);
+            if (address == 0) return 0;
+            return @as(*align(1) const u32, @ptrFromInt(@as(usize, @intCast(address +% step.byte_offset)))).*;
+        },
         .read => return read(sources.word(operands[0]), step.byte_offset, @enumFromInt(step.kind)),
         else => return callAny(step, sources),
     }

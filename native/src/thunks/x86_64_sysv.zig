@@ -64,7 +64,7 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\cmpb $0, {[direct]d}(%rax)
     \\je 9f
     \\testl ${[others]d}, {[layout]d}(%r11)
-    \\jnz 9f
+    \\jnz 8f
     \\testb ${[mask]d}, {[state]d}(%r11)
     \\jnz 9f
     \\movq %rdi, 0(%r10)
@@ -125,12 +125,23 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\.cfi_def_cfa_offset 0
     \\jmpq *%rcx
     \\.cfi_def_cfa_offset 8
+    \\8:
+    \\movzbl {[layout]d} + 3(%r11), %r10d
+    \\andl $0x7f, %r10d
+    \\cmpl ${[fetched]d}, %r10d
+    \\jne 9f
+    \\testb ${[mask]d}, {[state]d}(%r11)
+    \\jnz 9f
+    \\movq %rax, %r10
+    \\jmp 11f
     \\9:
     \\leaq {[prefix]s}belay_first_slots(%rip), %r10
     \\subq %r10, %r11
     \\shrq $6, %r11
     \\movl %r11d, %eax
     \\10:
+    \\xorl %r10d, %r10d
+    \\11:
     \\
 , names);
 
@@ -141,6 +152,7 @@ const names = .{
     .layout = @offsetOf(abi.Slot, "layout"),
     // Words on the stack, and results that aren't scalars.
     .others = @as(i32, 0x7f00_00ff),
+    .fetched = @intFromEnum(abi.Result.fetched),
     .narrow = @as(i32, @bitCast(@as(u32, abi.result_narrow << 24))),
     .state = @offsetOf(abi.Slot, "state"),
     .mask = abi.contract_mask,
@@ -156,6 +168,66 @@ const names = .{
     .error_place = @offsetOf(OwnStack, "error_place"),
     .code = @offsetOf(OwnStack, "code"),
 };
+
+/// Where the stack is in r10 and the slot in r11, and the registers are spilled: what JavaScript gets is fetched, and C gives
+/// way. What JavaScript answers is C's function's to give, if there is one.
+const fetching = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" ++
+    \\movq %r11, %rdi
+    \\movq %rsp, %rsi
+    \\movq %r10, %rdx
+    \\
+++ "callq " ++ prefix ++ "belay_stack_fetch\n" ++ std.fmt.comptimePrint(
+    \\testq %rax, %rax
+    \\jz 4f
+    \\movq %rax, %rcx
+    \\movq {[of]d}(%rcx), %r10
+    \\{[leave]s}1:
+    \\movq {[target]d}(%rcx), %rdi
+    \\cmpl $0, {[tail_call]d}(%r10)
+    \\jne 3f
+    \\cmpq $0, {[function]d}(%rdi)
+    \\jne 3f
+    \\movq {[error_place]d}(%rcx), %rdx
+    \\movl {[code]d}(%rcx), %eax
+    \\movl %eax, (%rdx)
+    \\movq {[slot]d}(%rcx), %rdx
+    \\testl ${[narrow]d}, {[layout]d}(%rdx)
+    \\jz 2f
+    \\movl {[result]d}(%r10), %eax
+    \\jmp 6f
+    \\2:
+    \\movq {[result]d}(%r10), %rax
+    \\jmp 6f
+    \\3:
+    \\movq %rcx, %rdi
+    \\callq {[prefix]s}belay_stack_answer
+    \\jmp 6f
+    \\4:
+    \\movq 0(%rsp), %rax
+    \\6:
+    \\movq %rax, %xmm0
+    \\leave
+    \\.cfi_def_cfa %rsp, 8
+    \\popq %rcx
+    \\.cfi_def_cfa_offset 0
+    \\jmpq *%rcx
+    \\.cfi_def_cfa %rbp, 16
+    \\5:
+    \\
+, .{
+    .leave = switching.leave("1f", "movl $1, %eax", .jump, null),
+    .prefix = prefix,
+    .of = @offsetOf(OwnStack, "isolate"),
+    .target = @offsetOf(OwnStack, "target"),
+    .function = @offsetOf(abi.Fetching, "answer") + @offsetOf(abi.Fetch, "function"),
+    .tail_call = names.tail_call,
+    .error_place = names.error_place,
+    .code = names.code,
+    .slot = names.slot,
+    .narrow = names.narrow,
+    .layout = names.layout,
+    .result = names.result,
+});
 
 comptime {
     asm (".text\n" ++
@@ -182,6 +254,8 @@ comptime {
             \\movsd %xmm5, 104(%rsp)
             \\movsd %xmm6, 112(%rsp)
             \\movsd %xmm7, 120(%rsp)
+            \\
+        ++ fetching ++
             \\movq $0, 128(%rsp)
             \\movl %eax, %edi
             \\movq %rsp, %rsi
