@@ -64,9 +64,35 @@ pub fn leave(
 const pointer = @offsetOf(OwnStack, "pointer");
 const javascript = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "javascript");
 
-/// How the place is gone to at which a stack was left: predictors know where a return goes only if the calls before were made
-/// on that stack.
-pub const Way = enum { jump, @"return" };
+/// How the place is gone to at which a stack was left. Predictors know where a return goes only if the calls before were made on
+/// that stack; `back` is a jump to where JavaScript has called.
+pub const Way = enum { jump, back, @"return" };
+
+/// Where engines call C by a function in between, that would only return: as it would be mispredicted, too, this does what it
+/// has left to do. `movq %rbp, %rsp; popq %rbp; retq` are looked for byte by byte, since code may end where a page does.
+const back =
+    \\popq %rdx
+    \\.cfi_def_cfa_offset 0
+    \\cmpb $0x48, (%rdx)
+    \\jne 99f
+    \\cmpw $0xec89, 1(%rdx)
+    \\jne 99f
+    \\cmpb $0x5d, 3(%rdx)
+    \\jne 99f
+    \\cmpb $0xc3, 4(%rdx)
+    \\jne 99f
+    \\movq %rbp, %rsp
+    \\.cfi_def_cfa_offset 16
+    \\.cfi_offset %rbp, -16
+    \\popq %rbp
+    \\.cfi_def_cfa_offset 8
+    \\.cfi_restore %rbp
+    \\popq %rdx
+    \\.cfi_def_cfa_offset 0
+    \\99:
+    \\jmpq *%rdx
+    \\
+;
 
 /// What a call preserves, but for the control words, in the order of `save`.
 const preserved = [_][]const u8{ "rbp", "rbx", "r12", "r13", "r14", "r15" };
@@ -98,6 +124,7 @@ fn load(comptime way: Way) []const u8 {
         \\jmpq *%rdx
         \\
         ,
+        .back => back,
         .@"return" => "retq\n",
     };
 }

@@ -24,7 +24,7 @@ pub const stack_byte_offset = 160;
 fn giveWay() []const u8 {
     if (!switching.has_jumps) return "movq %rcx, %rdi\ncallq " ++ prefix ++ "belay_stack_give_way\nud2\n";
     return switching.save_control ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
-        switching.leave("4f", "movl $1, %eax", .jump, null) ++
+        switching.leave("4f", "movl $1, %eax", .back, null) ++
         \\4:
         \\
     ++ switching.load_control ++
@@ -146,7 +146,7 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
 , names);
 
 const names = .{
-    .leave = switching.leave("2f", "movl $1, %eax", .jump, 8),
+    .leave = switching.leave("2f", "movl $1, %eax", .back, 8),
     .prefix = prefix,
     .isolate = @offsetOf(abi.Slot, "isolate"),
     .layout = @offsetOf(abi.Slot, "layout"),
@@ -215,7 +215,7 @@ const fetching = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" +
     \\5:
     \\
 , .{
-    .leave = switching.leave("1f", "movl $1, %eax", .jump, null),
+    .leave = switching.leave("1f", "movl $1, %eax", .back, null),
     .prefix = prefix,
     .of = @offsetOf(OwnStack, "isolate"),
     .target = @offsetOf(OwnStack, "target"),
