@@ -151,11 +151,11 @@ pub const OwnStacks = struct {
     free_count: u32 = 0,
     /// Another one that no call has: of another length, or too many of them were kept. It is unmapped when something else runs.
     unusual: ?*OwnStack = null,
-    /// How many calls have one, and how many have had one since what others have left was last given back.
-    live_count: u32 = 0,
-    taken_count: u32 = 0,
     /// All that are mapped.
     made: ?*OwnStack = null,
+    made_count: u32 = 0,
+    /// How many calls have had one since what others have left was last given back.
+    taken_count: u32 = 0,
     /// How much a new one takes of the addresses, a multiple of the largest pages: as much as a main thread has.
     byte_length: usize = if (builtin.os.tag == .windows) 1 << 20 else 8 << 20,
 };

@@ -47,7 +47,7 @@ pub export fn belay_control(
             libraries.close(object.?);
             return null;
         },
-        .stack_count => counted(Isolate.of(isolateOf(object)).own_stacks.live_count),
+        .stack_count => counted(own_stack.liveCount(.of(isolateOf(object)))),
         .size_stacks => {
             own_stack.setByteLength(.of(isolateOf(object)), @intCast(bits));
             return null;

@@ -51,21 +51,39 @@ fn goTo(stack: *OwnStack) State {
 /// Gives a call a stack, which is about to run. Answers why there is none, by a state, or its address.
 fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     isolate.assertOwnThread();
-    if (!is_known) return @intFromEnum(State.unknown);
-    if (isolate.own_stacks.free == null and switching.hasShadowStack()) return @intFromEnum(State.shadowed);
+    const own = &isolate.own_stacks;
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
+    // Most calls have one that was left by another. The rest is done by a function, so that nothing is saved for it here.
+    const stack = own.free orelse return beginAnew(isolate, index, call);
+    if (call.stack_kilobytes != 0 or call.suspends != 0 or own.taken_count >= calls_between_rests) {
+        return beginAnew(isolate, index, call);
+    }
+    own.free = stack.next;
+    own.free_count -= 1;
+    own.taken_count += 1;
+    return run(isolate, call, stack, @frameAddress());
+}
+
+noinline fn beginAnew(isolate: *Isolate, index: u32, call: *abi.Call) usize {
+    if (!is_known) return @intFromEnum(State.unknown);
+    const own = &isolate.own_stacks;
+    if (own.free == null and switching.hasShadowStack()) return @intFromEnum(State.shadowed);
     const byte_length = if (call.stack_kilobytes == 0)
-        isolate.own_stacks.byte_length
+        own.byte_length
     else
         std.mem.alignForward(usize, @as(usize, call.stack_kilobytes) << 10, granularity);
+    if (own.taken_count >= calls_between_rests) rest(isolate);
     const stack = take(isolate, byte_length) orelse return @intFromEnum(State.no_memory);
+    own.taken_count += 1;
+    if (call.suspends != 0) isolate.calls.used = @max(isolate.calls.used, index + 1);
+    return run(isolate, call, stack, @frameAddress());
+}
+
+/// @param position Where JavaScript's stack ends, nearly.
+inline fn run(isolate: *Isolate, call: *abi.Call, stack: *OwnStack, position: usize) usize {
     stack.synchronous = call.suspends == 0;
-    if (!stack.synchronous) {
-        stack.control = switching.controlWords();
-        isolate.calls.used = @max(isolate.calls.used, index + 1);
-    }
+    if (!stack.synchronous) stack.control = switching.controlWords();
     // JavaScript goes on with such a call from where it started it.
-    const position = @frameAddress();
     stack.direct = stack.synchronous and isolate.words.live != 0 and
         position >= isolate.stack_floor and position < isolate.stack.top;
     stack.call = call;
@@ -116,35 +134,30 @@ fn performAll(stack: *OwnStack) callconv(.c) noreturn {
 
 fn take(isolate: *Isolate, byte_length: usize) ?*OwnStack {
     const own = &isolate.own_stacks;
-    if (own.live_count == most_live) return null;
-    if (own.taken_count >= calls_between_rests) rest(isolate);
-    const stack = if (byte_length == own.byte_length and own.free != null) reused: {
-        const free = own.free.?;
-        own.free = free.next;
+    if (byte_length == own.byte_length) if (own.free) |stack| {
+        own.free = stack.next;
         own.free_count -= 1;
-        break :reused free;
-    } else other(isolate, byte_length) orelse return null;
-    own.live_count += 1;
-    own.taken_count += 1;
-    return stack;
-}
-
-noinline fn other(isolate: *Isolate, byte_length: usize) ?*OwnStack {
-    const own = &isolate.own_stacks;
+        return stack;
+    };
     if (own.unusual) |stack| {
         own.unusual = null;
         if (stack.byte_length == byte_length) return stack;
         unmap(stack);
     }
-    return make(isolate, byte_length);
+    return if (liveCount(isolate) < most_live) make(isolate, byte_length) else null;
 }
 
-/// Its call is over. On that stack, so it can't be unmapped here.
+/// How many calls have a stack. On the isolate's thread.
+pub fn liveCount(isolate: *Isolate) u32 {
+    const own = &isolate.own_stacks;
+    return own.made_count - own.free_count - @intFromBool(own.unusual != null);
+}
+
+/// The call of a stack is over, which it is the one to run, and has to stay mapped until JavaScript's goes on.
 inline fn give(stack: *OwnStack) void {
     const own = &stack.isolate.own_stacks;
-    own.live_count -= 1;
     if (!stack.synchronous) @atomicStore(u64, &stack.call.stack, 0, .monotonic);
-    if (own.running == stack) @atomicStore(?*OwnStack, &own.running, null, .monotonic);
+    @atomicStore(?*OwnStack, &own.running, null, .monotonic);
     if (own.free_count == most_free or stack.byte_length != own.byte_length) return giveUnusual(stack);
     stack.next = own.free;
     own.free = stack;
@@ -155,6 +168,17 @@ noinline fn giveUnusual(stack: *OwnStack) void {
     const own = &stack.isolate.own_stacks;
     if (own.unusual) |before| unmap(before);
     own.unusual = stack;
+    forget(stack, @frameAddress() - still_used);
+}
+
+/// How much of a stack this and what it calls take.
+const still_used = 16 << 10;
+
+/// Gives the system what is below an address, which is nobody's.
+fn forget(stack: *OwnStack, address: usize) void {
+    const start_address = @intFromPtr(stack.memory.ptr);
+    const end = std.mem.alignBackward(usize, address, std.heap.pageSize());
+    if (end > start_address) pages.forget(stack.memory[0 .. end - start_address]);
 }
 
 fn make(isolate: *Isolate, byte_length: usize) ?*OwnStack {
@@ -173,10 +197,12 @@ fn make(isolate: *Isolate, byte_length: usize) ?*OwnStack {
     };
     if (own.made) |before| before.made_after = stack;
     own.made = stack;
+    own.made_count += 1;
     return stack;
 }
 
 fn unmap(stack: *OwnStack) void {
+    stack.isolate.own_stacks.made_count -= 1;
     if (stack.made_before) |before| before.made_after = stack.made_after;
     if (stack.made_after) |after| after.made_before = stack.made_before else stack.isolate.own_stacks.made = stack.made_before;
     pages.unmapStack(stack.memory);
@@ -197,11 +223,7 @@ pub fn rest(isolate: *Isolate) void {
     isolate.assertOwnThread();
     isolate.own_stacks.taken_count = 0;
     var next = isolate.own_stacks.free;
-    while (next) |stack| : (next = stack.next) {
-        // Below that nothing is anybody's.
-        const end = std.mem.alignBackward(usize, stack.pointer, std.heap.pageSize());
-        pages.forget(stack.memory[0 .. end - @intFromPtr(stack.memory.ptr)]);
-    }
+    while (next) |stack| : (next = stack.next) forget(stack, stack.pointer);
     if (isolate.own_stacks.unusual) |stack| unmap(stack);
     isolate.own_stacks.unusual = null;
 }

@@ -52,7 +52,7 @@ test "a call on a stack of its own calls back and goes on, as often as it likes"
     // The probe's trampoline was never called, and one stack was enough.
     try std.testing.expectEqual(@as(u32, 0), support.Probe.calls);
     try std.testing.expectEqual(@as(u32, 1), isolate.own_stacks.free_count);
-    try std.testing.expectEqual(@as(u32, 0), isolate.own_stacks.live_count);
+    try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
 }
 
 test "calls that wait are gone on with in any order, and a plain call calls the trampoline meanwhile" {
@@ -66,7 +66,7 @@ test "calls that wait are gone on with in any order, and a plain call calls the 
         _ = prepare(isolate, @intCast(index), &Sum.run, &.{ @intFromPtr(thunks.address(number)), 3 });
         try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, @intCast(index)));
     }
-    try std.testing.expectEqual(@as(u32, count), isolate.own_stacks.live_count);
+    try std.testing.expectEqual(@as(u32, count), own_stack.liveCount(isolate));
     try std.testing.expectEqual(@as(u64, 77), support.functionOf(number, fn (u64) callconv(.c) u64)(1));
     try std.testing.expectEqual(@as(u32, 1), support.Probe.calls);
     for (0..3) |round| {
@@ -126,13 +126,14 @@ test "a call's stack is as large as it says, and what calls leave in stacks is g
     if (!switching.is_known) return error.SkipZigTest;
     const isolate = try support.probe();
     defer support.dismiss(isolate);
-    // 12 MB of a stack of 32 MiB, which nobody keeps.
+    // 12 MB of a stack of 32 MiB, of which nobody keeps anything.
     var call = prepare(isolate, 0, &Deep.run, &.{3000});
     call.stack_kilobytes = 32 << 10;
     try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
     try std.testing.expectEqual(@as(u64, 3000), call.frame.integer_results[0]);
     try std.testing.expectEqual(@as(u32, 0), isolate.own_stacks.free_count);
-    try std.testing.expectEqual(@as(usize, 0), own_stack.resident(isolate));
+    if (builtin.os.tag == .linux) try std.testing.expect(own_stack.resident(isolate) <= 128 << 10);
+    try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
     // 400 KB of one that is kept.
     call = prepare(isolate, 0, &Deep.run, &.{100});
     try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
