@@ -52,9 +52,11 @@ export interface ArgumentChecks {
   readonly kept: readonly string[];
   /** Whether the checks look at what may refuse for reasons of its own: a closed library must not be the last to be named. */
   readonly early: boolean;
+  /** What refuses more arguments than there are. */
+  readonly surplus: string;
   /**
-   * What refuses more arguments than there are, and what makes each argument's variable what is passed on, or throws, in the
-   * order that this is done. Structures are checked when they are written.
+   * What makes each argument's variable what is passed on, or throws, in the order that this is done. Structures are checked when
+   * they are written.
    */
   readonly checks: readonly string[];
   /**
@@ -168,9 +170,8 @@ export function argumentChecks(key: string, definition: FunctionDefinition, owne
     kept,
     early: lent.length + kept.length + handleChecks.length > 0,
     // Asking for the length twice takes V8 3 ns.
-    checks: [
-      `const given = arguments.length; if (given > ${names.length + (takesOptions ? 1 : 0)}) surplus(given);`,
-    ].concat(handleChecks, otherChecks),
+    surplus: `const given = arguments.length; if (given > ${names.length + (takesOptions ? 1 : 0)}) surplus(given);`,
+    checks: handleChecks.concat(otherChecks),
     value(source, { error, views } = {}) {
       const values = [noted(definition.result, source, views)];
       let index = 0;

@@ -80,9 +80,10 @@ const views = [...numberNames, "view"];
 const place = `const { ${views.join(", ")} } = blocks.words;
   const b8 = index * ${callByteLength / 8}, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;`;
 
-/** Gives a function's own block back when its library is gone. */
-function giveBackWith(owner: LibraryOwner, index: number): Cleanup {
-  return addCleanup(owner, freeBlock, index);
+/** What {@linkcode place} declares, for one block: engines work out where constants of a function's are. */
+function fixedPlace(index: number): Readonly<Record<string, unknown>> {
+  const b8 = index * callByteLength / 8;
+  return { ...blocks.words, b8, b4: b8 * 2, b2: b8 * 4, b1: b8 * 8 };
 }
 
 /** A statement that puts a number into a 64-bit field of a block. */
@@ -147,7 +148,7 @@ interface Pieces {
   readonly key: string;
   /** Its parameters. */
   readonly names: readonly string[];
-  /** Statements: what comes first; what checks the arguments and fills the block; what is the same for all calls. */
+  /** Statements: what comes first; what checks the arguments and fills the block at a place; what is the same for all calls. */
   readonly begin: string;
   readonly fill: string;
   readonly prepare: string;
@@ -170,7 +171,7 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
   const { parameters, result, nonblocking = false, suspends = false, captureErrno = false, variadic, stackSize = 0 } =
     definition;
   const { addressKind, platform } = backend();
-  const { names, passed, lent, kept, checks, value } = checked;
+  const { names, passed, lent, kept, surplus, checks, value } = checked;
   const layout = argumentLayout(parameters.map(classOf), platform, {
     what: () => `"${key}"`,
     result: isRecord(result) ? structureClass(result) : undefined,
@@ -198,10 +199,9 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
     names,
     begin: `
       if (owner.closed) closed();
-      ${lent.map((name) => `let ${name} = null;`).join(" ")}
-      let index = -1;`,
+      ${surplus}
+      ${lent.map((name) => `let ${name} = null;`).join(" ")}`,
     fill: `
-        ${place}
         ${structures.join("\n")}
         ${checks.join("\n")}
         ${writes.join("\n")}
@@ -245,8 +245,10 @@ function laterSource(
   const call = `function (${names.join(", ")}) {
       ${begin}${suspends ? options : ""}
       ${owners.length === 0 ? "" : `const owners = ${list(owners)};`}
+      let index = -1;
       try {
         index = takeBlock(key);
+        ${place}
         ${fill}
         ${prepare}
         const started = index;
@@ -264,54 +266,115 @@ function laterSource(
     return { close() {}, ${suspends ? "giveUp: endCalls, " : ""}call };`;
 }
 
+/** The state of a function whose calls are made at once: of its own block. */
+const isReady = 0;
+const isCalled = 1;
+const isNew = 2;
+
 /**
- * The source of a function whose calls are made at once. A block of the function's own is prepared once. A call inside a call
- * takes another one.
+ * The source of a function whose calls are made at once, in the block at `index`, or in one that each call takes.
+ *
+ * @param counted Whether the library has to know of calls that are running.
+ * @param own Whether C has a stack of its own.
  */
 function atOnceSource(
   { key, names, begin, fill, prepare, after, result, kept, unlend }: Pieces,
   counted: boolean,
   own: boolean,
+  index?: number,
 ): string {
   const keeps = kept.length > 0;
+  const fixed = index !== undefined;
+  const [first, take, giveBack] = fixed
+    ? [
+      `if (block !== ${isReady}) return again(${names.join(", ")});`,
+      `block = ${isCalled};`,
+      `block = ${isReady}; if (owner.closed) close();`,
+    ]
+    : ["let index = -1;", `index = takeBlock(key); ${place} ${prepare}`, "if (index >= 0) freeBlock(index);"];
   const call = `function (${names.join(", ")}) {
       ${begin}
+      ${first}
       ${keeps ? "const lentOutside = lent.running;" : ""}
       ${counted ? "owner.running += 1;" : ""}
       ${own ? "let outside = -1;" : ""}
       try {
-        if (own >= 0 && !busy) { busy = true; index = own; } else index = prepared();
+        ${take}
         ${fill}
         ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
         ${own ? afterCall("i32s", makeOwnStackCall) : duringCall("i32s", "make(isolate, index);")}
         ${after}
         return ${result()};
       } finally {
-        if (index === own) { busy = false; if (owner.closed) close(); } else if (index >= 0) freeBlock(index);
+        ${giveBack}
         ${own ? endOwnStackCall : ""}
         ${keeps ? "lent.running = lentOutside;" : ""}
         ${unlend}
         ${counted ? "callEnds(owner);" : ""}
       }
     }`;
+  const loop = own ? callBackFunction : "";
+  if (!fixed) return `${loop} return ${named(key, call)};`;
   return `
-    let own = -2, busy = false, gone = null;
-    ${own ? callBackFunction : ""}
-    const prepared = () => {
-      const index = takeBlock(key);
-      ${place}
-      ${prepare}
-      if (own < 0) { own = index; busy = true; gone = giveBackWith(owner, index); }
-      return index;
+    const index = ${index};
+    let block = ${isNew}, inside = null;
+    const again = (${names.join(", ")}) => {
+      if (block === ${isNew}) {
+        ${prepare}
+        block = ${isReady};
+        return call(${names.join(", ")});
+      }
+      inside ??= makeInside();
+      return inside(${names.join(", ")});
     };
     const close = () => {
-      if (own < 0 || busy) return;
+      if (block === ${isCalled} || gone === null) return;
       gone.stop();
-      freeBlock(own);
-      own = -2;
+      gone = null;
+      freeBlock(index);
     };
+    let gone = giveBackWith(owner, index);
+    ${loop}
     const call = ${named(key, call)};
     return { close, call };`;
+}
+
+/** Gives a function's own block back when its library is gone. */
+function giveBackWith(owner: LibraryOwner, index: number): Cleanup {
+  return addCleanup(owner, freeBlock, index);
+}
+
+/**
+ * Generates a function whose calls are made at once. It has a block of its own. A call inside a call takes another one: such a
+ * function is generated when there is one.
+ */
+function makeAtOnce(
+  pieces: Pieces,
+  owner: LibraryOwner,
+  own: boolean,
+  shared: Readonly<Record<string, unknown>>,
+): LibraryCall {
+  const { key } = pieces;
+  const { isolate, words } = core();
+  const scope = {
+    ...shared,
+    ...(own ? ownStackScope() : { make: callMaker() }),
+    isolate,
+    i32s: words.i32,
+    errorIsDue,
+    takeError,
+    callEnds,
+  };
+  const index = takeBlock(key);
+  try {
+    const source = atOnceSource(pieces, owner.counted, own, index);
+    const makeInside = () => generate(scope, atOnceSource(pieces, owner.counted, own), nativeCallUrl(key));
+    const made = { ...scope, ...fixedPlace(index), giveBackWith, makeInside };
+    return generate(made, source, nativeCallUrl(key)) as LibraryCall;
+  } catch (error) {
+    freeBlock(index);
+    throw error;
+  }
 }
 
 /**
@@ -399,8 +462,10 @@ export function makeTailCall(
     : tailResultInteger;
   const call = `function (${names.join(", ")}) {
       ${begin}
+      let index = -1;
       try {
         index = takeBlock(key);
+        ${place}
         ${fill}
         ${prepare}
         ${word(callTailResultByteOffset)} = ${kind};
@@ -429,35 +494,25 @@ export function makeBlockCall(
   owner: LibraryOwner,
 ): LibraryCall {
   const { parameters, result, nonblocking = false, stack, suspends = false } = definition;
-  const own = stack === "own" && !suspends;
   const checked = argumentChecks(key, definition, owner);
   const pieces = piecesOf(key, definition, address, checked);
-  const { isolate, words } = core();
   const { scope } = checked;
-  const made = generate(
-    {
-      ...scope,
-      ...(nonblocking || suspends
-        ? laterScope(key, owner, nonblocking ? startCall : startSuspending, scope, nonblocking)
-        : {
-          ...(own ? ownStackScope() : { make: callMaker() }),
-          giveBackWith,
-          isolate,
-          i32s: words.i32,
-          errorIsDue,
-          takeError,
-          callEnds,
-        }),
-      blocks,
-      takeBlock,
-      freeBlock,
-      viewAddress: backend().viewAddress,
-      ...structureScope(key, parameters),
-      readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
-    },
-    nonblocking || suspends ? laterSource(pieces, suspends) : atOnceSource(pieces, owner.counted, own),
-    nonblocking ? sourceUrl("nonblocking", key) : suspends ? sourceUrl("suspending", key) : nativeCallUrl(key),
-  ) as LibraryCall;
+  const shared = {
+    ...scope,
+    blocks,
+    takeBlock,
+    freeBlock,
+    viewAddress: backend().viewAddress,
+    ...structureScope(key, parameters),
+    readStructure: isRecord(result) ? readerOf(Aggregate.layoutOf(result)) : undefined,
+  };
+  const made = nonblocking || suspends
+    ? generate(
+      { ...shared, ...laterScope(key, owner, nonblocking ? startCall : startSuspending, scope, nonblocking) },
+      laterSource(pieces, suspends),
+      sourceUrl(nonblocking ? "nonblocking" : "suspending", key),
+    ) as LibraryCall
+    : makeAtOnce(pieces, owner, stack === "own", shared);
   scope.entrance.call = made.call;
   return made;
 }

@@ -40,9 +40,10 @@ export function makeDirectCall(
 ): LibraryCall {
   const { result } = definition;
   const { i32 } = core().words;
-  const { names, passed, lent, kept, early, checks, value, scope } = argumentChecks(key, definition, owner);
+  const { names, passed, lent, kept, early, surplus, checks, value, scope } = argumentChecks(key, definition, owner);
   const body = `
       ${early ? "if (owner.closed) closed();" : ""}
+      ${surplus}
       ${checks.join("\n")}
       ${
     kept.length > 0 ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""

@@ -186,7 +186,7 @@ export class SuspendingCall implements RunningCall {
           }
         }
         state = goOn(isolate, index);
-        }
+      }
       return state;
     } finally {
       ownStack.running = running;
