@@ -60,7 +60,7 @@ export type {
   StoredValue,
 } from "./ffi/types/inference.ts";
 export { out } from "./ffi/crossing/definition.ts";
-export { answerCall, argument, fetchAt, fetchCall } from "./ffi/callbacks/fetching.ts";
+export { answerCall, argument, fetchAddress, fetchAt, fetchCall } from "./ffi/callbacks/fetching.ts";
 export type {
   AnswerCall,
   ArgumentOperand,

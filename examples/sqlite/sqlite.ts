@@ -13,6 +13,7 @@ import {
   argument,
   callback,
   dlopen,
+  fetchAddress,
   fetchAt,
   fetchCall,
   Handle,
@@ -21,6 +22,7 @@ import {
   NativeMemory,
   out,
   pointer,
+  pointerFrom,
 } from "@belay/ffi";
 import type { Library, Pointer } from "@belay/ffi";
 
@@ -174,21 +176,22 @@ class Sqlite {
       ...functionCallback,
       fetch: [
         fetchCall(this.symbols.scalar_user_data, argument(0)),
-        argument(0),
-        firstValue,
+        fetchAddress(argument(0)),
+        fetchAddress(firstValue),
         fetchCall(this.symbols.sqlite3_value_type, firstValue),
         fetchCall(this.symbols.sqlite3_value_double, firstValue),
       ],
       answer: answerCall(this.symbols.sqlite3_result_double, argument(0)),
     },
-    (fn, context, value, type, double) => {
+    (fn, contextAddress, valueAddress, type, double) => {
       try {
         const isNumber = type === types.double || type === types.integer && Number.isSafeInteger(double);
-        const result = fn(isNumber ? double : this.read(value));
+        const result = fn(isNumber ? double : this.read(pointerFrom(valueAddress)));
         if (typeof result === "number") return result;
+        const context: Context = pointerFrom(contextAddress);
         return result instanceof Promise ? this.#later(context, result) : this.answer(context, result);
       } catch (error) {
-        this.#fail(context, error);
+        this.#fail(pointerFrom(contextAddress), error);
       }
     },
     { name: "SQL function", suspends: true },

@@ -42,6 +42,7 @@ import {
   stepCallWord,
   stepConstant,
   stepCopy,
+  stepNumber,
   stepRead,
   stepReadHalf,
   stepReadWord,
@@ -108,14 +109,22 @@ class Read {
   }
 }
 
+class Numbered {
+  readonly pointer: unknown;
+
+  constructor(pointer: unknown) {
+    this.pointer = pointer;
+  }
+}
+
 class Answer extends Call {}
 
 /** What a program holds of these. Nobody else can make, read or change one, and no proxy passes for one: C is led by it. */
 class Opaque {
-  readonly #node: Argument | Call | Read;
+  readonly #node: Argument | Call | Read | Numbered;
 
-  constructor(token: typeof inside, node: Argument | Call | Read) {
-    if (token !== inside) refuseNew("value to fetch", "argument(), fetchCall() or fetchAt()");
+  constructor(token: typeof inside, node: Argument | Call | Read | Numbered) {
+    if (token !== inside) refuseNew("value to fetch", "argument(), fetchCall(), fetchAt() or fetchAddress()");
     this.#node = node;
   }
 
@@ -194,6 +203,24 @@ export function fetchAt<const T extends Exclude<FieldType, object | "function">>
   return new Opaque(inside, new Read(type, Opaque.nodeOf(pointer), byteOffset)) as unknown as FetchedOperand<
     FromNative<T>
   >;
+}
+
+/**
+ * Has the core give a pointer's address as a number, of which {@linkcode pointerFrom} makes the pointer.
+ *
+ * It is for pointers that a function seldom needs: on Deno a pointer is a bigint, and making two of them takes as long as a whole
+ * callback on a stack of C's own.
+ *
+ * ```ts ignore
+ * fetch: [fetchCall(sqlite.sqlite3_value_double, value), fetchAddress(argument(0))],
+ * // (value, context) => … pointerFrom<"sqlite3_context">(context)
+ * ```
+ *
+ * @param pointer A pointer. NULL gives 0.
+ * @returns The address, for `fetch`. It is exact up to 2^53, below which the addresses of a process are.
+ */
+export function fetchAddress(pointer: Operand): FetchedOperand<number> {
+  return new Opaque(inside, new Numbered(Opaque.nodeOf(pointer))) as unknown as FetchedOperand<number>;
 }
 
 /**
@@ -331,8 +358,11 @@ class Steps {
     if (value instanceof Answer) throw new TypeError(`Cannot define a callback: ${what} is what answerCall() gives`);
     if (value instanceof Call) return value.fn.definition.result as NamedType;
     if (value instanceof Read) return value.type;
+    if (value instanceof Numbered) return "f64";
     throw new TypeError(
-      `Cannot define a callback: ${what} must be what argument(), fetchCall() or fetchAt() gives, got ${shown(value)}`,
+      `Cannot define a callback: ${what} must be what argument(), fetchCall(), fetchAt() or fetchAddress() gives, got ${
+        shown(value)
+      }`,
     );
   }
 
@@ -364,6 +394,9 @@ class Steps {
       const { type, from, byteOffset } = value;
       const place = this.#place(from, "pointer", `${what}: the pointer`);
       this.#add(target, { step: stepRead, kind: kindOf(type), operands: [place], bits: BigInt(byteOffset) });
+    } else if (value instanceof Numbered) {
+      const place = this.#place(value.pointer, "pointer", `${what}: the pointer`);
+      this.#add(target, { step: stepNumber, kind: kindF64, operands: [place] });
     }
     this.#places.set(value as object, operandFetched + target);
   }

@@ -9,7 +9,13 @@ import { validateFetching } from "../crossing/definition.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
 import { backend } from "../runtime/choose.ts";
-import { type ArgumentClass, type ArgumentLayout, argumentLayout, isStructureClass, wordIndex } from "../types/calling_convention.ts";
+import {
+  type ArgumentClass,
+  type ArgumentLayout,
+  argumentLayout,
+  isStructureClass,
+  wordIndex,
+} from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
 import type { CallbackDefinition } from "../types/definitions.ts";
 import { functionName, type Signature, type SignatureCode, type TargetFunction } from "./bound_function.ts";

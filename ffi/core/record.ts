@@ -47,6 +47,7 @@ export const stepCallFloat = 5;
 export const stepCallWithFloat = 6;
 export const stepReadWord = 7;
 export const stepReadHalf = 8;
+export const stepNumber = 9;
 export const kindWord = 0;
 export const kindU8 = 1;
 export const kindI8 = 2;

@@ -169,7 +169,7 @@ export interface ArgumentOperand<I extends number = number> {
 }
 
 /**
- * A value that is fetched before JavaScript is asked; `fetchCall` and `fetchAt` make it.
+ * A value that is fetched before JavaScript is asked; `fetchCall`, `fetchAt` and `fetchAddress` make it.
  *
  * @typeParam V What the function gets.
  */
@@ -194,7 +194,7 @@ export interface AnswerCall<V = unknown> {
 /** The definition of a callback for which the core asks C before it enters JavaScript, and which it answers by C's functions. */
 export interface FetchingDefinition extends CallbackDefinition {
   /**
-   * What the function gets in place of C's arguments: at most 8 of what `argument`, `fetchCall` and `fetchAt` give. They are
+   * What the function gets in place of C's arguments: at most 8 of what `argument`, `fetchCall`, `fetchAt` and `fetchAddress` give. They are
    * asked for in this order, what they take before them, on the thread on which C calls.
    */
   readonly fetch?: readonly (ArgumentOperand | FetchedOperand)[];

@@ -61,6 +61,8 @@ pub const Step = enum(u8) {
     call_with_float = 6,
     read_word = 7,
     read_half = 8,
+    /// An address becomes a double of the same value.
+    number = 9,
     _,
 };
 /// How what it gives arrives: as a word, a byte of it, and so on.

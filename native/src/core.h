@@ -155,12 +155,14 @@ void belay_handle_release(void *id);
 #define BELAY_STEP_COPY 2
 #define BELAY_STEP_CONSTANT 3
 /* What is common, for kinds of 32 bits and more: a call of one integer that gives a word or a float, a call of an integer and
- * an f64, a read of a word. */
+ * an f64, a read of a word or of 32 bits. */
 #define BELAY_STEP_CALL_WORD 4
 #define BELAY_STEP_CALL_FLOAT 5
 #define BELAY_STEP_CALL_WITH_FLOAT 6
 #define BELAY_STEP_READ_WORD 7
 #define BELAY_STEP_READ_HALF 8
+/* An address becomes a double of the same value. */
+#define BELAY_STEP_NUMBER 9
 #define BELAY_KIND_WORD 0
 #define BELAY_KIND_U8 1
 #define BELAY_KIND_I8 2

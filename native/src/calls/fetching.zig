@@ -77,6 +77,7 @@ inline fn perform(step: *const Fetch, sources: *const Sources) u64 {
         },
         .copy => return as(@enumFromInt(step.kind), sources.word(operands[0])),
         .constant => return step.byte_offset,
+        .number => return @bitCast(@as(f64, @floatFromInt(sources.word(operands[0])))),
         .read_half => {
             const address = sources.word(operands[0]);
             if (address == 0) return 0;
