@@ -11,7 +11,6 @@ import {
   fetchFloatsByteOffset,
   fetchFunctionByteOffset,
   fetchingByteLength,
-  fetchingCallsByteOffset,
   fetchingCountByteOffset,
   fetchingFallbackByteOffset,
   fetchingFunctionByteOffset,
@@ -342,8 +341,6 @@ class Steps {
   /** By the fallback. */
   readonly #addresses = new Map<bigint, Address>();
   #count = 0;
-  /** Whether a step calls a function. */
-  #calls = false;
   #spare = firstSpare;
 
   constructor(definition: CallbackDefinition) {
@@ -465,7 +462,6 @@ class Steps {
     }
     this.#write(fetchingStepsByteOffset + this.#count * fetchByteLength, { ...step, target });
     this.#count += 1;
-    if (step.step === stepCall) this.#calls = true;
   }
 
   #write(start: number, { step, kind, operands, fn, floats = 0, bits = 0n, target = 0 }: Step): void {
@@ -491,7 +487,6 @@ class Steps {
     const view = this.#view;
     view.setBigUint64(fetchingFallbackByteOffset, fallback, true);
     view.setUint32(fetchingCountByteOffset, this.#count, true);
-    view.setUint32(fetchingCallsByteOffset, this.#calls ? 1 : 0, true);
     const key = this.#bytes.join();
     const same = known.get(key);
     if (same !== undefined) return same;

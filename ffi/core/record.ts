@@ -170,7 +170,6 @@ export const fetchingKindByteOffset = 35;
 export const fetchingOperandCountByteOffset = 36;
 export const fetchingFloatsByteOffset = 37;
 export const fetchingCountByteOffset = 40;
-export const fetchingCallsByteOffset = 44;
 export const fetchingStepsByteOffset = 48;
 
 // A `belay_call`.

@@ -285,8 +285,7 @@ pub const Fetching = extern struct {
     /// steps may give. Its function is null if the result is the callback's.
     answer: Fetch,
     count: u32,
-    /// Whether a step calls a function: it may call back.
-    calls: u32,
+    unused: u32,
     steps: [max_fetches]Fetch,
 };
 

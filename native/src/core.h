@@ -203,7 +203,7 @@ typedef struct belay_fetching {
    * `result`. */
   belay_fetch answer;
   uint32_t count; /* of the steps */
-  uint32_t calls; /* whether a step calls a function */
+  uint32_t unused;
   belay_fetch steps[BELAY_MAX_FETCHES];
 } belay_fetching;
 

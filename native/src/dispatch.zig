@@ -89,11 +89,11 @@ fn fetchedDirectly(slot: *Slot, frame: *Registers, left: *OwnStack) callconv(.c)
         frame[0] = 0;
         return null;
     };
-    const stack = thunks.stackOf(frame);
-    if (definition.calls == 0) {
-        const values: *fetching.Fetched = @ptrCast(&words.arguments);
-        fetching.fetch(definition, &.of(frame, stack, values), values);
-    } else if (!fetchByCalls(slot, state, isolate, definition, frame, stack)) {
+    var values: fetching.Fetched = undefined;
+    words.callback = no_callback;
+    fetching.fetchFor(definition, &.of(frame, thunks.stackOf(frame), &values), &values, &words.arguments);
+    // A C function that was called has called back, whose arguments have been in the same place.
+    if (words.callback != no_callback and !fetchedBefore(slot, state, isolate, &values)) {
         frame[0] = definition.fallback;
         return null;
     }
@@ -102,17 +102,10 @@ fn fetchedDirectly(slot: *Slot, frame: *Registers, left: *OwnStack) callconv(.c)
     return left;
 }
 
-/// Where a step may call back, whose callback's arguments would lie where these are to be.
-noinline fn fetchByCalls(
-    slot: *Slot,
-    state: u32,
-    isolate: *Isolate,
-    definition: *const abi.Fetching,
-    frame: *Registers,
-    stack: [*]const u64,
-) bool {
-    var values: fetching.Fetched = undefined;
-    fetching.fetch(definition, &.of(frame, stack, &values), &values);
+/// No thunk's index.
+const no_callback = 0xffff_ffff;
+
+noinline fn fetchedBefore(slot: *Slot, state: u32, isolate: *Isolate, values: *const fetching.Fetched) bool {
     if (isGone(slot, state, isolate)) return false;
     copyArguments(&isolate.words, slot.layout, &values.registers, &values.rest);
     isolate.words.overflow = 0;
@@ -125,7 +118,7 @@ inline fn isGone(slot: *Slot, state: u32, isolate: *Isolate) bool {
     return @atomicLoad(u32, &slot.state, .monotonic) != state or !isolate.words.isLive();
 }
 
-noinline fn fetchedAnswer(
+inline fn fetchedAnswer(
     definition: *const abi.Fetching,
     registers: *const Registers,
     stack: [*]const u64,
@@ -274,15 +267,15 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     const isolate = stack.isolate;
     const words = &isolate.words;
     const frame = stack.registers;
-    if (has_error_place) stack.error_place.* = stack.code else caller.setLastError(stack.code);
     // A callback of the tail call's has the stack's fields.
     const slot = stack.slot;
     const target = stack.target;
     const kind = thunks.resultOf(slot);
     if (kind == .fetched) {
-        frame[first_float] = fetchedLater(isolate, slot, @ptrFromInt(@as(usize, @intCast(target))), frame);
+        frame[first_float] = fetchedLater(stack);
         return frame[first_float];
     }
+    restoreError(stack);
     const is_scalar = kind == .scalar;
     if (words.tail_call != 0) {
         own_stack.tailCall(isolate, if (is_scalar) @atomicLoad(u64, &slot.fallback, .monotonic) else 0);
@@ -293,16 +286,24 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     return frame[first_float];
 }
 
+inline fn restoreError(stack: *OwnStack) void {
+    if (has_error_place) stack.error_place.* = stack.code else caller.setLastError(stack.code);
+}
+
 /// The same where arguments were fetched. What ends with a tail call has no answer but that.
-fn fetchedLater(isolate: *Isolate, slot: *const Slot, definition: *const abi.Fetching, frame: *Registers) u64 {
+fn fetchedLater(stack: *OwnStack) callconv(.c) u64 {
+    const isolate = stack.isolate;
     const words = &isolate.words;
+    const definition: *const abi.Fetching = @ptrFromInt(@as(usize, @intCast(stack.target)));
+    const frame = stack.registers;
+    restoreError(stack);
     const answered = words.answered != 0;
     words.answered = 0;
     if (words.tail_call != 0) {
         own_stack.tailCall(isolate, definition.fallback);
         return words.result;
     }
-    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(slot), answered);
+    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(stack.slot), answered);
 }
 
 /// In a thunk that the assembly has let JavaScript run the function of, which has ended with a tail call: answers the bits
@@ -321,6 +322,7 @@ fn giveWay(stack: *OwnStack) callconv(.c) u64 {
 comptime {
     if (own_stack.is_known) @export(&goOn, .{ .name = "belay_stack_answer", .visibility = .hidden });
     if (own_stack.has_jumps) @export(&fetchedDirectly, .{ .name = "belay_stack_fetch", .visibility = .hidden });
+    if (own_stack.has_jumps) @export(&fetchedLater, .{ .name = "belay_stack_fetched", .visibility = .hidden });
     if (own_stack.has_jumps) @export(&goOnElsewhere, .{ .name = "belay_stack_tail", .visibility = .hidden });
     if (!own_stack.has_jumps) @export(&giveWay, .{ .name = "belay_stack_give_way", .visibility = .hidden });
     @export(&dispatch, .{ .name = "belay_dispatch", .visibility = .hidden });

@@ -40,14 +40,23 @@ pub const Sources = struct {
 };
 
 /// Takes the steps, on the thread on which C has called.
-pub inline fn fetch(fetching: *const Fetching, sources: *const Sources, fetched: *Fetched) void {
+pub fn fetch(fetching: *const Fetching, sources: *const Sources, fetched: *Fetched) void {
+    fetchFor(fetching, sources, fetched, @ptrCast(fetched));
+}
+
+/// The same, and puts what they give to `arguments` as well.
+pub inline fn fetchFor(fetching: *const Fetching, sources: *const Sources, fetched: *Fetched, arguments: [*]u64) void {
     const words: [*]u64 = @ptrCast(fetched);
-    for (fetching.steps[0..fetching.count]) |*step| words[step.target] = perform(step, sources);
+    for (fetching.steps[0..fetching.count]) |*step| {
+        const bits = perform(step, sources);
+        words[step.target] = bits;
+        arguments[step.target] = bits;
+    }
 }
 
 /// Gives C's function an answer of JavaScript's; answers what C gets for it. It takes C's arguments and the result: what steps
 /// have given is gone by now.
-pub fn answer(fetching: *const Fetching, registers: *const Registers, stack: [*]const u64, result: u64) u64 {
+pub inline fn answer(fetching: *const Fetching, registers: *const Registers, stack: [*]const u64, result: u64) u64 {
     const step = &fetching.answer;
     if (step.function == null) return result;
     var fetched: Fetched = undefined;

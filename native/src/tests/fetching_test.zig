@@ -52,11 +52,8 @@ fn step(comptime kind: Step, gives: Kind, target: u16, operands: []const u16, fu
 const none = step(.call, .none, 0, &.{}, null, 0, 0);
 
 fn definition(steps: []const Fetch, answer: Fetch) abi.Fetching {
-    var made: abi.Fetching = .{ .fallback = 9, .answer = answer, .count = @intCast(steps.len), .calls = 0, .steps = undefined };
-    for (steps, 0..) |one, i| {
-        made.steps[i] = one;
-        if (one.function != null) made.calls = 1;
-    }
+    var made: abi.Fetching = .{ .fallback = 9, .answer = answer, .count = @intCast(steps.len), .unused = 0, .steps = undefined };
+    for (steps, 0..) |one, i| made.steps[i] = one;
     return made;
 }
 

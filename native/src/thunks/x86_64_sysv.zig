@@ -200,7 +200,7 @@ const fetching = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" +
     \\jmp 6f
     \\3:
     \\movq %rcx, %rdi
-    \\callq {[prefix]s}belay_stack_answer
+    \\callq {[prefix]s}belay_stack_fetched
     \\jmp 6f
     \\4:
     \\movq 0(%rsp), %rax
