@@ -178,14 +178,15 @@ fn end(comptime name: []const u8) []const u8 {
 
 /// Assembly that leaves JavaScript's stack for the one of the record in rcx. Whoever comes back goes to where JavaScript has made
 /// the call.
-const go = save(8) ++ std.fmt.comptimePrint(
+const go = ".cfi_remember_state\n" ++ save(8) ++ std.fmt.comptimePrint(
     \\movq %rsp, {d}(%r10)
     \\movq {d}(%rcx), %rsp
     \\{s}
-, .{ javascript, pointer, saved }) ++ load(.jump);
+, .{ javascript, pointer, saved }) ++ load(.jump) ++ ".cfi_restore_state\n";
 
 comptime {
-    // JavaScript calls them. The first one's stack is found, or the reason why there is none, by a function.
+    // JavaScript calls them. The first one's stack is found, or the reason why there is none, by a function. The second one's is
+    // the one that has run last, most often: where it is isn't looked up then, since what follows would wait for that.
     asm (".text\n" ++ function("belay_stack_start") ++
             \\pushq %rdi
             \\.cfi_def_cfa_offset 16
@@ -211,16 +212,7 @@ comptime {
             \\cmpb $0, {[synchronous]d}(%rcx)
             \\je 5f
             \\3:
-            \\
-        , .{
-            .synchronous = @offsetOf(OwnStack, "synchronous"),
-            .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
-            .size = @sizeOf(abi.Call),
-            .stack = @offsetOf(abi.Call, "stack"),
-            .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
-        }) ++ go ++ std.fmt.comptimePrint(
-            \\.cfi_def_cfa %rsp, 8
-            \\4:
+            \\{[go]s}4:
             \\movq {[stack]d}(%rax,%rsi), %rcx
             \\movq %rcx, {[running]d}(%rdi)
             \\jmp 2b
@@ -230,10 +222,14 @@ comptime {
             \\jmp 3b
             \\
         , .{
-            .control = @offsetOf(OwnStack, "control"),
-            .x87 = @offsetOf(OwnStack, "control") + 4,
+            .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
+            .size = @sizeOf(abi.Call),
             .stack = @offsetOf(abi.Call, "stack"),
             .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
+            .synchronous = @offsetOf(OwnStack, "synchronous"),
+            .control = @offsetOf(OwnStack, "control"),
+            .x87 = @offsetOf(OwnStack, "control") + 4,
+            .go = go,
         }) ++ end("belay_stack_go_on"));
 }
 
