@@ -25,8 +25,12 @@ interface Inspected {
 }
 
 const modes: Record<string, () => Promise<void>> = {
-  /** A few of each, which a debugger steps through. */
+  /** A few of each, which a debugger steps through from where `add` is called: engines call C otherwise what they have compiled. */
   async step() {
+    const sum = (value: number, index: number): number => value + index;
+    for (let i = 0; i < 30; i++) own(20_000, sum, i);
+    add(1, 2);
+    own(2, sum, 0);
     for (let i = 0; i < 2; i++) own(2, (value: number, index: number) => value + index, i);
     own(2, () => own(2, () => plain(1, (value: number) => value, 0), 0), 0);
     own(2, (value: number, index: number) => tailCall(add, value, index) as never, 0);

@@ -88,7 +88,7 @@ def check(pc, pointer):
     here = stack(pointer)
     expected = calls.setdefault(here, [])
     # What is popped has returned. A switch pops where it goes to, and jumps there.
-    if not re.match(r"(notrack )?jmp +\*%rcx", instruction(pc)["asm"]):
+    if not re.match(r"(notrack )?jmp +\*%r[cd]x", instruction(pc)["asm"]):
         while expected and expected[-1][1] - 8 < pointer:
             expected.pop()
     wanted = expected[::-1]
@@ -140,10 +140,12 @@ for setting in ("pagination off", "confirm off", "breakpoint pending on", "backt
 # The engines' own.
 for signal in ("SIGUSR1", "SIGUSR2", "SIGPWR", "SIGXCPU", "SIGCHLD", "SIGPIPE"):
     gdb.execute(f"handle {signal} nostop noprint pass", to_string=True)
-for function in ("each", "belay_stack_start", "belay_stack_go_on"):
-    gdb.execute(f"break {function}", to_string=True)
+gdb.execute("tbreak add_i32", to_string=True)
 try:
     gdb.execute("run")
+    for function in ("each", "belay_stack_start", "belay_stack_go_on"):
+        gdb.execute(f"break {function}", to_string=True)
+    gdb.execute("continue", to_string=True)
     gdb.execute("set scheduler-locking step")
     while gdb.selected_inferior().pid != 0 and seen["steps"] < most_steps:
         step_through()
