@@ -115,7 +115,7 @@ function makeSignature(
   });
   const { strings, lateString } = parameters.includes("cstring") ? stringWords(parameters, layout) : noStrings;
   const resultByteLength = returned !== undefined && layout.result?.memory === true ? returned.byteLength : 0;
-  const bits = layout.bits | (isNarrow(result) ? resultNarrow << 24 : 0);
+  const bits = (layout.bits | (isNarrow(result) ? resultNarrow << 24 : 0)) >>> 0;
   const thunksName = fetched === undefined ? shape : `${shape} fetched ${bits}`;
   let thunks = thunksByShape.get(thunksName);
   if (thunks === undefined) thunksByShape.set(thunksName, thunks = shapeThunks(thunksName));
@@ -125,7 +125,7 @@ function makeSignature(
     shape,
     // A thunk has one layout for good: what is queued is read by it.
     thunks,
-    layout: fetched === undefined ? bits : bits | resultFetched << 24,
+    layout: fetched === undefined ? bits : (bits | resultFetched << 24) >>> 0,
     strings,
     lateString,
     slotBits: fetched !== undefined

@@ -287,7 +287,7 @@ function atOnceSource(
   const fixed = index !== undefined;
   const [first, take, giveBack] = fixed
     ? [
-      `if (block !== ${isReady}) return again(${names.join(", ")});`,
+      `if (block !== ${isReady} && isInside()) return inside(${names.join(", ")});`,
       `block = ${isCalled};`,
       `block = ${isReady}; if (owner.closed) close();`,
     ]
@@ -318,14 +318,11 @@ function atOnceSource(
   return `
     const index = ${index};
     let block = ${isNew}, inside = null;
-    const again = (${names.join(", ")}) => {
-      if (block === ${isNew}) {
-        ${prepare}
-        block = ${isReady};
-        return call(${names.join(", ")});
-      }
-      inside ??= makeInside();
-      return inside(${names.join(", ")});
+    const isInside = () => {
+      if (block === ${isCalled}) return (inside ??= makeInside()) !== null;
+      ${prepare}
+      block = ${isReady};
+      return false;
     };
     const close = () => {
       if (block === ${isCalled} || gone === null) return;

@@ -303,7 +303,10 @@ describe("what can't be fetched is refused when it is defined", () => {
 
   it("definitions", () => {
     refuse(define({ ...onRow, fetch: value }), "fetch must be an array");
-    refuse(define({ ...onRow, fetch: [1] }), "fetch 1 must be what argument(), fetchCall() or fetchAt() gives, got 1");
+    refuse(
+      define({ ...onRow, fetch: [1] }),
+      "fetch 1 must be what argument(), fetchCall(), fetchAt() or fetchAddress() gives, got 1",
+    );
     refuse(define({ ...onRow, fetch: [answer] }), "fetch 1 is what answerCall() gives");
     refuse(define({ ...onRow, answer: value }), "answer must be what answerCall() gives");
     refuse(define({ ...onRow, fetch: [argument(1)] }), "argument(1) of 1, counted from 0");

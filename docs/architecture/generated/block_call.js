@@ -2,11 +2,10 @@
 // close: { parameters: ["i32"], result: "i32", captureErrno: true }
 
 (() => {
-  let own = -2, busy = false, gone = null;
-  const prepared = () => {
-    const index = takeBlock(key);
-    const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-    const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
+  const index = 0;
+  let block = 2, inside = null;
+  const isInside = () => {
+    if (block === 1) return (inside ??= makeInside()) !== null;
 
     u32[b4 + 288] = lowOfFunction;
     u32[b4 + 289] = highOfFunction;
@@ -15,36 +14,28 @@
     u32[b4 + 316] = 1;
     u32[b4 + 321] = 0;
     u32[b4 + 322] = 0;
-    if (own < 0) {
-      own = index;
-      busy = true;
-      gone = giveBackWith(owner, index);
-    }
-    return index;
+    block = 0;
+    return false;
   };
   const close = () => {
-    if (own < 0 || busy) return;
+    if (block === 1 || gone === null) return;
     gone.stop();
-    freeBlock(own);
-    own = -2;
+    gone = null;
+    freeBlock(index);
   };
+  let gone = giveBackWith(owner, index);
+
   const call = ({
     "close": function (a0) {
       if (owner.closed) closed();
+      const given = arguments.length;
+      if (given > 1) surplus(given);
 
-      let index = -1;
+      if (block !== 0 && isInside()) return inside(a0);
 
       try {
-        if (own >= 0 && !busy) {
-          busy = true;
-          index = own;
-        } else index = prepared();
+        block = 1;
 
-        const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
-        const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
-
-        const given = arguments.length;
-        if (given > 1) surplus(given);
         if (typeof a0 !== "number" || (a0 | 0) !== a0) bad(0, a0);
         a0 = a0 | 0;
         i32[b4 + 0] = a0;
@@ -59,10 +50,8 @@
 
         return [i32[b4 + 294], u32[b4 + 317]];
       } finally {
-        if (index === own) {
-          busy = false;
-          if (owner.closed) close();
-        } else if (index >= 0) freeBlock(index);
+        block = 0;
+        if (owner.closed) close();
       }
     },
   })["close"];

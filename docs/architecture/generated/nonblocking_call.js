@@ -10,17 +10,15 @@
   const call = ({
     "usleep": function (a0) {
       if (owner.closed) closed();
+      const given = arguments.length;
+      if (given > 1) surplus(given);
 
       let index = -1;
-
       try {
         index = takeBlock(key);
-
         const { i8, u8, i16, u16, i32, u32, i64, u64, f32, f64, view } = blocks.words;
         const b8 = index * 162, b4 = b8 * 2, b2 = b4 * 2, b1 = b2 * 2;
 
-        const given = arguments.length;
-        if (given > 1) surplus(given);
         if (typeof a0 !== "number" || (a0 >>> 0) !== a0) bad(0, a0);
         a0 = a0 >>> 0;
         u32[b4 + 0] = a0;
