@@ -61,8 +61,8 @@ export const limits: Readonly<Record<string, number>> = {
   "callback/i32-i32-own-stack bun raw": 0.16,
   "call/own-stack deno plain": 4,
   "call/own-stack bun plain": 4,
-  "qsort/20k-i32 deno plain": 1 / 5,
-  "qsort/20k-i32 bun plain": 1 / 10,
+  "qsort/20k-i32 deno borrowed": 1 / 5,
+  "qsort/20k-i32 bun borrowed": 1 / 10,
   "suspend/await-null deno await": 4,
   "suspend/await-null bun await": 4,
   "start/import deno files": 0.45,
@@ -157,7 +157,7 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
   ["Stacks of C's own", {
     "call/own-stack": "calling a C function that adds two `i32` and is defined with a stack of its own",
     "callback/i32-i32-own-stack": "C calls a callback with two `i32`, on a stack of its own",
-    "qsort/20k-i32": "C's `qsort` of 20,000 `i32`, on a stack of its own",
+    "qsort/20k-i32": "C's `qsort` of 20,000 `i32`, on a stack of its own, by a comparator whose values are fetched",
     "suspend/await-null": "an `async` callback of a suspending call that has its answer at once",
   }],
   ["Calls from other threads", {
@@ -228,6 +228,7 @@ const subjects: Readonly<Record<string, string>> = {
   map: "a registry over a `Map`",
   "node:sqlite": "the runtime's own `node:sqlite`",
   "one-thread": "belay with the same number of events from one thread",
+  borrowed: "JavaScript's stack, and a comparator that borrows what both pointers point to",
   plain: "the same without what is measured: a callback that throws nothing, JavaScript's own stack",
   python: `Python's DuckDB, with NumPy over Arrow and one thread, in a process of its own (${
     pythonPackages.join(", ")

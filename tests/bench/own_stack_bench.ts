@@ -1,13 +1,12 @@
 /**
- * C on a stack of its own: callbacks against the bare runtime's, calls against belay's own, a sort against the same on
- * JavaScript's stack; and a callback that is awaited against awaiting what is there.
+ * C on a stack of its own: callbacks against the bare runtime's, calls against belay's own, a sort whose values are fetched
+ * against the same on JavaScript's stack, and against a comparator there that borrows them; and a callback that is awaited against
+ * awaiting what is there.
  */
 
-import { callback, dlopen, type Pointer } from "@belay/ffi";
+import { argument, callback, dlopen, fetchAt, NativeMemory, type Pointer } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { libcPath } from "../../examples/libc.ts";
-import { loads } from "../../ffi/core/memory.ts";
-import type { NativeFunctionObject } from "../../ffi/runtime/backend.ts";
 import { compare, compareAsync, finish, isSmall } from "./harness.ts";
 import { rawCallback, rawOpen } from "./raw.ts";
 
@@ -45,13 +44,17 @@ const sort = { name: "qsort", parameters: ["buffer", "usize", "usize", comparato
 const { sortOwn, sortPlain } = dlopen(libcPath, { sortOwn: { ...sort, stack: "own" }, sortPlain: sort }).symbols;
 const length = isSmall ? 100 : 20_000;
 const shuffled = Int32Array.from({ length }, (_, i) => Math.imul(i, 7919) % 65_536);
-const load = loads().i32 as NativeFunctionObject;
-const byValue = callback(
-  comparator,
-  (a: Pointer | null, b: Pointer | null) => (load(a, 0) as number) - (load(b, 0) as number),
+const at = (pointer: Pointer | null): number => NativeMemory.borrow(pointer as Pointer, 4).getInt32(0);
+const borrowing = callback(comparator, (a, b) => at(a) - at(b));
+const fetching = callback(
+  { ...comparator, fetch: [fetchAt("i32", argument(0)), fetchAt("i32", argument(1))] },
+  (a, b) => a - b,
 );
-const sorted = (fn: typeof sortOwn) => (): void => fn(shuffled.slice(), length, 4, byValue);
-compare("qsort/20k-i32", { belay: sorted(sortOwn), plain: sorted(sortPlain) }, { count: 1, rounds: 15 });
+compare("qsort/20k-i32", {
+  belay: () => sortOwn(shuffled.slice(), length, 4, fetching),
+  plain: () => sortPlain(shuffled.slice(), length, 4, fetching),
+  borrowed: () => sortPlain(shuffled.slice(), length, 4, borrowing),
+}, { count: 1, rounds: 15 });
 
 const calls = isSmall ? 10 : 100_000;
 const time = async (fn: () => Promise<unknown>): Promise<Record<string, number>> => {

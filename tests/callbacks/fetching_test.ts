@@ -8,6 +8,7 @@ import {
   callback,
   configure,
   dlopen,
+  fetchAddress,
   fetchAt,
   fetchCall,
   type FetchingDefinition,
@@ -15,6 +16,8 @@ import {
   handle,
   LibraryClosedError,
   pointer,
+  pointerFrom,
+  pointerValue,
   type Report,
   stats,
   struct,
@@ -42,6 +45,7 @@ const c = dlopen(testLibrary, {
   id_u16: { name: "identity_u16", parameters: ["u16"], result: "u16" },
   id_bool: { name: "identity_bool", parameters: ["bool"], result: "bool" },
   id_u64: { name: "identity_u64", parameters: ["u64"], result: "u64" },
+  callsBack: { name: "repeat", parameters: ["usize", "i32"], result: "i32" },
   thread_text: { parameters: ["i32"], result: "cstring" },
   plain: runRows,
   own: { ...runRows, stack: "own" },
@@ -103,6 +107,50 @@ describe("memory is read at an offset, each type as it is", () => {
       [2, -1, 255, 1.5, 0, 0x4000, 0x4000],
       [3, -2, 254, 2.5, 0, 0x4008, 0x4008],
     ]);
+  });
+});
+
+describe("a C function that is called for what is fetched may call back", () => {
+  eachKind(async (run) => {
+    const inner: unknown[] = [];
+    using called = callback({ parameters: ["i32", "i32"], result: "i32" }, (a, b) => {
+      inner.push([a, b]);
+      return 40 + inner.length;
+    });
+    const seen: unknown[] = [];
+    using made = callback({
+      ...onRow,
+      fetch: [fetchAt("i8", argument(0), 16), value, fetchCall(c.callsBack, pointerValue(called), 2), argument(0)],
+      answer,
+    }, (tiny, number, sum, given) => {
+      seen.push(tiny, number, sum, typeof given);
+      return number;
+    });
+    assertEquals(await run(made, 2, null), 3);
+    assertEquals(inner.length, 4);
+    assertEquals(seen, [0, 1, 41 + 42, typeof made.pointer, -1, 2, 43 + 44, typeof made.pointer]);
+  });
+});
+
+describe("a pointer is fetched as an address", () => {
+  eachKind(async (run) => {
+    const seen: unknown[] = [];
+    using made = callback({
+      ...onRow,
+      fetch: [
+        fetchAddress(argument(0)),
+        argument(0),
+        fetchAddress(fetchAt("pointer", argument(0))),
+        fetchAddress(null),
+      ],
+    }, (address, given, user, none) => {
+      seen.push(typeof address, pointerFrom(address), pointerValue(given) === BigInt(address), user, none);
+    });
+    using user = Handle.create("users");
+    await run(made, 1, user);
+    const [again] = seen.splice(1, 1);
+    assertEquals(typeof again, typeof made.pointer);
+    assertEquals(seen, ["number", true, user.id, 0]);
   });
 });
 

@@ -8,6 +8,7 @@ import {
   callback,
   type CallbackFunction,
   dlopen,
+  fetchAddress,
   fetchAt,
   fetchCall,
   handle,
@@ -40,9 +41,10 @@ it("the function gets what is fetched, in its order", () => {
       fetchAt("cstring", argument(0)),
       fetchAt("bool", null),
       fetchCall(row_user_data, argument(0)),
+      fetchAddress(argument(0)),
     ],
   } as const;
-  type Values = [number, number, Pointer<"row"> | null, bigint, string | null, boolean, Map<string, number>];
+  type Values = [number, number, Pointer<"row"> | null, bigint, string | null, boolean, Map<string, number>, number];
   holds<Equals<Parameters<CallbackFunction<typeof definition>>, Values>>();
   using made = callback({ ...given, fetch: [argument(2), argument(1)] }, (...values) => {
     holds<Equals<typeof values, [string | null, number]>>();
