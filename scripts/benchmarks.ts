@@ -4,6 +4,7 @@
  * @module
  */
 
+import { betterSqlite3Version } from "./better_sqlite3.ts";
 import { pythonPackages } from "./duckdb.ts";
 import { table } from "./markdown.ts";
 
@@ -216,6 +217,8 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
 const subjects: Readonly<Record<string, string>> = {
   array: "a typed array, read in a loop",
   await: "awaiting `null`",
+  "better-sqlite3": `better-sqlite3 ${betterSqlite3Version} on Node.js, in a process of its own`,
+  borrowed: "JavaScript's stack, and a comparator that borrows what both pointers point to",
   "bun:sqlite": "`bun:sqlite`, and functions of its own",
   cstring: "`cstringAt` on the same text",
   dataview: "a `DataView` of JavaScript's own memory",
@@ -228,7 +231,6 @@ const subjects: Readonly<Record<string, string>> = {
   map: "a registry over a `Map`",
   "node:sqlite": "the runtime's own `node:sqlite`",
   "one-thread": "belay with the same number of events from one thread",
-  borrowed: "JavaScript's stack, and a comparator that borrows what both pointers point to",
   plain: "the same without what is measured: a callback that throws nothing, JavaScript's own stack",
   python: `Python's DuckDB, with NumPy over Arrow and one thread, in a process of its own (${
     pythonPackages.join(", ")

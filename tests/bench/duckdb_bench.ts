@@ -3,14 +3,12 @@
  * in SQL, and Python's DuckDB with NumPy over Arrow, where that is installed.
  */
 
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { join } from "node:path";
-import process from "node:process";
-import { createInterface } from "node:readline";
 import { Database, duckdb, type Row } from "../../examples/duckdb/duckdb.ts";
 import { duckdbLibrary, duckdbPython } from "../../scripts/duckdb.ts";
 import { root } from "../../scripts/tools.ts";
 import { type AsyncSubject, compareAsync, finish, isSmall } from "./harness.ts";
+import { OtherProcess } from "./other_process.ts";
 
 const rows = isSmall ? 10_000 : 10_000_000;
 const sum = 3 * (rows - 1) * rows / 2 + rows;
@@ -34,35 +32,6 @@ async function time(query: () => Row[] | Promise<Row[]>): Promise<number> {
   return ms * 1e6 / rows;
 }
 
-/** A process of Python's that runs the query whenever it is asked to. */
-class Python {
-  readonly #process: ChildProcessWithoutNullStreams;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(command: string, path: string) {
-    const program = join(root, "tests", "bench", "duckdb_bench.py");
-    this.#process = spawn(command, [program, String(rows)], { env: { ...process.env, PYTHONPATH: path } });
-    this.#process.stderr.pipe(process.stderr);
-    this.#lines = createInterface(this.#process.stdout)[Symbol.asyncIterator]();
-  }
-
-  /** The next line that it prints. */
-  async line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error("Python has ended");
-    return value;
-  }
-
-  async time(): Promise<number> {
-    this.#process.stdin.write("\n");
-    return Number(await this.line()) * 1e6 / rows;
-  }
-
-  end(): void {
-    this.#process.stdin.end();
-  }
-}
-
 const subjects: Record<string, AsyncSubject> = {
   belay: async () => ({
     [onThisThread]: await time(() => database.query(sql)),
@@ -70,14 +39,14 @@ const subjects: Record<string, AsyncSubject> = {
   }),
   sql: async () => ({ [onThisThread]: await time(() => database.query("SELECT sum(x * 3 + 1) AS sum FROM numbers")) }),
 };
-let python: Python | undefined;
+let python: OtherProcess | undefined;
 // Only a whole run is worth their download.
 if (!isSmall) {
   const { command, path } = duckdbPython();
-  python = new Python(command, path);
-  await python.line();
+  const program = join(root, "tests", "bench", "duckdb_bench.py");
+  const started = python = await OtherProcess.start(command, [program, String(rows)], { PYTHONPATH: path });
   subjects["python"] = async () => {
-    const ns = await python!.time();
+    const ns = await started.figure() * 1e6 / rows;
     return { [onThisThread]: ns, [nonblocking]: ns };
   };
 }

@@ -1,10 +1,15 @@
 /**
  * A function in SQL, called a million times, and what that takes over the same query without it: belay's example binding with
- * SQLite on a stack of its own and without, one by hand, `node:sqlite`, and Bun's own functions.
+ * SQLite on a stack of its own and without, one by hand, `node:sqlite`, Bun's own functions, and better-sqlite3 on Node.js.
  */
 
+import { join } from "node:path";
 import { Database } from "../../examples/sqlite/sqlite.ts";
+import { betterSqlite3 } from "../../scripts/better_sqlite3.ts";
+import { MissingError } from "../../scripts/packages.ts";
+import { root } from "../../scripts/tools.ts";
 import { type AsyncSubject, compareAsync, finish, isSmall, runtime } from "./harness.ts";
+import { OtherProcess } from "./other_process.ts";
 
 const rows = isSmall ? 1000 : 1_000_000;
 const sql = (value: string): string =>
@@ -59,7 +64,23 @@ if (runtime === "deno") {
   add("bun:sqlite", (sql) => (bun.query(sql).get() as { sum: number }).sum);
 }
 
+let node: OtherProcess | undefined;
+// Only a whole run is worth what it takes to compile.
+if (!isSmall) {
+  try {
+    const program = join(root, "tests", "bench", "sqlite_bench.cjs");
+    const started = node = await OtherProcess.start("node", [program, String(rows)], { NODE_PATH: betterSqlite3() });
+    subjects["better-sqlite3"] = async () => {
+      const ns = await started.figure();
+      return { [onOwnStack]: ns, [onPlainStack]: ns };
+    };
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    console.error(`Left out: better-sqlite3. ${error.message}`);
+  }
+}
 await compareAsync(subjects, { rounds: 15 });
+node?.end();
 finish();
 own.close();
 plain.close();
