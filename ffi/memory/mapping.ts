@@ -19,6 +19,7 @@ import { addressOf } from "../runtime/address.ts";
 import { backend } from "../runtime/choose.ts";
 import type { Pointer } from "../types/definitions.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
+import { givePiece, type Piece } from "./slabs.ts";
 
 /** Memory is mapped in windows of so many bytes, since no runtime has to have larger array buffers; the next one begins here. */
 export const windowByteLength = 2 ** 30;
@@ -36,8 +37,17 @@ export interface Held {
   readonly byteLength: number;
   /** What frees it, if it isn't belay's own. */
   readonly free: ((pointer: Pointer) => unknown) | undefined;
+  /** What it is of a slab, if it is a piece of one. */
+  readonly piece: Piece | undefined;
   /** The birth, where leaks are tracked. */
   readonly birth: number;
+}
+
+let leaveSlab: (memory: object, buffer: ArrayBuffer) => void;
+
+/** Sets what has memory looked at by a buffer of its own, which may be transferred, in place of its slab's. */
+export function onLeaveSlab(leave: typeof leaveSlab): void {
+  leaveSlab = leave;
 }
 
 /** What a piece of memory and its parts share: made when it is mapped, divided or to be freed. */
@@ -47,6 +57,8 @@ export class Mapping {
   #freedAt: Error | undefined;
   cleanup: Cleanup | undefined;
   held: Held | undefined;
+  /** The memory whose view is a slab's, until a program may have a buffer onto the memory alone. */
+  inSlab: object | undefined;
   readonly #pointer: Pointer;
   readonly #byteLength: number;
   readonly #isOwn: boolean;
@@ -132,6 +144,8 @@ export class Mapping {
       throw new RangeError(`Cannot map ${byteLength} bytes: the runtime has no array of that length`, { cause });
     }
     this.#mapped.push(new Uint8Array(MappedBuffer.hold(buffer, this)));
+    if (this.inSlab !== undefined) leaveSlab(this.inSlab, buffer);
+    this.inSlab = undefined;
     return buffer;
   }
 
@@ -152,7 +166,7 @@ export class Mapping {
       if (leak !== undefined) this.#freedAt = new Error(`${this.#byteLength} bytes were freed`, { cause: leak });
       // Nobody could say whether a function that finds no stack has freed it.
       if (held.free !== undefined) checkStack("free memory");
-      else release(addressOf(held.pointer));
+      else releaseOwn(held);
     }
     this.freed = true;
     this.held = undefined;
@@ -211,6 +225,12 @@ export function endedBehind(buffer: ArrayBuffer): MemoryFreedError | PointerRule
   return memory.freedError();
 }
 
+/** Gives belay's own memory back. */
+function releaseOwn({ pointer, piece }: Held): void {
+  if (piece === undefined) release(addressOf(pointer));
+  else givePiece(piece);
+}
+
 /** Whether a nonblocking call that is outstanding has a pointer into it. */
 function isUsed({ pointer, byteLength }: Held): boolean {
   return lent.isUsed(addressOf(pointer), byteLength);
@@ -223,7 +243,7 @@ export function dropped(held: Held): void {
   const leak = untrack(birth);
   memoryCounts.allocations -= 1;
   try {
-    if (free === undefined) release(addressOf(pointer));
+    if (free === undefined) releaseOwn(held);
     else free(pointer);
   } catch (error) {
     if (!(error instanceof LibraryClosedError)) throw error;

@@ -25,11 +25,14 @@ import { owner, type PointerOwner } from "../types/data_type.ts";
 import type { NamedType, Pointer } from "../types/definitions.ts";
 import { checked, fits } from "../types/scalars.ts";
 import { decode, type Encoding, type TextOptions, utf16, utf8, zeroIndex } from "../types/text.ts";
-import { dropped, type Held, Mapping, memoryCounts, plus, windowByteLength } from "./mapping.ts";
+import { dropped, type Held, Mapping, memoryCounts, onLeaveSlab, plus, windowByteLength } from "./mapping.ts";
 import { pointerFrom, pointerValue } from "./pointer.ts";
+import { givePiece, longestPiece, type Piece, takePiece } from "./slabs.ts";
 
 /** Mapping takes as long as some dozen accesses by the core: what is larger and JavaScript's own is mapped at once. */
-const smallByteLength = 1024;
+const smallByteLength = longestPiece;
+/** In place of a view onto memory that has been freed, and isn't detached since it is a slab's. */
+const endedView = new DataView(new ArrayBuffer(0));
 /**
  * Other memory is mapped after so many accesses, and one more for so many bytes: engines take what is mapped for their own, and
  * collect garbage for it.
@@ -46,8 +49,10 @@ export interface AllocOptions {
   /** Whether the memory begins as zeroes; `true` by default. */
   readonly zero?: boolean;
   /**
-   * Whether the memory is mapped into JavaScript at once; by default, if it has more than 1,024 bytes. See
-   * {@linkcode BorrowOptions}.
+   * Whether the memory is mapped into JavaScript at once; `true` by default. See {@linkcode BorrowOptions}.
+   *
+   * Up to 1,024 bytes come from memory that is mapped already, which they share with other such pieces. With `false` they are
+   * allocated by themselves: what looks for C code that writes behind its memory sees the end of each.
    */
   readonly map?: boolean;
 }
@@ -164,7 +169,7 @@ export class NativeMemory implements PointerOwner {
    */
   static alloc(byteLength: number, options: AllocOptions = noOptions): NativeMemory {
     checkLength("allocate", byteLength);
-    const { align = 16, zero = true, map = byteLength > smallByteLength } = ownOptions(
+    const { align = 16, zero = true, map = true } = ownOptions(
       "Cannot allocate memory",
       options,
       ["align", "zero", "map"],
@@ -176,13 +181,17 @@ export class NativeMemory implements PointerOwner {
       throw new TypeError(`Cannot allocate memory: zero must be a boolean, got ${shown(zero)}`);
     }
     checkMap("allocate", map);
-    const address = allocate(byteLength, align, zero);
+    const isPiece = map && byteLength > 0 && byteLength <= longestPiece && align <= longestPiece;
+    const piece = isPiece ? takePiece(byteLength, align, zero) : undefined;
+    const address = piece === undefined ? allocate(byteLength, align, zero) : undefined;
     if (address === null) throw new RangeError(`Cannot allocate memory: there are no ${byteLength} bytes`);
+    const pointer = piece?.slab.pointerOf(piece.index) ?? address as unknown as Pointer;
     try {
-      return NativeMemory.#own(address as unknown as Pointer, byteLength, undefined, map);
+      return NativeMemory.#own(pointer, byteLength, undefined, map, piece);
     } catch (error) {
       // Nothing was made that would release it: the stack was at its end, say.
-      release(address);
+      if (piece !== undefined) givePiece(piece);
+      else if (address !== undefined) release(address);
       throw error;
     }
   }
@@ -257,10 +266,12 @@ export class NativeMemory implements PointerOwner {
     return NativeMemory.#own(pointer, byteLength, free, byteLength > smallByteLength);
   }
 
-  static #own(pointer: Pointer, byteLength: number, free: Held["free"], map: boolean): NativeMemory {
+  static #own(pointer: Pointer, byteLength: number, free: Held["free"], map: boolean, piece?: Piece): NativeMemory {
     const mapping = new Mapping(pointer, byteLength, true);
-    const memory = NativeMemory.#create(pointer, byteLength, mapping, 0, false, map);
-    const held: Held = { pointer, byteLength, free, birth: track("memory", `${byteLength} bytes`) };
+    const memory = piece === undefined
+      ? NativeMemory.#create(pointer, byteLength, mapping, 0, false, map)
+      : MappedMemory.inSlab(pointer, byteLength, mapping, piece);
+    const held: Held = { pointer, byteLength, free, piece, birth: track("memory", `${byteLength} bytes`) };
     mapping.held = held;
     try {
       mapping.cleanup = addCheckedCleanup(mapping, dropped, held);
@@ -325,7 +336,15 @@ export class NativeMemory implements PointerOwner {
    */
   free(): void {
     if (this.#isPart) throw new TypeError("Cannot free a part of memory: free the whole");
-    this.#shared().free();
+    const shared = this.#shared();
+    // First: a piece of a slab may be another's as soon as it is free.
+    const view = MappedMemory.endView(this);
+    try {
+      shared.free();
+    } catch (error) {
+      if (view !== undefined && !shared.freed) MappedMemory.restoreView(this, view);
+      throw error;
+    }
   }
 
   /** Frees the memory at the end of a `using` block; see {@linkcode NativeMemory.free}. */
@@ -979,7 +998,9 @@ const { i8: isI8, u8: isU8, i16: isI16, u16: isU16, i32: isI32, u32: isU32, f32:
  * the time. Setters have one, for wrong values: wrong offsets in their place took ten times as long.
  */
 class MappedMemory extends NativeMemory {
-  readonly #view: DataView<ArrayBuffer>;
+  #view: DataView<ArrayBuffer>;
+  /** Whether that is a slab's, and so is never detached. */
+  #isInSlab: boolean;
 
   constructor(
     token: typeof inside,
@@ -988,9 +1009,36 @@ class MappedMemory extends NativeMemory {
     mapping: Mapping,
     start: number,
     isPart: boolean,
+    piece?: Piece,
   ) {
     super(token, pointer, byteLength, mapping, start, isPart);
-    this.#view = new DataView(mapping.map(start), start, byteLength);
+    this.#isInSlab = piece !== undefined;
+    this.#view = piece?.slab.view(piece.index, byteLength) ?? new DataView(mapping.map(start), start, byteLength);
+  }
+
+  static {
+    onLeaveSlab((memory, buffer) => {
+      if (!(#view in memory)) return;
+      memory.#view = new DataView(buffer);
+      memory.#isInSlab = false;
+    });
+  }
+
+  static inSlab(pointer: Pointer, byteLength: number, mapping: Mapping, piece: Piece): MappedMemory {
+    return mapping.inSlab = new MappedMemory(inside, pointer, byteLength, mapping, 0, false, piece);
+  }
+
+  /** Has a piece of a slab refuse each access. Answers its view. */
+  static endView(memory: NativeMemory): DataView<ArrayBuffer> | undefined {
+    if (!(#view in memory) || !memory.#isInSlab) return undefined;
+    const view = memory.#view;
+    memory.#view = endedView;
+    return view;
+  }
+
+  /** It hasn't been freed. */
+  static restoreView(memory: NativeMemory, view: DataView<ArrayBuffer>): void {
+    if (#view in memory) memory.#view = view;
   }
 
   override getInt8(byteOffset: number): number {
