@@ -94,8 +94,8 @@ export const limits: Readonly<Record<string, number>> = {
   "memory/read-f64 bun dataview": 2,
   "memory/read-f64-borrowed-mapped deno dataview": 1.3,
   "memory/read-f64-borrowed-mapped bun dataview": 1.3,
-  "memory/read-f64-small-mapped deno dataview": 1.3,
-  "memory/read-f64-small-mapped bun dataview": 1.3,
+  "memory/read-f64-small deno dataview": 1.3,
+  "memory/read-f64-small bun dataview": 1.3,
   "string/in-64 deno raw": 1.05,
   "string/in-64 bun raw": 1.05,
   "string/out-64 deno raw": 1.05,
@@ -183,7 +183,6 @@ const groups: readonly (readonly [heading: string, cases: Readonly<Record<string
     "memory/read-f64-borrowed": "the same in borrowed memory",
     "memory/read-f64-borrowed-mapped": "the same in borrowed memory that is mapped at once",
     "memory/read-f64-small": "the same in 128 bytes",
-    "memory/read-f64-small-mapped": "the same in 128 bytes that are mapped at once",
     "memory/write-i32": "writing an `i32` in 8,000 bytes of `NativeMemory`",
   }],
   ["Structures", {

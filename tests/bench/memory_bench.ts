@@ -4,7 +4,7 @@ import { NativeMemory } from "@belay/ffi";
 import { compare, finish } from "./harness.ts";
 
 const length = 1000;
-/** Memory of so few numbers is not mapped before it has been used for a while. */
+/** Memory of so few numbers is a piece of a slab. */
 const smallLength = 16;
 
 /** Numbers that are no integers, which an engine could keep as integers. */
@@ -15,8 +15,8 @@ function filled<T extends NativeMemory | DataView>(
   for (let byteOffset = 0; byteOffset < memory.byteLength; byteOffset += 8) set(memory, byteOffset, byteOffset + 0.5);
   return memory;
 }
-const inMemory = (byteLength: number, options = {}) =>
-  filled(NativeMemory.alloc(byteLength, options), (memory, byteOffset, value) => memory.setFloat64(byteOffset, value));
+const inMemory = (byteLength: number) =>
+  filled(NativeMemory.alloc(byteLength), (memory, byteOffset, value) => memory.setFloat64(byteOffset, value));
 const inView = (byteLength: number) =>
   filled(
     new DataView(new ArrayBuffer(byteLength)),
@@ -88,17 +88,12 @@ compare("memory/read-f64-small", {
   belay: (count) => void (sum += sumOfMemory(smallMemory, count)),
   dataview: (count) => void (sum += sumOfView(smallView, count)),
 }, { count: 3_000_000 });
-// Borrowed memory is mapped late, too; and the loop has seen memory of each kind by now.
+// Borrowed memory is mapped late; and the loop has seen memory of each kind by now.
 compare("memory/read-f64-borrowed", {
   belay: (count) => void (sum += sumOfMemory(borrowedMemory, count)),
   dataview: (count) => void (sum += sumOfView(view, count)),
 }, { count: 3_000_000 });
 
-const mappedSmall = inMemory(8 * smallLength, { map: true });
-compare("memory/read-f64-small-mapped", {
-  belay: (count) => void (sum += sumOfMapped(mappedSmall, count)),
-  dataview: (count) => void (sum += sumOfView(smallView, count)),
-}, { count: 3_000_000 });
 const mappedBorrowed = NativeMemory.borrow(memory.pointer, memory.byteLength, { map: true });
 compare("memory/read-f64-borrowed-mapped", {
   belay: (count) => void (sum += sumOfMapped(mappedBorrowed, count)),
