@@ -97,6 +97,7 @@ fn fetchedDirectly(slot: *Slot, frame: *Registers, left: *OwnStack) callconv(.c)
         frame[0] = definition.fallback;
         return null;
     }
+    words.overflow = 0;
     words.answered = 0;
     leave(left, slot, frame, definition.fallback, @intFromPtr(definition));
     return left;
@@ -108,7 +109,6 @@ const no_callback = 0xffff_ffff;
 noinline fn fetchedBefore(slot: *Slot, state: u32, isolate: *Isolate, values: *const fetching.Fetched) bool {
     if (isGone(slot, state, isolate)) return false;
     copyArguments(&isolate.words, slot.layout, &values.registers, &values.rest);
-    isolate.words.overflow = 0;
     return true;
 }
 

@@ -247,6 +247,19 @@ it("callbacks inside of callbacks keep their answers apart", () => {
   }
 });
 
+it("one that runs while an error waits has stack enough, after another one had too little", () => {
+  const deep = (): number => c.plainI32(deep, 1, null);
+  assertThrows(deep, RangeError);
+  let calls = 0;
+  using made = callback({ ...onRowI32, fetch: [value] }, (number) => {
+    calls++;
+    if (number === 1) throw new Error("the first one");
+    return number;
+  }, { always: true });
+  const error = assertThrows(() => c.ownI32(made, 3, null), Error, "the first one");
+  assertEquals([calls, error.name], [3, "Error"]);
+});
+
 it("a tail call is the answer: the function isn't called", () => {
   const definition = { ...onRowI32, fetch: [value], answer: answerCall(c.row_answer_i32, argument(0)) } as const;
   using library = dlopen(testLibrary, { add: { name: "add_i32", parameters: ["i32", "i32"], result: "i32" } });
