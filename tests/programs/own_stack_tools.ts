@@ -28,7 +28,7 @@ const modes: Record<string, () => Promise<void>> = {
   /** A few of each, which a debugger steps through from where `add` is called: engines call C otherwise what they have compiled. */
   async step() {
     const sum = (value: number, index: number): number => value + index;
-    for (let i = 0; i < 30; i++) own(20_000, sum, i);
+    for (let i = 0; i < 30_000; i++) own(20, sum, i);
     add(1, 2);
     own(2, sum, 0);
     for (let i = 0; i < 2; i++) own(2, (value: number, index: number) => value + index, i);

@@ -18,7 +18,9 @@ maps = []
 texts = {}
 # The calls of each stack that have not returned, the outermost first: where they return to, and the stack pointer there.
 calls = {}
-# Those of JavaScript's stack when the core called JavaScript, by what that returns to.
+# What JavaScript has in the registers that a call preserves.
+preserved = {}
+# Both of JavaScript's stack when the core called JavaScript, by what that returns to.
 left = {}
 seen = {"steps": 0, "own": 0, "javascript": 0, "wrong": {}}
 
@@ -68,6 +70,10 @@ def instruction(pc):
     return texts[pc]
 
 
+def registers(frame):
+    return {name: int(frame.read_register(name)) & word for name in ("rbx", "r12", "r13", "r14", "r15")}
+
+
 def back_trace():
     frame = gdb.newest_frame()
     trace = []
@@ -82,6 +88,13 @@ def back_trace():
         except gdb.error:
             frame = None
     return trace, reason
+
+
+def caller_has_registers():
+    frame = gdb.newest_frame().older()
+    while frame is not None and library(frame.pc()) in libraries:
+        frame = frame.older()
+    return frame is None or registers(frame) == preserved
 
 
 def check(pc, pointer):
@@ -107,18 +120,23 @@ def check(pc, pointer):
     else:
         text = " < ".join(place(frame[0]) for frame in trace[:10])
         seen["wrong"].setdefault(place(pc), f"{text}, expected {' < '.join(place(frame[0]) for frame in wanted)}")
+    if here == "javascript" and not caller_has_registers():
+        seen["wrong"].setdefault(place(pc), "JavaScript's registers")
 
 
 def step_through():
+    global preserved
     pc, pointer = position(gdb.newest_frame())
     if stack(pointer) == "javascript":
         if (pc, pointer) in left:
-            calls["javascript"] = left.pop((pc, pointer))
+            calls["javascript"], preserved = left.pop((pc, pointer))
         elif gdb.newest_frame().name() == "each":
             # gdb stops behind the prologue.
             calls["javascript"] = [position(gdb.newest_frame().older())]
+            preserved = registers(gdb.newest_frame().older())
         else:
             calls["javascript"] = [returns_to(pointer)]
+            preserved = registers(gdb.newest_frame())
     while library(pc) in libraries and seen["steps"] < most_steps:
         check(pc, pointer)
         is_call = instruction(pc)["asm"].startswith("call")
@@ -130,7 +148,7 @@ def step_through():
             here = stack(pointer)
             call = returns_to(pointer)
             if here == "javascript" and library(pc) not in libraries:
-                left[call] = list(calls[here])
+                left[call] = list(calls[here]), preserved
                 gdb.execute(f"tbreak *{call[0]}", to_string=True)
             calls[here].append(call)
 

@@ -83,6 +83,8 @@ const back =
     \\jne 99f
     \\movq %rbp, %rsp
     \\.cfi_def_cfa_offset 16
+    \\
+++ restored ++
     \\.cfi_offset %rbp, -16
     \\popq %rbp
     \\.cfi_def_cfa_offset 8
@@ -109,6 +111,13 @@ fn save(comptime frame: ?usize) []const u8 {
 const saved = rules: {
     var text: []const u8 = ".cfi_def_cfa %rsp, 56\n.cfi_offset %rip, -8\n";
     for (preserved, 2..) |register, word| text = text ++ std.fmt.comptimePrint(".cfi_offset %{s}, -{d}\n", .{ register, 8 * word });
+    break :rules text;
+};
+
+/// From where the frame's address is another one, what has been popped is in the registers: no unwinder finds it in the stack.
+const restored = rules: {
+    var text: []const u8 = "";
+    for (preserved) |register| text = text ++ ".cfi_restore %" ++ register ++ "\n";
     break :rules text;
 };
 
