@@ -1,7 +1,7 @@
 /**
  * Takes the space between the words out of a JavaScript file, and makes the names of functions' own variables short. A statement
- * of the module stays a line, and has its name, which stacks show. `scripts/pack.ts` runs it in a process of its own, since it needs a package: nothing that a task imports may, for it is the
- * task that installs them.
+ * of the module stays a line, and has its name, which stacks show. `scripts/pack.ts` runs it in a process of its own, since it
+ * needs a package: nothing that a task imports may, for it is the task that installs them.
  *
  * @module
  */

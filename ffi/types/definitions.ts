@@ -194,8 +194,8 @@ export interface AnswerCall<V = unknown> {
 /** The definition of a callback for which the core asks C before it enters JavaScript, and which it answers by C's functions. */
 export interface FetchingDefinition extends CallbackDefinition {
   /**
-   * What the function gets in place of C's arguments: at most 8 of what `argument`, `fetchCall`, `fetchAt` and `fetchAddress` give. They are
-   * asked for in this order, what they take before them, on the thread on which C calls.
+   * What the function gets in place of C's arguments: at most 8 of what `argument`, `fetchCall`, `fetchAt` and `fetchAddress`
+   * give. They are asked for in this order, what they take before them, on the thread on which C calls.
    */
   readonly fetch?: readonly (ArgumentOperand | FetchedOperand)[];
   /** What takes the function's result: what `answerCall` gives. It needs `thread: "same"`. */

@@ -149,7 +149,8 @@ pub const OwnStacks = struct {
     /// Those that no call has.
     free: ?*OwnStack = null,
     free_count: u32 = 0,
-    /// Another one that no call has: of another length, or too many of them were kept. It is unmapped when something else runs.
+    /// Another one that no call has: of another length, or too many of them were kept. It is unmapped when there is the next such
+    /// one, or a call needs a stack that isn't kept.
     unusual: ?*OwnStack = null,
     /// All that are mapped.
     made: ?*OwnStack = null,

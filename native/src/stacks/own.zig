@@ -153,7 +153,7 @@ pub fn liveCount(isolate: *Isolate) u32 {
     return own.made_count - own.free_count - @intFromBool(own.unusual != null);
 }
 
-/// The call of a stack is over, which it is the one to run, and has to stay mapped until JavaScript's goes on.
+/// The call of a stack is over. This still runs on it: it has to stay mapped until JavaScript's goes on.
 inline fn give(stack: *OwnStack) void {
     const own = &stack.isolate.own_stacks;
     if (!stack.synchronous) @atomicStore(u64, &stack.call.stack, 0, .monotonic);
