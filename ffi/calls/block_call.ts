@@ -287,7 +287,7 @@ function atOnceSource(
   const fixed = index !== undefined;
   const [first, take, giveBack] = fixed
     ? [
-      `if (block !== ${isReady} && isInside()) return inside(${names.join(", ")});`,
+      `if (block !== ${isReady} && isNested()) return nested(${names.join(", ")});`,
       `block = ${isCalled};`,
       `block = ${isReady}; if (owner.closed) close();`,
     ]
@@ -317,9 +317,9 @@ function atOnceSource(
   if (!fixed) return `${loop} return ${named(key, call)};`;
   return `
     const index = ${index};
-    let block = ${isNew}, inside = null;
-    const isInside = () => {
-      if (block === ${isCalled}) return (inside ??= makeInside()) !== null;
+    let block = ${isNew}, nested = null;
+    const isNested = () => {
+      if (block === ${isCalled}) return (nested ??= makeNested()) !== null;
       ${prepare}
       block = ${isReady};
       return false;
@@ -365,8 +365,8 @@ function makeAtOnce(
   const index = takeBlock(key);
   try {
     const source = atOnceSource(pieces, owner.counted, own, index);
-    const makeInside = () => generate(scope, atOnceSource(pieces, owner.counted, own), nativeCallUrl(key));
-    const made = { ...scope, ...fixedPlace(index), giveBackWith, makeInside };
+    const makeNested = () => generate(scope, atOnceSource(pieces, owner.counted, own), nativeCallUrl(key));
+    const made = { ...scope, ...fixedPlace(index), giveBackWith, makeNested };
     return generate(made, source, nativeCallUrl(key)) as LibraryCall;
   } catch (error) {
     freeBlock(index);

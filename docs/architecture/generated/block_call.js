@@ -3,9 +3,9 @@
 
 (() => {
   const index = 0;
-  let block = 2, inside = null;
-  const isInside = () => {
-    if (block === 1) return (inside ??= makeInside()) !== null;
+  let block = 2, nested = null;
+  const isNested = () => {
+    if (block === 1) return (nested ??= makeNested()) !== null;
 
     u32[b4 + 288] = lowOfFunction;
     u32[b4 + 289] = highOfFunction;
@@ -31,7 +31,7 @@
       const given = arguments.length;
       if (given > 1) surplus(given);
 
-      if (block !== 0 && isInside()) return inside(a0);
+      if (block !== 0 && isNested()) return nested(a0);
 
       try {
         block = 1;

@@ -70,7 +70,7 @@ pub const Way = enum { jump, back, @"return" };
 
 /// Where engines call C by a function in between, that would only return: as it would be mispredicted, too, this does what it
 /// has left to do. `movq %rbp, %rsp; popq %rbp; retq` are looked for byte by byte, since code may end where a page does.
-const back =
+const return_for_caller =
     \\popq %rdx
     \\.cfi_def_cfa_offset 0
     \\cmpb $0x48, (%rdx)
@@ -133,7 +133,7 @@ fn load(comptime way: Way) []const u8 {
         \\jmpq *%rdx
         \\
         ,
-        .back => back,
+        .back => return_for_caller,
         .@"return" => "retq\n",
     };
 }

@@ -95,24 +95,13 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\movl %edx, {[code]d}(%rax)
     \\movq %rax, %rcx
     \\{[leave]s}2:
-    \\movq {[error_place]d}(%rcx), %rdx
-    \\movl {[code]d}(%rcx), %eax
-    \\movl %eax, (%rdx)
-    \\cmpl $0, {[tail_call]d}(%r10)
+    \\{[finish]s}cmpl $0, {[tail_call]d}(%r10)
     \\jne 3f
-    \\movq {[slot]d}(%rcx), %rdx
-    \\testl ${[narrow]d}, {[layout]d}(%rdx)
-    \\jz 4f
-    \\movl {[result]d}(%r10), %eax
-    \\5:
     \\movq %rax, %xmm0
     \\popq %rcx
     \\.cfi_def_cfa_offset 0
     \\jmpq *%rcx
     \\.cfi_def_cfa_offset 8
-    \\4:
-    \\movq {[result]d}(%r10), %rax
-    \\jmp 5b
     \\3:
     \\subq $8, %rsp
     \\.cfi_def_cfa_offset 16
@@ -145,7 +134,30 @@ const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
     \\
 , names);
 
+/// When JavaScript has run the function, with the stack in rcx and the isolate in r10: errno is C's again, and rax has the
+/// result. Of a narrow one JavaScript has written four bytes.
+const finish = std.fmt.comptimePrint(
+    \\movq {[error_place]d}(%rcx), %rdx
+    \\movl {[code]d}(%rcx), %eax
+    \\movl %eax, (%rdx)
+    \\movq {[slot]d}(%rcx), %rdx
+    \\movl {[result]d}(%r10), %eax
+    \\testl ${[narrow]d}, {[layout]d}(%rdx)
+    \\jnz 98f
+    \\movq {[result]d}(%r10), %rax
+    \\98:
+    \\
+, .{
+    .error_place = @offsetOf(OwnStack, "error_place"),
+    .code = @offsetOf(OwnStack, "code"),
+    .slot = @offsetOf(OwnStack, "slot"),
+    .result = @offsetOf(abi.Words, "result"),
+    .narrow = @as(i32, @bitCast(@as(u32, abi.result_narrow << 24))),
+    .layout = @offsetOf(abi.Slot, "layout"),
+});
+
 const names = .{
+    .finish = finish,
     .leave = switching.leave("2f", "movl $1, %eax", .back, 8),
     .prefix = prefix,
     .isolate = @offsetOf(abi.Slot, "isolate"),
@@ -153,7 +165,6 @@ const names = .{
     // Words on the stack, and results that aren't scalars.
     .others = @as(i32, 0x7f00_00ff),
     .fetched = @intFromEnum(abi.Result.fetched),
-    .narrow = @as(i32, @bitCast(@as(u32, abi.result_narrow << 24))),
     .state = @offsetOf(abi.Slot, "state"),
     .mask = abi.contract_mask,
     .fallback = @offsetOf(abi.Slot, "fallback"),
@@ -171,7 +182,7 @@ const names = .{
 
 /// Where the stack is in r10 and the slot in r11, and the registers are spilled: what JavaScript gets is fetched, and C gives
 /// way. What JavaScript answers is C's function's to give, if there is one.
-const fetching = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" ++
+const fetch = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" ++
     \\movq %r11, %rdi
     \\movq %rsp, %rsi
     \\movq %r10, %rdx
@@ -187,17 +198,7 @@ const fetching = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" +
     \\jne 3f
     \\cmpq $0, {[function]d}(%rdi)
     \\jne 3f
-    \\movq {[error_place]d}(%rcx), %rdx
-    \\movl {[code]d}(%rcx), %eax
-    \\movl %eax, (%rdx)
-    \\movq {[slot]d}(%rcx), %rdx
-    \\testl ${[narrow]d}, {[layout]d}(%rdx)
-    \\jz 2f
-    \\movl {[result]d}(%r10), %eax
-    \\jmp 6f
-    \\2:
-    \\movq {[result]d}(%r10), %rax
-    \\jmp 6f
+    \\{[finish]s}jmp 6f
     \\3:
     \\movq %rcx, %rdi
     \\callq {[prefix]s}belay_stack_fetched
@@ -221,12 +222,7 @@ const fetching = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" +
     .target = @offsetOf(OwnStack, "target"),
     .function = @offsetOf(abi.Fetching, "answer") + @offsetOf(abi.Fetch, "function"),
     .tail_call = names.tail_call,
-    .error_place = names.error_place,
-    .code = names.code,
-    .slot = names.slot,
-    .narrow = names.narrow,
-    .layout = names.layout,
-    .result = names.result,
+    .finish = finish,
 });
 
 comptime {
@@ -255,7 +251,7 @@ comptime {
             \\movsd %xmm6, 112(%rsp)
             \\movsd %xmm7, 120(%rsp)
             \\
-        ++ fetching ++
+        ++ fetch ++
             \\movq $0, 128(%rsp)
             \\movl %eax, %edi
             \\movq %rsp, %rsi
