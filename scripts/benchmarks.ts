@@ -125,13 +125,19 @@ export const limits: Readonly<Record<string, number>> = {
 
 /** What came out in several runs, where a run can miss its limit, by case, runtime and subject. */
 export const spread: Readonly<Record<string, string>> = {
+  "call/own-stack bun plain": "8.3 to 9.7",
+  "call/own-stack deno plain": "3.9 to 4.3",
   "callback/i32-i32 bun raw": "1.07 to 1.15",
+  "duckdb/scalar-10M deno python": "0.23 to 0.28",
   "handle/create-value-delete bun go": "0.05 to 0.14, both runtimes together",
   "handle/create-value-delete deno go": "0.05 to 0.14, both runtimes together",
-  "start/first-callback bun raw": "3.2 to 3.9",
+  "memory/read-f64-small deno dataview": "0.96 to 1.29",
+  "sqlite/udf-1M-rows bun bun:sqlite": "0.88 to 1.46",
+  "sqlite/udf-1M-rows-plain-stack bun bun:sqlite": "2.4 to 3.5",
+  "start/first-callback bun raw": "2.8 to 3.3",
   "start/first-callback deno raw": "1.8 to 2.2",
-  "start/first-dlopen bun raw": "7.2 to 9.3",
-  "start/import bun files": "0.75 to 0.82",
+  "start/first-dlopen bun raw": "4.7 to 5.6",
+  "start/import bun files": "0.74 to 0.82",
   "start/import-jsr deno files": "1.08 to 1.24",
   "string/out-64 deno raw": "1.11 in one run of six",
   "struct/point-by-value bun scalar": "3.8 in one run of six, else 2.2 to 2.6",
