@@ -13,6 +13,7 @@ import {
   callback,
   configure,
   dlopen,
+  fetchAddress,
   fetchAt,
   fetchCall,
   NativeMemory,
@@ -182,6 +183,8 @@ class Nodes {
     const kind = random(depth > 2 ? 2 : 4);
     const made = kind === 0 && places.length > 0
       ? argumentAt(pick(places))
+      : kind === 1 && wanted("f64") && chance(3)
+      ? this.#address(depth)
       : kind <= 1
       ? this.#read(wanted, depth)
       : this.#call(wanted, depth);
@@ -200,6 +203,20 @@ class Nodes {
       operand: fetchAt(type as "i32", from?.operand ?? null, byteOffset),
       text: `read ${type} at ${byteOffset} of (${from?.text})`,
       evaluate: (run) => from === undefined ? 0n : bitsAt(type, run.bitsOf(from), byteOffset),
+    };
+  }
+
+  #address(depth: number): Node {
+    const from = this.node((given) => given === "pointer", depth + 1);
+    const bits = new BigUint64Array(1);
+    return {
+      type: "f64",
+      operand: fetchAddress(from?.operand ?? null),
+      text: `address of (${from?.text})`,
+      evaluate(run) {
+        new Float64Array(bits.buffer)[0] = Number(from === undefined ? 0n : run.bitsOf(from));
+        return bits[0];
+      },
     };
   }
 
