@@ -21,8 +21,8 @@ const changes = [
   ["ffi/calls/library.ts", "(entry.plain || !needsBlock(definition))", "!needsBlock(definition)"],
   [
     "ffi/calls/block_call.ts",
-    'const own = stack === "own" && !suspends;',
-    "const own = !nonblocking && !suspends && stack !== (null as unknown);",
+    'makeAtOnce(pieces, owner, stack === "own", shared)',
+    "makeAtOnce(pieces, owner, true, shared)",
   ],
 ] as const;
 
