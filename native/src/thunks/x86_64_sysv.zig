@@ -22,7 +22,6 @@ pub const stack_byte_offset = 160;
 
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
-    if (!switching.has_jumps) return "movq %rcx, %rdi\ncallq " ++ prefix ++ "belay_stack_give_way\nud2\n";
     return switching.save_control ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
         switching.leave("4f", "movl $1, %eax", .back, null) ++
         \\4:
@@ -46,7 +45,7 @@ fn giveWay() []const u8 {
 /// On a stack of its own whose call doesn't suspend: what the dispatcher does there, for most signatures, of what is in
 /// registers yet. Thunks of the library's own code only. Anything else goes on at the end, with the number in eax. The window
 /// is smaller than any stack.
-const direct = if (!switching.has_jumps) "" else std.fmt.comptimePrint(
+const direct = std.fmt.comptimePrint(
     \\cmpl $4096, %eax
     \\jae 10f
     \\movl %eax, %r11d
@@ -182,7 +181,7 @@ const names = .{
 
 /// Where the stack is in r10 and the slot in r11, and the registers are spilled: what JavaScript gets is fetched, and C gives
 /// way. What JavaScript answers is C's function's to give, if there is one.
-const fetch = if (!switching.has_jumps) "" else "testq %r10, %r10\njz 5f\n" ++
+const fetch = "testq %r10, %r10\njz 5f\n" ++
     \\movq %r11, %rdi
     \\movq %rsp, %rsi
     \\movq %r10, %rdx
