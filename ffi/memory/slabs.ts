@@ -64,8 +64,11 @@ class Slab {
 
   #add(index: number, byteLength: number): void {
     const byteOffset = index * this.pieceByteLength;
-    this.#pointers.push(pointerFrom(pointerValue(this.#pointer) + BigInt(byteOffset)) as Pointer);
-    this.#views.push(new DataView(this.#words.buffer, byteOffset, byteLength));
+    // Both, or none where the stack ends in between: then the next piece is this one.
+    const view = new DataView(this.#words.buffer, byteOffset, byteLength);
+    const pointer = pointerFrom(pointerValue(this.#pointer) + BigInt(byteOffset)) as Pointer;
+    this.#views[index] = view;
+    this.#pointers[index] = pointer;
   }
 
   give(index: number): void {
@@ -117,7 +120,13 @@ export function takePiece(byteLength: number, align: number, zero: boolean): Pie
     }
     const address = allocate(slabByteLength, longestPiece, true);
     if (address === null) return undefined;
-    slabs.push(slab = new Slab(address as unknown as Pointer, pieceByteLength));
+    try {
+      slab = new Slab(address as unknown as Pointer, pieceByteLength);
+    } catch (error) {
+      release(address);
+      throw error;
+    }
+    slabs.push(slab);
   }
   const piece = slab.take(byteLength, zero);
   if (slab.isFull) slabs.pop();
