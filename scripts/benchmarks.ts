@@ -125,13 +125,13 @@ export const limits: Readonly<Record<string, number>> = {
 
 /** What came out in several runs, where a run can miss its limit, by case, runtime and subject. */
 export const spread: Readonly<Record<string, string>> = {
-  "call/own-stack bun plain": "8.3 to 9.7",
+  "call/own-stack bun plain": "8.2 to 9.7",
   "call/own-stack deno plain": "3.9 to 4.3",
   "callback/i32-i32 bun raw": "1.07 to 1.15",
   "duckdb/scalar-10M deno python": "0.23 to 0.28",
   "handle/create-value-delete bun go": "0.05 to 0.14, both runtimes together",
   "handle/create-value-delete deno go": "0.05 to 0.14, both runtimes together",
-  "memory/read-f64-small deno dataview": "0.96 to 1.29",
+  "memory/read-f64-small deno dataview": "0.75 to 1.29",
   "sqlite/udf-1M-rows bun bun:sqlite": "0.88 to 1.46",
   "sqlite/udf-1M-rows-plain-stack bun bun:sqlite": "2.4 to 3.5",
   "start/first-callback bun raw": "2.8 to 3.3",
