@@ -15,6 +15,7 @@ import {
   callFunctionByteOffset,
   callIndirectResultByteOffset,
   callIntegerResultsByteOffset,
+  callIsolateByteOffset,
   callStackKilobytesByteOffset,
   callStackWordsByteOffset,
   callStringResultByteOffset,
@@ -29,17 +30,17 @@ import type { BoundFunction, TargetFunction } from "../callbacks/bound_function.
 import { defaultTimeoutMs } from "../callbacks/options.ts";
 import { openContract } from "../callbacks/queued.ts";
 import { blocks, callMaker, freeBlock, takeBlock } from "../core/call_blocks.ts";
-import { core } from "../core/core.ts";
+import { core, coreFunction } from "../core/core.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
 import { generate, sourceUrl } from "../crossing/generate.ts";
 import { Aggregate, classOf, isRecord, structureClass } from "../crossing/layout.ts";
 import type { LentView } from "../crossing/lent.ts";
-import { isCallbackDefinition, isOut, readResult, writeArgument } from "../crossing/marshal.ts";
+import { fromResult, isCallbackDefinition, isOut, readResult, writeArgument } from "../crossing/marshal.ts";
 import { blameCaller, RangeError } from "../ground/blame.ts";
 import { present } from "../ground/present.ts";
 import { addCleanup, type Cleanup } from "../lifetime/cleanup.ts";
-import type { Address } from "../runtime/backend.ts";
+import type { Address, NativeSignature } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import {
   type ArgumentLayout,
@@ -62,7 +63,15 @@ import {
   named,
 } from "./arguments.ts";
 import { type NonblockingCall, startCall } from "./nonblocking.ts";
-import { callBackFunction, endOwnStackCall, makeOwnStackCall, ownStackScope } from "./own_stack.ts";
+import {
+  callBackFunction,
+  endOwnStackCall,
+  makeOwnStackCall,
+  ownStackScope,
+  passingSignature,
+  passingWay,
+  startWay,
+} from "./own_stack.ts";
 import { checkedSignal, giveUpAll, startSuspending, type SuspendingCall } from "./suspending.ts";
 
 let resolveNext: (value: unknown) => void;
@@ -89,6 +98,12 @@ function fixedPlace(index: number): Readonly<Record<string, unknown>> {
 /** A statement that puts a number into a 64-bit field of a block. */
 function writeWord(byteOffset: number, number: string): string {
   return `${word(byteOffset)} = ${number}; ${word(byteOffset + 4)} = ${number} / 4294967296;`;
+}
+
+/** A statement that writes an address which is always the same. */
+function writeAddress(byteOffset: number, address: Address): string {
+  const bits = BigInt(address);
+  return `${word(byteOffset)} = ${BigInt.asUintN(32, bits)}; ${word(byteOffset + 4)} = ${bits >> 32n};`;
 }
 
 /** An expression for the 32-bit word of a block at a byte offset. */
@@ -155,6 +170,16 @@ interface Pieces {
   /** Statements for when the call has been made, and an expression for what it gives. */
   readonly after: string;
   readonly result: (views?: string) => string;
+  /**
+   * Where C's function is called with the arguments themselves: statements that check them, variables of what is passed, what the
+   * runtime is told, and an expression for what the function gives.
+   */
+  readonly passing?: {
+    readonly check: string;
+    readonly passed: readonly string[];
+    readonly signature: NativeSignature;
+    readonly result: string;
+  } | undefined;
   /** Variables of memory, functions and pointers that C has, and of out-parameters. */
   readonly kept: readonly string[];
   readonly lent: readonly string[];
@@ -192,7 +217,7 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
     return twin === undefined ? write(byteOffset) : `${write(byteOffset)} ${write(twin)}`;
   });
   const { before, after, value: resultValue } = resultSource(result, layout);
-  const fn = BigInt(address);
+  const signature = definition.stack === "own" ? passingSignature(definition) : undefined;
   const error = captureErrno ? word(callErrorByteOffset) : undefined;
   return {
     key,
@@ -208,15 +233,23 @@ function piecesOf(key: string, definition: FunctionDefinition, address: Address,
         if (owner.closed) closed();`,
     prepare: `
       ${before}
-      ${word(callFunctionByteOffset)} = ${BigInt.asUintN(32, fn)};
-      ${word(callFunctionByteOffset + 4)} = ${fn >> 32n};
+      ${writeAddress(callFunctionByteOffset, address)}
       ${word(callStackWordsByteOffset)} = ${layout.stackWords};
       ${word(callStringResultByteOffset)} = ${result === "cstring" && nonblocking ? 1 : 0};
       ${word(callCaptureErrorByteOffset)} = ${captureErrno ? 1 : 0};
       ${word(callSuspendsByteOffset)} = ${suspends ? 1 : 0};
-      ${word(callStackKilobytesByteOffset)} = ${Math.ceil(stackSize / 1024)};`,
+      ${word(callStackKilobytesByteOffset)} = ${Math.ceil(stackSize / 1024)};
+      ${signature === undefined ? "" : writeAddress(callIsolateByteOffset, core().isolate)}`,
     after,
     result: (views) => value(resultValue, views === undefined ? { error } : { error, views }),
+    passing: signature && {
+      check: `
+        ${checks.join("\n")}
+        if (owner.closed) closed();`,
+      passed,
+      signature,
+      result: value(`(left === 0 ? ${fromResult(result, "result")} : ${resultValue})`),
+    },
     kept,
     lent,
     pointers: passed.filter((_, index) => parameters[index] === "pointer"),
@@ -278,13 +311,15 @@ const isNew = 2;
  * @param own Whether C has a stack of its own.
  */
 function atOnceSource(
-  { key, names, begin, fill, prepare, after, result, kept, unlend }: Pieces,
+  { key, names, begin, fill, prepare, after, result, passing, kept, unlend }: Pieces,
   counted: boolean,
   own: boolean,
   index?: number,
 ): string {
   const keeps = kept.length > 0;
   const fixed = index !== undefined;
+  const passes = own && fixed ? passing : undefined;
+  const way = passes === undefined ? startWay : passingWay(passes.passed);
   const [first, take, giveBack] = fixed
     ? [
       `if (block !== ${isReady} && isNested()) return nested(${names.join(", ")});`,
@@ -300,11 +335,11 @@ function atOnceSource(
       ${own ? "let outside = -1;" : ""}
       try {
         ${take}
-        ${fill}
+        ${passes?.check ?? fill}
         ${keeps ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""}
-        ${own ? afterCall("i32s", makeOwnStackCall) : duringCall("i32s", "make(isolate, index);")}
+        ${own ? afterCall("i32s", makeOwnStackCall(way)) : duringCall("i32s", "make(isolate, index);")}
         ${after}
-        return ${result()};
+        return ${passes?.result ?? result()};
       } finally {
         ${giveBack}
         ${own ? endOwnStackCall : ""}
@@ -313,7 +348,7 @@ function atOnceSource(
         ${counted ? "callEnds(owner);" : ""}
       }
     }`;
-  const loop = own ? callBackFunction : "";
+  const loop = own ? callBackFunction(way) : "";
   if (!fixed) return `${loop} return ${named(key, call)};`;
   return `
     const index = ${index};
@@ -366,12 +401,24 @@ function makeAtOnce(
   try {
     const source = atOnceSource(pieces, owner.counted, own, index);
     const makeNested = () => generate(scope, atOnceSource(pieces, owner.counted, own), nativeCallUrl(key));
-    const made = { ...scope, ...fixedPlace(index), giveBackWith, makeNested };
+    const made = { ...scope, ...fixedPlace(index), ...passingScope(pieces, own, index), giveBackWith, makeNested };
     return generate(made, source, nativeCallUrl(key)) as LibraryCall;
   } catch (error) {
     freeBlock(index);
     throw error;
   }
+}
+
+/** What a function names that calls C's with the arguments themselves. */
+function passingScope({ passing }: Pieces, own: boolean, index: number): Readonly<Record<string, unknown>> {
+  if (passing === undefined || !own) return {};
+  const { stringOf, addressKind } = backend();
+  const address = blocks.base + index * callByteLength;
+  return {
+    native: coreFunction(passing.signature),
+    address: addressKind === "bigint" ? BigInt(address) : address,
+    stringOf,
+  };
 }
 
 /**

@@ -13,6 +13,7 @@ import { control, core, coreFunctions, coreIsAttached, signature } from "../core
 import { callsAfter, depthMask, raise } from "../core/pending.ts";
 import {
   callbackWord,
+  callStackByteOffset,
   nativeCallWord,
   operationResidentStacks,
   operationRestStacks,
@@ -24,9 +25,13 @@ import {
   stackStateReturned,
   stackStateShadowed,
 } from "../core/record.ts";
+import { isRecord } from "../crossing/layout.ts";
+import { argumentClass, parameterNativeType, resultNativeType } from "../crossing/marshal.ts";
 import { RangeError } from "../ground/blame.ts";
 import { onCallStackSize } from "../lifetime/settings.ts";
-import type { Address } from "../runtime/backend.ts";
+import type { Address, NativeSignature, NativeType } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import type { FunctionDefinition } from "../types/definitions.ts";
 
 const functions = coreFunctions(() => ({
   start: signature("belay_stack_start", ["address", "u32"], "u32"),
@@ -77,15 +82,69 @@ export function refuse(state: number, key: string): never {
 /** The word that counts native calls, when the call has ended. */
 const ended = callsAfter("outside");
 
+/** How a call on a stack of its own begins and goes on, as source. */
+export interface OwnStackWay {
+  /** Statements that begin it, and leave a state in the variable `state`. */
+  readonly begin: string;
+  /** Statements of {@linkcode callBackFunction} that go on with it, and return the state if that is the last one. */
+  readonly goOn: string;
+}
+
+/** What is done with the block at `index`, which has the arguments. */
+export const startWay: OwnStackWay = {
+  begin: "let state = start(isolate, index);",
+  goOn: `const state = goOn(isolate, index);
+        if (state !== ${stackStateCallsBack}) return state;`,
+};
+
+/**
+ * What is done with C's function itself, which `native` is: the variable `result` has what it gives, if `left` is 0.
+ *
+ * @param passed The arguments.
+ */
+export function passingWay(passed: readonly string[]): OwnStackWay {
+  const stack = `u32[b4 + ${callStackByteOffset / 4}]`;
+  return {
+    begin: `const result = native(${["address", ...passed].join(", ")});
+      const left = ${stack};
+      let state = left > ${stackStateShadowed} ? ${stackStateCallsBack} : left;`,
+    goOn: `goOn(isolate, index);
+        if (${stack} === 0) return ${stackStateReturned};`,
+  };
+}
+
+/** How many integers and floats can be passed so, beside the block. */
+const passedIntegers = 5;
+const passedFloats = 8;
+
+/** What the runtime is told of a function that is called by {@linkcode passingWay}; `undefined` for others. */
+export function passingSignature(
+  { parameters, result, captureErrno, variadic, stackSize = 0 }: FunctionDefinition,
+): NativeSignature | undefined {
+  const { mostParameters, platform: { arch, os } } = backend();
+  if (arch !== "x86_64" || os === "windows" || parameters.length >= mostParameters) return undefined;
+  if (captureErrno === true || variadic !== undefined || stackSize !== 0 || isRecord(result)) return undefined;
+  const types: NativeType[] = ["address"];
+  let floats = 0;
+  for (const type of parameters) {
+    if (isRecord(type)) return undefined;
+    if (argumentClass(type).float) floats += 1;
+    types.push(parameterNativeType(type));
+  }
+  if (parameters.length - floats > passedIntegers || floats > passedFloats) return undefined;
+  return signature("belay_stack_call", types, resultNativeType(result));
+}
+
 /**
  * Statements that make a call at once, on a stack of its own: that of the block at `index`, of the function `key`. Each function
  * has them, since engines only make good code of calls to what is the same each time. They name {@linkcode ownStackScope}, and
  * `outside`, a variable.
  */
-export const makeOwnStackCall = `outside = i32s[${nativeCallWord}];
+export function makeOwnStackCall({ begin }: OwnStackWay): string {
+  return `outside = i32s[${nativeCallWord}];
       const low = i32s[${2 * resultWord}], high = i32s[${2 * resultWord + 1}];
       i32s[${nativeCallWord}] = outside + 1;
-      let state = start(isolate, index);
+      ${begin}
       if (state === ${stackStateCallsBack}) {
         const { depth, running } = ownStack;
         try {
@@ -102,18 +161,20 @@ export const makeOwnStackCall = `outside = i32s[${nativeCallWord}];
       i32s[${nativeCallWord}] = ${ended};
       outside = -1;
       if (state !== ${stackStateReturned}) refuse(state, key);`;
+}
 
 /** A function that calls back while C asks for it. */
-export const callBackFunction = `const callBack = (index) => {
+export function callBackFunction({ goOn }: OwnStackWay): string {
+  return `const callBack = (index) => {
       for (;;) {
         const bound = boundFunctions[i32s[${callbackWord}]];
         if (bound !== undefined) {
           try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
         }
-        const state = goOn(isolate, index);
-        if (state !== ${stackStateCallsBack}) return state;
+        ${goOn}
       }
     };`;
+}
 
 /** What is done in any case when the call has been made: where JavaScript's stack ends, what steps may throw. */
 export const endOwnStackCall = `if (outside !== -1) i32s[${nativeCallWord}] = ${ended};`;

@@ -82,6 +82,14 @@ export function coreFunctions<N extends string>(
   };
 }
 
+/** A function of the core in one of the signatures that it may have. */
+export function coreFunction(signature: NativeSignature): NativeFunctionObject {
+  core();
+  const { functions, opened } = openCore({ signature });
+  opened.release();
+  return functions.signature;
+}
+
 /** Where the copies of this package in one JavaScript world know of each other. */
 const copies = Symbol.for("@belay/ffi copies");
 /** `bun --hot` loads the modules again in the same world; what the last few loads made goes on working. */

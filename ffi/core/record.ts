@@ -8,7 +8,7 @@
  * @module
  */
 
-export const abiVersion = 15;
+export const abiVersion = 16;
 export const registerWords = 16;
 export const stackWords = 128;
 export const argumentWords = 144;

@@ -2,7 +2,7 @@
 //! `ffi/core/record.ts` is generated from this file, which imports nothing.
 
 /// Changes whenever a function, a structure or a number of the ABI changes.
-pub const abi_version = 15;
+pub const abi_version = 16;
 
 pub const register_words = 16;
 pub const stack_words = 128;

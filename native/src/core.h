@@ -16,7 +16,7 @@
 #include "../include/belay.h"
 
 /* Changes whenever a function, a structure or a number of the ABI changes. */
-#define BELAY_ABI_VERSION 15
+#define BELAY_ABI_VERSION 16
 
 /* A queue of callbacks; see belay_queue_create. */
 typedef struct belay_queue belay_queue;
@@ -340,7 +340,7 @@ typedef struct belay_frame {
  * block, until the call is in the isolate's list of completed ones. */
 typedef struct belay_call {
   belay_frame frame;
-  belay_isolate *isolate; /* the core's own, as is the next */
+  belay_isolate *isolate; /* the core's own, as is the next; for belay_stack_call, JavaScript writes it */
   struct belay_call *next;
   uint32_t index;          /* among the isolate's blocks */
   uint32_t completed_next; /* one more than the index of the next call in the list of completed ones, or 0 */
@@ -396,6 +396,13 @@ bool belay_call_submit(belay_isolate *isolate, uint32_t index);
 uint32_t belay_stack_start(belay_isolate *isolate, uint32_t index);
 /* Goes on with a call that wants a callback, whose result is in `result`. */
 uint32_t belay_stack_go_on(belay_isolate *isolate, uint32_t index);
+
+/* The same as belay_stack_start, as C's function itself: JavaScript calls it with the arguments behind the block, and gets what
+ * C's function gives. The block has no arguments, but the function, its isolate, and no `stack_kilobytes`; afterwards its
+ * `stack` is 0 if C has returned, a state from BELAY_STACK_STATE_NO_MEMORY on if it wasn't called, and anything else if it
+ * wants a callback: then what this has given means nothing, and the block has the results when `stack` is 0. At most 5 integers
+ * and 8 floats, in registers; only x86-64 other than Windows has it. */
+void belay_stack_call(belay_call *call);
 
 /* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what
  * completes later wakes the isolate. Returns whether one has, and soon. Called on the isolate's thread. */

@@ -268,7 +268,7 @@ fn goOn(stack: *OwnStack) callconv(.c) u64 {
     const words = &isolate.words;
     const frame = stack.registers;
     // A callback of the tail call's has the stack's fields.
-    const slot = stack.slot;
+    const slot = stack.slot.?;
     const target = stack.target;
     const kind = thunks.resultOf(slot);
     if (kind == .fetched) {
@@ -303,13 +303,13 @@ fn fetchedLater(stack: *OwnStack) callconv(.c) u64 {
         own_stack.tailCall(isolate, definition.fallback);
         return words.result;
     }
-    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(stack.slot), answered);
+    return fetchedAnswer(definition, frame, thunks.stackOf(frame), words.answer(stack.slot.?), answered);
 }
 
 /// In a thunk that the assembly has let JavaScript run the function of, which has ended with a tail call: answers the bits
 /// of that one's result.
 fn goOnElsewhere(stack: *OwnStack) callconv(.c) u64 {
-    own_stack.tailCall(stack.isolate, @atomicLoad(u64, &stack.slot.fallback, .monotonic));
+    own_stack.tailCall(stack.isolate, @atomicLoad(u64, &stack.slot.?.fallback, .monotonic));
     return stack.isolate.words.result;
 }
 

@@ -13,8 +13,9 @@ const Stack = @import("os/stack.zig").Stack;
 const Waiter = @import("waiter.zig").Waiter;
 
 pub const Isolate = struct {
-    /// At the record's beginning, since its alignment is the largest: JavaScript and thunks have the address of both.
-    words: abi.Words align(128) = .{},
+    /// At the record's beginning, since its alignment is the largest: JavaScript and thunks have the address of both. The thunks'
+    /// slots say why it is so large.
+    words: abi.Words align(4096) = .{},
     /// The thread that it lives on, and that thread's stack.
     thread: u64 = 0,
     stack: Stack = .{},
@@ -146,17 +147,18 @@ pub const OwnStacks = struct {
     running: ?*OwnStack = null,
     /// Where JavaScript goes on when that one is left.
     javascript: usize = 0,
-    /// Those that no call has.
+    /// Those that no call has; and one beside them, for calls whose arguments are passed: it is as such a call wants it.
     free: ?*OwnStack = null,
     free_count: u32 = 0,
+    ready: ?*OwnStack = null,
     /// Another one that no call has: of another length, or too many of them were kept. It is unmapped when there is the next such
     /// one, or a call needs a stack that isn't kept.
     unusual: ?*OwnStack = null,
     /// All that are mapped.
     made: ?*OwnStack = null,
     made_count: u32 = 0,
-    /// How many calls have had one since what others have left was last given back.
-    taken_count: u32 = 0,
+    /// After how many calls more what calls have left is given back.
+    until_rest: i32 = 0,
     /// How much a new one takes of the addresses, a multiple of the largest pages: as much as a main thread has.
     byte_length: usize = if (builtin.os.tag == .windows) 1 << 20 else 8 << 20,
 };
@@ -181,8 +183,8 @@ pub const OwnStack = struct {
     /// The call that it has.
     call: *abi.Call = undefined,
     /// The callback that JavaScript is running: its thunk's slot, the registers that it was called with, where C wants a
-    /// structure; and C's errno.
-    slot: *abi.Slot = undefined,
+    /// structure; and C's errno. A stack that hasn't been left for a callback yet has no slot.
+    slot: ?*abi.Slot = null,
     registers: *[abi.register_words]u64 = undefined,
     target: u64 = 0,
     code: u32 = 0,

@@ -158,6 +158,12 @@ pub fn belay_stack_go_on(isolate: *Words, index: u32) callconv(.c) u32 {
     return @intCast(@intFromEnum(own_stack.goOn(.of(isolate), index)));
 }
 
+/// For processors and systems on which stacks are not switched by jumps.
+fn belay_stack_call(call: *abi.Call) callconv(.c) u64 {
+    call.stack = @intFromEnum(abi.StackState.unknown);
+    return 0;
+}
+
 pub export fn belay_call_poll(isolate: *Words) bool {
     return call_threads.poll(.of(isolate));
 }
@@ -209,6 +215,7 @@ comptime {
     _ = @import("node_module.zig");
     // Where they switch stacks by jumps, they are assembly.
     if (!own_stack.has_jumps) {
+        @export(&belay_stack_call, .{ .name = "belay_stack_call" });
         @export(&belay_stack_start, .{ .name = "belay_stack_start" });
         @export(&belay_stack_go_on, .{ .name = "belay_stack_go_on" });
     }

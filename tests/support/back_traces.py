@@ -161,7 +161,7 @@ for signal in ("SIGUSR1", "SIGUSR2", "SIGPWR", "SIGXCPU", "SIGCHLD", "SIGPIPE"):
 gdb.execute("tbreak add_i32", to_string=True)
 try:
     gdb.execute("run")
-    for function in ("each", "belay_stack_start", "belay_stack_go_on"):
+    for function in ("each", "belay_stack_call", "belay_stack_start", "belay_stack_go_on"):
         gdb.execute(f"break {function}", to_string=True)
     gdb.execute("continue", to_string=True)
     gdb.execute("set scheduler-locking step")

@@ -55,12 +55,12 @@ fn begin(isolate: *Isolate, index: u32) callconv(.c) usize {
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
     // Most calls have one that was left by another. The rest is done by a function, so that nothing is saved for it here.
     const stack = own.free orelse return beginAnew(isolate, index, call);
-    if (call.stack_kilobytes != 0 or call.suspends != 0 or own.taken_count >= calls_between_rests) {
+    if (call.stack_kilobytes != 0 or call.suspends != 0 or own.until_rest <= 0) {
         return beginAnew(isolate, index, call);
     }
     own.free = stack.next;
     own.free_count -= 1;
-    own.taken_count += 1;
+    own.until_rest -= 1;
     return run(isolate, call, stack, @frameAddress());
 }
 
@@ -72,12 +72,26 @@ noinline fn beginAnew(isolate: *Isolate, index: u32, call: *abi.Call) usize {
         own.byte_length
     else
         std.mem.alignForward(usize, @as(usize, call.stack_kilobytes) << 10, granularity);
-    if (own.taken_count >= calls_between_rests) rest(isolate);
+    if (own.until_rest <= 0) rest(isolate);
     const stack = take(isolate, byte_length) orelse return @intFromEnum(State.no_memory);
-    own.taken_count += 1;
+    own.until_rest -= 1;
     if (call.suspends != 0) isolate.calls.used = @max(isolate.calls.used, index + 1);
     return run(isolate, call, stack, @frameAddress());
 }
+
+/// The same for a call whose arguments are passed, where it has no stack that is ready, or JavaScript has little.
+fn beginPassed(call: *abi.Call) callconv(.c) usize {
+    const result = beginAnew(.of(call.isolate.?), 0, call);
+    if (result > @intFromEnum(State.shadowed)) {
+        const stack: *OwnStack = @ptrFromInt(result);
+        // Then it isn't left as it has to be for the next call.
+        if (!stack.direct) stack.slot = &not_called;
+    }
+    return result;
+}
+
+/// Of no thunk.
+var not_called: abi.Slot = .{};
 
 /// @param position Where JavaScript's stack ends, nearly.
 inline fn run(isolate: *Isolate, call: *abi.Call, stack: *OwnStack, position: usize) usize {
@@ -86,6 +100,7 @@ inline fn run(isolate: *Isolate, call: *abi.Call, stack: *OwnStack, position: us
     // JavaScript goes on with such a call from where it started it.
     stack.direct = stack.synchronous and isolate.words.live != 0 and
         position >= isolate.stack_floor and position < isolate.stack.top;
+    stack.slot = null;
     stack.call = call;
     call.stack = @intFromPtr(stack);
     return @intFromPtr(enter(stack));
@@ -134,11 +149,17 @@ fn performAll(stack: *OwnStack) callconv(.c) noreturn {
 
 fn take(isolate: *Isolate, byte_length: usize) ?*OwnStack {
     const own = &isolate.own_stacks;
-    if (byte_length == own.byte_length) if (own.free) |stack| {
-        own.free = stack.next;
-        own.free_count -= 1;
-        return stack;
-    };
+    if (byte_length == own.byte_length) {
+        if (own.ready) |stack| {
+            own.ready = null;
+            return stack;
+        }
+        if (own.free) |stack| {
+            own.free = stack.next;
+            own.free_count -= 1;
+            return stack;
+        }
+    }
     if (own.unusual) |stack| {
         own.unusual = null;
         if (stack.byte_length == byte_length) return stack;
@@ -150,7 +171,7 @@ fn take(isolate: *Isolate, byte_length: usize) ?*OwnStack {
 /// How many calls have a stack. On the isolate's thread.
 pub fn liveCount(isolate: *Isolate) u32 {
     const own = &isolate.own_stacks;
-    return own.made_count - own.free_count - @intFromBool(own.unusual != null);
+    return own.made_count - own.free_count - @intFromBool(own.unusual != null) - @intFromBool(own.ready != null);
 }
 
 /// The call of a stack is over. This still runs on it: it has to stay mapped until JavaScript's goes on.
@@ -162,6 +183,19 @@ inline fn give(stack: *OwnStack) void {
     stack.next = own.free;
     own.free = stack;
     own.free_count += 1;
+}
+
+/// The same for a call whose arguments were passed, and that has been left for a callback. It runs on the stack yet.
+fn givePassed(stack: *OwnStack) callconv(.c) void {
+    const own = &stack.isolate.own_stacks;
+    @atomicStore(u64, &stack.call.stack, 0, .monotonic);
+    @atomicStore(?*OwnStack, &own.running, null, .monotonic);
+    stack.pointer = switching.restingPointer(stack);
+    if (own.ready != null or stack.byte_length != own.byte_length) return give(stack);
+    stack.slot = null;
+    stack.synchronous = true;
+    stack.direct = true;
+    own.ready = stack;
 }
 
 noinline fn giveUnusual(stack: *OwnStack) void {
@@ -202,6 +236,8 @@ fn make(isolate: *Isolate, byte_length: usize) ?*OwnStack {
 }
 
 fn unmap(stack: *OwnStack) void {
+    // A call whose arguments are passed leaves it there.
+    if (stack.isolate.own_stacks.running == stack) @atomicStore(?*OwnStack, &stack.isolate.own_stacks.running, null, .monotonic);
     stack.isolate.own_stacks.made_count -= 1;
     if (stack.made_before) |before| before.made_after = stack.made_after;
     if (stack.made_after) |after| after.made_before = stack.made_before else stack.isolate.own_stacks.made = stack.made_before;
@@ -221,9 +257,10 @@ pub fn setByteLength(isolate: *Isolate, byte_length: usize) void {
 /// Gives the system what calls have left in stacks that no call has now.
 pub fn rest(isolate: *Isolate) void {
     isolate.assertOwnThread();
-    isolate.own_stacks.taken_count = 0;
+    isolate.own_stacks.until_rest = calls_between_rests;
     var next = isolate.own_stacks.free;
     while (next) |stack| : (next = stack.next) forget(stack, stack.pointer);
+    if (isolate.own_stacks.ready) |stack| forget(stack, stack.pointer);
     if (isolate.own_stacks.unusual) |stack| unmap(stack);
     isolate.own_stacks.unusual = null;
 }
@@ -245,13 +282,17 @@ pub fn leave(isolate: *Isolate) void {
         unmap(stack);
     }
     own.free_count = 0;
-    if (own.unusual) |stack| unmap(stack);
-    own.unusual = null;
+    for ([_]*?*OwnStack{ &own.unusual, &own.ready }) |place| {
+        if (place.*) |stack| unmap(stack);
+        place.* = null;
+    }
 }
 
 comptime {
     if (is_known) @export(&body, .{ .name = "belay_stack_body", .visibility = .hidden });
     if (switching.has_jumps) {
         @export(&begin, .{ .name = "belay_stack_begin", .visibility = .hidden });
+        @export(&beginPassed, .{ .name = "belay_stack_begin_passed", .visibility = .hidden });
+        @export(&givePassed, .{ .name = "belay_stack_give_passed", .visibility = .hidden });
     }
 }

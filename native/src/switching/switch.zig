@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const isolates = @import("../isolate.zig");
 
 const arch = switch (builtin.cpu.arch) {
     .x86_64 => if (builtin.os.tag == .windows) @import("x86_64_windows.zig") else @import("x86_64_sysv.zig"),
@@ -29,6 +30,11 @@ pub fn prepare(memory: []align(16) u8) usize {
     if (!is_known) unreachable;
     const entry = @extern(*const anyopaque, .{ .name = "belay_stack_entry", .visibility = .hidden });
     return arch.prepare(memory, @intFromPtr(entry));
+}
+
+/// The pointer of a stack that has been prepared, and has no call.
+pub fn restingPointer(stack: *const isolates.OwnStack) usize {
+    return if (has_jumps) arch.restingPointer(stack) else unreachable;
 }
 
 /// What JavaScript has for control words, where the thunks put them back.

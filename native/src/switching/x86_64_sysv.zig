@@ -242,8 +242,147 @@ comptime {
         }) ++ end("belay_stack_go_on"));
 }
 
+/// How far below its record a stack's pointer is when no call has it; and when C is called with the arguments passed.
+const resting = 8 * (frame_words + 2);
+const passing = resting + 8;
+
+pub fn restingPointer(stack: *const OwnStack) usize {
+    return @intFromPtr(stack) - resting;
+}
+
+/// JavaScript calls it as if it were C's function, with the call's block in front of the arguments: those in registers are moved
+/// there. So nothing is read from the block, and C's result is what JavaScript gets. Where C has called back meanwhile, JavaScript
+/// has got something else before, so the block has the result then; what it has of the stack says whether C has returned.
+///
+/// JavaScript can have done nothing else where it hasn't been gone back to.
+const call = function("belay_stack_call") ++ std.fmt.comptimePrint(
+    \\movq {[isolate]d}(%rdi), %r10
+    \\movq {[ready]d}(%r10), %rax
+    \\testq %rax, %rax
+    \\jz 4f
+    \\cmpq {[floor]d}(%r10), %rsp
+    \\jb 4f
+    \\cmpl $0, {[live]d}(%r10)
+    \\je 4f
+    \\decl {[until_rest]d}(%r10)
+    \\js 4f
+    \\movq $0, {[ready]d}(%r10)
+    \\movq %rdi, {[call]d}(%rax)
+    \\movq %rax, {[stack]d}(%rdi)
+    \\movq %rax, {[running]d}(%r10)
+    \\1:
+    \\.cfi_remember_state
+    \\{[save]s}movq %rsp, {[javascript]d}(%r10)
+    \\leaq -{[passing]d}(%rax), %rsp
+    \\.cfi_def_cfa_offset 8
+    \\.cfi_undefined %rip
+    \\{[restored]s}movq {[function]d}(%rdi), %rax
+    \\movq %rsi, %rdi
+    \\movq %rdx, %rsi
+    \\movq %rcx, %rdx
+    \\movq %r8, %rcx
+    \\movq %r9, %r8
+    \\callq *%rax
+    \\leaq {[passing]d}(%rsp), %rcx
+    \\movq {[of]d}(%rcx), %r10
+    \\movq {[call]d}(%rcx), %rdi
+    \\cmpq $0, {[slot]d}(%rcx)
+    \\jne 3f
+    \\movq %rcx, {[ready]d}(%r10)
+    \\movq $0, {[stack]d}(%rdi)
+    \\movq {[javascript]d}(%r10), %rsp
+    \\.cfi_def_cfa_offset {[saved_length]d} + 8
+    \\.cfi_restore %rip
+    \\addq ${[saved_length]d}, %rsp
+    \\.cfi_def_cfa_offset 8
+    \\retq
+    \\
+, .{
+    .isolate = @offsetOf(abi.Call, "isolate"),
+    .ready = stacks + @offsetOf(isolates.OwnStacks, "ready"),
+    .floor = @offsetOf(Isolate, "stack_floor"),
+    .live = @offsetOf(abi.Words, "live"),
+    .until_rest = stacks + @offsetOf(isolates.OwnStacks, "until_rest"),
+    .call = @offsetOf(OwnStack, "call"),
+    .stack = @offsetOf(abi.Call, "stack"),
+    .running = stacks + @offsetOf(isolates.OwnStacks, "running"),
+    .save = save(8),
+    .javascript = javascript,
+    .passing = passing,
+    .restored = restored,
+    .function = @offsetOf(abi.Frame, "function"),
+    .of = @offsetOf(OwnStack, "isolate"),
+    .slot = @offsetOf(OwnStack, "slot"),
+    .saved_length = 8 * preserved.len,
+}) ++ std.fmt.comptimePrint(
+    \\.cfi_def_cfa_offset 8
+    \\.cfi_undefined %rip
+    \\3:
+    \\movq %rax, {[integer]d}(%rdi)
+    \\movsd %xmm0, {[float]d}(%rdi)
+    \\movq %r10, %rbx
+    \\movq %rdi, %r12
+    \\movq %rcx, %rdi
+    \\callq {[prefix]s}belay_stack_give_passed
+    \\movq {[integer]d}(%r12), %rax
+    \\movsd {[float]d}(%r12), %xmm0
+    \\movq {[javascript]d}(%rbx), %rsp
+    \\{[saved]s}{[load]s}.cfi_restore_state
+    \\4:
+    \\subq $120, %rsp
+    \\.cfi_def_cfa_offset 128
+    \\movq %rdi, 64(%rsp)
+    \\movq %rsi, 72(%rsp)
+    \\movq %rdx, 80(%rsp)
+    \\movq %rcx, 88(%rsp)
+    \\movq %r8, 96(%rsp)
+    \\movq %r9, 104(%rsp)
+    \\movsd %xmm0, 0(%rsp)
+    \\movsd %xmm1, 8(%rsp)
+    \\movsd %xmm2, 16(%rsp)
+    \\movsd %xmm3, 24(%rsp)
+    \\movsd %xmm4, 32(%rsp)
+    \\movsd %xmm5, 40(%rsp)
+    \\movsd %xmm6, 48(%rsp)
+    \\movsd %xmm7, 56(%rsp)
+    \\callq {[prefix]s}belay_stack_begin_passed
+    \\movsd 0(%rsp), %xmm0
+    \\movsd 8(%rsp), %xmm1
+    \\movsd 16(%rsp), %xmm2
+    \\movsd 24(%rsp), %xmm3
+    \\movsd 32(%rsp), %xmm4
+    \\movsd 40(%rsp), %xmm5
+    \\movsd 48(%rsp), %xmm6
+    \\movsd 56(%rsp), %xmm7
+    \\movq 64(%rsp), %rdi
+    \\movq 72(%rsp), %rsi
+    \\movq 80(%rsp), %rdx
+    \\movq 88(%rsp), %rcx
+    \\movq 96(%rsp), %r8
+    \\movq 104(%rsp), %r9
+    \\addq $120, %rsp
+    \\.cfi_def_cfa_offset 8
+    \\movq {[isolate]d}(%rdi), %r10
+    \\cmpq $16, %rax
+    \\jae 1b
+    \\movq %rax, {[stack]d}(%rdi)
+    \\retq
+    \\
+, .{
+    .prefix = prefix,
+    .integer = @offsetOf(abi.Frame, "integer_results"),
+    .float = @offsetOf(abi.Frame, "float_results"),
+    .javascript = javascript,
+    .saved = saved,
+    .load = load(.@"return"),
+    .isolate = @offsetOf(abi.Call, "isolate"),
+    .stack = @offsetOf(abi.Call, "stack"),
+}) ++ end("belay_stack_call");
+
+const stacks = @offsetOf(Isolate, "own_stacks");
+
 comptime {
-    asm (".text\n" ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
+    asm (".text\n" ++ call ++ symbols.declare("belay_stack_entry", &.{}) ++ ".p2align 4\n" ++ prefix ++ "belay_stack_entry:\n" ++
             // Here back traces end.
             \\.cfi_startproc
             \\.cfi_undefined %rip

@@ -20,10 +20,14 @@ pub const group_byte_length = x86_64.group_byte_length;
 /// From the registers that a thunk has spilled to what C put on the stack.
 pub const stack_byte_offset = 160;
 
+/// What JavaScript gets that has passed C's arguments: a number of any type, which it doesn't look at. Bits that no engine has for
+/// a NaN could be taken for an object.
+const calls_back = "movl $1, %eax";
+
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
     return switching.save_control ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
-        switching.leave("4f", "movl $1, %eax", .back, null) ++
+        switching.leave("4f", calls_back, .back, null) ++
         \\4:
         \\
     ++ switching.load_control ++
@@ -50,7 +54,7 @@ const direct = std.fmt.comptimePrint(
     \\jae 10f
     \\movl %eax, %r11d
     \\shll $6, %r11d
-    \\leaq {[prefix]s}belay_first_slots(%rip), %r10
+    \\leaq {[prefix]s}belay_first_slots + {[slots_place]d}(%rip), %r10
     \\addq %r10, %r11
     \\movq {[isolate]d}(%r11), %r10
     \\testq %r10, %r10
@@ -123,7 +127,7 @@ const direct = std.fmt.comptimePrint(
     \\movq %rax, %r10
     \\jmp 11f
     \\9:
-    \\leaq {[prefix]s}belay_first_slots(%rip), %r10
+    \\leaq {[prefix]s}belay_first_slots + {[slots_place]d}(%rip), %r10
     \\subq %r10, %r11
     \\shrq $6, %r11
     \\movl %r11d, %eax
@@ -157,8 +161,9 @@ const finish = std.fmt.comptimePrint(
 
 const names = .{
     .finish = finish,
-    .leave = switching.leave("2f", "movl $1, %eax", .back, 8),
+    .leave = switching.leave("2f", calls_back, .back, 8),
     .prefix = prefix,
+    .slots_place = @import("pool.zig").slots_place,
     .isolate = @offsetOf(abi.Slot, "isolate"),
     .layout = @offsetOf(abi.Slot, "layout"),
     // Words on the stack, and results that aren't scalars.
@@ -215,7 +220,7 @@ const fetch = "testq %r10, %r10\njz 5f\n" ++
     \\5:
     \\
 , .{
-    .leave = switching.leave("1f", "movl $1, %eax", .back, null),
+    .leave = switching.leave("1f", calls_back, .back, null),
     .prefix = prefix,
     .of = @offsetOf(OwnStack, "isolate"),
     .target = @offsetOf(OwnStack, "target"),
