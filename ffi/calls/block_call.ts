@@ -21,6 +21,7 @@ import {
   callStringResultByteOffset,
   callSuspendsByteOffset,
   callTailResultByteOffset,
+  maxCalls,
   tailResultFloat,
   tailResultInteger,
   tailResultNone,
@@ -417,6 +418,7 @@ function passingScope({ passing }: Pieces, own: boolean, index: number): Readonl
   return {
     native: coreFunction(passing.signature),
     address: addressKind === "bigint" ? BigInt(address) : address,
+    tagAndIndex: core().tag * maxCalls + index,
     stringOf,
   };
 }

@@ -36,14 +36,19 @@ import type { FunctionDefinition } from "../types/definitions.ts";
 const functions = coreFunctions(() => ({
   start: signature("belay_stack_start", ["address", "u32"], "u32"),
   goOn: signature("belay_stack_go_on", ["address", "u32"], "u32"),
+  resume: signature("belay_stack_resume", ["u32"], "u32"),
 }));
 
 type Step = (isolate: Address, index: number) => number;
 
-/** What starts a call on a stack of its own, and what goes on with it: functions of the isolate's address and a block's index. */
+/**
+ * What starts a call on a stack of its own, and what goes on with it: functions of the isolate's address and a block's index, which
+ * give a state. Where the arguments are passed, `resume` goes on, of the isolate's tag and the block's index in one.
+ */
 export interface StackSteps {
   readonly start: Step;
   readonly goOn: Step;
+  readonly resume: (tagAndIndex: number) => number;
 }
 
 let steps: StackSteps | undefined;
@@ -86,15 +91,14 @@ const ended = callsAfter("outside");
 export interface OwnStackWay {
   /** Statements that begin it, and leave a state in the variable `state`. */
   readonly begin: string;
-  /** Statements of {@linkcode callBackFunction} that go on with it, and return the state if that is the last one. */
+  /** An expression that goes on with it, and gives a state. */
   readonly goOn: string;
 }
 
 /** What is done with the block at `index`, which has the arguments. */
 export const startWay: OwnStackWay = {
   begin: "let state = start(isolate, index);",
-  goOn: `const state = goOn(isolate, index);
-        if (state !== ${stackStateCallsBack}) return state;`,
+  goOn: "goOn(isolate, index)",
 };
 
 /**
@@ -103,13 +107,11 @@ export const startWay: OwnStackWay = {
  * @param passed The arguments.
  */
 export function passingWay(passed: readonly string[]): OwnStackWay {
-  const stack = `u32[b4 + ${callStackByteOffset / 4}]`;
   return {
     begin: `const result = native(${["address", ...passed].join(", ")});
-      const left = ${stack};
-      let state = left > ${stackStateShadowed} ? ${stackStateCallsBack} : left;`,
-    goOn: `goOn(isolate, index);
-        if (${stack} === 0) return ${stackStateReturned};`,
+      const left = u32[b4 + ${callStackByteOffset / 4}];
+      let state = left >= ${stackStateCallsBack} ? i32s[${callbackWord}] + ${stackStateCallsBack} : left;`,
+    goOn: "resume(tagAndIndex)",
   };
 }
 
@@ -145,12 +147,12 @@ export function makeOwnStackCall({ begin }: OwnStackWay): string {
       const low = i32s[${2 * resultWord}], high = i32s[${2 * resultWord + 1}];
       i32s[${nativeCallWord}] = outside + 1;
       ${begin}
-      if (state === ${stackStateCallsBack}) {
+      if (state >= ${stackStateCallsBack}) {
         const { depth, running } = ownStack;
         try {
           ownStack.running = undefined;
           ownStack.depth = (outside & ${depthMask}) + 1;
-          state = callBack(index);
+          state = callBack(state);
         } finally {
           ownStack.running = running;
           ownStack.depth = depth;
@@ -163,15 +165,16 @@ export function makeOwnStackCall({ begin }: OwnStackWay): string {
       if (state !== ${stackStateReturned}) refuse(state, key);`;
 }
 
-/** A function that calls back while C asks for it. */
+/** A function of a state that calls back while C asks for it, and answers the last state. */
 export function callBackFunction({ goOn }: OwnStackWay): string {
-  return `const callBack = (index) => {
+  return `const callBack = (state) => {
       for (;;) {
-        const bound = boundFunctions[i32s[${callbackWord}]];
+        const bound = boundFunctions[state - ${stackStateCallsBack}];
         if (bound !== undefined) {
           try { bound.invoke(bound); } catch (error) { raise(error, bound, 0); }
         }
-        ${goOn}
+        state = ${goOn};
+        if (state < ${stackStateCallsBack}) return state;
       }
     };`;
 }

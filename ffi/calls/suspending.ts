@@ -141,7 +141,7 @@ export class SuspendingCall implements RunningCall {
     if (this.bound !== undefined) return this.#wait();
     this.#end();
     if (state === stackStateReturned) conclude(this.#index);
-    else if (state !== stackStateCallsBack) conclude(this.#index, () => refuse(state, call.name));
+    else if (state < stackStateCallsBack) conclude(this.#index, () => refuse(state, call.name));
     else this.#leave();
     if (this.#signal === undefined) return;
     try {
@@ -172,7 +172,7 @@ export class SuspendingCall implements RunningCall {
         answer?.(bound as BoundFunction, given, resultAddress, value);
       }
       let state = isWaiting ? goOn(isolate, index) : start(isolate, index);
-      while (state === stackStateCallsBack && !this.#isLate()) {
+      while (state >= stackStateCallsBack && !this.#isLate()) {
         const bound = boundFunctions[i32[callbackWord]!];
         if (bound !== undefined && (bound.always || !callHasErrors(index + 1))) {
           this.#fallbackLow = i32[2 * resultWord]!;

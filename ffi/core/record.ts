@@ -93,10 +93,10 @@ export const tailResultNone = 0;
 export const tailResultInteger = 1;
 export const tailResultFloat = 2;
 export const stackStateReturned = 0;
-export const stackStateCallsBack = 1;
-export const stackStateNoMemory = 2;
-export const stackStateUnknown = 3;
-export const stackStateShadowed = 4;
+export const stackStateNoMemory = 1;
+export const stackStateUnknown = 2;
+export const stackStateShadowed = 3;
+export const stackStateCallsBack = 4;
 
 // A `belay_isolate`.
 export const isolateByteLength = 1344;

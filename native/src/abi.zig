@@ -111,9 +111,10 @@ pub const Operation = enum(u32) {
 /// What a tail call gives C: the bits of an integer or a float, or nothing that the callback could give.
 pub const TailResult = enum(u32) { none = 0, integer = 1, float = 2 };
 
-/// What has become of a call on a stack of its own: C has returned; a callback is wanted; there is no memory for a stack;
-/// belay can't switch stacks on this processor and system; the process has shadow stacks, which it can't switch.
-pub const StackState = enum(usize) { returned = 0, calls_back = 1, no_memory = 2, unknown = 3, shadowed = 4 };
+/// What has become of a call on a stack of its own: C has returned; there is no memory for a stack; belay can't switch stacks on
+/// this processor and system; the process has shadow stacks, which it can't switch; a callback is wanted, the number of whose
+/// thunk is added.
+pub const StackState = enum(usize) { returned = 0, no_memory = 1, unknown = 2, shadowed = 3, calls_back = 4 };
 
 /// A queue of callbacks. JavaScript has its address alone.
 pub const Queue = opaque {};

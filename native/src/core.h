@@ -381,14 +381,14 @@ bool belay_call_submit(belay_isolate *isolate, uint32_t index);
 #define BELAY_TAIL_RESULT_INTEGER 1
 #define BELAY_TAIL_RESULT_FLOAT 2
 
-/* What has become of a call that was started on a stack of its own: C has returned, and the block has the results; C
- * wants a callback; there is no memory for a stack; stacks can't be switched on this processor and system; the process has
- * hardware shadow stacks, which are not switched. */
+/* What has become of a call that was started on a stack of its own: C has returned, and the block has the results;
+ * there is no memory for a stack; stacks can't be switched on this processor and system; the process has hardware shadow
+ * stacks, which are not switched; C wants a callback: the number is larger by what `callback` has then. */
 #define BELAY_STACK_STATE_RETURNED 0
-#define BELAY_STACK_STATE_CALLS_BACK 1
-#define BELAY_STACK_STATE_NO_MEMORY 2
-#define BELAY_STACK_STATE_UNKNOWN 3
-#define BELAY_STACK_STATE_SHADOWED 4
+#define BELAY_STACK_STATE_NO_MEMORY 1
+#define BELAY_STACK_STATE_UNKNOWN 2
+#define BELAY_STACK_STATE_SHADOWED 3
+#define BELAY_STACK_STATE_CALLS_BACK 4
 /* Makes a call whose frame is written on the calling thread, the isolate's, but on a stack of its own. A callback there
  * doesn't call the trampoline: the function returns, `callback` and the arguments are where the trampoline finds them,
  * and `result` is the fallback. JavaScript writes the result, at any later time, and goes on. Meanwhile it may make other
@@ -403,6 +403,9 @@ uint32_t belay_stack_go_on(belay_isolate *isolate, uint32_t index);
  * wants a callback: then what this has given means nothing, and the block has the results when `stack` is 0. At most 5 integers
  * and 8 floats, in registers; only x86-64 other than Windows has it. */
 void belay_stack_call(belay_call *call);
+/* Goes on with such a call, of 65,536 times the isolate's tag and the index. This is one number, and a small one, so that it is
+ * a part of the engine's code: what C and JavaScript leave for each other would have to wait for any other. */
+uint32_t belay_stack_resume(uint32_t tag_and_index);
 
 /* Waits some microseconds for a call to complete, for JavaScript that has set `polls`, and clears that: what
  * completes later wakes the isolate. Returns whether one has, and soon. Called on the isolate's thread. */

@@ -178,13 +178,9 @@ inline fn enter(
     words.overflow = 0;
     if (position < isolate.stack_floor or position >= isolate.stack.top) {
         @branchHint(.unlikely);
-        if (isolate.own_stacks.running) |running| {
-            // JavaScript runs the function where it has left its own stack.
-            if (running.contains(position)) {
-                own = running;
-                position = isolate.own_stacks.javascript;
-            }
-        }
+        own = isolate.own_stacks.at(position);
+        // JavaScript runs the function where it has left its own stack.
+        if (own != null) position = isolate.own_stacks.javascript;
     }
     if (position < isolate.stack_floor or position >= isolate.stack.top) {
         @branchHint(.unlikely);

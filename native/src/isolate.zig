@@ -142,9 +142,11 @@ pub const Calls = struct {
 
 /// The state of `stacks/`: stacks on which C runs, rather than on the thread's.
 pub const OwnStacks = struct {
-    /// The one of the call that JavaScript has started or gone on with last, until that has ended. A thunk that is called on
-    /// it is called on the isolate's thread.
+    /// The one of the call that JavaScript has started or gone on with last, if that is direct. A thunk that is called on it is
+    /// called on the isolate's thread. A stack that no call has any more may stay here.
     running: ?*OwnStack = null,
+    /// The same if it isn't direct.
+    indirect: ?*OwnStack = null,
     /// Where JavaScript goes on when that one is left.
     javascript: usize = 0,
     /// Those that no call has; and one beside them, for calls whose arguments are passed: it is as such a call wants it.
@@ -161,6 +163,22 @@ pub const OwnStacks = struct {
     until_rest: i32 = 0,
     /// How much a new one takes of the addresses, a multiple of the largest pages: as much as a main thread has.
     byte_length: usize = if (builtin.os.tag == .windows) 1 << 20 else 8 << 20,
+
+    /// The one that a position is on, if C runs there.
+    pub fn at(own: *const OwnStacks, position: usize) ?*OwnStack {
+        for ([_]?*OwnStack{ own.running, own.indirect }) |running| {
+            const stack = running orelse continue;
+            if (stack.contains(position)) return stack;
+        }
+        return null;
+    }
+
+    /// No thunk finds C on a stack of its own any more, or on this one.
+    pub fn forget(own: *OwnStacks, stack: ?*OwnStack) void {
+        for ([_]*?*OwnStack{ &own.running, &own.indirect }) |running| {
+            if (stack == null or running.* == stack) @atomicStore(?*OwnStack, running, null, .monotonic);
+        }
+    }
 };
 
 /// One of them. Its record is at its top.

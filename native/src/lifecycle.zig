@@ -63,11 +63,11 @@ fn watchForks() void {
 /// In a forked child no JavaScript can run: thunks answer with their fallbacks, releases and channels do nothing. The
 /// lists and queues may be as threads left them half-way that are not here, so nothing of them is touched.
 fn endInChild() void {
-    for (tags.table[1..]) |*tag| {
-        const isolate = @atomicLoad(?*Isolate, &tag.holder, .acquire) orelse continue;
+    for (tags.holders[1..]) |*holder| {
+        const isolate = @atomicLoad(?*Isolate, holder, .acquire) orelse continue;
         @atomicStore(u32, &isolate.words.live, 0, .release);
         // Where C is on a stack of its own, thunks have seen that JavaScript can run.
-        @atomicStore(?*isolates.OwnStack, &isolate.own_stacks.running, null, .monotonic);
+        isolate.own_stacks.forget(null);
         isolate.waker.silent = true;
     }
 }

@@ -151,17 +151,21 @@ pub export fn belay_call_make(isolate: *Words, index: u32) void {
 }
 
 pub fn belay_stack_start(isolate: *Words, index: u32) callconv(.c) u32 {
-    return @intCast(@intFromEnum(own_stack.start(.of(isolate), index)));
+    return @intCast(own_stack.start(.of(isolate), index));
 }
 
 pub fn belay_stack_go_on(isolate: *Words, index: u32) callconv(.c) u32 {
-    return @intCast(@intFromEnum(own_stack.goOn(.of(isolate), index)));
+    return @intCast(own_stack.goOn(.of(isolate), index));
 }
 
 /// For processors and systems on which stacks are not switched by jumps.
 fn belay_stack_call(call: *abi.Call) callconv(.c) u64 {
     call.stack = @intFromEnum(abi.StackState.unknown);
     return 0;
+}
+
+fn belay_stack_resume(_: u32) callconv(.c) u32 {
+    return @intFromEnum(abi.StackState.unknown);
 }
 
 pub export fn belay_call_poll(isolate: *Words) bool {
@@ -216,6 +220,7 @@ comptime {
     // Where they switch stacks by jumps, they are assembly.
     if (!own_stack.has_jumps) {
         @export(&belay_stack_call, .{ .name = "belay_stack_call" });
+        @export(&belay_stack_resume, .{ .name = "belay_stack_resume" });
         @export(&belay_stack_start, .{ .name = "belay_stack_start" });
         @export(&belay_stack_go_on, .{ .name = "belay_stack_go_on" });
     }

@@ -14,11 +14,17 @@ const Tag = struct {
     /// How many slots have been used, and the id that each holds or issues next: the next isolate goes on from there.
     slots: u32 = 0,
     registry: Registry = .{},
-    /// The isolate that has the tag. Any thread reads it.
-    holder: ?*Isolate = null,
 };
 /// Claimed and left under the lock of `lifecycle.zig`.
 pub var table: [tag_count]Tag = @splat(.{});
+
+/// The isolate that has each tag. Any thread reads it.
+pub var holders: [tag_count]?*Isolate = @splat(null);
+
+comptime {
+    // For assembly.
+    @export(&holders, .{ .name = "belay_tag_holders", .visibility = .hidden });
+}
 
 /// Gives an isolate a tag; false when there is none left. Under the lock.
 pub fn claim(isolate: *Isolate) bool {
@@ -29,7 +35,7 @@ pub fn claim(isolate: *Isolate) bool {
         isolate.words.handle_slots = tag.slots;
         tag.registry.beginEpoch();
         isolate.epoch = tag.registry.epoch;
-        @atomicStore(?*Isolate, &tag.holder, isolate, .release);
+        @atomicStore(?*Isolate, &holders[number], isolate, .release);
         return true;
     }
     return false;
@@ -38,7 +44,7 @@ pub fn claim(isolate: *Isolate) bool {
 /// Takes an isolate's tag away. Under the lock.
 pub fn leave(isolate: *Isolate) void {
     const tag = &table[isolate.words.tag];
-    @atomicStore(?*Isolate, &tag.holder, null, .release);
+    @atomicStore(?*Isolate, &holders[isolate.words.tag], null, .release);
     tag.slots = @min(isolate.words.handle_slots, tag.registry.length);
     tag.used = false;
 }
@@ -62,21 +68,21 @@ pub fn release(user_data: ?*anyopaque) callconv(.c) void {
     // C frees NULL all the time.
     if (user_data == null) return;
     const id: u64 = @intFromPtr(user_data);
-    const tag = &table[@intCast((id >> 23) % tag_count)];
-    if (id >> 53 != 0 or tag == &table[0]) {
+    const tag: usize = @intCast((id >> 23) % tag_count);
+    if (id >> 53 != 0 or tag == 0) {
         // It could be anybody's.
-        for (table[1..]) |*each| if (holderOf(each)) |isolate| countStale(isolate);
+        for (1..tag_count) |each| if (holderOf(each)) |isolate| countStale(isolate);
         return;
     }
     const isolate = holderOf(tag) orelse return;
-    switch (tag.registry.release(id, isolate.epoch, &isolate.words.released)) {
+    switch (table[tag].registry.release(id, isolate.epoch, &isolate.words.released)) {
         .listed => _ = @atomicRmw(u32, &isolate.words.attention, .Or, abi.attention_release, .release),
         .replaced, .stale => countStale(isolate),
     }
 }
 
-fn holderOf(tag: *Tag) ?*Isolate {
-    const isolate = @atomicLoad(?*Isolate, &tag.holder, .acquire) orelse return null;
+fn holderOf(tag: usize) ?*Isolate {
+    const isolate = @atomicLoad(?*Isolate, &holders[tag], .acquire) orelse return null;
     return if (isolate.words.isLive()) isolate else null;
 }
 

@@ -25,15 +25,15 @@ pub const is_known = switching.is_known;
 pub const has_jumps = switching.has_jumps;
 
 /// Makes the call of a block on a stack of its own, until C has returned or calls back. On the isolate's thread.
-pub fn start(isolate: *Isolate, index: u32) State {
-    if (has_jumps) return @enumFromInt(assembly.belay_stack_start(isolate, index));
+pub fn start(isolate: *Isolate, index: u32) usize {
+    if (has_jumps) return assembly.belay_stack_start(isolate, index);
     const stack = begin(isolate, index);
-    return if (stack <= @intFromEnum(State.shadowed)) @enumFromInt(stack) else goTo(@ptrFromInt(stack));
+    return if (stack <= @intFromEnum(State.shadowed)) stack else goTo(@ptrFromInt(stack));
 }
 
 /// Goes on with a call that has called back: the words have the callback's result.
-pub fn goOn(isolate: *Isolate, index: u32) State {
-    if (has_jumps) return @enumFromInt(assembly.belay_stack_go_on(isolate, index));
+pub fn goOn(isolate: *Isolate, index: u32) usize {
+    if (has_jumps) return assembly.belay_stack_go_on(isolate, index);
     isolate.assertOwnThread();
     const call = &isolate.calls.blocks.load(.monotonic).?[index];
     return goTo(enter(@ptrFromInt(@as(usize, @intCast(call.stack)))));
@@ -44,8 +44,8 @@ const assembly = struct {
     extern fn belay_stack_go_on(isolate: *Isolate, index: u32) callconv(.c) u32;
 };
 
-fn goTo(stack: *OwnStack) State {
-    return @enumFromInt(switching.go(&stack.isolate.own_stacks.javascript, stack.pointer, @intFromPtr(stack)));
+fn goTo(stack: *OwnStack) usize {
+    return switching.go(&stack.isolate.own_stacks.javascript, stack.pointer, @intFromPtr(stack));
 }
 
 /// Gives a call a stack, which is about to run. Answers why there is none, by a state, or its address.
@@ -107,13 +107,16 @@ inline fn run(isolate: *Isolate, call: *abi.Call, stack: *OwnStack, position: us
 }
 
 fn enter(stack: *OwnStack) *OwnStack {
-    @atomicStore(?*OwnStack, &stack.isolate.own_stacks.running, stack, .monotonic);
+    const own = &stack.isolate.own_stacks;
+    @atomicStore(?*OwnStack, &own.running, if (stack.direct) stack else null, .monotonic);
+    @atomicStore(?*OwnStack, &own.indirect, if (stack.direct) null else stack, .monotonic);
     return stack;
 }
 
 /// From C, in a thunk: has JavaScript call the function.
 pub fn giveWay(stack: *OwnStack) void {
-    _ = switching.go(&stack.pointer, stack.isolate.own_stacks.javascript, @intFromEnum(State.calls_back));
+    const state = @intFromEnum(State.calls_back) + stack.isolate.words.callback;
+    _ = switching.go(&stack.pointer, stack.isolate.own_stacks.javascript, state);
 }
 
 /// In a thunk whose function has ended with a tail call: makes that call in its place, and puts the bits of its result into
@@ -178,24 +181,27 @@ pub fn liveCount(isolate: *Isolate) u32 {
 inline fn give(stack: *OwnStack) void {
     const own = &stack.isolate.own_stacks;
     if (!stack.synchronous) @atomicStore(u64, &stack.call.stack, 0, .monotonic);
-    @atomicStore(?*OwnStack, &own.running, null, .monotonic);
+    own.forget(null);
     if (own.free_count == most_free or stack.byte_length != own.byte_length) return giveUnusual(stack);
     stack.next = own.free;
     own.free = stack;
     own.free_count += 1;
 }
 
-/// The same for a call whose arguments were passed, and that has been left for a callback. It runs on the stack yet.
-fn givePassed(stack: *OwnStack) callconv(.c) void {
+/// The same for a call whose arguments were passed, unless it is one that has never been left, and can't be the one before the
+/// next. It runs on the stack yet. Answers whether JavaScript gets C's result itself.
+fn givePassed(stack: *OwnStack) callconv(.c) bool {
     const own = &stack.isolate.own_stacks;
+    const was_left = stack.slot != &not_called;
     @atomicStore(u64, &stack.call.stack, 0, .monotonic);
-    @atomicStore(?*OwnStack, &own.running, null, .monotonic);
     stack.pointer = switching.restingPointer(stack);
-    if (own.ready != null or stack.byte_length != own.byte_length) return give(stack);
-    stack.slot = null;
-    stack.synchronous = true;
-    stack.direct = true;
-    own.ready = stack;
+    if (own.ready == null and stack.byte_length == own.byte_length) {
+        own.forget(null);
+        stack.slot = null;
+        stack.direct = true;
+        own.ready = stack;
+    } else give(stack);
+    return !was_left;
 }
 
 noinline fn giveUnusual(stack: *OwnStack) void {
@@ -236,8 +242,7 @@ fn make(isolate: *Isolate, byte_length: usize) ?*OwnStack {
 }
 
 fn unmap(stack: *OwnStack) void {
-    // A call whose arguments are passed leaves it there.
-    if (stack.isolate.own_stacks.running == stack) @atomicStore(?*OwnStack, &stack.isolate.own_stacks.running, null, .monotonic);
+    stack.isolate.own_stacks.forget(stack);
     stack.isolate.own_stacks.made_count -= 1;
     if (stack.made_before) |before| before.made_after = stack.made_after;
     if (stack.made_after) |after| after.made_before = stack.made_before else stack.isolate.own_stacks.made = stack.made_before;

@@ -209,32 +209,38 @@ comptime {
             \\2:
             \\movq %rax, %rcx
             \\
-        ++ go ++ end("belay_stack_start") ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
+        ++ go ++ end("belay_stack_start") ++ resume_call ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
             \\movq %rdi, %r10
             \\movq {[blocks]d}(%rdi), %rax
             \\movl %esi, %esi
             \\imulq ${[size]d}, %rsi, %rsi
             \\movq {[running]d}(%rdi), %rcx
             \\cmpq {[stack]d}(%rax,%rsi), %rcx
-            \\jne 4f
+            \\jne 3f
             \\2:
-            \\cmpb $0, {[synchronous]d}(%rcx)
-            \\je 5f
-            \\3:
-            \\{[go]s}4:
+            \\{[go]s}3:
             \\movq {[stack]d}(%rax,%rsi), %rcx
-            \\movq %rcx, {[running]d}(%rdi)
+            \\4:
+            \\cmpb $0, {[direct]d}(%rcx)
+            \\je 5f
+            \\movq %rcx, {[running]d}(%r10)
             \\jmp 2b
             \\5:
+            \\movq $0, {[running]d}(%r10)
+            \\movq %rcx, {[indirect]d}(%r10)
+            \\cmpb $0, {[synchronous]d}(%rcx)
+            \\jne 2b
             \\stmxcsr {[control]d}(%rcx)
             \\fnstcw {[x87]d}(%rcx)
-            \\jmp 3b
+            \\jmp 2b
             \\
         , .{
             .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
             .size = @sizeOf(abi.Call),
             .stack = @offsetOf(abi.Call, "stack"),
-            .running = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "running"),
+            .running = stacks + @offsetOf(isolates.OwnStacks, "running"),
+            .indirect = stacks + @offsetOf(isolates.OwnStacks, "indirect"),
+            .direct = @offsetOf(OwnStack, "direct"),
             .synchronous = @offsetOf(OwnStack, "synchronous"),
             .control = @offsetOf(OwnStack, "control"),
             .x87 = @offsetOf(OwnStack, "control") + 4,
@@ -324,8 +330,12 @@ const call = function("belay_stack_call") ++ std.fmt.comptimePrint(
     \\movq %rdi, %r12
     \\movq %rcx, %rdi
     \\callq {[prefix]s}belay_stack_give_passed
+    \\movzbl %al, %eax
+    \\testl %eax, %eax
+    \\jz 5f
     \\movq {[integer]d}(%r12), %rax
     \\movsd {[float]d}(%r12), %xmm0
+    \\5:
     \\movq {[javascript]d}(%rbx), %rsp
     \\{[saved]s}{[load]s}.cfi_restore_state
     \\4:
@@ -378,6 +388,28 @@ const call = function("belay_stack_call") ++ std.fmt.comptimePrint(
     .isolate = @offsetOf(abi.Call, "isolate"),
     .stack = @offsetOf(abi.Call, "stack"),
 }) ++ end("belay_stack_call");
+
+/// It goes on in the next function, where that isn't the stack that has run last. Nothing here waits for what is popped from
+/// JavaScript's stack, which is found by what this stores.
+const resume_call = function("belay_stack_resume") ++ std.fmt.comptimePrint(
+    \\movl %edi, %eax
+    \\shrl $16, %eax
+    \\leaq {[prefix]s}belay_tag_holders(%rip), %rdx
+    \\movq (%rdx,%rax,8), %r10
+    \\movzwl %di, %esi
+    \\imulq ${[size]d}, %rsi, %rsi
+    \\movq {[blocks]d}(%r10), %rax
+    \\movq {[running]d}(%r10), %rcx
+    \\cmpq {[stack]d}(%rax,%rsi), %rcx
+    \\jne 3f
+    \\
+, .{
+    .prefix = prefix,
+    .size = @sizeOf(abi.Call),
+    .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
+    .stack = @offsetOf(abi.Call, "stack"),
+    .running = stacks + @offsetOf(isolates.OwnStacks, "running"),
+}) ++ go ++ end("belay_stack_resume");
 
 const stacks = @offsetOf(Isolate, "own_stacks");
 

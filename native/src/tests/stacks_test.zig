@@ -11,6 +11,21 @@ const switching = @import("../switching/switch.zig");
 const thunks = @import("../thunks/pool.zig");
 const Isolate = @import("../isolate.zig").Isolate;
 
+fn start(isolate: *Isolate, index: u32) abi.StackState {
+    return stateOf(isolate, own_stack.start(isolate, index));
+}
+
+fn goOn(isolate: *Isolate, index: u32) abi.StackState {
+    return stateOf(isolate, own_stack.goOn(isolate, index));
+}
+
+fn stateOf(isolate: *Isolate, state: usize) abi.StackState {
+    const calls_back = @intFromEnum(abi.StackState.calls_back);
+    if (state < calls_back) return @enumFromInt(state);
+    std.debug.assert(state - calls_back == isolate.words.callback);
+    return .calls_back;
+}
+
 fn prepare(isolate: *Isolate, index: u32, function: *const anyopaque, arguments: []const u64) *abi.Call {
     const call = &blocks.of(isolate).?[index];
     call.* = .{ .frame = std.mem.zeroes(abi.Frame) };
@@ -37,13 +52,13 @@ test "a call on a stack of its own calls back and goes on, as often as it likes"
     thunks.slotOf(number).index = 7;
     for (0..3) |_| {
         const call = prepare(isolate, 0, &Sum.run, &.{ @intFromPtr(thunks.address(number)), 1000 });
-        var state = own_stack.start(isolate, 0);
+        var state = start(isolate, 0);
         var calls: u64 = 0;
         while (state == .calls_back) : (calls += 1) {
             try std.testing.expectEqual(calls, isolate.words.arguments[0]);
             try std.testing.expectEqual(@as(u32, 7), isolate.words.callback);
             isolate.words.result = 2 * calls;
-            state = own_stack.goOn(isolate, 0);
+            state = goOn(isolate, 0);
         }
         try std.testing.expectEqual(abi.StackState.returned, state);
         try std.testing.expectEqual(@as(u64, 1000), calls);
@@ -64,7 +79,7 @@ test "calls that wait are gone on with in any order, and a plain call calls the 
     const count = 100;
     for (0..count) |index| {
         _ = prepare(isolate, @intCast(index), &Sum.run, &.{ @intFromPtr(thunks.address(number)), 3 });
-        try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, @intCast(index)));
+        try std.testing.expectEqual(abi.StackState.calls_back, start(isolate, @intCast(index)));
     }
     try std.testing.expectEqual(@as(u32, count), own_stack.liveCount(isolate));
     try std.testing.expectEqual(@as(u64, 77), support.functionOf(number, fn (u64) callconv(.c) u64)(1));
@@ -73,7 +88,7 @@ test "calls that wait are gone on with in any order, and a plain call calls the 
         for (0..count) |step| {
             const index: u32 = @intCast((step * 37 + round) % count);
             isolate.words.result = index;
-            const state = own_stack.goOn(isolate, index);
+            const state = goOn(isolate, index);
             try std.testing.expectEqual(if (round == 2) abi.StackState.returned else .calls_back, state);
         }
     }
@@ -96,9 +111,9 @@ test "control words and the error number are each stack's own" {
     defer support.dismiss(isolate);
     const number = thunks.claim(isolate, "a").?;
     const call = prepare(isolate, 0, &Callee.run, &.{@intFromPtr(thunks.address(number))});
-    try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.calls_back, start(isolate, 0));
     caller.setLastError(4);
-    try std.testing.expectEqual(abi.StackState.returned, own_stack.goOn(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.returned, goOn(isolate, 0));
     try std.testing.expectEqual(@as(u64, 33), call.frame.integer_results[0]);
 }
 
@@ -118,7 +133,7 @@ test "C has as much stack as was asked for" {
     const isolate = try support.probe();
     defer support.dismiss(isolate);
     const call = prepare(isolate, 0, &Deep.run, &.{depth});
-    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.returned, start(isolate, 0));
     try std.testing.expectEqual(@as(u64, depth), call.frame.integer_results[0]);
 }
 
@@ -129,21 +144,21 @@ test "a call's stack is as large as it says, and what calls leave in stacks is g
     // 12 MB of a stack of 32 MiB, of which nobody keeps anything.
     var call = prepare(isolate, 0, &Deep.run, &.{3000});
     call.stack_kilobytes = 32 << 10;
-    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.returned, start(isolate, 0));
     try std.testing.expectEqual(@as(u64, 3000), call.frame.integer_results[0]);
     try std.testing.expectEqual(@as(u32, 0), isolate.own_stacks.free_count);
     if (builtin.os.tag == .linux) try std.testing.expect(own_stack.resident(isolate) <= 128 << 10);
     try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
     // 400 KB of one that is kept.
     call = prepare(isolate, 0, &Deep.run, &.{100});
-    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.returned, start(isolate, 0));
     try std.testing.expectEqual(@as(u32, 1), isolate.own_stacks.free_count);
     try std.testing.expect(own_stack.resident(isolate) >= 400 << 10);
     own_stack.rest(isolate);
     if (builtin.os.tag == .linux) try std.testing.expect(own_stack.resident(isolate) <= 128 << 10);
     // It is as good as before.
     call = prepare(isolate, 0, &Deep.run, &.{100});
-    try std.testing.expectEqual(abi.StackState.returned, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.returned, start(isolate, 0));
     try std.testing.expectEqual(@as(u64, 100), call.frame.integer_results[0]);
 }
 
@@ -159,11 +174,11 @@ test "a callback ends with a call in its place, whose result C gets" {
     const number = thunks.claim(isolate, "a").?;
     thunks.slotOf(number).layout = 1 << 8;
     const call = prepare(isolate, 0, &Sum.run, &.{ @intFromPtr(thunks.address(number)), 1 });
-    try std.testing.expectEqual(abi.StackState.calls_back, own_stack.start(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.calls_back, start(isolate, 0));
     _ = prepare(isolate, 1, &Tail.run, &.{ 4, 2 });
     blocks.of(isolate).?[1].tail_result = @intFromEnum(abi.TailResult.integer);
     isolate.words.tail_call = 2;
-    try std.testing.expectEqual(abi.StackState.returned, own_stack.goOn(isolate, 0));
+    try std.testing.expectEqual(abi.StackState.returned, goOn(isolate, 0));
     try std.testing.expectEqual(@as(u64, 42), call.frame.integer_results[0]);
     try std.testing.expectEqual(@as(u32, 0), isolate.words.tail_call);
 }

@@ -10,6 +10,8 @@ const windows = builtin.os.tag == .windows;
 const symbols = @import("symbols.zig");
 const prefix = symbols.prefix;
 
+/// Where the tail of a copy of the thunks goes.
+pub const entry_of_copies = "belay_entry";
 pub const thunk_byte_length = 8;
 pub const group_byte_length = symbols.group_length * thunk_byte_length + 8;
 /// From the registers that a thunk has spilled to what C put on the stack.

@@ -155,7 +155,7 @@ fn addBlock() bool {
     // Where the library's thunks jump to the entry, a copy's reach its tail, which adds the number of the copy's first
     // thunk and goes on to the entry. Both are read from the end of the tail.
     const literals: *[2]u64 = @ptrCast(@alignCast(code[code.len - 16 ..]));
-    literals.* = .{ @intFromPtr(symbol("belay_entry")), block_count * block_length };
+    literals.* = .{ @intFromPtr(symbol(arch.entry_of_copies)), block_count * block_length };
     if (!pages.makeExecutable(code)) {
         pages.unmap(code);
         pages.unmap(slot_pages);

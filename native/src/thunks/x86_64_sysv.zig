@@ -17,12 +17,14 @@ const prefix = symbols.prefix;
 
 pub const thunk_byte_length = x86_64.thunk_byte_length;
 pub const group_byte_length = x86_64.group_byte_length;
+/// Where the tail of a copy of the thunks goes.
+pub const entry_of_copies = "belay_entry_of_copies";
 /// From the registers that a thunk has spilled to what C put on the stack.
 pub const stack_byte_offset = 160;
 
 /// What JavaScript gets that has passed C's arguments: a number of any type, which it doesn't look at. Bits that no engine has for
 /// a NaN could be taken for an object.
-const calls_back = "movl $1, %eax";
+const calls_back = std.fmt.comptimePrint("movl {d}(%r10), %eax\naddl ${d}, %eax", .{ names.callback, @intFromEnum(abi.StackState.calls_back) });
 
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
@@ -50,8 +52,6 @@ fn giveWay() []const u8 {
 /// registers yet. Thunks of the library's own code only. Anything else goes on at the end, with the number in eax. The window
 /// is smaller than any stack.
 const direct = std.fmt.comptimePrint(
-    \\cmpl $4096, %eax
-    \\jae 10f
     \\movl %eax, %r11d
     \\shll $6, %r11d
     \\leaq {[prefix]s}belay_first_slots + {[slots_place]d}(%rip), %r10
@@ -64,8 +64,6 @@ const direct = std.fmt.comptimePrint(
     \\cmpq $61440, %rax
     \\jae 9f
     \\addq %rsp, %rax
-    \\cmpb $0, {[direct]d}(%rax)
-    \\je 9f
     \\testl ${[others]d}, {[layout]d}(%r11)
     \\jnz 8f
     \\testb ${[mask]d}, {[state]d}(%r11)
@@ -90,12 +88,12 @@ const direct = std.fmt.comptimePrint(
     \\movl $0, {[overflow]d}(%r10)
     \\movq {[fallback]d}(%r11), %rdx
     \\movq %rdx, {[result]d}(%r10)
-    \\movl {[index]d}(%r11), %edx
-    \\movl %edx, {[callback]d}(%r10)
     \\movq %r11, {[slot]d}(%rax)
     \\movq {[error_place]d}(%rax), %rdx
     \\movl (%rdx), %edx
     \\movl %edx, {[code]d}(%rax)
+    \\movl {[index]d}(%r11), %edx
+    \\movl %edx, {[callback]d}(%r10)
     \\movq %rax, %rcx
     \\{[leave]s}2:
     \\{[finish]s}cmpl $0, {[tail_call]d}(%r10)
@@ -131,7 +129,7 @@ const direct = std.fmt.comptimePrint(
     \\subq %r10, %r11
     \\shrq $6, %r11
     \\movl %r11d, %eax
-    \\10:
+    \\{[prefix]s}belay_entry_of_copies:
     \\xorl %r10d, %r10d
     \\11:
     \\
@@ -161,7 +159,7 @@ const finish = std.fmt.comptimePrint(
 
 const names = .{
     .finish = finish,
-    .leave = switching.leave("2f", calls_back, .back, 8),
+    .leave = switching.leave("2f", std.fmt.comptimePrint("leal {d}(%rdx), %eax", .{@intFromEnum(abi.StackState.calls_back)}), .back, 8),
     .prefix = prefix,
     .slots_place = @import("pool.zig").slots_place,
     .isolate = @offsetOf(abi.Slot, "isolate"),
@@ -178,7 +176,6 @@ const names = .{
     .result = @offsetOf(abi.Words, "result"),
     .callback = @offsetOf(abi.Words, "callback"),
     .tail_call = @offsetOf(abi.Words, "tail_call"),
-    .direct = @offsetOf(OwnStack, "direct"),
     .slot = @offsetOf(OwnStack, "slot"),
     .error_place = @offsetOf(OwnStack, "error_place"),
     .code = @offsetOf(OwnStack, "code"),
@@ -231,7 +228,7 @@ const fetch = "testq %r10, %r10\njz 5f\n" ++
 
 comptime {
     asm (".text\n" ++
-            symbols.declare("belay_thunks", &.{ "belay_entry", "belay_tail", "belay_tail_end" }) ++
+            symbols.declare("belay_thunks", &.{ "belay_entry", "belay_entry_of_copies", "belay_tail", "belay_tail_end" }) ++
             x86_64.block ++
             prefix ++ "belay_entry:\n.cfi_startproc\n" ++ direct ++
             \\pushq %rbp

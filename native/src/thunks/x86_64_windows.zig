@@ -7,6 +7,8 @@
 const symbols = @import("symbols.zig");
 const x86_64 = @import("x86_64.zig");
 
+/// Where the tail of a copy of the thunks goes.
+pub const entry_of_copies = "belay_entry";
 pub const thunk_byte_length = x86_64.thunk_byte_length;
 pub const group_byte_length = x86_64.group_byte_length;
 /// From the registers that a thunk has spilled to what C put on the stack.
