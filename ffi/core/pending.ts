@@ -434,7 +434,7 @@ export function failCall(token: number, error: unknown, thrower: Named): void {
 
 /** Whether callbacks of the call with a token have thrown. */
 export function callHasErrors(token: number): boolean {
-  return failedCalls.size > 0 && failedCalls.has(token);
+  return failedCalls.has(token);
 }
 
 /**

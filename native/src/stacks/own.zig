@@ -97,9 +97,8 @@ var not_called: abi.Slot = .{};
 inline fn run(isolate: *Isolate, call: *abi.Call, stack: *OwnStack, position: usize) usize {
     stack.synchronous = call.suspends == 0;
     if (!stack.synchronous) stack.control = switching.controlWords();
-    // JavaScript goes on with such a call from where it started it.
-    stack.direct = stack.synchronous and isolate.words.live != 0 and
-        position >= isolate.stack_floor and position < isolate.stack.top;
+    // JavaScript goes on with a call that doesn't suspend from where it started it.
+    stack.direct = isolate.words.live != 0 and position >= isolate.stack_floor and position < isolate.stack.top;
     stack.slot = null;
     stack.call = call;
     call.stack = @intFromPtr(stack);

@@ -10,6 +10,7 @@ const abi = @import("../abi.zig");
 const isolates = @import("../isolate.zig");
 const Isolate = isolates.Isolate;
 const OwnStack = isolates.OwnStack;
+const Stack = @import("../os/stack.zig").Stack;
 const prefix = symbols.prefix;
 const darwin = @import("builtin").os.tag.isDarwin();
 
@@ -65,8 +66,9 @@ const pointer = @offsetOf(OwnStack, "pointer");
 const javascript = @offsetOf(Isolate, "own_stacks") + @offsetOf(isolates.OwnStacks, "javascript");
 
 /// How the place is gone to at which a stack was left. Predictors know where a return goes only if the calls before were made on
-/// that stack; `back` is a jump to where JavaScript has called.
-pub const Way = enum { jump, back, @"return" };
+/// that stack; `back` is a jump to where JavaScript has called. With `balanced`, predictors forget two calls, JavaScript's and C's
+/// of the thunk, for one misprediction: JavaScript returns to its event loop by many returns, all of which would be mispredicted.
+pub const Way = enum { jump, back, balanced, @"return" };
 
 /// Where engines call C by a function in between, that would only return: as it would be mispredicted, too, this does what it
 /// has left to do. `movq %rbp, %rsp; popq %rbp; retq` are looked for byte by byte, since code may end where a page does.
@@ -134,6 +136,16 @@ fn load(comptime way: Way) []const u8 {
         \\
         ,
         .back => return_for_caller,
+        .balanced =>
+        \\leaq 97f(%rip), %rdx
+        \\pushq %rdx
+        \\.cfi_def_cfa_offset 16
+        \\retq
+        \\.cfi_def_cfa_offset 8
+        \\97:
+        \\retq
+        \\
+        ,
         .@"return" => "retq\n",
     };
 }
@@ -142,35 +154,39 @@ fn address(comptime frame: ?usize) []const u8 {
     return std.fmt.comptimePrint(".cfi_def_cfa_offset {d}\n", .{frame orelse return ""});
 }
 
-/// In a thunk of a call that suspends, before C gives way to JavaScript, and when it goes on: what C has changed of the
-/// control words is put back for JavaScript, and is C's again. Behind its registers and its own word, which is odd in between, the thunk has space.
-pub const save_control = std.fmt.comptimePrint(
-    \\cmpb $0, {2d}(%rcx)
-    \\jne 6f
-    \\stmxcsr 136(%rsp)
-    \\fnstcw 140(%rsp)
-    \\movl 136(%rsp), %eax
-    \\xorl {0d}(%rcx), %eax
-    \\testl $0xffc0, %eax
-    \\jnz 5f
-    \\movzwl 140(%rsp), %eax
-    \\cmpw {1d}(%rcx), %ax
-    \\je 6f
-    \\5:
-    \\ldmxcsr {0d}(%rcx)
-    \\fldcw {1d}(%rcx)
-    \\orl $1, 128(%rsp)
-    \\6:
-    \\
-, .{ @offsetOf(OwnStack, "control"), @offsetOf(OwnStack, "control") + 4, @offsetOf(OwnStack, "synchronous") });
-pub const load_control =
-    \\testl $1, 128(%rsp)
-    \\jz 7f
-    \\ldmxcsr 136(%rsp)
-    \\fldcw 140(%rsp)
-    \\7:
-    \\
-;
+/// In a thunk of a call that suspends, before C gives way to JavaScript: what C has changed of the control words is put back for
+/// JavaScript. The stack has space for them, eight bytes, and a byte whose lowest bit is 0 unless that was done.
+pub fn saveControl(comptime words: usize, comptime flag: usize) []const u8 {
+    return std.fmt.comptimePrint(
+        \\stmxcsr {[words]d}(%rsp)
+        \\fnstcw {[x87]d}(%rsp)
+        \\movl {[words]d}(%rsp), %eax
+        \\xorl {[control]d}(%rcx), %eax
+        \\testl $0xffc0, %eax
+        \\jnz 94f
+        \\movzwl {[x87]d}(%rsp), %eax
+        \\cmpw {[control]d} + 4(%rcx), %ax
+        \\je 95f
+        \\94:
+        \\ldmxcsr {[control]d}(%rcx)
+        \\fldcw {[control]d} + 4(%rcx)
+        \\orb $1, {[flag]d}(%rsp)
+        \\95:
+        \\
+    , .{ .words = words, .x87 = words + 4, .control = @offsetOf(OwnStack, "control"), .flag = flag });
+}
+
+/// When C goes on: they are its own again.
+pub fn loadControl(comptime words: usize, comptime flag: usize) []const u8 {
+    return std.fmt.comptimePrint(
+        \\testb $1, {[flag]d}(%rsp)
+        \\jz 96f
+        \\ldmxcsr {[words]d}(%rsp)
+        \\fldcw {[words]d} + 4(%rsp)
+        \\96:
+        \\
+    , .{ .words = words, .flag = flag });
+}
 
 fn function(comptime name: []const u8) []const u8 {
     const kind = if (darwin) "" else ".type " ++ name ++ ", @function\n";
@@ -217,21 +233,30 @@ comptime {
             \\movq {[running]d}(%rdi), %rcx
             \\cmpq {[stack]d}(%rax,%rsi), %rcx
             \\jne 3f
+            \\cmpb $0, {[synchronous]d}(%rcx)
+            \\je 4f
             \\2:
             \\{[go]s}3:
             \\movq {[stack]d}(%rax,%rsi), %rcx
-            \\4:
+            \\cmpb $0, {[synchronous]d}(%rcx)
+            \\je 4f
             \\cmpb $0, {[direct]d}(%rcx)
-            \\je 5f
+            \\je 6f
+            \\5:
             \\movq %rcx, {[running]d}(%r10)
             \\jmp 2b
-            \\5:
-            \\movq $0, {[running]d}(%r10)
-            \\movq %rcx, {[indirect]d}(%r10)
-            \\cmpb $0, {[synchronous]d}(%rcx)
-            \\jne 2b
+            \\4:
             \\stmxcsr {[control]d}(%rcx)
             \\fnstcw {[x87]d}(%rcx)
+            \\cmpq {[floor]d}(%r10), %rsp
+            \\jb 6f
+            \\cmpq {[top]d}(%r10), %rsp
+            \\jae 6f
+            \\cmpl $0, {[live]d}(%r10)
+            \\jne 5b
+            \\6:
+            \\movq $0, {[running]d}(%r10)
+            \\movq %rcx, {[indirect]d}(%r10)
             \\jmp 2b
             \\
         , .{
@@ -241,6 +266,9 @@ comptime {
             .running = stacks + @offsetOf(isolates.OwnStacks, "running"),
             .indirect = stacks + @offsetOf(isolates.OwnStacks, "indirect"),
             .direct = @offsetOf(OwnStack, "direct"),
+            .floor = @offsetOf(Isolate, "stack_floor"),
+            .top = @offsetOf(Isolate, "stack") + @offsetOf(Stack, "top"),
+            .live = @offsetOf(abi.Words, "live"),
             .synchronous = @offsetOf(OwnStack, "synchronous"),
             .control = @offsetOf(OwnStack, "control"),
             .x87 = @offsetOf(OwnStack, "control") + 4,

@@ -28,11 +28,12 @@ const calls_back = std.fmt.comptimePrint("movl {d}(%r10), %eax\naddl ${d}, %eax"
 
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
-    return switching.save_control ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
+    return std.fmt.comptimePrint("cmpb $0, {d}(%rcx)\njne 6f\n", .{@offsetOf(OwnStack, "synchronous")}) ++
+        switching.saveControl(136, 128) ++ "6:\n" ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
         switching.leave("4f", calls_back, .back, null) ++
         \\4:
         \\
-    ++ switching.load_control ++
+    ++ switching.loadControl(136, 128) ++
         \\movq %rcx, %rdi
         \\
     ++ "callq " ++ prefix ++ "belay_stack_answer\n" ++
@@ -95,7 +96,10 @@ const direct = std.fmt.comptimePrint(
     \\movl {[index]d}(%r11), %edx
     \\movl %edx, {[callback]d}(%r10)
     \\movq %rax, %rcx
+    \\cmpb $0, {[synchronous]d}(%rcx)
+    \\je 7f
     \\{[leave]s}2:
+    \\12:
     \\{[finish]s}cmpl $0, {[tail_call]d}(%r10)
     \\jne 3f
     \\movq %rax, %xmm0
@@ -115,7 +119,17 @@ const direct = std.fmt.comptimePrint(
     \\.cfi_def_cfa_offset 0
     \\jmpq *%rcx
     \\.cfi_def_cfa_offset 8
+    \\7:
+    \\subq $8, %rsp
+    \\.cfi_def_cfa_offset 16
+    \\movb $0, 6(%rsp)
+    \\{[save_control]s}{[leave_suspended]s}6:
+    \\{[load_control]s}addq $8, %rsp
+    \\.cfi_def_cfa_offset 8
+    \\jmp 12b
     \\8:
+    \\cmpb $0, {[synchronous]d}(%rax)
+    \\je 9f
     \\movzbl {[layout]d} + 3(%r11), %r10d
     \\andl $0x7f, %r10d
     \\cmpl ${[fetched]d}, %r10d
@@ -160,6 +174,10 @@ const finish = std.fmt.comptimePrint(
 const names = .{
     .finish = finish,
     .leave = switching.leave("2f", std.fmt.comptimePrint("leal {d}(%rdx), %eax", .{@intFromEnum(abi.StackState.calls_back)}), .back, 8),
+    .leave_suspended = switching.leave("6f", std.fmt.comptimePrint("leal {d}(%rdx), %eax", .{@intFromEnum(abi.StackState.calls_back)}), .balanced, 16),
+    .save_control = switching.saveControl(0, 6),
+    .load_control = switching.loadControl(0, 6),
+    .synchronous = @offsetOf(OwnStack, "synchronous"),
     .prefix = prefix,
     .slots_place = @import("pool.zig").slots_place,
     .isolate = @offsetOf(abi.Slot, "isolate"),
