@@ -34,9 +34,9 @@ import { backend } from "../runtime/choose.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
 
 const functions = coreFunctions(() => ({
-  start: signature("belay_stack_start", ["address", "u32"], "u32"),
-  goOn: signature("belay_stack_go_on", ["address", "u32"], "u32"),
-  resume: signature("belay_stack_resume", ["u32"], "u32"),
+  start: signature("belay_stack_start", ["address", "u32"], "i32"),
+  goOn: signature("belay_stack_go_on", ["address", "u32"], "i32"),
+  resume: signature("belay_stack_resume", ["i32"], "i32"),
 }));
 
 type Step = (isolate: Address, index: number) => number;
@@ -152,7 +152,7 @@ export function makeOwnStackCall({ begin }: OwnStackWay): string {
         try {
           ownStack.running = undefined;
           ownStack.depth = (outside & ${depthMask}) + 1;
-          state = callBack(state);
+          state = callBack(state, index);
         } finally {
           ownStack.running = running;
           ownStack.depth = depth;
@@ -165,9 +165,9 @@ export function makeOwnStackCall({ begin }: OwnStackWay): string {
       if (state !== ${stackStateReturned}) refuse(state, key);`;
 }
 
-/** A function of a state that calls back while C asks for it, and answers the last state. */
+/** A function of a state and a block's index that calls back while C asks for it, and answers the last state. */
 export function callBackFunction({ goOn }: OwnStackWay): string {
-  return `const callBack = (state) => {
+  return `const callBack = (state, index) => {
       for (;;) {
         const bound = boundFunctions[state - ${stackStateCallsBack}];
         if (bound !== undefined) {

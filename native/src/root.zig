@@ -159,12 +159,11 @@ pub fn belay_stack_go_on(isolate: *Words, index: u32) callconv(.c) u32 {
 }
 
 /// For processors and systems on which stacks are not switched by jumps.
-fn belay_stack_call(call: *abi.Call) callconv(.c) u64 {
+pub fn belay_stack_call(call: *abi.Call) callconv(.c) void {
     call.stack = @intFromEnum(abi.StackState.unknown);
-    return 0;
 }
 
-fn belay_stack_resume(_: u32) callconv(.c) u32 {
+pub fn belay_stack_resume(_: u32) callconv(.c) u32 {
     return @intFromEnum(abi.StackState.unknown);
 }
 

@@ -31,6 +31,7 @@
         u32[b4 + 316] = 0;
         u32[b4 + 321] = 0;
         u32[b4 + 322] = 0;
+
         const started = index;
         index = -1;
         return start(started, undefined, undefined, undefined, read, undefined);

@@ -188,9 +188,10 @@ pub fn loadControl(comptime words: usize, comptime flag: usize) []const u8 {
     , .{ .words = words, .flag = flag });
 }
 
-fn function(comptime name: []const u8) []const u8 {
-    const kind = if (darwin) "" else ".type " ++ name ++ ", @function\n";
-    return kind ++ ".globl " ++ prefix ++ name ++ "\n.p2align 4\n" ++ prefix ++ name ++ ":\n" ++
+/// @param place Whether the function before it goes on in it: macOS's linker has to keep the two together then.
+fn function(comptime name: []const u8, comptime place: enum { anywhere, behind }) []const u8 {
+    const kind = if (!darwin) ".type " ++ name ++ ", @function\n" else if (place == .behind) ".alt_entry _" ++ name ++ "\n" else "";
+    return ".globl " ++ prefix ++ name ++ "\n" ++ kind ++ ".p2align 4\n" ++ prefix ++ name ++ ":\n" ++
         \\.cfi_startproc
         \\
     ;
@@ -212,7 +213,7 @@ const go = ".cfi_remember_state\n" ++ save(8) ++ std.fmt.comptimePrint(
 comptime {
     // JavaScript calls them. The first one's stack is found, or the reason why there is none, by a function. The second one's is
     // the one that has run last, most often: where it is isn't looked up then, since what follows would wait for that.
-    asm (".text\n" ++ function("belay_stack_start") ++
+    asm (".text\n" ++ function("belay_stack_start", .anywhere) ++
             \\pushq %rdi
             \\.cfi_def_cfa_offset 16
             \\
@@ -225,7 +226,7 @@ comptime {
             \\2:
             \\movq %rax, %rcx
             \\
-        ++ go ++ end("belay_stack_start") ++ resume_call ++ function("belay_stack_go_on") ++ std.fmt.comptimePrint(
+        ++ go ++ end("belay_stack_start") ++ resume_call ++ function("belay_stack_go_on", .behind) ++ std.fmt.comptimePrint(
             \\movq %rdi, %r10
             \\movq {[blocks]d}(%rdi), %rax
             \\movl %esi, %esi
@@ -289,7 +290,7 @@ pub fn restingPointer(stack: *const OwnStack) usize {
 /// has got something else before, so the block has the result then; what it has of the stack says whether C has returned.
 ///
 /// JavaScript can have done nothing else where it hasn't been gone back to.
-const call = function("belay_stack_call") ++ std.fmt.comptimePrint(
+const call = function("belay_stack_call", .anywhere) ++ std.fmt.comptimePrint(
     \\movq {[isolate]d}(%rdi), %r10
     \\movq {[ready]d}(%r10), %rax
     \\testq %rax, %rax
@@ -419,7 +420,7 @@ const call = function("belay_stack_call") ++ std.fmt.comptimePrint(
 
 /// It goes on in the next function, where that isn't the stack that has run last. Nothing here waits for what is popped from
 /// JavaScript's stack, which is found by what this stores.
-const resume_call = function("belay_stack_resume") ++ std.fmt.comptimePrint(
+const resume_call = function("belay_stack_resume", .anywhere) ++ std.fmt.comptimePrint(
     \\movl %edi, %eax
     \\shrl $16, %eax
     \\leaq {[prefix]s}belay_tag_holders(%rip), %rdx

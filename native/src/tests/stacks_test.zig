@@ -182,3 +182,108 @@ test "a callback ends with a call in its place, whose result C gets" {
     try std.testing.expectEqual(@as(u64, 42), call.frame.integer_results[0]);
     try std.testing.expectEqual(@as(u32, 0), isolate.words.tail_call);
 }
+
+/// The core's functions for a call whose arguments are passed.
+fn passing(comptime Function: type) *const Function {
+    return @extern(*const Function, .{ .name = "belay_stack_call" });
+}
+
+fn resumed(isolate: *Isolate, index: u32) abi.StackState {
+    const go_on = @extern(*const fn (u32) callconv(.c) u32, .{ .name = "belay_stack_resume" });
+    return stateOf(isolate, go_on(isolate.words.tag << 16 | index));
+}
+
+fn preparePassing(isolate: *Isolate, index: u32, function: *const anyopaque) *abi.Call {
+    const call = prepare(isolate, index, function, &.{});
+    call.isolate = &isolate.words;
+    return call;
+}
+
+test "arguments are passed in registers, and what C gives comes back as it is" {
+    if (!switching.has_jumps) return error.SkipZigTest;
+    const Callee = struct {
+        fn integers(a: u64, b: u64, c: u64, d: u64, e: u64) callconv(.c) u64 {
+            return a + 10 * b + 100 * c + 1000 * d + 10_000 * e;
+        }
+        fn floats(a: f64, b: f64, c: f64, d: f64, e: f64, f: f64, g: f64, h: f64, i: u64) callconv(.c) f64 {
+            return a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + @as(f64, @floatFromInt(i));
+        }
+    };
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const Integers = fn (*abi.Call, u64, u64, u64, u64, u64) callconv(.c) u64;
+    const Floats = fn (*abi.Call, f64, f64, f64, f64, f64, f64, f64, f64, u64) callconv(.c) f64;
+    const call = preparePassing(isolate, 0, &Callee.integers);
+    const other = preparePassing(isolate, 1, &Callee.floats);
+    // The first one makes a stack; the others find it ready, until what is left in it is given back.
+    for (0..10_000) |_| {
+        try std.testing.expectEqual(@as(u64, 54_321), passing(Integers)(call, 1, 2, 3, 4, 5));
+        try std.testing.expectEqual(@as(u64, 0), call.stack);
+        try std.testing.expectEqual(@as(f64, 213.0), passing(Floats)(other, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+        try std.testing.expectEqual(@as(u64, 0), other.stack);
+    }
+    try std.testing.expectEqual(@as(u32, 1), isolate.own_stacks.made_count);
+    try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
+}
+
+test "calls whose arguments are passed call back inside of each other, and leave a stack that is ready" {
+    if (!switching.has_jumps) return error.SkipZigTest;
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const number = thunks.claim(isolate, "a").?;
+    thunks.slotOf(number).layout = 1 << 8;
+    const Run = fn (*abi.Call, *const anyopaque, u64) callconv(.c) u64;
+    const depth = 5;
+    for (0..3) |_| {
+        for (0..depth) |index| {
+            const call = preparePassing(isolate, @intCast(index), &Sum.run);
+            _ = passing(Run)(call, thunks.address(number), 2);
+            try std.testing.expect(call.stack > @intFromEnum(abi.StackState.calls_back));
+            try std.testing.expectEqual(@as(u32, @intCast(index + 1)), own_stack.liveCount(isolate));
+        }
+        for (0..depth) |step| {
+            const index: u32 = @intCast(depth - 1 - step);
+            const call = &blocks.of(isolate).?[index];
+            isolate.words.result = index;
+            try std.testing.expectEqual(abi.StackState.calls_back, resumed(isolate, index));
+            isolate.words.result = 10;
+            try std.testing.expectEqual(abi.StackState.returned, resumed(isolate, index));
+            try std.testing.expectEqual(@as(u64, 0), call.stack);
+            try std.testing.expectEqual(@as(u64, 10 + index), call.frame.integer_results[0]);
+        }
+        try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
+        try std.testing.expect(isolate.own_stacks.ready != null);
+        try std.testing.expectEqual(@as(u32, depth - 1), isolate.own_stacks.free_count);
+    }
+}
+
+test "where JavaScript has little stack, or none is left, a call whose arguments are passed ends as others" {
+    if (!switching.has_jumps) return error.SkipZigTest;
+    const isolate = try support.probe();
+    defer support.dismiss(isolate);
+    const number = thunks.claim(isolate, "a").?;
+    thunks.slotOf(number).layout = 1 << 8;
+    const Run = fn (*abi.Call, *const anyopaque, u64) callconv(.c) u64;
+    const floor = isolate.stack_floor;
+    for ([_]usize{ floor, isolate.stack.top, floor }) |low| {
+        isolate.stack_floor = low;
+        const call = preparePassing(isolate, 0, &Sum.run);
+        try std.testing.expectEqual(@as(u64, 0), passing(Run)(call, thunks.address(number), 0));
+        try std.testing.expectEqual(@as(u64, 0), call.stack);
+        _ = passing(Run)(call, thunks.address(number), 1);
+        try std.testing.expectEqual(@as(u32, @intFromBool(low != floor)), isolate.words.overflow);
+        isolate.words.result = 7;
+        try std.testing.expectEqual(abi.StackState.returned, resumed(isolate, 0));
+        try std.testing.expectEqual(@as(u64, 7), call.frame.integer_results[0]);
+        try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
+    }
+    // Its length is another one by now, so that the stack isn't kept.
+    const call = preparePassing(isolate, 0, &Sum.run);
+    _ = passing(Run)(call, thunks.address(number), 1);
+    own_stack.setByteLength(isolate, 1 << 20);
+    try std.testing.expectEqual(abi.StackState.returned, resumed(isolate, 0));
+    try std.testing.expectEqual(@as(?*@TypeOf(isolate.own_stacks.ready.?.*), null), isolate.own_stacks.ready);
+    try std.testing.expectEqual(@as(u32, 0), own_stack.liveCount(isolate));
+    _ = passing(Run)(call, thunks.address(number), 0);
+    try std.testing.expectEqual(@as(usize, 1 << 20), isolate.own_stacks.ready.?.byte_length);
+}

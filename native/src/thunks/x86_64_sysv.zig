@@ -22,15 +22,18 @@ pub const entry_of_copies = "belay_entry_of_copies";
 /// From the registers that a thunk has spilled to what C put on the stack.
 pub const stack_byte_offset = 160;
 
-/// What JavaScript gets that has passed C's arguments: a number of any type, which it doesn't look at. Bits that no engine has for
-/// a NaN could be taken for an object.
-const calls_back = std.fmt.comptimePrint("movl {d}(%r10), %eax\naddl ${d}, %eax", .{ names.callback, @intFromEnum(abi.StackState.calls_back) });
+/// What JavaScript gets: which callback is wanted, by what the words have of it, or by what edx has. Where it has passed C's
+/// arguments, it takes this for a result of any type first, and bits that no engine has for a NaN could be an object's.
+const state_of_words = std.fmt.comptimePrint("movl {d}(%r10), %eax\naddl ${d}, %eax\n", .{ names.callback, calls_back }) ++ no_float;
+const state_of_index = std.fmt.comptimePrint("leal {d}(%rdx), %eax\n", .{calls_back}) ++ no_float;
+const no_float = "xorps %xmm0, %xmm0";
+const calls_back = @intFromEnum(abi.StackState.calls_back);
 
 /// On a stack of its own, in rcx, C gives way to JavaScript, and answers when it goes on. The way back is a jump here, too.
 fn giveWay() []const u8 {
     return std.fmt.comptimePrint("cmpb $0, {d}(%rcx)\njne 6f\n", .{@offsetOf(OwnStack, "synchronous")}) ++
         switching.saveControl(136, 128) ++ "6:\n" ++ std.fmt.comptimePrint("movq {d}(%rcx), %r10\n", .{@offsetOf(OwnStack, "isolate")}) ++
-        switching.leave("4f", calls_back, .back, null) ++
+        switching.leave("4f", state_of_words, .back, null) ++
         \\4:
         \\
     ++ switching.loadControl(136, 128) ++
@@ -173,8 +176,8 @@ const finish = std.fmt.comptimePrint(
 
 const names = .{
     .finish = finish,
-    .leave = switching.leave("2f", std.fmt.comptimePrint("leal {d}(%rdx), %eax", .{@intFromEnum(abi.StackState.calls_back)}), .back, 8),
-    .leave_suspended = switching.leave("6f", std.fmt.comptimePrint("leal {d}(%rdx), %eax", .{@intFromEnum(abi.StackState.calls_back)}), .balanced, 16),
+    .leave = switching.leave("2f", state_of_index, .back, 8),
+    .leave_suspended = switching.leave("6f", state_of_index, .balanced, 16),
     .save_control = switching.saveControl(0, 6),
     .load_control = switching.loadControl(0, 6),
     .synchronous = @offsetOf(OwnStack, "synchronous"),
@@ -235,7 +238,7 @@ const fetch = "testq %r10, %r10\njz 5f\n" ++
     \\5:
     \\
 , .{
-    .leave = switching.leave("1f", calls_back, .back, null),
+    .leave = switching.leave("1f", state_of_words, .back, null),
     .prefix = prefix,
     .of = @offsetOf(OwnStack, "isolate"),
     .target = @offsetOf(OwnStack, "target"),
