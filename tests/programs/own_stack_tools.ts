@@ -6,9 +6,10 @@ import { testLibrary } from "../../scripts/build.ts";
 
 const visit = { parameters: ["i32", "i32"], result: "i32" } as const;
 const each = { name: "each", parameters: ["i32", visit, "i32"], result: "i32" } as const;
-const { plain, own, suspending, abort, abortOnOwn, add } = dlopen(testLibrary, {
+const { plain, own, ownByBlock, suspending, abort, abortOnOwn, add } = dlopen(testLibrary, {
   plain: each,
   own: { ...each, stack: "own" },
+  ownByBlock: { ...each, stack: "own", stackSize: 1 << 20 },
   suspending: { ...each, suspends: true },
   abort: { parameters: [], result: "void" },
   abortOnOwn: { name: "abort", parameters: [], result: "void", stack: "own" },
@@ -29,8 +30,11 @@ const modes: Record<string, () => Promise<void>> = {
   async step() {
     const sum = (value: number, index: number): number => value + index;
     for (let i = 0; i < 30_000; i++) own(20, sum, i);
+    for (let i = 0; i < 30_000; i++) ownByBlock(20, sum, i);
     add(1, 2);
     own(2, sum, 0);
+    own(0, null, 0);
+    for (let i = 0; i < 2; i++) ownByBlock(2, sum, 0);
     for (let i = 0; i < 2; i++) own(2, (value: number, index: number) => value + index, i);
     own(2, () => own(2, () => plain(1, (value: number) => value, 0), 0), 0);
     own(2, (value: number, index: number) => tailCall(add, value, index) as never, 0);
