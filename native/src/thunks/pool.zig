@@ -42,14 +42,10 @@ const Chunk = struct {
     shape: u32,
 };
 
-/// A load waits for a store before it that has the same place in another page, as far as processors look at first. So what each
-/// callback loads and stores has places of its own: an isolate's record begins with a page, a stack's record is at a page's end,
-/// and in between are the slots that are used first.
-var first_slots: extern struct { space: [slots_place]u8, slots: [block_length]Slot } align(4096) = .{
+var first_slots: extern struct { space: [symbols.slots_place]u8, slots: [block_length]Slot } align(4096) = .{
     .space = @splat(0),
     .slots = @splat(.{}),
 };
-pub const slots_place = 0x500;
 var slots_of_blocks: [max_blocks]?*[block_length]Slot = .{&first_slots.slots} ++
     @as([max_blocks - 1]?*[block_length]Slot, @splat(null));
 var code_of_blocks: [max_blocks]usize = @splat(0);

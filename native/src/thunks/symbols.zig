@@ -34,3 +34,8 @@ const unwinding = if (builtin.os.tag == .windows) .{ "", "" } else .{ ".cfi_star
 
 pub const prefix = assembly.prefix;
 pub const declare = assembly.declare;
+
+/// Where in a page the library's own slots begin. A load waits for a store before it that has the same place in another page, as far
+/// as processors look at first. So what each callback loads and stores has places of its own: an isolate's record begins with a
+/// page, a stack's record is at a page's end, and in between are the slots that are used first.
+pub const slots_place = 0x500;

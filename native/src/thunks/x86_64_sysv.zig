@@ -182,7 +182,7 @@ const names = .{
     .load_control = switching.loadControl(0, 6),
     .synchronous = @offsetOf(OwnStack, "synchronous"),
     .prefix = prefix,
-    .slots_place = @import("pool.zig").slots_place,
+    .slots_place = symbols.slots_place,
     .isolate = @offsetOf(abi.Slot, "isolate"),
     .layout = @offsetOf(abi.Slot, "layout"),
     // Words on the stack, and results that aren't scalars.
