@@ -41,7 +41,7 @@ const { success, logs } = await Bun.build({
   }],
 });
 // Its readers have the sources.
-const transpiler = new Bun.Transpiler({ loader: "js", target: "node" });
+const transpiler = new Bun.Transpiler({ loader: "js", target: "node", minifyWhitespace: true });
 for (const file of filesIn(join(folder, "commands"), ".js").map((name) => join(folder, "commands", name))) {
   const text = readFileSync(file, "utf8");
   const [interpreter = ""] = /^#!.*\n/.exec(text) ?? [];

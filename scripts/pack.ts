@@ -12,11 +12,12 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, posix } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { constants, zstdCompressSync } from "node:zlib";
 import type { Platform } from "../ffi/types/platform.ts";
 import { buildCore, coreOf, folderOf, host, platforms, sources, update } from "./build.ts";
+import { shaken } from "./declarations.ts";
 import { makeEager } from "./eager.ts";
 import { bun, filesIn, main, root, run, runTypeScript, toolsFolder } from "./tools.ts";
 
@@ -54,7 +55,7 @@ function embeddedTogether(processor: Platform["arch"]): string {
     "module.exports = (system) => cores[system] && { base64, ...cores[system] };\n";
 }
 
-/** Compiles the declarations of the modules that `mod.ts` shows something of, and the commands, each to a module. */
+/** Compiles the declarations of what `mod.ts` shows, and the commands, each to a module. */
 function compile(folder: string): void {
   runTypeScript(["--project", "tsconfig.package.json", "--outDir", folder]);
   // They use belay as programs do: the one file.
@@ -65,28 +66,14 @@ function compile(folder: string): void {
     const text = readFileSync(join(commands, name), "utf8");
     writeFileSync(file, text.replaceAll(/"\.\.\/((?:\.\.\/)+)mod\.js"/g, `"$1${packageFile}"`));
   }
-  const needed = new Set<string>();
-  const visit = (path: string): void => {
-    if (needed.has(path)) return;
-    needed.add(path);
-    const file = join(folder, path);
-    // The compiler makes `.js` of `.ts` in the imports of JavaScript only.
-    const text = readFileSync(file, "utf8").replaceAll(/((?:from|import\() ?"\.[^"]*)\.ts"/g, '$1.js"');
-    writeFileSync(file, text);
-    for (const [, specifier = ""] of text.matchAll(/(?:from|import\() ?"(\.[^"]+)\.js"/g)) {
-      visit(posix.join(posix.dirname(path), `${specifier}.d.ts`));
-    }
-  };
-  visit("mod.d.ts");
-  const shown = readFileSync(join(folder, "mod.d.ts"), "utf8");
+  const texts = new Map<string, string>();
   for (const name of filesIn(folder, ".d.ts")) {
-    const file = join(folder, name);
-    if (!needed.has(name)) rmSync(file);
-    // Nobody comes to the types of its inside by name.
-    else if (name !== "mod.d.ts" && !shown.includes(`"./${name.slice(0, -".d.ts".length)}.js"`)) {
-      writeFileSync(file, readFileSync(file, "utf8").replaceAll(/^ *\/\*\*[^]*?\*\/\n/gm, ""));
-    }
+    // The compiler makes `.js` of `.ts` in the imports of JavaScript only.
+    const text = readFileSync(join(folder, name), "utf8").replaceAll(/((?:from|import\() ?"\.[^"]*)\.ts"/g, '$1.js"');
+    texts.set(name.replaceAll("\\", "/"), text);
+    rmSync(join(folder, name));
   }
+  for (const [name, text] of shaken(texts, "mod.d.ts")) writeFileSync(join(folder, name), text);
   for (const name of filesIn(join(folder, "ffi"), ".js")) rmSync(join(folder, "ffi", name));
 }
 
