@@ -54,6 +54,10 @@ export const limits: Readonly<Record<string, number>> = {
   "handle/create-tracked bun error": 4,
   "call/add-i32 deno raw": 2.2,
   "call/add-i32 bun raw": 1.6,
+  "call/function-pointer deno library": 1.3,
+  "call/function-pointer bun library": 1.3,
+  "call/function-pointer deno raw": 0.5,
+  "call/function-pointer bun raw": 1.3,
   "call/nonblocking deno raw": 1.1,
   "call/nonblocking bun deno": 1.1,
   "call/nonblocking-1000 deno raw": 1 / 5,
@@ -125,8 +129,6 @@ export const limits: Readonly<Record<string, number>> = {
 
 /** What came out in several runs, where a run can miss its limit, by case, runtime and subject. */
 export const spread: Readonly<Record<string, string>> = {
-  "call/own-stack bun plain": "8.2 to 9.7",
-  "call/own-stack deno plain": "3.9 to 4.3",
   "callback/i32-i32 bun raw": "1.07 to 1.15",
   "duckdb/scalar-10M deno python": "0.23 to 0.28",
   "handle/create-value-delete bun go": "0.05 to 0.14, both runtimes together",
@@ -150,6 +152,7 @@ export const spread: Readonly<Record<string, string>> = {
 const groups: readonly (readonly [heading: string, cases: Readonly<Record<string, string>>])[] = [
   ["Calls", {
     "call/add-i32": "calling a C function that adds two `i32`",
+    "call/function-pointer": "the same function, of which C has given the address",
     "call/nonblocking": "a nonblocking call of that function, one at a time",
     "call/nonblocking-1000": "the same for each of 1,000 calls that are outstanding",
   }],
@@ -232,6 +235,7 @@ const subjects: Readonly<Record<string, string>> = {
   files: "the same with a checkout's sources",
   getters: "four getters on borrowed memory",
   go: "Go's `runtime/cgo.Handle`, in a process of its own",
+  library: "the same function, of an opened library",
   loop: "a loop over a typed array, which looks values up in an array",
   map: "a registry over a `Map`",
   "node:sqlite": "the runtime's own `node:sqlite`",

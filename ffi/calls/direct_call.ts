@@ -31,12 +31,14 @@ export function nativeSignature(
  * Generates the function.
  *
  * @param owner What the function keeps alive: its library's record.
+ * @param target What `native` takes in front of the arguments, if it is the core's: where C's function is.
  */
 export function makeDirectCall(
   key: string,
   definition: FunctionDefinition,
   native: NativeFunctionObject,
   owner: LibraryOwner,
+  target?: Address,
 ): LibraryCall {
   const { result } = definition;
   const { i32 } = core().words;
@@ -48,7 +50,7 @@ export function makeDirectCall(
       ${
     kept.length > 0 ? `lent.running = { outer: lentOutside, values: ${kept.length === 1 ? kept[0] : list(kept)} };` : ""
   }
-      ${duringCall("i32", `const r = native(${passed.join(", ")});`)}
+      ${duringCall("i32", `const r = native(${(target === undefined ? passed : ["target", ...passed]).join(", ")});`)}
       return ${value(fromResult(result, "r"))};`;
   const before: string[] = [];
   const after: string[] = [];
@@ -76,7 +78,7 @@ export function makeDirectCall(
   };
     return { call, close() { native = () => { i32[${nativeCallWord}] -= 1; closed(); }; } };`;
   const made = generate(
-    { ...scope, stringOf: backend().stringOf, open: native, i32, errorIsDue, takeError, callEnds },
+    { ...scope, stringOf: backend().stringOf, open: native, target, i32, errorIsDue, takeError, callEnds },
     source,
     nativeCallUrl(key),
   ) as LibraryCall;

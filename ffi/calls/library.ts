@@ -5,13 +5,20 @@
  */
 
 import { withoutList } from "../core/core.ts";
+import { openDeepBind, openGlobal, openPinned } from "../core/record.ts";
 import { closeLibrary, librarySymbol, libraryVariable, openLibrary } from "../core/library.ts";
 import { type CheckedDefinition, validate } from "../crossing/definition.ts";
 import { noteFunction } from "../crossing/functions.ts";
 import { isRecord } from "../crossing/layout.ts";
 import { isOut } from "../crossing/marshal.ts";
 import { TypeError } from "../ground/blame.ts";
-import { type LibraryCandidate, LibraryLoadError, shown, SymbolNotFoundError } from "../ground/errors.ts";
+import {
+  type LibraryCandidate,
+  LibraryClosedError,
+  LibraryLoadError,
+  shown,
+  SymbolNotFoundError,
+} from "../ground/errors.ts";
 import { inside, refuseNew } from "../ground/inside.ts";
 import { noOptions, ownOptions } from "../ground/options.ts";
 import { messageOf } from "../ground/thrown.ts";
@@ -21,11 +28,11 @@ import { reportLeak } from "../lifetime/report.ts";
 import type { Address, NativeLibrary, NativeSignature } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import { libraryFile } from "../runtime/library_file.ts";
-import type { Definitions, FunctionDefinition, VariableDefinition } from "../types/definitions.ts";
+import type { Definitions, FunctionDefinition, Pointer, VariableDefinition } from "../types/definitions.ts";
 import type { LibrarySymbols } from "../types/inference.ts";
 import type { LibraryOwner } from "./arguments.ts";
-import { makeBlockCall } from "./block_call.ts";
 import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
+import { makeCallAt } from "./function_at.ts";
 import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
 import { defineVariable } from "./variable.ts";
 
@@ -40,7 +47,21 @@ export interface LibraryOptions {
    * afterwards, the process crashes.
    */
   readonly unload?: boolean;
+  /**
+   * Whether libraries that are opened later find this one's symbols (`RTLD_GLOBAL`); `false` by default. Plugins count on that
+   * which are not linked with what they use, such as Python's extension modules. Windows has nothing like it.
+   */
+  readonly global?: boolean;
+  /**
+   * Whether the library finds its own symbols, and those of the libraries that it is linked with, before those of the program
+   * (`RTLD_DEEPBIND`); `false` by default. It is for libraries of which the runtime has another copy inside: both runtimes export
+   * the functions of libuv, say. Only glibc has it.
+   */
+  readonly deepBind?: boolean;
 }
+
+/** The options that are `true` or `false`, and what the core calls them. */
+const flags = { global: openGlobal, deepBind: openDeepBind } as const;
 
 /** What is released when the owner is gone; it must not reach the owner. */
 interface Held {
@@ -92,6 +113,7 @@ export class Library<S extends Definitions = Definitions> {
   readonly #held: Held;
   readonly #cleanup: Cleanup;
   readonly #closers: readonly (() => void)[];
+  readonly #variables: ReadonlyMap<string, Address>;
 
   /** @ignore Made by {@linkcode dlopen}. */
   constructor(
@@ -100,16 +122,56 @@ export class Library<S extends Definitions = Definitions> {
     owner: LibraryOwner,
     held: Held,
     closers: readonly (() => void)[],
+    variables: ReadonlyMap<string, Address>,
   ) {
     if (token !== inside) refuseNew("Library", "dlopen()");
     this.symbols = symbols;
     this.#owner = owner;
     this.#held = held;
     this.#closers = closers;
+    this.#variables = variables;
     this.#cleanup = addCleanup(owner, dropped, held);
     // Programs that were written for a runtime's own library take it out of the object.
     Object.defineProperty(this, "close", { value: this.close.bind(this) });
     libraryCounts.open += 1;
+  }
+
+  /**
+   * Gives the address of a function or a variable: where a pointer is wanted, such as that of a destructor.
+   *
+   * It needs no definition. Where the definitions have a variable of this name, it is that one's address, which can be another
+   * library's: what the library's own code uses. The address stays good while the code is mapped, which is until the process
+   * ends, unless the library was opened with `unload`.
+   *
+   * ```ts
+   * import { dlopen } from "@belay/ffi";
+   * import { assert } from "@std/assert";
+   *
+   * using libc = dlopen({ name: "c", versions: ["6"] }, {
+   *   qsort: { parameters: ["buffer", "usize", "usize", "pointer"], result: "void" },
+   * });
+   * const numbers = Uint32Array.of(3, 1, 2);
+   * // C's own function orders them: as bytes, which a little-endian machine has the lowest first.
+   * libc.symbols.qsort(numbers, 3, 4, libc.address("strcmp"));
+   * assert(numbers.join() === "1,2,3");
+   * ```
+   *
+   * @param name The symbol's name, as C has it.
+   * @returns Its address.
+   * @throws {SymbolNotFoundError} If the library has no such symbol.
+   * @throws {LibraryClosedError} If the library was closed.
+   * @throws {TypeError} If the name is no string, or has NUL characters.
+   */
+  address(name: string): Pointer {
+    const owner = this.#owner;
+    if (typeof name !== "string" || name.includes("\0")) {
+      throw new TypeError(`Cannot find a symbol: its name must be a string without NUL characters, got ${shown(name)}`);
+    }
+    const { library } = this.#held;
+    if (owner.closed || library === undefined) throw new LibraryClosedError("find", name, owner.name);
+    const address = this.#variables.get(name) ?? librarySymbol(library, name);
+    if (address === null) throw new SymbolNotFoundError(owner.name, [name]);
+    return address as unknown as Pointer;
   }
 
   /**
@@ -202,9 +264,10 @@ function dropped(held: Held): void {
  * ```
  *
  * @typeParam S The type of the definitions, which TypeScript infers.
- * @param path Where the library is: a path, a URL, or a name as a linker takes it.
+ * @param path Where the library is: a path, a URL, or a name as a linker takes it. `null` is the program itself, with all that it
+ * is linked with, and the libraries that were opened with `global`.
  * @param definitions The functions and variables to find in it, by the names that they get in TypeScript.
- * @param options Whether closing unmaps the library.
+ * @param options Whether closing unmaps the library; who finds its symbols, and which symbols it finds.
  * @returns The opened library.
  * @throws {LibraryLoadError} If no candidate loads; the error lists each with its reason.
  * @throws {SymbolNotFoundError} If symbols that aren't optional are missing; the error lists them all.
@@ -213,12 +276,12 @@ function dropped(held: Held): void {
  * @throws {Error} Deno's `NotCapable`, if the program runs without plain `--allow-ffi`.
  */
 export function dlopen<const S extends Definitions>(
-  path: LibraryPath,
+  path: LibraryPath | null,
   definitions: S,
   options: LibraryOptions = noOptions,
 ): Library<S> {
-  const where = ownPath(path);
-  const candidates = libraryCandidates(where, backend().platform);
+  const where = path === null ? null : ownPath(path);
+  const candidates = where === null ? [null] : libraryCandidates(where, backend().platform);
   const name = displayName(where);
   if (typeof definitions !== "object" || definitions === null) {
     throw new TypeError(`Cannot open "${name}": expected definitions of its symbols, got ${shown(definitions)}`);
@@ -228,32 +291,43 @@ export function dlopen<const S extends Definitions>(
     const { definition, plain } = validate(key, definitions[key]);
     checked.push({ key, definition, plain, address: null, direct: -1 });
   }
-  const { unload = false } = ownOptions(`Cannot open "${name}"`, options, ["unload"]);
-  return bindLibrary(name, checked, openFirst(where, candidates, !unload), unload);
+  const given = ownOptions(`Cannot open "${name}"`, options, ["unload", "global", "deepBind"]);
+  const { unload = false } = given;
+  let flag = unload ? 0 : openPinned;
+  for (const [option, bit] of Object.entries(flags)) {
+    const value = given[option as keyof typeof flags];
+    if (value !== undefined && typeof value !== "boolean") {
+      throw new TypeError(`Cannot open "${name}": ${option} must be a boolean, got ${shown(value)}`);
+    }
+    if (value === true) flag |= bit;
+  }
+  return bindLibrary(name, checked, openFirst(where, candidates, flag), unload);
 }
 
 /** Opens the first candidate that loads. */
 function openFirst(
-  wanted: LibraryPath,
-  candidates: readonly string[],
-  pinned: boolean,
-): { path: string; library: Address } {
+  wanted: LibraryPath | null,
+  candidates: readonly (string | null)[],
+  flags: number,
+): { path: string | null; library: Address } {
   const failures: LibraryCandidate[] = [];
   for (const path of candidates) {
-    requirePermission(path);
-    let file: string;
-    try {
-      file = loadable(path);
-    } catch (error) {
-      failures.push({ path, reason: messageOf(error) });
-      continue;
+    let file: string | null = null;
+    if (path !== null) {
+      requirePermission(path);
+      try {
+        file = loadable(path);
+      } catch (error) {
+        failures.push({ path, reason: messageOf(error) });
+        continue;
+      }
     }
-    const result = openLibrary(file, pinned);
+    const result = openLibrary(file, flags);
     if ("library" in result) return { path: file, library: result.library };
-    failures.push({ path, reason: result.reason });
+    failures.push({ path: displayName(path), reason: result.reason });
   }
   const { platform, isFile } = backend();
-  throw new LibraryLoadError(displayName(wanted), failures, pathHint(wanted, platform, isFile));
+  throw new LibraryLoadError(displayName(wanted), failures, wanted === null ? "" : pathHint(wanted, platform, isFile));
 }
 
 /** @throws {Error} Deno's `NotCapable`, if the program may not load this library. */
@@ -280,7 +354,7 @@ function fileOf(bytes: Uint8Array<ArrayBuffer>, path: string): string {
 function bindLibrary<S extends Definitions>(
   name: string,
   entries: readonly Entry[],
-  { path, library }: { path: string; library: Address },
+  { path, library }: { path: string | null; library: Address },
   unload: boolean,
 ): Library<S> {
   const owner: LibraryOwner = { name, closed: false, counted: unload, running: 0, whenIdle: undefined, endings: [] };
@@ -297,14 +371,14 @@ function bindLibrary<S extends Definitions>(
     entry.address = address;
     if (address === null) {
       if (definition.optional !== true) missing.push(symbol);
-    } else if (isFunction(definition) && (entry.plain || !needsBlock(definition))) {
+    } else if (path !== null && isFunction(definition) && (entry.plain || !needsBlock(definition))) {
       entry.direct = signatures.push(nativeSignature(symbol, definition, address)) - 1;
     }
   }
   let native: NativeLibrary | undefined;
   try {
     if (missing.length > 0) throw new SymbolNotFoundError(name, missing);
-    const opened = native = backend().open(path, signatures);
+    const opened = native = path === null ? undefined : backend().open(path, signatures);
     for (const entry of entries) {
       const { key, definition, address } = entry;
       if (address === null) define(symbols, key, null);
@@ -318,30 +392,31 @@ function bindLibrary<S extends Definitions>(
     closeLibrary(library);
     throw error;
   }
-  if (!unload) {
-    native.release();
-    closeLibrary(library);
-  }
+  if (!unload) native?.release();
   const held: Held = {
     native: unload ? native : undefined,
-    library: unload ? library : undefined,
+    library,
     open: true,
     birth: track("library", name),
   };
-  return new Library(inside, Object.preventExtensions(symbols) as LibrarySymbols<S>, owner, held, closers);
+  const variables = new Map<string, Address>();
+  for (const { definition, key, address } of entries) {
+    if (!isFunction(definition) && address !== null) variables.set(definition.name ?? key, address);
+  }
+  return new Library(inside, Object.preventExtensions(symbols) as LibrarySymbols<S>, owner, held, closers, variables);
 }
 
 /** Makes a function that the library has, and notes how it is closed. */
 function makeFunction(
   { key, definition, address, direct }: Entry,
-  native: NativeLibrary,
+  native: NativeLibrary | undefined,
   owner: LibraryOwner,
   closers: (() => void)[],
 ): unknown {
   const fn = definition as FunctionDefinition;
   const place = address as Address;
-  const { call, close, giveUp } = direct < 0
-    ? makeBlockCall(key, fn, place, owner)
+  const { call, close, giveUp } = direct < 0 || native === undefined
+    ? makeCallAt(key, fn, place, owner)
     : makeDirectCall(key, fn, native.functionAt(direct), owner);
   noteFunction(call, { key, definition: fn, address: place, owner });
   closers.push(close);

@@ -43,7 +43,8 @@ export function ownPath(path: LibraryPath): LibraryPath {
 }
 
 /** What messages call a library. */
-export function displayName(path: LibraryPath): string {
+export function displayName(path: LibraryPath | null): string {
+  if (path === null) return "the program";
   return typeof path === "string" ? path : path instanceof URL ? path.href : path.name;
 }
 

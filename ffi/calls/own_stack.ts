@@ -31,6 +31,7 @@ import { RangeError } from "../ground/blame.ts";
 import { onCallStackSize } from "../lifetime/settings.ts";
 import type { Address, NativeSignature, NativeType } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
+import { fitsBehindAddress, type ScalarClass } from "../types/calling_convention.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
 
 const functions = coreFunctions(() => ({
@@ -115,25 +116,21 @@ export function passingWay(passed: readonly string[]): OwnStackWay {
   };
 }
 
-/** How many integers and floats can be passed so, beside the block. */
-const passedIntegers = 5;
-const passedFloats = 8;
-
 /** What the runtime is told of a function that is called by {@linkcode passingWay}; `undefined` for others. */
 export function passingSignature(
   { parameters, result, captureErrno, variadic, stackSize = 0 }: FunctionDefinition,
 ): NativeSignature | undefined {
-  const { mostParameters, platform: { arch, os } } = backend();
-  if (arch !== "x86_64" || os === "windows" || parameters.length >= mostParameters) return undefined;
+  const { platform } = backend();
+  if (platform.arch !== "x86_64" || platform.os === "windows") return undefined;
   if (captureErrno === true || variadic !== undefined || stackSize !== 0 || isRecord(result)) return undefined;
   const types: NativeType[] = ["address"];
-  let floats = 0;
+  const classes: ScalarClass[] = [];
   for (const type of parameters) {
     if (isRecord(type)) return undefined;
-    if (argumentClass(type).float) floats += 1;
+    classes.push(argumentClass(type));
     types.push(parameterNativeType(type));
   }
-  if (parameters.length - floats > passedIntegers || floats > passedFloats) return undefined;
+  if (!fitsBehindAddress(platform, classes)) return undefined;
   return signature("belay_stack_call", types, resultNativeType(result));
 }
 

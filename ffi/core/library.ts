@@ -15,17 +15,18 @@ import {
   operationFindVariable,
   operationOpenLibrary,
   operationOpenReason,
-  operationPinLibrary,
 } from "./record.ts";
 
 /**
  * Opens a library, or answers the loader's own words for why not.
  *
- * @param pinned Whether it stays mapped until the process ends, whatever closes it.
+ * @param path Where it is; `null` for the program itself.
+ * @param flags A sum of `openPinned`, `openGlobal` and `openDeepBind`.
  */
-export function openLibrary(path: string, pinned: boolean): { library: Address } | { reason: string } {
+export function openLibrary(path: string | null, flags: number): { library: Address } | { reason: string } {
   const object = core().isolate;
-  const library = control(pinned ? operationPinLibrary : operationOpenLibrary, { object, text: zeroTerminated(path) });
+  const text = path === null ? null : zeroTerminated(path);
+  const library = control(operationOpenLibrary, { object, number: flags, text });
   if (!isNull(library)) return { library };
   return { reason: backend().readString(control(operationOpenReason, { object }) as Address) };
 }

@@ -113,7 +113,7 @@ export function stringAt(address: Address | null): string | null {
  *
  * @param shape What a callback's shape has to be, where the parameter's definition says so.
  */
-function functionAddress(value: unknown, shape?: string): Address | undefined {
+export function functionAddress(value: unknown, shape?: string): Address | undefined {
   if (value === null) return toAddress(0);
   if (isAddress(value)) return value;
   const state = callbackStateOf(value);

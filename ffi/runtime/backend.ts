@@ -104,6 +104,8 @@ export interface Backend {
    * exist.
    */
   open(path: string, signatures: readonly NativeSignature[]): NativeLibrary;
+  /** A function at an address, where the runtime can call one as it calls those of libraries. */
+  readonly calledAt?: (signature: NativeSignature & { readonly address: Address }) => NativeFunctionObject;
   /** The address of a C function without parameters or result that calls `fn`. It stays callable for ever. */
   createTrampoline(fn: () => void): Address;
   /** C's memory as an `ArrayBuffer`; it must stay allocated. */

@@ -8,7 +8,7 @@
 
 import { typedArrayBuffer } from "../ground/buffers.ts";
 import { present } from "../ground/present.ts";
-import type { Backend, Files, NativeFunctionObject, NativeType } from "./backend.ts";
+import type { Backend, Files, NativeFunctionObject, NativeSignature, NativeType } from "./backend.ts";
 import { connectAsModule, type ModuleLoader } from "./node_api.ts";
 
 /** The part of `bun:ffi` that is used here, so that it type-checks everywhere. */
@@ -76,6 +76,12 @@ const { setImmediate } = globalThis as unknown as BunTimers;
 /** What Bun calls the types that it doesn't call by their own names. */
 const types: Partial<Record<NativeType, string>> = { address: "ptr", view: "ptr", string: "ptr" };
 
+function spelled({ parameters, result }: NativeSignature): BunDefinition {
+  const args: string[] = [];
+  for (const type of parameters) args.push(types[type] ?? type);
+  return { args, returns: types[result] ?? result };
+}
+
 const encoder = new TextEncoder();
 
 function bunFiles(process: BunProcess): Files {
@@ -138,13 +144,11 @@ export function bunBackend(process: BunProcess): Backend {
         // Bun compiles C for each function, which a program may never call; and it takes no name beside the key, so that a
         // symbol with two definitions takes two libraries.
         functionAt(index) {
-          const { name, parameters, result, address } = present(signatures[index]);
-          const args: string[] = [];
-          for (const type of parameters) args.push(types[type] ?? type);
-          const returns = types[result] ?? result;
+          const signature = present(signatures[index]);
+          const { name, address } = signature;
           const library = address === undefined
-            ? ffi.dlopen(path, { [name]: { args, returns } })
-            : ffi.linkSymbols({ [name]: { args, returns, ptr: Number(address) } });
+            ? ffi.dlopen(path, { [name]: spelled(signature) })
+            : ffi.linkSymbols({ [name]: { ...spelled(signature), ptr: Number(address) } });
           opened.push(library);
           return library.symbols[name] as NativeFunctionObject;
         },
@@ -154,6 +158,11 @@ export function bunBackend(process: BunProcess): Backend {
           for (const library of opened) library.close();
         },
       };
+    },
+    calledAt(signature) {
+      const { name, address } = signature;
+      const { symbols } = ffi.linkSymbols({ [name]: { ...spelled(signature), ptr: Number(address) } });
+      return symbols[name] as NativeFunctionObject;
     },
     createTrampoline: (fn) => createCallback(fn, false),
     map: (address, byteLength) => ffi.toArrayBuffer(Number(address), 0, byteLength),

@@ -119,6 +119,16 @@ function packsStack({ os, arch }: Platform): boolean {
   return os === "darwin" && arch === "aarch64";
 }
 
+/**
+ * Whether arguments are in registers where an address stands in front of them, which the core takes and moves them over. The
+ * core's assembly for it has one register of integers less than the platform; Windows on x64 counts both kinds together.
+ */
+export function fitsBehindAddress({ os, arch }: Platform, types: readonly ScalarClass[]): boolean {
+  const floats = types.filter(({ float }) => float).length;
+  if (arch === "aarch64") return floats <= 8 && types.length - floats <= 7;
+  return os === "windows" ? types.length <= 3 : floats <= 8 && types.length - floats <= 5;
+}
+
 /** Whether a structure is passed. */
 export function isStructureClass(type: ArgumentClass): type is StructureClass {
   return "leaves" in type;

@@ -83,6 +83,12 @@ pub const OnFull = enum(u32) { block = 0, drop_newest = 1, drop_oldest = 2 };
 /// nonblocking call has completed.
 pub const Next = enum(u32) { finish = 0, take = 1, linger = 2, poll = 3 };
 
+/// How a library is opened: so that it stays mapped until the process ends; its symbols are there for libraries that are opened
+/// later; it finds its own symbols before those of others.
+pub const open_pinned = 1;
+pub const open_global = 2;
+pub const open_deep_bind = 4;
+
 /// What `belay_control` does.
 pub const Operation = enum(u32) {
     attach = 0,
@@ -94,17 +100,16 @@ pub const Operation = enum(u32) {
     limit_call_threads = 6,
     call_thread_count = 7,
     open_library = 8,
-    pin_library = 9,
-    open_reason = 10,
-    find_symbol = 11,
-    find_variable = 12,
-    close_library = 13,
-    stack_count = 14,
-    size_stacks = 15,
-    rest_stacks = 16,
-    resident_stacks = 17,
-    watch_stacks = 18,
-    end_process = 19,
+    open_reason = 9,
+    find_symbol = 10,
+    find_variable = 11,
+    close_library = 12,
+    stack_count = 13,
+    size_stacks = 14,
+    rest_stacks = 15,
+    resident_stacks = 16,
+    watch_stacks = 17,
+    end_process = 18,
     _,
 };
 

@@ -485,40 +485,49 @@ uint32_t belay_channel_close(belay_channel *channel, bool settled);
 #define BELAY_OPERATION_LIMIT_CALL_THREADS 6
 /* Returns how many call threads there are. */
 #define BELAY_OPERATION_CALL_THREAD_COUNT 7
-/* Opens the library at the path `text`, for an isolate, `object`. On the isolate's thread. Returns the library, or NULL
- * if it could not be loaded. With BELAY_OPERATION_PIN_LIBRARY it stays mapped until the process ends, whatever closes it. */
+/* Opens the library at the path `text`, or the program itself if that is NULL, for an isolate, `object`. On the isolate's
+ * thread. Returns the library, or NULL if it could not be loaded. `number` is a sum of these: it stays mapped until the
+ * process ends, whatever closes it; libraries that are opened later find its symbols; its own symbols come first for it,
+ * which only Linux with glibc has. */
 #define BELAY_OPERATION_OPEN_LIBRARY 8
-#define BELAY_OPERATION_PIN_LIBRARY 9
+#define BELAY_OPEN_PINNED 1
+#define BELAY_OPEN_GLOBAL 2
+#define BELAY_OPEN_DEEP_BIND 4
 /* Returns the loader's own words for why the last library of an isolate, `object`, did not open, cut to 1 KB. Ownership:
  * the core's, until the isolate opens the next one. */
-#define BELAY_OPERATION_OPEN_REASON 10
+#define BELAY_OPERATION_OPEN_REASON 9
 /* Returns the address of the symbol `text` of a library, `object`; or NULL. */
-#define BELAY_OPERATION_FIND_SYMBOL 11
+#define BELAY_OPERATION_FIND_SYMBOL 10
 /* The same for a variable: the one that the library's own code uses. On ELF systems that may be another library's or
  * the program's of the same name: a program that was linked with the library has a copy of the variable, say. */
-#define BELAY_OPERATION_FIND_VARIABLE 12
+#define BELAY_OPERATION_FIND_VARIABLE 11
 /* Gives a library, `object`, back. */
-#define BELAY_OPERATION_CLOSE_LIBRARY 13
+#define BELAY_OPERATION_CLOSE_LIBRARY 12
 
 /* Returns how many calls of an isolate, `object`, have a stack of their own. On the isolate's thread. */
-#define BELAY_OPERATION_STACK_COUNT 14
+#define BELAY_OPERATION_STACK_COUNT 13
 /* New stacks of an isolate, `object`, take `bits` bytes of addresses, rounded up to 64 KB, and memory as they are used. On
  * the isolate's thread. */
-#define BELAY_OPERATION_SIZE_STACKS 15
+#define BELAY_OPERATION_SIZE_STACKS 14
 /* Gives the system the memory that calls have left in those stacks of an isolate, `object`, that no call has now. On the
  * isolate's thread. */
-#define BELAY_OPERATION_REST_STACKS 16
+#define BELAY_OPERATION_REST_STACKS 15
 /* Returns how many bytes of memory the stacks of an isolate, `object`, take. On the isolate's thread. */
-#define BELAY_OPERATION_RESIDENT_STACKS 17
+#define BELAY_OPERATION_RESIDENT_STACKS 16
 /* Has a thread look after an isolate, `object`, as long as some calls wait for promises: where JavaScript is in one call of C for
  * 10 s meanwhile, it writes so to the standard error. On the isolate's thread, and only if `watched` is 0. */
-#define BELAY_OPERATION_WATCH_STACKS 18
+#define BELAY_OPERATION_WATCH_STACKS 17
 /* The process ends by itself, with the code `number`, unless this is done again within `bits` milliseconds; 0 of them only does
  * that. Nothing is run then that was to run at its end. */
-#define BELAY_OPERATION_END_PROCESS 19
+#define BELAY_OPERATION_END_PROCESS 18
 
 /* Does an operation; an unknown one returns NULL. */
 void *belay_control(uint32_t operation, uint32_t number, void *object, uint64_t bits, const char *text);
+
+/* Calls the function at an address, with the arguments behind it, and gives what that gives: for a runtime that opens
+ * functions by their names alone, which is told of this one with any signature. Nothing may be on the stack: at most 5
+ * integers and 8 floats on x86-64, 7 and 8 on AArch64; on Windows x64, 3 of both together. */
+void belay_call_pointer(const void *function);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * C's memory

@@ -3,7 +3,9 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const allocator = @import("allocator.zig").allocator;
+const abi = @import("abi.zig");
 const interposition = @import("interposition.zig");
+const weak = @import("os/weak.zig");
 
 const posix = struct {
     const now = 2;
@@ -13,6 +15,8 @@ const posix = struct {
         else => 4,
     };
     const no_delete: c_int = if (builtin.os.tag.isDarwin()) 0x80 else 0x1000;
+    const global: c_int = if (builtin.os.tag.isDarwin()) 8 else 0x100;
+    const deep_bind: c_int = 8;
     const Info = extern struct {
         file_name: ?[*:0]const u8,
         base: ?*anyopaque,
@@ -37,11 +41,15 @@ const windows = struct {
     extern "kernel32" fn GetModuleHandleExW(flags: u32, address: ?*const anyopaque, module: *?*anyopaque) callconv(.c) c_int;
 };
 
-/// Opens a library, or answers null with the loader's reason in `reason`, cut to its length and ended by a zero.
-/// A pinned one stays mapped until the process ends, whatever closes it.
-pub fn open(path: [*:0]const u8, pinned: bool, reason: []u8) ?*anyopaque {
+/// Opens a library, or the program itself; or answers null with the loader's reason in `reason`, cut to its length and ended by
+/// a zero.
+///
+/// @param flags What `abi.zig` has for it.
+pub fn open(path: ?[*:0]const u8, flags: u32, reason: []u8) ?*anyopaque {
     if (builtin.os.tag == .windows) {
-        const wide = std.unicode.utf8ToUtf16LeAllocZ(allocator, std.mem.span(path)) catch |err| return switch (err) {
+        if (flags & (abi.open_global | abi.open_deep_bind) != 0) return fail(reason, "Windows has no symbols that libraries share");
+        const given = path orelse return windows.GetModuleHandleW(null);
+        const wide = std.unicode.utf8ToUtf16LeAllocZ(allocator, std.mem.span(given)) catch |err| return switch (err) {
             error.InvalidUtf8 => fail(reason, "the path is not UTF-8"),
             error.OutOfMemory => fail(reason, "there is no memory for the path"),
         };
@@ -51,12 +59,19 @@ pub fn open(path: [*:0]const u8, pinned: bool, reason: []u8) ?*anyopaque {
             return fail(reason, std.fmt.bufPrint(&text, "Windows error {d}", .{windows.GetLastError()}) catch unreachable);
         };
         var same: ?*anyopaque = null;
-        if (pinned) _ = windows.GetModuleHandleExW(windows.from_address | windows.pin_module, library, &same);
+        if (flags & abi.open_pinned != 0) _ = windows.GetModuleHandleExW(windows.from_address | windows.pin_module, library, &same);
         return library;
     }
-    const flags = posix.now | (if (pinned) posix.no_delete else 0);
-    return posix.dlopen(path, flags) orelse
+    if (flags & abi.open_deep_bind != 0 and !isGlibc()) return fail(reason, "this system's loader has no RTLD_DEEPBIND");
+    const mode = posix.now | (if (flags & abi.open_pinned != 0) posix.no_delete else 0) |
+        (if (flags & abi.open_global != 0) posix.global else 0) |
+        (if (flags & abi.open_deep_bind != 0) posix.deep_bind else 0);
+    return posix.dlopen(path, mode) orelse
         fail(reason, if (posix.dlerror()) |text| std.mem.span(text) else "the loader gave no reason");
+}
+
+fn isGlibc() bool {
+    return builtin.os.tag == .linux and weak.address("__libc_stack_end") != 0;
 }
 
 fn fail(reason: []u8, text: []const u8) ?*anyopaque {
@@ -112,12 +127,12 @@ pub fn functionName(address: *const anyopaque) ?[]const u8 {
 
 test "a library that isn't there gives the loader's reason, cut to the space there is" {
     var reason: [256]u8 = undefined;
-    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, &reason));
+    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", abi.open_pinned, &reason));
     try std.testing.expect(std.mem.indexOfScalar(u8, &reason, 0).? > 0);
     var short: [8]u8 = undefined;
-    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, &short));
+    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", abi.open_pinned, &short));
     try std.testing.expect(std.mem.indexOfScalar(u8, &short, 0) != null);
-    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", true, short[0..0]));
+    try std.testing.expectEqual(@as(?*anyopaque, null), open("/nowhere/libnothing.so", abi.open_pinned, short[0..0]));
 }
 
 test "a library gives its symbols, and null for one that it lacks" {
@@ -130,7 +145,7 @@ test "a library gives its symbols, and null for one that it lacks" {
     else
         "libc.so.6";
     var reason: [256]u8 = undefined;
-    const library = open(path, false, &reason).?;
+    const library = open(path, 0, &reason).?;
     defer close(library);
     const name = if (builtin.os.tag == .windows) "GetLastError" else "getpid";
     try std.testing.expect(symbol(library, name) != null);
@@ -143,7 +158,7 @@ test "a path of any length gives the loader's reason" {
     for ([_]usize{ 255, 4095, 4096, 5000, path.len }) |length| {
         @memset(path[0..length], 'a');
         path[length] = 0;
-        try std.testing.expectEqual(@as(?*anyopaque, null), open(&path, true, &reason));
+        try std.testing.expectEqual(@as(?*anyopaque, null), open(&path, abi.open_pinned, &reason));
         try std.testing.expect(std.mem.indexOfScalar(u8, &reason, 0).? > 0);
     }
 }

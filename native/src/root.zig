@@ -4,6 +4,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const call_blocks = @import("calls/blocks.zig");
 const call_threads = @import("calls/call_threads.zig");
+const pointer_call = @import("calls/pointer_call.zig");
 const channels = @import("channel.zig");
 const futex = @import("os/futex.zig");
 const libraries = @import("library.zig");
@@ -38,8 +39,7 @@ pub export fn belay_control(
             return null;
         },
         .call_thread_count => counted(call_threads.threadCount()),
-        .open_library => libraries.open(text.?, false, &Isolate.of(isolateOf(object)).open_reason),
-        .pin_library => libraries.open(text.?, true, &Isolate.of(isolateOf(object)).open_reason),
+        .open_library => libraries.open(text, number, &Isolate.of(isolateOf(object)).open_reason),
         .open_reason => &Isolate.of(isolateOf(object)).open_reason,
         .find_symbol => libraries.symbol(object.?, text.?),
         .find_variable => libraries.variable(object.?, text.?),
@@ -213,7 +213,10 @@ pub const belay_memory_find_zero = memory.findZero;
 pub const belay_memory_allocate = memory.allocate;
 pub const belay_memory_release = memory.release;
 
+pub const belay_call_pointer = pointer_call.callPointer;
+
 comptime {
+    @export(&belay_call_pointer, .{ .name = "belay_call_pointer" });
     _ = @import("dispatch.zig");
     _ = @import("node_module.zig");
     // Where they switch stacks by jumps, they are assembly.

@@ -1,9 +1,9 @@
-/** A call of C against the bare runtime's. */
+/** A call of C against the bare runtime's; and one by a function pointer. */
 
-import { dlopen } from "@belay/ffi";
+import { dlopen, functionAt } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { compare, finish } from "./harness.ts";
-import { rawOpen } from "./raw.ts";
+import { rawFunctionAt, rawOpen } from "./raw.ts";
 
 const library = dlopen(testLibrary, { add_i32: { parameters: ["i32", "i32"], result: "i32" } });
 const add = library.symbols.add_i32;
@@ -21,4 +21,20 @@ function raw(count: number): void {
 }
 
 compare("call/add-i32", { belay, raw }, { count: 5_000_000 });
+
+const types = { parameters: ["i32", "i32"], result: "i32" } as const;
+const address = library.address("add_i32");
+const addAt = functionAt(address, types);
+const rawAddAt = rawFunctionAt(address, types) as typeof add;
+compare("call/function-pointer", {
+  belay(count) {
+    for (let i = 0; i < count; i++) sum = addAt(sum, i) | 0;
+  },
+  library(count) {
+    for (let i = 0; i < count; i++) sum = add(sum, i) | 0;
+  },
+  raw(count) {
+    for (let i = 0; i < count; i++) sum = rawAddAt(sum, i) | 0;
+  },
+}, { count: 1_000_000 });
 finish();

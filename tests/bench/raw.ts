@@ -44,6 +44,20 @@ export function rawLibrary(path: string, definitions: Record<string, RawDefiniti
   return bun().dlopen(path, Object.fromEntries(spelled)) as RawLibrary;
 }
 
+/** A function of two arguments at an address, in the runtime's own way. */
+export function rawFunctionAt(address: unknown, { parameters, result }: RawDefinition): RawFunction {
+  if (runtime === "bun") {
+    const { CFunction } = bun() as unknown as { CFunction: (definition: object) => RawFunction };
+    return CFunction({ args: parameters, returns: result, ptr: address });
+  }
+  const { UnsafeFnPointer, UnsafePointer } = deno() as unknown as {
+    UnsafeFnPointer: new (pointer: object | null, definition: RawDefinition) => { call: RawFunction };
+    UnsafePointer: DenoNamespace["UnsafePointer"];
+  };
+  const pointer = new UnsafeFnPointer(UnsafePointer.create(address as bigint), { parameters, result });
+  return (a, b) => pointer.call(a, b);
+}
+
 /** Where the memory of a view is now. */
 export function rawPointer(view: ArrayBufferView): bigint {
   if (runtime === "bun") return BigInt(bun().ptr(view));

@@ -15,6 +15,7 @@ import {
   callback,
   charArray,
   dlopen,
+  functionAt,
   type FunctionDefinition,
   Handle,
   NativeMemory,
@@ -73,7 +74,12 @@ const kinds: Readonly<Record<string, Partial<FunctionDefinition>>> = {
   captureErrno: { captureErrno: true },
   variadic: { variadic: 1 },
   all: { nonblocking: true, captureErrno: true, variadic: 1 },
+  own: { stack: "own" },
+  pointer: {},
+  pointerAll: { nonblocking: true, captureErrno: true, variadic: 1 },
 };
+/** The kinds of calls of functions that are known by their addresses. */
+const byPointer = ["pointer", "pointerAll"];
 
 // What both share: see `source`.
 const mostBytes = 40;
@@ -377,7 +383,12 @@ async function run(cases: readonly Case[]): Promise<void> {
   const definitions = Object.fromEntries(cases.map((each, index) => [`c${index}`, definitionOf(each)]));
   using library = dlopen(path, definitions);
   const symbols = library.symbols as unknown as Readonly<Record<string, (...args: unknown[]) => unknown>>;
-  for (const [index, each] of cases.entries()) await call(each, symbols[`c${index}`]);
+  for (const [index, each] of cases.entries()) {
+    const fnOfC = byPointer.includes(each.kind)
+      ? functionAt(library.address(each.symbol), definitions[`c${index}`]) as typeof symbols[string]
+      : symbols[`c${index}`];
+    await call(each, fnOfC);
+  }
 }
 
 const began = performance.now();

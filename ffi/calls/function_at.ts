@@ -1,0 +1,158 @@
+/**
+ * C functions by their addresses: function pointers.
+ *
+ * @module
+ */
+
+import { coreFunction, signature } from "../core/core.ts";
+import { validate } from "../crossing/definition.ts";
+import { noteFunction } from "../crossing/functions.ts";
+import { functionAddress } from "../crossing/helpers.ts";
+import { argumentClass, gotFor } from "../crossing/marshal.ts";
+import { checkUse } from "../crossing/pointer_rules.ts";
+import { blameCaller, TypeError } from "../ground/blame.ts";
+import { addCleanup } from "../lifetime/cleanup.ts";
+import { isNull } from "../runtime/address.ts";
+import type { Address, NativeFunctionObject } from "../runtime/backend.ts";
+import { backend } from "../runtime/choose.ts";
+import { fitsBehindAddress } from "../types/calling_convention.ts";
+import type { RecordType } from "../types/data_type.ts";
+import type { FunctionDefinition, ParameterType, Pointer } from "../types/definitions.ts";
+import type { LibraryFunction, NativeFunction } from "../types/inference.ts";
+import type { LibraryCall, LibraryOwner } from "./arguments.ts";
+import { makeBlockCall } from "./block_call.ts";
+import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
+
+/** The definition of a function that C has given the address of: it has no symbol that could be missing. */
+export type FunctionPointerDefinition = Omit<FunctionDefinition, "optional">;
+
+/**
+ * Generates the function at an address.
+ *
+ * @param owner What the function keeps alive.
+ * @throws {RangeError} When too many arguments would be on the stack.
+ */
+export function makeCallAt(
+  key: string,
+  definition: FunctionDefinition,
+  address: Address,
+  owner: LibraryOwner,
+): LibraryCall {
+  const { calledAt, platform } = backend();
+  if (needsBlock(definition)) return makeBlockCall(key, definition, address, owner);
+  const { name, parameters, result } = nativeSignature(key, definition, address);
+  if (calledAt !== undefined) {
+    return makeDirectCall(key, definition, calledAt({ name, parameters, result, address }), owner);
+  }
+  const classes = definition.parameters.map((type) => argumentClass(type as Exclude<ParameterType, RecordType>));
+  if (!fitsBehindAddress(platform, classes)) return makeBlockCall(key, definition, address, owner);
+  const native = coreFunction(signature("belay_call_pointer", ["address", ...parameters], result));
+  return makeDirectCall(key, definition, native, owner, address);
+}
+
+/** The functions that programs have, by address and types, for definitions of a few types alone; by definition for others. */
+const bySpelling = new Map<string, WeakRef<NativeFunctionObject>>();
+const byDefinition = new WeakMap<object, Map<string, WeakRef<NativeFunctionObject>>>();
+
+/**
+ * The function at an address, the same for the same definition.
+ *
+ * @param given What says which definition it is: the program's own object.
+ * @param definition What was checked of it.
+ */
+export function functionOf(
+  address: Address,
+  given: object,
+  definition: FunctionDefinition,
+  plain: boolean,
+): NativeFunctionObject {
+  const { parameters, result, name } = definition;
+  let functions = bySpelling;
+  let spelling = String(address);
+  if (plain) spelling += ` ${(parameters as readonly string[]).join()} ${result as string}`;
+  else {
+    functions = byDefinition.get(given) ?? new Map();
+    byDefinition.set(given, functions);
+  }
+  const known = functions.get(spelling)?.deref();
+  if (known !== undefined) return known;
+  const key = name ?? `function at 0x${BigInt(address).toString(16)}`;
+  const owner: LibraryOwner = {
+    name: key,
+    closed: false,
+    counted: false,
+    running: 0,
+    whenIdle: undefined,
+    endings: [],
+  };
+  const { call } = makeCallAt(key, definition, address, owner);
+  noteFunction(call, { key, definition, address, owner });
+  functions.set(spelling, new WeakRef(call));
+  if (plain) addCleanup(call, forget, spelling);
+  return call;
+}
+
+/** A function is gone, unless there is another one by now. */
+function forget(spelling: string): void {
+  if (bySpelling.get(spelling)?.deref() === undefined) bySpelling.delete(spelling);
+}
+
+/**
+ * Gives the C function at an address: a function pointer that C has handed over, or the address of a symbol.
+ *
+ * It is as a function of a library in all ways: types, checks, errors, and the options of a definition. The same address with
+ * the same definition gives the same function: a definition of named types alone is the same if its types are, any other one if it
+ * is the same object.
+ *
+ * belay can't check that there is a function at the address, nor that it is of these types.
+ *
+ * *Ownership:* the function keeps nothing of C's alive. A library that is opened without `unload` stays mapped until the process
+ * ends; for anything else you have to know that the code stays.
+ *
+ * *Threads:* as for any function of a library, see {@linkcode dlopen}.
+ *
+ * ```ts
+ * import { dlopen, functionAt } from "@belay/ffi";
+ * import { assert } from "@std/assert";
+ *
+ * using libc = dlopen({ name: "c", versions: ["6"] }, {
+ *   dlsym: { parameters: ["pointer", "cstring"], result: "pointer" },
+ * });
+ * const pointer = libc.symbols.dlsym(null, "labs");
+ * assert(pointer !== null);
+ * const labs = functionAt(pointer, { parameters: ["i64"], result: "i64" });
+ * assert(labs(-7) === 7n);
+ * ```
+ *
+ * @typeParam D The type of the definition, which TypeScript infers.
+ * @param pointer The function's address, or a {@linkcode Callback}.
+ * @param definition Its parameters and its result. `name` is what errors call it.
+ * @returns The function.
+ * @throws {TypeError} If it is NULL or no address, or if the definition is malformed.
+ * @throws {RangeError} If its arguments and result take more than 128 words of 8 bytes beside the registers.
+ * @throws {PointerRuleError} If it points into an argument of a call that has returned.
+ */
+export function functionAt<const D extends FunctionPointerDefinition>(
+  pointer: Pointer | NativeFunction,
+  definition: D,
+): LibraryFunction<D> {
+  const address = functionAddress(pointer);
+  if (isNull(address)) throw new TypeError("Cannot get the function at NULL: C has given none");
+  if (address === undefined) {
+    const got = gotFor("function", pointer);
+    throw blameCaller(new TypeError(`Cannot get a function: expected its Pointer or a live Callback, got ${got}`));
+  }
+  checkUse(address);
+  const name = (definition as Partial<FunctionDefinition> | null)?.name;
+  const checked = validate(typeof name === "string" ? name : "function pointer", definition);
+  const { parameters, optional } = checked.definition as Partial<FunctionDefinition>;
+  if (parameters === undefined || optional !== undefined) {
+    throw new TypeError("Cannot get a function: its definition has parameters and a result, and isn't optional");
+  }
+  return functionOf(
+    address,
+    definition,
+    checked.definition as FunctionDefinition,
+    checked.plain,
+  ) as unknown as LibraryFunction<D>;
+}

@@ -1,0 +1,206 @@
+/** C functions by their addresses, and what a library can be opened as. Every type is in `call_sweep_test.ts`. */
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import process from "node:process";
+import {
+  callback,
+  dlopen,
+  functionAt,
+  LibraryClosedError,
+  LibraryLoadError,
+  pointerFrom,
+  PointerRuleError,
+  pointerValue,
+  struct,
+  SymbolNotFoundError,
+} from "@belay/ffi";
+import { testLibrary } from "../../scripts/build.ts";
+import { alive, collectUntil } from "../support/gc.ts";
+import { guest } from "../support/machine.ts";
+
+const before = alive();
+const binary = { parameters: ["i32", "i32"], result: "i32" } as const;
+const unary = { parameters: ["i32"], result: "i32" } as const;
+
+function open() {
+  return dlopen(testLibrary, {
+    add_i32: binary,
+    enter_pointer: { parameters: [], result: "pointer" },
+    static_i64: { type: "i64" },
+  });
+}
+
+describe("functionAt", () => {
+  it("gives what C's function pointers and a library's addresses lead to", () => {
+    using library = open();
+    const pointer = library.symbols.enter_pointer();
+    assert(pointer !== null);
+    assertEquals(functionAt(pointer, unary)(7), 7);
+    assertEquals(functionAt(library.address("add_i32"), binary)(40, 2), 42);
+    using doubled = callback(unary, (value) => 2 * value);
+    assertEquals(functionAt(doubled, unary)(21), 42);
+    assertEquals(functionAt(doubled.pointer, unary)(21), 42);
+    // It has no library that could be closed.
+    const add = functionAt(library.address("add_i32"), binary);
+    library.close();
+    assertEquals(add(1, 2), 3);
+  });
+
+  it("gives the same function for the same address and definition", async () => {
+    using library = open();
+    const address = library.address("add_i32");
+    const add = functionAt(address, binary);
+    assertStrictEquals(functionAt(address, { parameters: ["i32", "i32"], result: "i32" }), add);
+    assert(functionAt(address, { parameters: ["u32", "u32"], result: "u32" }) as unknown !== add);
+    const later = { ...binary, nonblocking: true } as const;
+    assertStrictEquals(functionAt(address, later), functionAt(address, later));
+    assertEquals(await functionAt(address, later)(1, 2), 3);
+    // A function that is gone is made anew.
+    let gone: WeakRef<object> | undefined;
+    (() => gone = new WeakRef(functionAt(address, { parameters: ["i64", "i64"], result: "i64" })))();
+    await collectUntil(() => gone?.deref() === undefined);
+    assertEquals(functionAt(address, { parameters: ["i64", "i64"], result: "i64" })(1, 2) & 0xffn, 3n);
+  });
+
+  it("takes the options of a definition, and what a library's function takes", async () => {
+    using library = open();
+    const relay = library.address("relay_i32");
+    const parameters = [unary, "i32"] as const;
+    const thrown = new RangeError("thrown");
+    const calls: ((fn: (value: number) => number) => number | Promise<number>)[] = [
+      (fn) => functionAt(relay, { parameters, result: "i32" })(fn, 20),
+      (fn) => functionAt(relay, { parameters, result: "i32", stack: "own" })(fn, 20),
+      (fn) => functionAt(relay, { parameters, result: "i32", suspends: true })(fn, 20),
+      (fn) => functionAt(relay, { parameters, result: "i32", nonblocking: true })(fn, 20),
+      (fn) => functionAt(relay, { parameters, result: "i32", captureErrno: true })(fn, 20)[0],
+    ];
+    for (const call of calls) {
+      assertEquals(await call((value) => value + 1), 21);
+      await assertRejects(
+        async () =>
+          await call(() => {
+            throw thrown;
+          }),
+        RangeError,
+        "thrown",
+      );
+    }
+    const point = struct({ x: "f64", y: "f64" });
+    const swap = functionAt(library.address("swap_point"), { parameters: [point], result: point });
+    assertEquals(swap({ x: 1, y: 2 }), { x: 2, y: 1 });
+  });
+
+  it("names the function in errors by its address, or as the definition does", () => {
+    using library = open();
+    const address = library.address("add_i32");
+    const at = `function at 0x${pointerValue(address).toString(16)}`;
+    assertThrows(
+      () => functionAt(address, binary)("1" as never, 2),
+      TypeError,
+      `Cannot call "${at}": argument 1 (i32)`,
+    );
+    const named = functionAt(address, { ...binary, name: "plus" });
+    assertEquals(named.name, "plus");
+    assertThrows(() => named(1, 2.5), TypeError, 'Cannot call "plus": argument 2 (i32)');
+  });
+
+  it("refuses NULL, what is no pointer, and what is no definition of a function", () => {
+    using library = open();
+    const address = library.address("add_i32");
+    for (const nothing of [null, pointerFrom(0)]) {
+      assertThrows(() => functionAt(nothing as never, binary), TypeError, "Cannot get the function at NULL");
+    }
+    for (const other of [{}, "add_i32", undefined, () => 1, Symbol("s")]) {
+      assertThrows(() => functionAt(other as never, binary), TypeError, "Cannot get a function: expected its Pointer");
+    }
+    const closed = callback(unary, (value) => value);
+    closed.close();
+    assertThrows(() => functionAt(closed, unary), TypeError, "a Callback that was closed");
+    for (
+      const [definition, message] of [
+        [{ type: "i32" }, "its definition has parameters and a result"],
+        [{ ...binary, optional: true }, "isn't optional"],
+        [{ parameters: ["ptr"], result: "void" }, 'belay calls that "pointer"'],
+        [{ parameters: [] }, "it has no result"],
+        [null, "the definition"],
+        [{ ...binary, blocking: true }, "blocking"],
+      ] as const
+    ) {
+      assertThrows(() => functionAt(address, definition as never), TypeError, message);
+    }
+    const strchr = dlopen(testLibrary, {
+      text: { name: "call_with_text", parameters: ["buffer", unary], result: "pointer" },
+    });
+    const inside = strchr.symbols.text(new Uint8Array(8), (value) => value);
+    strchr.close();
+    assertThrows(() => functionAt(inside as never, binary), PointerRuleError);
+  });
+});
+
+describe("Library.address", () => {
+  it("is that of a function, or of the variable that the library uses, defined or not", () => {
+    using library = open();
+    assertEquals(typeof pointerValue(library.address("static_u8")), "bigint");
+    assert(pointerValue(library.address("static_i64")) > 0n);
+    assertStrictEquals(library.address("add_i32"), library.address("add_i32"));
+  });
+
+  it("throws where there is no such symbol, no name, or no library any more", () => {
+    const library = open();
+    const missing = assertThrows(() => library.address("no_such_symbol"), SymbolNotFoundError);
+    assert(missing.message.includes("no_such_symbol"));
+    for (const name of ["a\0b", 1, undefined]) {
+      assertThrows(() => library.address(name as never), TypeError, "its name");
+    }
+    library.close();
+    assertThrows(() => library.address("add_i32"), LibraryClosedError);
+  });
+});
+
+describe("dlopen(null)", () => {
+  const itOnPosix = process.platform === "win32" ? it.skip : it;
+
+  itOnPosix("is the program itself, with all that it is linked with", () => {
+    using program = dlopen(null, {
+      getpid: { parameters: [], result: "i32" },
+      strlen: { parameters: ["cstring"], result: "usize" },
+      environ: { type: "pointer" },
+      lacking: { name: "belay_no_such_symbol", parameters: [], result: "void", optional: true },
+    });
+    assertEquals(program.symbols.getpid(), process.pid);
+    assertEquals(program.symbols.strlen("belay"), 5n);
+    assert(program.symbols.environ !== null);
+    assertEquals(program.symbols.lacking, null);
+    assert(pointerValue(program.address("free")) > 0n);
+    assertThrows(() => dlopen(null, { nothing_such: binary }), SymbolNotFoundError, "the program");
+  });
+});
+
+describe("how a library is opened", () => {
+  it("is said with booleans", () => {
+    for (const options of [{ global: 1 }, { deepBind: "yes" }]) {
+      assertThrows(() => dlopen(testLibrary, {}, options as never), TypeError, "must be a boolean");
+    }
+    assertThrows(() => dlopen(testLibrary, {}, { local: true } as never), TypeError, "local");
+  });
+
+  const systems = {
+    global: process.platform !== "win32",
+    deepBind: process.platform === "linux" && guest === undefined,
+  };
+  for (const option of ["global", "deepBind"] as const) {
+    it(`may be ${option}, where the system can`, () => {
+      const open = () => dlopen(testLibrary, { add_i32: binary }, { [option]: true });
+      if (!systems[option]) {
+        return void assertThrows(open, LibraryLoadError, option === "global" ? "Windows" : "DEEPBIND");
+      }
+      using library = open();
+      assertEquals(library.symbols.add_i32(1, 2), 3);
+    });
+  }
+});
+
+describe("nothing of these tests", () => {
+  it("is left alive", () => assertEquals(alive(), before));
+});
