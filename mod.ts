@@ -34,7 +34,7 @@ import * as exported from "./mod.ts";
 
 // Libraries, and what their definitions say.
 export { tailCall } from "./ffi/calls/tail_call.ts";
-export { functionAt, type FunctionPointerDefinition } from "./ffi/calls/function_at.ts";
+export { functionAt } from "./ffi/calls/function_at.ts";
 export { dlopen, type Library, type LibraryOptions } from "./ffi/calls/library.ts";
 export type { LibraryName, LibraryPath } from "./ffi/calls/library_path.ts";
 export type {
@@ -43,6 +43,7 @@ export type {
   Definitions,
   FieldType,
   FunctionDefinition,
+  FunctionPointerDefinition,
   NamedType,
   NumberType,
   ParameterType,

@@ -370,7 +370,8 @@ class Steps {
       throw new RangeError(`Cannot define a callback: ${what} names argument(${index}) of ${count}, counted from 0`);
     }
     if (isRecord(type)) throw new TypeError(`Cannot define a callback: ${what} names a structure`);
-    return type;
+    // A function's definition is a word, as a pointer is.
+    return type as NamedType;
   }
 
   /** Puts a value into a word of what the core has. */

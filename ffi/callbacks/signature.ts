@@ -6,6 +6,7 @@
 
 import { resultFetched, resultNarrow } from "../core/record.ts";
 import { validateFetching } from "../crossing/definition.ts";
+import { functionNumber } from "../crossing/function_types.ts";
 import { classOf, isRecord, shapeOf, structureClass } from "../crossing/layout.ts";
 import { present } from "../ground/present.ts";
 import { backend } from "../runtime/choose.ts";
@@ -52,7 +53,7 @@ export function signatureOf(definition: CallbackDefinition, name?: string | Targ
   let record = isRecord(result) ? result : undefined;
   for (const type of parameters) {
     if (isRecord(type)) record ??= type;
-    key += `,${isRecord(type) ? recordNumber(type) : type}`;
+    key += `,${isRecord(type) ? recordNumber(type) : typeof type === "object" ? `f${functionNumber(type)}` : type}`;
   }
   const same = record === undefined ? signatures : signaturesWith(record);
   let signature = same.get(key);

@@ -6,6 +6,7 @@
 
 import { coreFunction, signature } from "../core/core.ts";
 import { validate } from "../crossing/definition.ts";
+import { onFunctionType } from "../crossing/function_types.ts";
 import { noteFunction } from "../crossing/functions.ts";
 import { functionAddress } from "../crossing/helpers.ts";
 import { argumentClass, gotFor } from "../crossing/marshal.ts";
@@ -17,14 +18,11 @@ import type { Address, NativeFunctionObject } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import { fitsBehindAddress } from "../types/calling_convention.ts";
 import type { RecordType } from "../types/data_type.ts";
-import type { FunctionDefinition, ParameterType, Pointer } from "../types/definitions.ts";
+import type { FunctionDefinition, FunctionPointerDefinition, ParameterType, Pointer } from "../types/definitions.ts";
 import type { LibraryFunction, NativeFunction } from "../types/inference.ts";
 import type { LibraryCall, LibraryOwner } from "./arguments.ts";
 import { makeBlockCall } from "./block_call.ts";
 import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
-
-/** The definition of a function that C has given the address of: it has no symbol that could be missing. */
-export type FunctionPointerDefinition = Omit<FunctionDefinition, "optional">;
 
 /**
  * Generates the function at an address.
@@ -90,6 +88,15 @@ export function functionOf(
   functions.set(spelling, new WeakRef(call));
   if (plain) addCleanup(call, forget, spelling);
   return call;
+}
+
+onFunctionType((address, definition) =>
+  functionOf(address, definition, definition, isPlain(definition, Object.keys(definition).length))
+);
+
+/** Whether a definition has named types alone, and no options. */
+function isPlain({ parameters, result }: FunctionDefinition, count: number): boolean {
+  return count === 2 && typeof result === "string" && parameters.every((type) => typeof type === "string");
 }
 
 /** A function is gone, unless there is another one by now. */

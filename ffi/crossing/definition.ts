@@ -14,6 +14,7 @@ import type {
   FetchingDefinition,
   FieldType,
   FunctionDefinition,
+  FunctionPointerDefinition,
   ParameterType,
   VariableDefinition,
 } from "../types/definitions.ts";
@@ -83,9 +84,29 @@ export function validate(key: string, definition: unknown): CheckedDefinition {
   if (variadic !== undefined) validateVariadic(variadic, types, refuse);
   if (result !== "void" && !isNamedType(result)) {
     plain = false;
-    if (!isRecord(result)) refuse(unknownResult(result));
+    if (!isRecord(result)) checked["result"] = validateResult(result, refuse);
   }
   return { definition: checked as unknown as FunctionDefinition, plain: plain && types.length <= 16 };
+}
+
+/** A definition of a function where a result's type stands: a pointer to such a function. */
+function validateResult(result: unknown, refuse: (what: string) => never): FunctionPointerDefinition {
+  if (typeof result !== "object" || result === null || !Object.hasOwn(result, "parameters")) {
+    return refuse(unknownResult(result));
+  }
+  try {
+    return validatePointer(result);
+  } catch (error) {
+    return refuse(`its result: ${messageOf(error)}`);
+  }
+}
+
+/** Refuses what is no definition of a function that C gives the address of, and answers what was checked. */
+export function validatePointer(type: unknown): FunctionPointerDefinition {
+  const { definition } = validate("function pointer", type);
+  const { parameters, optional } = definition as Partial<FunctionDefinition>;
+  if (parameters !== undefined && optional === undefined) return definition as FunctionDefinition;
+  throw new TypeError('Cannot define "function pointer": it has parameters and a result, and isn\'t optional');
 }
 
 /** What is wrong with what stands where a result's type should. */
@@ -207,8 +228,12 @@ export function validateFetching(
   if (!Array.isArray(parameters)) throw new TypeError("Cannot define a callback: parameters must be an array");
   const types: unknown[] = [];
   for (const type of parameters as unknown[]) {
-    types.push(type);
-    if (!isNamedType(type) && !isRecord(type)) refuseCallbackParameter(type, types.length);
+    if (typeof type === "object" && type !== null && Object.hasOwn(type, "parameters")) {
+      types.push(validatePointer(type));
+    } else {
+      types.push(type);
+      if (!isNamedType(type) && !isRecord(type)) refuseCallbackParameter(type, types.length);
+    }
   }
   if (result !== "void" && (noResults.includes(result) || !isNamedType(result) && !isRecord(result))) {
     throw new TypeError(`Cannot define a callback: ${badCallbackResult(result)}`);
@@ -268,5 +293,5 @@ export function storedLayout(type: FieldType, what: string): Layout {
   const layout = layoutOf(type, what);
   if (layout.kind !== "scalar" || typeof layout.type === "string") return layout;
   // A program may change its definition later.
-  return { ...layout, type: validateCallback(layout.type) };
+  return { ...layout, type: validatePointer(layout.type) };
 }

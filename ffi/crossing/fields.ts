@@ -12,6 +12,7 @@ import type { Piece } from "../types/calling_convention.ts";
 import type { NamedType } from "../types/definitions.ts";
 import { scalarOf } from "../types/scalars.ts";
 import { utf8, zeroIndex } from "../types/text.ts";
+import { functionNumber } from "./function_types.ts";
 import { generate, sourceUrl } from "./generate.ts";
 import { type FieldScalar, type Layout, nameOf, type RecordLayout, shapeOf } from "./layout.ts";
 import { checkArgument, isNamedType, mismatch } from "./marshal.ts";
@@ -93,7 +94,7 @@ export function movePieces(
 
 /** An expression that reads a scalar of `view`. */
 export function readScalar(type: FieldScalar, view: string, place: string): string {
-  if (typeof type !== "string") return `pointerIn(${view}, ${place})`;
+  if (typeof type !== "string") return `asFunction(${functionNumber(type)}, pointerIn(${view}, ${place}))`;
   switch (type) {
     case "bool":
       return `(${view}.getUint8(${place}) !== 0)`;

@@ -21,6 +21,9 @@ import type { Address } from "../runtime/backend.ts";
 import { backend } from "../runtime/choose.ts";
 import type { Pointer } from "../types/definitions.ts";
 import { lent } from "./lent.ts";
+import { asFunction } from "./function_types.ts";
+import { knownFunction } from "./functions.ts";
+import { shapeOf } from "./layout.ts";
 import { callbackStateOf, pointerOf } from "./owners.ts";
 
 /** What C gets for memory of no bytes: some runtimes would pass NULL. */
@@ -117,8 +120,16 @@ export function functionAddress(value: unknown, shape?: string): Address | undef
   if (value === null) return toAddress(0);
   if (isAddress(value)) return value;
   const state = callbackStateOf(value);
+  if (state === undefined && typeof value === "function") return addressOfFunction(value, shape);
   if (state === undefined || state.fn === null) return undefined;
   return shape === undefined || state.signature.shape === shape ? addressOf(state.pointer) : undefined;
+}
+
+/** Where a function of a library is, or one that C gave: for C to call. */
+function addressOfFunction(value: object, shape: string | undefined): Address | undefined {
+  const known = knownFunction(value);
+  if (known === undefined || known.owner.closed) return undefined;
+  return shape === undefined || shapeOf(known.definition) === shape ? known.address : undefined;
 }
 
 /** What generated code may name. */
@@ -141,4 +152,5 @@ export const helpers = {
   isAddress,
   pointerOf,
   functionAddress,
+  asFunction,
 } as const;

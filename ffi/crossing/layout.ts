@@ -8,12 +8,12 @@ import { TypeError } from "../ground/blame.ts";
 import { inside, refuseNew } from "../ground/inside.ts";
 import { type ArgumentClass, isStructureClass, type Leaf, type StructureClass } from "../types/calling_convention.ts";
 import { data, type DataType, type RecordType } from "../types/data_type.ts";
-import type { CallbackDefinition, NamedType, ParameterType } from "../types/definitions.ts";
+import type { FunctionPointerDefinition, NamedType, ParameterType, ResultType } from "../types/definitions.ts";
 import { unknownType } from "../types/spellings.ts";
 import { argumentClass, isNamedType } from "./marshal.ts";
 
 /** A scalar that can be in a structure. */
-export type FieldScalar = Exclude<NamedType, "buffer" | "handleAddress"> | CallbackDefinition;
+export type FieldScalar = Exclude<NamedType, "buffer" | "handleAddress"> | FunctionPointerDefinition;
 
 /** How data is laid out. */
 export type Layout = ScalarLayout | RecordLayout | ArrayLayout | TextLayout;
@@ -145,7 +145,10 @@ export function recordLayout(
 
 /** Whether what is laid out follows an address, or a handle's id, when it is read. */
 export function followsAddresses(layout: Layout): boolean {
-  if (layout.kind === "scalar") return layout.type === "cstring" || layout.type === "handle";
+  if (layout.kind === "scalar") {
+    // A function is made of any address.
+    return typeof layout.type !== "string" || layout.type === "cstring" || layout.type === "handle";
+  }
   if (layout.kind === "array") return followsAddresses(layout.element);
   return layout.kind !== "text" && layout.fields.some((field) => followsAddresses(field.layout));
 }
@@ -197,12 +200,19 @@ function leavesOf(layout: Layout, byteOffset: number): Leaf[] {
 }
 
 /** How an argument of a type is passed. */
-export function classOf(type: ParameterType): ArgumentClass {
+export function classOf(type: Passed): ArgumentClass {
   return isRecord(type) ? structureClass(type) : argumentClass(type);
 }
 
+/** What is passed, and what is returned. */
+type Passed = ParameterType | Exclude<ResultType, "void">;
+interface Shaped {
+  readonly parameters: readonly Passed[];
+  readonly result: ResultType;
+}
+
 /** What tells functions apart that C may not confuse: the classes of parameters and result, not their names. */
-export function shapeOf({ parameters, result }: CallbackDefinition): string {
+export function shapeOf({ parameters, result }: Shaped): string {
   let shape = "";
   for (const type of parameters) shape += shapeOfClass(classOf(type));
   return result === "void" ? shape : `${shape}:${shapeOfClass(classOf(result))}`;

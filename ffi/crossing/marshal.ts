@@ -11,8 +11,16 @@ import { Handle, handleTable } from "../lifetime/handle.ts";
 import type { NativeType } from "../runtime/backend.ts";
 import type { ScalarClass } from "../types/calling_convention.ts";
 import type { OutType, RecordType } from "../types/data_type.ts";
-import type { CallbackDefinition, NamedType, ParameterType, ResultType } from "../types/definitions.ts";
+import type {
+  CallbackDefinition,
+  FunctionPointerDefinition,
+  NamedType,
+  ParameterType,
+  ResultType,
+} from "../types/definitions.ts";
 import { integerOf, scalarOf, scalars } from "../types/scalars.ts";
+import { functionNumber } from "./function_types.ts";
+import { knownFunction } from "./functions.ts";
 import { callbackStateOf } from "./owners.ts";
 
 const otherTypes = ["bool", "pointer", "buffer", "cstring", "handle", "handleAddress", "function"];
@@ -27,6 +35,11 @@ export function isCallbackDefinition(type: ParameterType): type is CallbackDefin
   return typeof type === "object" && Object.hasOwn(type, "parameters");
 }
 
+/** Whether a result's type is a structure's or union's, not a function's definition. */
+function isDataType(type: ResultType): type is RecordType {
+  return typeof type === "object" && !Object.hasOwn(type, "parameters");
+}
+
 /** Whether a parameter gives a value back. */
 export function isOut(type: ParameterType): type is OutType {
   return typeof type === "object" && Object.hasOwn(type, "out");
@@ -35,7 +48,8 @@ export function isOut(type: ParameterType): type is OutType {
 /** A type as error messages spell it. */
 export function typeName(type: ParameterType | ResultType): string {
   if (typeof type === "string") return type;
-  return isOut(type) ? "out" : isCallbackDefinition(type) ? "function" : "structure";
+  if (Object.hasOwn(type, "out")) return "out";
+  return Object.hasOwn(type, "parameters") ? "function" : "structure";
 }
 
 /** What the runtime is told of a parameter. */
@@ -71,7 +85,7 @@ export function resultNativeType(type: ResultType): NativeType {
 }
 
 /** How an argument is passed that is no structure: as an address, if its type has no name. */
-export function argumentClass(type: Exclude<ParameterType, RecordType>): ScalarClass {
+export function argumentClass(type: Exclude<ParameterType | ResultType, RecordType | "void">): ScalarClass {
   if (typeof type === "object") return { byteLength: 8, float: false };
   const scalar = scalarOf(type);
   if (scalar !== undefined) return { byteLength: scalar.bits / 8 as 1 | 2 | 4 | 8, float: scalar.kind === "float" };
@@ -148,6 +162,7 @@ export function checkArgument(
 
 /** An expression for what the runtime's result in `variable` is in TypeScript; errors name `key`. */
 export function fromResult(type: ResultType, variable: string): string {
+  if (typeof type === "object") return `asFunction(${functionNumber(type)}, ${variable})`;
   switch (type) {
     case "pointer":
     case "buffer":
@@ -179,11 +194,14 @@ function at(byteLength: number, byteOffset: number, inBlock: boolean): string {
  * @param inBlock Whether the offset is from the block whose first element, of so many bytes, `b1` to `b8` are.
  */
 export function readWord(
-  type: NamedType,
+  type: NamedType | FunctionPointerDefinition,
   byteOffset: number,
   addressKind: "number" | "bigint",
   inBlock = false,
 ): string {
+  if (typeof type === "object") {
+    return `asFunction(${functionNumber(type)}, ${readWord("pointer", byteOffset, addressKind, inBlock)})`;
+  }
   const integer = integerOf(type);
   if (integer !== undefined) {
     return `${integer.kind === "signed" ? "i" : "u"}${integer.bits}[${at(integer.bits / 8, byteOffset, inBlock)}]`;
@@ -215,7 +233,7 @@ export function readWord(
 /** An expression for a call's result in its block: see {@linkcode readWord}. Errors name `key`. */
 export function readResult(type: ResultType, byteOffset: number, addressKind: "number" | "bigint"): string {
   if (type === "void") return "undefined";
-  if (typeof type === "object") throw new TypeError("Only scalars are read here");
+  if (isDataType(type)) throw new TypeError("Only scalars are read here");
   const word = readWord(type, byteOffset, addressKind, true);
   return type === "handle" || type === "handleAddress" ? `handles.value(${word}, key)` : word;
 }
@@ -314,10 +332,13 @@ export function gotFor(type: ParameterType | ResultType, value: unknown): string
   if (type === "handle" || type === "handleAddress") {
     return typeof value === "bigint" ? `${shown(value)}, and an id is a number` : shownStranger(value, ["Handle"]);
   }
-  const isFunction = type === "function" || typeof type === "object" && isCallbackDefinition(type);
+  const isFunction = type === "function" || typeof type === "object" && Object.hasOwn(type, "parameters");
   const state = callbackStateOf(value);
   if (state !== undefined && (isFunction || type === "pointer" && state.fn === null)) {
     return `a Callback ${state.fn === null ? "that was closed" : "of another shape"}`;
+  }
+  if (isFunction && typeof value === "function" && knownFunction(value) !== undefined) {
+    return `${shown(value)}, of C's, which is closed or of another shape`;
   }
   if (type !== "pointer" && !isFunction || typeof value !== "object" || value === null) return shown(value);
   const stranger = shownStranger(value, ["Callback"]);

@@ -14,6 +14,7 @@ import { addressOf } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { Pointer } from "../types/definitions.ts";
 import { noBytes } from "./helpers.ts";
+import { knownFunction } from "./functions.ts";
 import { isWithin, lent, type LentView } from "./lent.ts";
 import { callbackStateOf } from "./owners.ts";
 
@@ -188,7 +189,8 @@ function brokenByStoring(value: unknown): PointerRule | undefined {
     case "string":
       return "text";
     case "function":
-      return "function";
+      // C's own is an address.
+      return knownFunction(value) === undefined ? "function" : undefined;
     case "object":
       if (isBuffer(value)) return "buffer";
       // A callback that was closed has a pointer, and is belay's: that it was closed is what there is to say.

@@ -11,8 +11,8 @@ import { RangeError } from "../ground/blame.ts";
 import { shown } from "../ground/errors.ts";
 import type { inside } from "../ground/inside.ts";
 import type { DataType, PointerOwner, RecordType } from "../types/data_type.ts";
-import type { CallbackDefinition, FieldType, Pointer } from "../types/definitions.ts";
-import type { NativeFunction, StoredValue, ToNative } from "../types/inference.ts";
+import type { CallbackDefinition, FieldType, FunctionPointerDefinition, Pointer } from "../types/definitions.ts";
+import type { LibraryFunction, NativeFunction, StoredValue, ToNative } from "../types/inference.ts";
 import { NativeMemory } from "./native_memory.ts";
 import { arrayClass, checkMemory, type ReadOnlyField, Scratch, viewOf, window, written } from "./views.ts";
 
@@ -28,7 +28,11 @@ export type FieldValue<T> = StoredValue<T>;
  */
 export type FieldInput<T> = T extends DataType<infer _, infer I> ? I
   : T extends "cstring" ? Pointer | PointerOwner | null
-  : T extends CallbackDefinition ? NativeFunction<T> | Pointer | null
+  : T extends FunctionPointerDefinition ?
+      | (T extends CallbackDefinition ? NativeFunction<T> : never)
+      | LibraryFunction<T>
+      | Pointer
+      | null
   : T extends "function" ? NativeFunction | Pointer | null
   : ToNative<T>;
 

@@ -148,7 +148,7 @@ export interface CallbackDefinition {
    * The types of the parameters. A structure arrives as a plain object. At most 128 words of 8 bytes arrive on the
    * stack.
    */
-  readonly parameters: readonly (NamedType | RecordType)[];
+  readonly parameters: readonly (NamedType | RecordType | FunctionPointerDefinition)[];
   /**
    * The type of the result; `"void"` for no result.
    *
@@ -211,8 +211,8 @@ export interface FetchingDefinition extends CallbackDefinition {
  * - What {@linkcode out} gives: takes nothing.
  */
 export type ParameterType = NamedType | CallbackDefinition | RecordType | OutType;
-/** The type of a C function's result; `"void"` for no result. */
-export type ResultType = NamedType | RecordType | "void";
+/** The type of a C function's result; `"void"` for no result. A definition gives the function that C has returned a pointer to. */
+export type ResultType = NamedType | RecordType | FunctionPointerDefinition | "void";
 
 /**
  * The definition of a C function, spelled as Deno spells it.
@@ -274,6 +274,13 @@ export interface FunctionDefinition {
   readonly variadic?: number;
 }
 
+/**
+ * The definition of a function that C gives the address of: it has no symbol that could be missing.
+ *
+ * As the type of a result, an {@linkcode out}, a field or a callback's parameter it gives that function; `null` for NULL.
+ */
+export interface FunctionPointerDefinition extends Omit<FunctionDefinition, "optional"> {}
+
 /** Options of a call of a function with `suspends: true`: they follow its arguments. */
 export interface SuspendingCallOptions {
   /**
@@ -321,5 +328,5 @@ export type FieldType =
   | "cstring"
   | "handle"
   | "function"
-  | CallbackDefinition
+  | FunctionPointerDefinition
   | DataType;

@@ -15,6 +15,7 @@ import type {
   Definitions,
   FetchedOperand,
   FunctionDefinition,
+  FunctionPointerDefinition,
   NumberType,
   Pointer,
   SuspendingCallOptions,
@@ -45,7 +46,8 @@ export type FromNative<T> = T extends DataType<infer V, infer _> ? V
   : T extends NumberType ? number
   : T extends BigIntegerType ? bigint
   : T extends "bool" ? boolean
-  : T extends "pointer" | "buffer" | "function" | CallbackDefinition ? Pointer | null
+  : T extends FunctionPointerDefinition ? LibraryFunction<T> | null
+  : T extends "pointer" | "buffer" | "function" ? Pointer | null
   : T extends "cstring" ? string | null
   : T extends "handle" | "handleAddress" ? unknown
   : T extends "void" ? void

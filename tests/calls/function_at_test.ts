@@ -4,11 +4,13 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { describe, it } from "@std/testing/bdd";
 import process from "node:process";
 import {
+  array,
   callback,
   dlopen,
   functionAt,
   LibraryClosedError,
   LibraryLoadError,
+  out,
   pointerFrom,
   PointerRuleError,
   pointerValue,
@@ -135,6 +137,107 @@ describe("functionAt", () => {
     const inside = strchr.symbols.text(new Uint8Array(8), (value) => value);
     strchr.close();
     assertThrows(() => functionAt(inside as never, binary), PointerRuleError);
+  });
+});
+
+describe("a function's definition as a type", () => {
+  it("gives the function, or null, as a result, in any kind of call", async () => {
+    const enter = { name: "enter_pointer", parameters: [], result: unary } as const;
+    using library = dlopen(testLibrary, {
+      plain: enter,
+      own: { ...enter, stack: "own" },
+      captured: { ...enter, captureErrno: true },
+      later: { ...enter, nonblocking: true },
+      suspending: { ...enter, suspends: true },
+      pass: { parameters: ["pointer"], result: { ...unary, nonblocking: true } },
+    });
+    const { plain, own, captured, later, suspending, pass } = library.symbols;
+    const fn = plain();
+    assert(fn !== null);
+    assertEquals(fn(7), 7);
+    for (
+      const same of [
+        plain(),
+        own(),
+        captured()[0],
+        await later(),
+        await suspending(),
+        functionAt(library.address("enter"), unary),
+      ]
+    ) {
+      assertStrictEquals(same, fn);
+    }
+    assertEquals(pass(null), null);
+    assertEquals(await pass(library.address("enter"))?.(3), 3);
+  });
+
+  it("gives it in a structure, an array and by an out-parameter, which take it back", () => {
+    using library = dlopen(testLibrary, {
+      add_i32: binary,
+      call_each: { parameters: ["pointer", "i32", "i32"], result: "i32" },
+      copy_pointer: {
+        name: "collect_i64",
+        parameters: [{ parameters: ["i32"], result: "i64" }, out(unary), "i32"],
+        result: "void",
+      },
+    });
+    const { add_i32, copy_pointer } = library.symbols;
+    const Operations = struct({ add: binary, one: unary, list: array(unary, 2) });
+    const enter = functionAt(library.address("enter"), unary);
+    using memory = Operations.alloc({ add: add_i32, one: enter, list: [null, enter] });
+    const { add, one, list } = Operations.read(memory);
+    assertEquals([add?.(40, 2), one?.(1), list[0], list[1]?.(5)], [42, 1, null, 5]);
+    assertStrictEquals(one, enter);
+    const view = Operations.view(memory);
+    assertStrictEquals(view.one, enter);
+    assertStrictEquals(view.list.at(1), enter);
+    view.one = null;
+    assertEquals(view.one, null);
+    Operations.write(memory, { add, one, list });
+    assertStrictEquals(view.one, enter);
+    for (
+      const [wrong, message] of [[add_i32, "of another shape"], [
+        (value: number) => value,
+        "is stored as a callback()",
+      ]] as const
+    ) {
+      assertThrows(() => view.one = wrong as never, Error, message);
+    }
+    // C copies the address that the callback answers.
+    const [, copied] = copy_pointer(() => pointerValue(library.address("enter")), 1);
+    assertStrictEquals(copied, enter);
+  });
+
+  it("gives it to a callback, where C passes a pointer", () => {
+    using library = dlopen(testLibrary, {
+      relay_pointer: { parameters: [{ parameters: [unary], result: "pointer" }, "pointer"], result: "pointer" },
+    });
+    const { relay_pointer } = library.symbols;
+    const seen: unknown[] = [];
+    const address = library.address("enter");
+    for (const pointer of [address, null]) relay_pointer((fn) => (seen.push(fn, fn?.(9)), null), pointer);
+    assertEquals(seen, [functionAt(address, unary), 9, null, undefined]);
+  });
+
+  it("is checked as that of a function", () => {
+    for (
+      const [type, message] of [
+        [{ parameters: ["int"], result: "void" }, "its result: "],
+        [{ ...unary, optional: true }, "isn't optional"],
+        [{ result: "void" }, "unknown result type"],
+      ] as const
+    ) {
+      assertThrows(() => dlopen(testLibrary, { pass: { parameters: [], result: type as never } }), TypeError, message);
+    }
+    assertThrows(
+      () =>
+        (callback as (definition: unknown, fn: () => void) => unknown)({
+          parameters: [{ parameters: [] }],
+          result: "void",
+        }, () => {}),
+      TypeError,
+      "no result",
+    );
   });
 });
 

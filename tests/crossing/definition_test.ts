@@ -100,7 +100,11 @@ describe("definitions", () => {
       "a structure's type is what struct() gives",
     ],
     ["an unknown result type", { parameters: [], result: "int" }, "unknown result type int"],
-    ["a callback as the result", { parameters: [], result: good }, "unknown result type"],
+    ["a function of an unknown type as the result", {
+      parameters: [],
+      result: { parameters: ["int"], result: "void" },
+    }, "its result: "],
+    ["an optional function as the result", { parameters: [], result: { ...good, optional: true } }, "its result: "],
     ["a name that is no string", { ...good, name: 1 }, "name must be a string"],
     ["an optional that is no boolean", { ...good, optional: "yes" }, "optional must be a boolean"],
     ["a variable whose name is no string", { type: "i32", name: 5 }, "name must be a string"],

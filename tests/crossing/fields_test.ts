@@ -6,6 +6,7 @@ import {
   callback,
   charArray,
   dlopen,
+  functionAt,
   Handle,
   handle,
   InvalidHandleError,
@@ -143,7 +144,7 @@ describe("a structure's handle", () => {
 });
 
 describe("a structure's function", () => {
-  it("takes a Callback, a pointer or null, and gives a pointer", () => {
+  it("takes a Callback, a function of C's, a pointer or null, and gives a function", () => {
     using made = callback(i32ToI32, (value) => value * 2);
     const bearer = { handle: null, name: null, value: 21 };
     assertStrictEquals(symbols.useBearer({ ...bearer, call: made }), 42);
@@ -151,11 +152,14 @@ describe("a structure's function", () => {
     assertStrictEquals(symbols.useBearer({ ...bearer, call: null }), -1);
     using memory = Bearer.alloc({ ...bearer, call: made });
     const view = Bearer.view(memory);
-    assertStrictEquals(view.call, made.pointer);
+    const { call } = view;
+    assertStrictEquals(call, functionAt(made, i32ToI32));
+    assertStrictEquals(call?.(4), 8);
     set(view, "call", null);
     assertStrictEquals(view.call, null);
-    set(view, "call", made);
-    assertStrictEquals(view.call, made.pointer);
+    set(view, "call", call);
+    assertStrictEquals(Bearer.read(memory).call, call);
+    assertThrows(() => set(view, "call", functionAt(made, { parameters: [], result: "i64" })), TypeError, '"call"');
     const disposed = callback(i32ToI32, (value) => value);
     disposed.close();
     for (const value of [disposed, 1.5]) assertThrows(() => set(view, "call", value), TypeError, '"call"');

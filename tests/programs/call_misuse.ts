@@ -18,7 +18,7 @@ const definitions = {
   set_gate: { parameters: ["bool"], result: "void" },
   look: { name: "pass", parameters: ["pointer"], result: "pointer" },
 } as const;
-const { relay_i32, later, compare_at_gate, set_gate, look } = dlopen(testLibrary, definitions).symbols;
+const { later, compare_at_gate, set_gate, look } = dlopen(testLibrary, definitions).symbols;
 const { strchr, memchr, strcmp } = dlopen(libcPath, {
   strchr: { parameters: ["cstring", "i32"], result: "pointer" },
   memchr: { parameters: ["buffer", "i32", "usize"], result: "pointer" },
@@ -143,7 +143,7 @@ const programs: Readonly<Record<string, () => unknown>> = {
       Operations.write(memory, { add: wrong as never });
       return "taken";
     } catch (error) {
-      return `${(error as Error).name}, ${relay_i32(Operations.read(memory).add, 1)}`;
+      return `${(error as Error).name}, ${Operations.read(memory).add?.(1)}`;
     }
   },
   /** More functions with blocks of their own than there are blocks, in libraries that were closed. */

@@ -55,7 +55,17 @@ const increment = { parameters: ["i32"], result: "i32" } as const;
 const wholes = ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "isize", "usize"] as const;
 const names = [...wholes, "f32", "f64", "bool", "pointer", "function", "cstring", "handle"] as const;
 const parameterTypes = [...names, "buffer", "handleAddress", "callback", "mixed", "floats", "large", "either"] as const;
-const resultTypes = ["void", ...names, "buffer", "handleAddress", "mixed", "floats", "large", "either"] as const;
+const resultTypes = [
+  "void",
+  ...names,
+  "buffer",
+  "handleAddress",
+  "callback",
+  "mixed",
+  "floats",
+  "large",
+  "either",
+] as const;
 const outTypes = [...names, "callback", "mixed", "floats", "large", "either", "numbers", "characters"] as const;
 type ParameterName = typeof parameterTypes[number];
 type ResultName = typeof resultTypes[number];
@@ -294,6 +304,10 @@ function argument(name: ParameterName): Sample {
 /** What C gives, and what that has to be in TypeScript. */
 function given(name: OutName | ResultName): Sample {
   switch (name) {
+    case "callback": {
+      const { value, bytes } = sample(name);
+      return { value: value === null ? null : `function at 0x${addressOf(value).toString(16)}`, bytes };
+    }
     case "void":
       return { value: undefined, bytes: new Uint8Array() };
     case "bool": {
@@ -318,7 +332,14 @@ function given(name: OutName | ResultName): Sample {
 function shown(value: unknown): string {
   return JSON.stringify(
     value,
-    (_, each) => typeof each === "bigint" ? `${each}n` : each === undefined ? "undefined" : each,
+    (_, each) =>
+      typeof each === "bigint"
+        ? `${each}n`
+        : typeof each === "function"
+        ? each.name
+        : each === undefined
+        ? "undefined"
+        : each,
   );
 }
 

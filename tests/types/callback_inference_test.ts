@@ -51,8 +51,10 @@ describe("callback", () => {
       () => callback(i32ToI32, (value: number, other: number) => value + other),
       // @ts-expect-error: a misspelled key
       () => callback({ paramaters: [], result: "void" }, () => {}),
-      // @ts-expect-error: a callback's definition is no type of a callback's parameter
-      () => callback({ parameters: [i32ToI32], result: "void" }, () => {}),
+      // @ts-expect-error: a function that C gives may be null
+      () => callback({ parameters: [i32ToI32], result: "i32" }, (fn) => fn(1)),
+      // @ts-expect-error: it takes what its definition says
+      () => callback({ parameters: [i32ToI32], result: "i32" }, (fn) => fn?.("1") ?? 0),
     );
   });
 

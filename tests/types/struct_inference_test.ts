@@ -51,7 +51,7 @@ describe("struct(), union(), array() and charArray()", () => {
     holds<Equals<NodeValue["text"], string | null>>();
     holds<Equals<NodeValue["owner"], Date | null>>();
     holds<Equals<NodeValue["next"], Pointer<"node"> | null>>();
-    holds<Equals<NodeValue["call"], Pointer | null>>();
+    holds<Equals<NodeValue["call"], ((...args: [number]) => number) | null>>();
     holds<Equals<ReturnType<typeof Bits["read"]>, { number: number; bits: number }>>();
     holds<Equals<typeof Point.offsets, { readonly x: number; readonly y: number }>>();
     assertStrictEquals(Bits.byteLength, 4);
