@@ -21,6 +21,7 @@ import {
   callStringResultByteOffset,
   callSuspendsByteOffset,
   callTailResultByteOffset,
+  liveWord,
   maxCalls,
   tailResultFloat,
   tailResultInteger,
@@ -30,7 +31,7 @@ import { unbind } from "../callbacks/binding.ts";
 import type { BoundFunction, TargetFunction } from "../callbacks/bound_function.ts";
 import { defaultTimeoutMs } from "../callbacks/options.ts";
 import { openContract } from "../callbacks/queued.ts";
-import { blocks, callMaker, freeBlock, takeBlock } from "../core/call_blocks.ts";
+import { blocks, callMaker, ended, freeBlock, takeBlock } from "../core/call_blocks.ts";
 import { core, coreFunction } from "../core/core.ts";
 import { errorIsDue, nativeCallUrl, takeError } from "../core/pending.ts";
 import { movePieces, readerOf, writerOf } from "../crossing/fields.ts";
@@ -323,7 +324,8 @@ function atOnceSource(
   const way = passes === undefined ? startWay : passingWay(passes.passed);
   const [first, take, giveBack] = fixed
     ? [
-      `if (block !== ${isReady} && isNested()) return nested(${names.join(", ")});`,
+      `if (i32s[${liveWord}] === 0) ended(key);
+      if (block !== ${isReady} && isNested()) return nested(${names.join(", ")});`,
       `block = ${isCalled};`,
       `block = ${isReady}; if (owner.closed) close();`,
     ]
@@ -397,6 +399,7 @@ function makeAtOnce(
     errorIsDue,
     takeError,
     callEnds,
+    ended,
   };
   const index = takeBlock(key);
   try {

@@ -34,6 +34,7 @@ import type { LibraryOwner } from "./arguments.ts";
 import { makeDirectCall, nativeSignature, needsBlock } from "./direct_call.ts";
 import { makeCallAt } from "./function_at.ts";
 import { displayName, libraryCandidates, type LibraryPath, ownPath, pathHint } from "./library_path.ts";
+import { passingSignature } from "./own_stack.ts";
 import { defineVariable } from "./variable.ts";
 
 /** Options of {@linkcode dlopen}. */
@@ -383,7 +384,7 @@ function bindLibrary<S extends Definitions>(
       const { key, definition, address } = entry;
       if (address === null) define(symbols, key, null);
       else if (!isFunction(definition)) defineVariable(symbols, key, definition, address, owner);
-      else if (!entry.plain && mayBeRefused(definition)) {
+      else if (!entry.plain && (mayBeRefused(definition) || opensCore(definition))) {
         define(symbols, key, makeFunction(entry, opened, owner, closers));
       } else defineLate(symbols, key, () => makeFunction(entry, opened, owner, closers));
     }
@@ -423,6 +424,11 @@ function makeFunction(
   if (giveUp !== undefined) owner.endings.push(giveUp);
   if (owner.closed) close();
   return call;
+}
+
+/** Whether making a function opens the core by name: the program may give up its permission to do so. */
+function opensCore(definition: FunctionDefinition): boolean {
+  return backend().calledAt === undefined && definition.stack === "own" && passingSignature(definition) !== undefined;
 }
 
 /** Whether making a function may throw because of its definition, which {@linkcode dlopen} has to do. */

@@ -45,7 +45,7 @@ type Ending = never;
  * @param fn A function of a library that belay has opened.
  * @param args Its arguments: numbers, pointers and handles, since nobody would keep anything else for C.
  * @returns What the callback returns.
- * @throws {TypeError} If it is no such function, or takes something else.
+ * @throws {TypeError} If it is no such function, or takes something else; if its library was opened with `unload`.
  */
 export function tailCall<A extends readonly never[] | readonly unknown[]>(
   fn: (...args: A & never[]) => unknown,
@@ -53,10 +53,16 @@ export function tailCall<A extends readonly never[] | readonly unknown[]>(
 ): Ending {
   const known = knownFunction(fn);
   if (known === undefined) throw new TypeError("Cannot make a tail call: expected a function of a library");
-  const { key, definition, address } = known;
+  const { key, definition, address, owner } = known;
+  if (owner.counted) {
+    // Nobody is told when C returns from it, or that it never does.
+    throw new TypeError(
+      `Cannot make a tail call of "${key}": closing ${owner.name} unmaps it, since it was opened with unload`,
+    );
+  }
   let fill = fillers.get(known);
   if (fill === undefined) {
-    fill = makeTailCall(key, refuseKept(key, definition), address, known.owner as LibraryOwner);
+    fill = makeTailCall(key, refuseKept(key, definition), address, owner as LibraryOwner);
     fillers.set(known, fill);
   }
   const filled = fill;

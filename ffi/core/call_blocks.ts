@@ -63,6 +63,11 @@ export function takeBlock(key: string): number {
   const index = free.pop() ?? grow(key);
   if (live[liveWord] !== 0) return index;
   free.push(index);
+  ended(key);
+}
+
+/** Says why a call isn't made: the blocks of an isolate that has ended are unmapped when another one takes its place. */
+export function ended(key: string): never {
   throw new Error(`Cannot call "${key}": the isolate has ended`);
 }
 

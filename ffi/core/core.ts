@@ -82,12 +82,20 @@ export function coreFunctions<N extends string>(
   };
 }
 
-/** A function of the core in one of the signatures that it may have. */
+const inSignatures = new Map<string, NativeFunctionObject>();
+
+/** A function of the core in one of the signatures that it may have. All that want one share it: opening takes 0.1 ms. */
 export function coreFunction(signature: NativeSignature): NativeFunctionObject {
-  core();
-  const { functions, opened } = openCore({ signature });
-  opened.release();
-  return functions.signature;
+  const { name, parameters, result } = signature;
+  const key = `${name} ${parameters.join()} ${result}`;
+  let shared = inSignatures.get(key);
+  if (shared === undefined) {
+    core();
+    const { functions, opened } = openCore({ signature });
+    opened.release();
+    inSignatures.set(key, shared = functions.signature);
+  }
+  return shared;
 }
 
 /** Where the copies of this package in one JavaScript world know of each other. */

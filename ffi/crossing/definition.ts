@@ -229,7 +229,7 @@ export function validateFetching(
   const types: unknown[] = [];
   for (const type of parameters as unknown[]) {
     if (typeof type === "object" && type !== null && Object.hasOwn(type, "parameters")) {
-      types.push(validatePointer(type));
+      types.push(validateFunctionParameter(type, types.length + 1));
     } else {
       types.push(type);
       if (!isNamedType(type) && !isRecord(type)) refuseCallbackParameter(type, types.length);
@@ -239,6 +239,14 @@ export function validateFetching(
     throw new TypeError(`Cannot define a callback: ${badCallbackResult(result)}`);
   }
   return { checked: { parameters: types, result } as CallbackDefinition, fetch, answer };
+}
+
+function validateFunctionParameter(type: object, position: number): FunctionPointerDefinition {
+  try {
+    return validatePointer(type);
+  } catch (error) {
+    throw new TypeError(`Cannot define a callback: parameter ${position}: ${messageOf(error)}`);
+  }
 }
 
 /** Named types of memory that nobody would keep when a callback has returned. */

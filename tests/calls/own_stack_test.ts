@@ -109,6 +109,8 @@ describe("a tail call", () => {
     );
     const { x, y } = call_with_point(() => tailCall(nothing, 1, 2), { x: 1, y: 2 });
     assertEquals([x, y], [0, 0]);
+    using unloaded = dlopen(testLibrary, { add_i32: { parameters: ["i32", "i32"], result: "i32" } }, { unload: true });
+    assertThrows(() => eachOwn(1, () => tailCall(unloaded.symbols.add_i32, 1, 2), 0), TypeError, "unload");
     // One that is never returned takes nothing.
     for (let i = 0; i < 70_000; i++) tailCall(add_i32, i, 1);
     assertEquals(eachOwn(1, () => 1, 0), plainEach(1, () => 1, 0));

@@ -9,6 +9,7 @@ import { afterAll, describe, it } from "@std/testing/bdd";
 import { callback, configure, dlopen, Handle, handle, LibraryClosedError, out, stats } from "@belay/ffi";
 import type { FunctionDefinition } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
+import { runChild } from "../support/child.ts";
 import { alive } from "../support/gc.ts";
 import { limits, scalarTypes } from "../support/scalars.ts";
 
@@ -136,6 +137,17 @@ describe("a call with a stack of its own, with C's callback and without", () => 
       assertEquals(error, thrown);
       assertEquals(relay_f64((value) => value / 2, i), i / 2);
     }
+  });
+});
+
+describe("a call when the isolate has ended", () => {
+  it("is an error where it takes a block, also if one was made before (in a child process)", () => {
+    const { code, stdout, stderr } = runChild("ended_isolate.ts");
+    assertEquals([code, stderr], [0, ""]);
+    const [before, after] = JSON.parse(stdout) as string[][];
+    assertEquals(before, ["3", "3", "3", "3,0"]);
+    const ended = (key: string): string => `Error: Cannot call "${key}": the isolate has ended`;
+    assertEquals(after, ["3", ended("own"), ended("byBlock"), ended("captured")]);
   });
 });
 

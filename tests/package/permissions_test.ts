@@ -47,6 +47,11 @@ describe("Deno's permissions: belay needs", () => {
     });
   });
 
+  itOnHost("no permission any more when its libraries are open", () => {
+    const { code, stdout, stderr } = run(["--allow-ffi"], "revoked_permission.ts", testLibrary);
+    assertEquals([code, stdout, stderr], [0, "2 3 8 1.5\n", ""]);
+  });
+
   itOnHost("--allow-ffi without a list", () => {
     const { stderr } = run([`--allow-ffi=${coreFile().path},${testLibrary}`], "installed.ts", testLibrary, "none");
     assertStringIncludes(stderr, "belay needs --allow-ffi without a list of paths");

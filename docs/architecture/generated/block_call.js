@@ -32,6 +32,7 @@
       const given = arguments.length;
       if (given > 1) surplus(given);
 
+      if (i32s[313] === 0) ended(key);
       if (block !== 0 && isNested()) return nested(a0);
 
       try {

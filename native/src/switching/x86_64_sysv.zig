@@ -406,6 +406,8 @@ const call = function("belay_stack_call", .anywhere) ++ std.fmt.comptimePrint(
     \\cmpq $16, %rax
     \\jae 1b
     \\movq %rax, {[stack]d}(%rdi)
+    \\xorl %eax, %eax
+    \\xorps %xmm0, %xmm0
     \\retq
     \\
 , .{
@@ -426,6 +428,8 @@ const resume_call = function("belay_stack_resume", .anywhere) ++ std.fmt.comptim
     \\shrl $16, %eax
     \\leaq {[prefix]s}belay_tag_holders(%rip), %rdx
     \\movq (%rdx,%rax,8), %r10
+    \\testq %r10, %r10
+    \\jz 7f
     \\movzwl %di, %esi
     \\imulq ${[size]d}, %rsi, %rsi
     \\movq {[blocks]d}(%r10), %rax
@@ -439,7 +443,13 @@ const resume_call = function("belay_stack_resume", .anywhere) ++ std.fmt.comptim
     .blocks = @offsetOf(Isolate, "calls") + @offsetOf(isolates.Calls, "blocks"),
     .stack = @offsetOf(abi.Call, "stack"),
     .running = stacks + @offsetOf(isolates.OwnStacks, "running"),
-}) ++ go ++ end("belay_stack_resume");
+}) ++ go ++
+    // The isolate has left: whatever its world does yet, nobody goes on there.
+    \\7:
+    \\xorl %eax, %eax
+    \\retq
+    \\
+++ end("belay_stack_resume");
 
 const stacks = @offsetOf(Isolate, "own_stacks");
 
