@@ -23,6 +23,7 @@ const folder = join(toolsFolder, "arm64");
 const chosenFiles = [
   // Calling conventions: registers, stack, variadic functions, structures by value.
   "types/calling_convention",
+  "calls/function_at",
   "calls/library",
   "calls/library_path",
   "calls/arguments",

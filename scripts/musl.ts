@@ -28,6 +28,7 @@ const chosenFiles = [
   "core/core",
   "core/fork",
   "calls/block_call",
+  "calls/function_at",
   "calls/library",
   "calls/library_path",
   "calls/nonblocking",

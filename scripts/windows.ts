@@ -25,6 +25,7 @@ const chosenFiles = [
   "core/core",
   "calls/arguments",
   "calls/block_call",
+  "calls/function_at",
   "calls/library",
   "calls/library_path",
   "calls/nonblocking",
