@@ -145,10 +145,7 @@ export function recordLayout(
 
 /** Whether what is laid out follows an address, or a handle's id, when it is read. */
 export function followsAddresses(layout: Layout): boolean {
-  if (layout.kind === "scalar") {
-    // A function is made of any address.
-    return typeof layout.type !== "string" || layout.type === "cstring" || layout.type === "handle";
-  }
+  if (layout.kind === "scalar") return layout.type === "cstring" || layout.type === "handle";
   if (layout.kind === "array") return followsAddresses(layout.element);
   return layout.kind !== "text" && layout.fields.some((field) => followsAddresses(field.layout));
 }

@@ -16,6 +16,7 @@ import {
   pointerValue,
   struct,
   SymbolNotFoundError,
+  union,
 } from "@belay/ffi";
 import { testLibrary } from "../../scripts/build.ts";
 import { alive, collectUntil } from "../support/gc.ts";
@@ -206,6 +207,19 @@ describe("a function's definition as a type", () => {
     // C copies the address that the callback answers.
     const [, copied] = copy_pointer(() => pointerValue(library.address("enter")), 1);
     assertStrictEquals(copied, enter);
+  });
+
+  it("gives it as a member of a union, which is made when it is read", () => {
+    using library = open();
+    const Value = union({ number: "u64", fn: unary });
+    using memory = Value.alloc({ number: 0x1234n });
+    const read = Value.read(memory);
+    assertEquals(read.number, 0x1234n);
+    assertEquals(read.fn?.name, "function at 0x1234");
+    Value.write(memory, { fn: library.address("enter") });
+    assertEquals([Value.read(memory).fn?.(4), Value.view(memory).fn?.(5)], [4, 5]);
+    Value.write(memory, Value.read(memory));
+    assertStrictEquals(Value.read(memory).fn, functionAt(library.address("enter"), unary));
   });
 
   it("gives it to a callback, where C passes a pointer", () => {
