@@ -88,6 +88,7 @@ export { Handle } from "./ffi/lifetime/handle.ts";
 // Pointers and memory.
 export type { Pointer } from "./ffi/types/definitions.ts";
 export { cstringAt, pointerFrom, pointerValue, utf16At } from "./ffi/memory/pointer.ts";
+export { bytesAt, cstringsAt, pointersAt, textAt } from "./ffi/memory/spans.ts";
 export type { PointerOwner } from "./ffi/types/data_type.ts";
 export { type AllocOptions, type BorrowOptions, NativeMemory } from "./ffi/memory/native_memory.ts";
 export { type Pin, pin } from "./ffi/memory/pin.ts";

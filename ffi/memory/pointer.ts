@@ -132,7 +132,7 @@ export function utf16At(pointer: Pointer | PointerOwner | null, options: TextOpt
 }
 
 /** The address that a value stands for. Following one that is no pointer would crash the process. */
-function followed(value: unknown): Address | null {
+export function followed(value: unknown): Address | null {
   if (value === null || isAddress(value)) return value;
   const address = pointerOf(value);
   if (address !== undefined) return address;
