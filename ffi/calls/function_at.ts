@@ -6,7 +6,7 @@
 
 import { coreFunction, signature } from "../core/core.ts";
 import { validate } from "../crossing/definition.ts";
-import { onFunctionType } from "../crossing/function_types.ts";
+import { namedTypesOf, onFunctionType } from "../crossing/function_types.ts";
 import { noteFunction } from "../crossing/functions.ts";
 import { functionAddress } from "../crossing/helpers.ts";
 import { argumentClass, gotFor } from "../crossing/marshal.ts";
@@ -48,33 +48,32 @@ export function makeCallAt(
   return makeDirectCall(key, definition, native, owner, address);
 }
 
-/** The functions that programs have, by address and types, for definitions of a few types alone; by definition for others. */
-const bySpelling = new Map<string, WeakRef<NativeFunctionObject>>();
-const byDefinition = new WeakMap<object, Map<string, WeakRef<NativeFunctionObject>>>();
+/** The functions that programs have, by their addresses. */
+type Functions = Map<Address, WeakRef<NativeFunctionObject>>;
+
+/** By the types, for definitions of named types alone; by the definition for others. */
+const byTypes = new Map<string, Functions>();
+const byDefinition = new WeakMap<object, Functions>();
 
 /**
- * The function at an address, the same for the same definition.
- *
  * @param given What says which definition it is: the program's own object.
  * @param definition What was checked of it.
  */
-export function functionOf(
-  address: Address,
-  given: object,
-  definition: FunctionDefinition,
-  plain: boolean,
-): NativeFunctionObject {
-  const { parameters, result, name } = definition;
-  let functions = bySpelling;
-  let spelling = String(address);
-  if (plain) spelling += ` ${(parameters as readonly string[]).join()} ${result as string}`;
-  else {
-    functions = byDefinition.get(given) ?? new Map();
-    byDefinition.set(given, functions);
-  }
-  const known = functions.get(spelling)?.deref();
+function functionsOf(given: object, definition: FunctionDefinition): Functions {
+  const types = namedTypesOf(definition);
+  const known = types === undefined ? byDefinition.get(given) : byTypes.get(types);
   if (known !== undefined) return known;
-  const key = name ?? `function at 0x${BigInt(address).toString(16)}`;
+  const functions: Functions = new Map();
+  if (types === undefined) byDefinition.set(given, functions);
+  else byTypes.set(types, functions);
+  return functions;
+}
+
+/** The function at an address, the same as long as the program has it. */
+function functionIn(functions: Functions, address: Address, definition: FunctionDefinition): NativeFunctionObject {
+  const known = functions.get(address)?.deref();
+  if (known !== undefined) return known;
+  const key = definition.name ?? `function at 0x${BigInt(address).toString(16)}`;
   const owner: LibraryOwner = {
     name: key,
     closed: false,
@@ -85,24 +84,21 @@ export function functionOf(
   };
   const { call } = makeCallAt(key, definition, address, owner);
   noteFunction(call, { key, definition, address, owner });
-  functions.set(spelling, new WeakRef(call));
-  if (plain) addCleanup(call, forget, spelling);
+  functions.set(address, new WeakRef(call));
+  addCleanup(call, forget, { functions: new WeakRef(functions), address });
   return call;
 }
 
-onFunctionType((address, definition) =>
-  functionOf(address, definition, definition, isPlain(definition, Object.keys(definition).length))
-);
-
-/** Whether a definition has named types alone, and no options. */
-function isPlain({ parameters, result }: FunctionDefinition, count: number): boolean {
-  return count === 2 && typeof result === "string" && parameters.every((type) => typeof type === "string");
-}
-
 /** A function is gone, unless there is another one by now. */
-function forget(spelling: string): void {
-  if (bySpelling.get(spelling)?.deref() === undefined) bySpelling.delete(spelling);
+function forget({ functions, address }: { functions: WeakRef<Functions>; address: Address }): void {
+  const known = functions.deref();
+  if (known?.get(address)?.deref() === undefined) known?.delete(address);
 }
+
+onFunctionType((definition) => {
+  const functions = functionsOf(definition, definition);
+  return (address) => functionIn(functions, address, definition);
+});
 
 /**
  * Gives the C function at an address: a function pointer that C has handed over, or the address of a symbol.
@@ -156,10 +152,7 @@ export function functionAt<const D extends FunctionPointerDefinition>(
   if (parameters === undefined || optional !== undefined) {
     throw new TypeError("Cannot get a function: its definition has parameters and a result, and isn't optional");
   }
-  return functionOf(
-    address,
-    definition,
-    checked.definition as FunctionDefinition,
-    checked.plain,
-  ) as unknown as LibraryFunction<D>;
+  const own = checked.definition as FunctionDefinition;
+  const functions = functionsOf(definition, own);
+  return functionIn(functions, address, own) as unknown as LibraryFunction<D>;
 }

@@ -8,28 +8,54 @@ import { isNull } from "../runtime/address.ts";
 import type { Address } from "../runtime/backend.ts";
 import type { FunctionDefinition } from "../types/definitions.ts";
 
-/** What generated code has numbers for. A definition stays as long as the code does, and that may be read at any time. */
-const definitions: FunctionDefinition[] = [];
+/** Gives the function of a definition at an address. */
+type Giver = (address: Address) => unknown;
+
+/** What generated code has a number for: a definition, with the function that was asked for last. It stays as long as the isolate. */
+interface FunctionType {
+  readonly give: Giver;
+  address: Address | undefined;
+  fn: unknown;
+}
+
+const functionTypes: FunctionType[] = [];
 const numbers = new WeakMap<object, number>();
+const numbersOfTypes = new Map<string, number>();
 
-let functionAt: (address: Address, definition: FunctionDefinition) => unknown = () => undefined;
+/** What a definition says if that is named types alone; `undefined` for one with more. Those that say the same are the same. */
+export function namedTypesOf(definition: FunctionDefinition): string | undefined {
+  const { parameters, result } = definition;
+  if (Object.keys(definition).length !== 2 || typeof result !== "string") return undefined;
+  return parameters.every((type) => typeof type === "string") ? `${parameters.join()} ${result}` : undefined;
+}
 
-/** Says what gives the function at an address. */
-export function onFunctionType(give: typeof functionAt): void {
-  functionAt = give;
+let giverOf: (definition: FunctionDefinition) => Giver = () => () => undefined;
+
+/** Says what gives the functions of a definition. */
+export function onFunctionType(makeGiver: typeof giverOf): void {
+  giverOf = makeGiver;
 }
 
 /** The number of a definition that was checked, for {@linkcode asFunction}. */
 export function functionNumber(definition: object): number {
-  let number = numbers.get(definition);
+  const types = namedTypesOf(definition as FunctionDefinition);
+  let number = types === undefined ? numbers.get(definition) : numbersOfTypes.get(types);
   if (number === undefined) {
-    number = definitions.push(definition as FunctionDefinition) - 1;
-    numbers.set(definition, number);
+    const give = giverOf(definition as FunctionDefinition);
+    number = functionTypes.push({ give, address: undefined, fn: undefined }) - 1;
+    if (types === undefined) numbers.set(definition, number);
+    else numbersOfTypes.set(types, number);
   }
   return number;
 }
 
-/** The function at an address, of the definition with a number; `null` for NULL. */
+/** The function at an address, of the definition with a number; `null` for NULL. Most often it is the one before. */
 export function asFunction(number: number, address: Address | null): unknown {
-  return isNull(address) ? null : functionAt(address, definitions[number] as FunctionDefinition);
+  const type = functionTypes[number] as FunctionType;
+  if (type.address === address) return type.fn;
+  if (isNull(address)) return null;
+  const fn = type.give(address);
+  type.fn = fn;
+  type.address = address;
+  return fn;
 }
