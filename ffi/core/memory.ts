@@ -78,7 +78,7 @@ const shortByteLength = 256;
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 
 /** Copies so many bytes out of C's memory and decodes them as UTF-8; what is none becomes U+FFFD. */
-export function textAt(base: Address, byteLength: number): string {
+export function decodedAt(base: Address, byteLength: number): string {
   if (byteLength === 0) return "";
   if (byteLength > shortByteLength) {
     const bytes = new Uint8Array(byteLength);

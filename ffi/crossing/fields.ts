@@ -370,7 +370,7 @@ class UnionCopy extends Returned {
   static write(value: object, layout: Layout, target: DataView, byteOffset: number): boolean {
     if (!(#layout in value) || value.#layout !== layout) return false;
     value.#settle();
-    bytesAt(target, byteOffset, layout.byteLength).set(value.#bytes);
+    bytesOf(target, byteOffset, layout.byteLength).set(value.#bytes);
     return true;
   }
 }
@@ -380,7 +380,7 @@ class UnionCopy extends Returned {
  * which of its members was meant. What is changed inside of an object or array that a member gave is the copy's, too.
  */
 function readUnion(layout: RecordLayout, view: DataView, byteOffset: number): object {
-  const bytes = bytesAt(view, byteOffset, layout.byteLength).slice();
+  const bytes = bytesOf(view, byteOffset, layout.byteLength).slice();
   const given = new Map<string, Given>();
   const withMember = (member: Layout, name: string, value: unknown): Uint8Array =>
     bytesWith(bytes, member, value, `Cannot write to a union: "${name}"`);
@@ -451,7 +451,7 @@ function membersDiffer(
   byteOffset: number,
   value: Readonly<Record<string, unknown>>,
 ): boolean {
-  const written = bytesAt(view, byteOffset, layout.byteLength);
+  const written = bytesOf(view, byteOffset, layout.byteLength);
   return layout.fields.some((field) => {
     const member = memberOf(value, field.name);
     if (member === undefined) return false;
@@ -461,17 +461,17 @@ function membersDiffer(
 
 /** Of a union, a member may be written that is shorter than others. */
 function fillWithZeroes(view: DataView, byteOffset: number, byteLength: number): void {
-  bytesAt(view, byteOffset, byteLength).fill(0);
+  bytesOf(view, byteOffset, byteLength).fill(0);
 }
 
 /** Bytes of what a view is of. */
-export function bytesAt(view: DataView, byteOffset: number, byteLength: number): Uint8Array {
+export function bytesOf(view: DataView, byteOffset: number, byteLength: number): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset + byteOffset, byteLength);
 }
 
 /** The text in a character array: up to the first zero, or all of it. */
 export function readText(view: DataView, byteOffset: number, byteLength: number): string {
-  const bytes = bytesAt(view, byteOffset, byteLength);
+  const bytes = bytesOf(view, byteOffset, byteLength);
   const end = zeroIndex(utf8, bytes);
   return utf8.decoder.decode(bytes.subarray(0, end < 0 ? byteLength : end));
 }
@@ -479,7 +479,7 @@ export function readText(view: DataView, byteOffset: number, byteLength: number)
 /** Fills a character array; answers whether the text fits with a zero at its end. */
 export function writeText(view: DataView, byteOffset: number, byteLength: number, text: unknown): boolean {
   if (typeof text !== "string" || text.includes("\0")) return false;
-  const bytes = bytesAt(view, byteOffset, byteLength);
+  const bytes = bytesOf(view, byteOffset, byteLength);
   const encoded = utf8.units(text);
   if (encoded.length >= byteLength) return false;
   bytes.fill(0);

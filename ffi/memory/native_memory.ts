@@ -7,7 +7,7 @@
  * @module
  */
 
-import { allocate, bytesBeforeZero, copyIn, copyOut, fill, loads, release, stores, textAt } from "../core/memory.ts";
+import { allocate, bytesBeforeZero, copyIn, copyOut, decodedAt, fill, loads, release, stores } from "../core/memory.ts";
 import { gotFor, mismatch } from "../crossing/marshal.ts";
 import { onPointerOf, pointerOf } from "../crossing/owners.ts";
 import { checkStored, checkUse } from "../crossing/pointer_rules.ts";
@@ -466,7 +466,7 @@ export class NativeMemory implements PointerOwner {
   text(options: TextOptions = noOptions): string {
     this.#check(0, this.#byteLength);
     const { fatal = false } = options;
-    const text = textAt(addressOf(this.#pointer), this.#byteLength);
+    const text = decodedAt(addressOf(this.#pointer), this.#byteLength);
     if (!fatal || !text.includes("\ufffd")) return text;
     const bytes = new Uint8Array(this.#byteLength);
     this.copyTo(bytes);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { copyOut, loads, textAt as decodeAt } from "../core/memory.ts";
+import { copyOut, decodedAt, loads } from "../core/memory.ts";
 import { stringAt } from "../crossing/helpers.ts";
 import { checkUse } from "../crossing/pointer_rules.ts";
 import { blameCaller, RangeError } from "../ground/blame.ts";
@@ -78,7 +78,7 @@ export function textAt(
   const length = lengthOf(byteLength, "text", "bytes");
   const address = start(pointer);
   if (address === undefined) return null;
-  if (!isFatal(options) && length <= shortByteLength) return decodeAt(address, length);
+  if (!isFatal(options) && length <= shortByteLength) return decodedAt(address, length);
   return decode(utf8, bytesFrom(address, length, "text"), options, () => `text at 0x${BigInt(address).toString(16)}`);
 }
 

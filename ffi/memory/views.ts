@@ -5,7 +5,7 @@
  */
 
 import {
-  bytesAt,
+  bytesOf,
   copierOf,
   type CopyMethod,
   copyTo,
@@ -179,7 +179,7 @@ function readWhole(layout: Layout, view: DataView, at: number): unknown {
 /** Writes all of a value, or nothing: it may be wrong in the middle, or be made of what is overwritten. */
 function writeWhole(layout: Layout, view: DataView, place: number, value: unknown, name: string | number): void {
   const scratch = written(layout, value, writing(name));
-  bytesAt(view, place, layout.byteLength).set(scratch.bytes);
+  bytesOf(view, place, layout.byteLength).set(scratch.bytes);
   scratch.isTaken = false;
 }
 
@@ -214,7 +214,7 @@ function explained(body: string): string {
 }
 
 function copyBytes(from: DataView, at: number, to: DataView, toAt: number, byteLength: number): void {
-  bytesAt(to, toAt, byteLength).set(bytesAt(from, at, byteLength));
+  bytesOf(to, toAt, byteLength).set(bytesOf(from, at, byteLength));
 }
 
 /** What a console shows of a view; where it can't be read, why. */
