@@ -31,6 +31,7 @@ const leftOut = [
   "callbacks/elsewhere_test.ts",
   "callbacks/signature_test.ts",
   "calls/own_stack_test.ts",
+  "calls/own_stack_values_test.ts",
   "calls/suspending_test.ts",
 ];
 
