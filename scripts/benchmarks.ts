@@ -130,11 +130,11 @@ export const limits: Readonly<Record<string, number>> = {
 /** What came out in several runs, where a run can miss its limit, by case, runtime and subject. */
 export const spread: Readonly<Record<string, string>> = {
   "callback/i32-i32 bun raw": "1.07 to 1.15",
-  "duckdb/scalar-10M deno python": "0.23 to 0.28",
+  "duckdb/scalar-10M deno python": "0.22 to 0.28",
   "handle/create-value-delete bun go": "0.05 to 0.14, both runtimes together",
   "handle/create-value-delete deno go": "0.05 to 0.14, both runtimes together",
   "memory/read-f64-small deno dataview": "0.75 to 1.29",
-  "sqlite/udf-1M-rows bun bun:sqlite": "0.88 to 1.46",
+  "sqlite/udf-1M-rows bun bun:sqlite": "0.84 to 1.46",
   "sqlite/udf-1M-rows-plain-stack bun bun:sqlite": "2.4 to 3.5",
   "start/first-callback bun raw": "2.8 to 3.3",
   "start/first-callback deno raw": "1.8 to 2.2",
@@ -143,7 +143,7 @@ export const spread: Readonly<Record<string, string>> = {
   "start/import-jsr deno files": "1.08 to 1.24",
   "string/out-64 deno raw": "1.11 in one run of six",
   "struct/point-by-value bun scalar": "3.8 in one run of six, else 2.2 to 2.6",
-  "thread/post bun raw": "0.040 to 0.072",
+  "thread/post bun raw": "0.040 to 0.113",
   "thread/post deno raw": "0.0005 to 0.005",
   "thread/wait deno raw": "0.05 to 1.09",
 };
