@@ -21,7 +21,7 @@ export function nativeSignature(
   symbol: string,
   { parameters, result }: FunctionDefinition,
   address: Address,
-): NativeSignature {
+): NativeSignature & { readonly address: Address } {
   const types: NativeType[] = [];
   for (const type of parameters) types.push(parameterNativeType(type));
   return { name: symbol, parameters: types, result: resultNativeType(result), address };

@@ -38,14 +38,12 @@ export function makeCallAt(
 ): LibraryCall {
   const { calledAt, platform } = backend();
   if (needsBlock(definition)) return makeBlockCall(key, definition, address, owner);
-  const { name, parameters, result } = nativeSignature(key, definition, address);
-  if (calledAt !== undefined) {
-    return makeDirectCall(key, definition, calledAt({ name, parameters, result, address }), owner);
-  }
+  const native = nativeSignature(key, definition, address);
+  if (calledAt !== undefined) return makeDirectCall(key, definition, calledAt(native), owner);
   const classes = definition.parameters.map((type) => argumentClass(type as Exclude<ParameterType, RecordType>));
   if (!fitsBehindAddress(platform, classes)) return makeBlockCall(key, definition, address, owner);
-  const native = coreFunction(signature("belay_call_pointer", ["address", ...parameters], result));
-  return makeDirectCall(key, definition, native, owner, address);
+  const behind = signature("belay_call_pointer", ["address", ...native.parameters], native.result);
+  return makeDirectCall(key, definition, coreFunction(behind), owner, address);
 }
 
 /** The functions that programs have, by their addresses. */
