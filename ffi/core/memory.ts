@@ -73,7 +73,7 @@ export function bytesBeforeZero(
 }
 
 /** As many bytes as text may have to be short. */
-const shortByteLength = 256;
+export const shortByteLength = 256;
 /** Short text is decoded from here, since an array of its own takes ten times as long; `undefined` while somebody reads it. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { copyOut, decodedAt, loads } from "../core/memory.ts";
+import { copyOut, decodedAt, loads, shortByteLength } from "../core/memory.ts";
 import { stringAt } from "../crossing/helpers.ts";
 import { checkUse } from "../crossing/pointer_rules.ts";
 import { blameCaller, RangeError } from "../ground/blame.ts";
@@ -78,12 +78,10 @@ export function textAt(
   const length = lengthOf(byteLength, "text", "bytes");
   const address = start(pointer);
   if (address === undefined) return null;
+  // For so much there is memory anyway.
   if (!isFatal(options) && length <= shortByteLength) return decodedAt(address, length);
   return decode(utf8, bytesFrom(address, length, "text"), options, () => `text at 0x${BigInt(address).toString(16)}`);
 }
-
-/** Up to so many bytes there is memory anyway. */
-const shortByteLength = 256;
 
 /**
  * Copies bytes that C has at a pointer. `null` gives `null`.
